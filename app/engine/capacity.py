@@ -1,0 +1,41 @@
+"""How much of everything the engine holds, named in one place."""
+
+from dataclasses import dataclass
+
+# An order id is `seq << SLOT_BITS | slot`: it grows with time and finds its order at once.
+SLOT_BITS = 21
+
+# Money and money-like products stay below this, so that sums of a few cannot overflow 64 bits.
+MONEY_MAX = 1 << 60
+
+# A command that touches one order leaves at most so many events.
+EVENTS_PER_COMMAND_MAX = 4
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Sizes of the engine's arrays. All are allocated at start; pages are touched when used."""
+
+    accounts: int = 1_024
+    symbols: int = 256
+    orders: int = 1 << SLOT_BITS  # open, and closed ones until their slot is needed
+    open_orders: int = 1 << (SLOT_BITS - 1)  # the rest is the window of closed orders
+    fills: int = 1 << 20  # the window in which a repeated execution id is recognised
+    commands: int = 1 << 13  # of one batch
+    events: int = 1 << 15  # of one batch; what does not fit follows in the next
+
+    def __post_init__(self) -> None:
+        for name in ("orders", "fills"):
+            size = getattr(self, name)
+            if size & (size - 1):
+                raise ValueError(f"capacity of {name} must be a power of two, not {size}")
+        if not 0 < self.open_orders < self.orders <= 1 << SLOT_BITS:
+            raise ValueError("capacity: 0 < open_orders < orders <= 2**SLOT_BITS")
+        if self.events < 4 * EVENTS_PER_COMMAND_MAX:
+            raise ValueError("capacity: too few events")
+
+
+DEFAULT_CAPACITY = Capacity()
+SMALL_CAPACITY = Capacity(
+    accounts=8, symbols=8, orders=1 << 12, open_orders=1 << 11, fills=1 << 12, commands=256, events=1024
+)

@@ -1,0 +1,294 @@
+"""The fixed-size records of the engine: commands, events and state, as dtypes.
+
+Units, everywhere in the engine: prices are integer ticks, quantities integer
+steps of their instrument, money is 1e-8 of the quote currency, times are
+microseconds since the epoch. A price or a time of 0 means that there is none;
+an account or a symbol of -1 means that it does not apply or is not known.
+
+A command is 128 bytes whatever its kind, so that a batch is one array and its
+bytes are the journal; the kinds that carry reference data see the same bytes
+through their own dtype. Text is stored as NUL-padded UTF-8 in 64-bit words,
+which kernels compare and hash a word at a time.
+"""
+
+import numpy as np
+
+from app.engine.types import Limit
+
+CLIENT_ORDER_ID_BYTES = 40
+SYMBOL_BYTES = 24
+CURRENCY_BYTES = 8
+ACCOUNT_NAME_BYTES = 40
+
+
+Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
+
+
+def _record(*fields: Field) -> np.dtype[np.void]:
+    return np.dtype(list(fields), align=True)
+
+
+_HEADER = (("seq", "i8"), ("ts", "i8"), ("account", "i4"), ("symbol", "i4"), ("kind", "u1"))
+
+COMMAND = _record(
+    *_HEADER,
+    ("side", "u1"),
+    ("type", "u1"),
+    ("time_in_force", "u1"),
+    ("flags", "u1"),
+    ("self_trade_prevention", "u1"),
+    ("fault", "u1"),  # PLACE_ORDER, AMEND_ORDER: a `Fault` that decoding found
+    ("report", "u1"),  # EXECUTION_REPORT: a `ReportKind`
+    ("order_id", "i8"),  # cancel, amend, report
+    ("price", "i8"),  # report TRADE: of this execution; UPDATE_MARK: the mark
+    ("stop_price", "i8"),
+    ("quantity", "i8"),  # report TRADE: of this execution
+    ("expire_ts", "i8"),
+    ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+    ("code", "u2"),  # report: why; SET_LIMIT: the `Limit`
+    ("liquidity", "u1"),  # report TRADE
+    ("scope", "u1"),  # SET_LIMIT, SET_TRADING_STATE
+    ("state", "u1"),  # SET_TRADING_STATE: a `TradingState`; SET_LIMIT: 1 sets, 0 removes
+    ("actor", "i8"),  # number of the API key that asked, 0 for the system itself
+)
+
+REPORT_COMMAND = _record(
+    *_HEADER,
+    ("_order", "u1", (6,)),
+    ("report", "u1"),
+    ("order_id", "i8"),
+    ("price", "i8"),
+    ("_stop_price", "i8"),
+    ("quantity", "i8"),
+    ("_expire_ts", "i8"),
+    ("execution_id", "i8"),  # the venue's, unique per symbol
+    ("fee", "i8"),  # money, positive is paid
+    ("_unused", "u8", (3,)),
+    ("code", "u2"),
+    ("liquidity", "u1"),
+    ("_scope", "u1", (2,)),
+    ("actor", "i8"),
+)
+
+VALUE_COMMAND = _record(  # TRANSFER_CASH, SET_LIMIT
+    *_HEADER,
+    ("_order", "u1", (7,)),
+    ("value", "i8"),
+    ("_unused", "i8", (9,)),
+    ("code", "u2"),
+    ("_liquidity", "u1"),
+    ("scope", "u1"),
+    ("state", "u1"),
+    ("actor", "i8"),
+)
+
+INSTRUMENT_COMMAND = _record(
+    *_HEADER,
+    ("status", "u1"),
+    ("_pad", "u1", (6,)),
+    ("name", "u8", (SYMBOL_BYTES // 8,)),
+    ("base", "u8"),
+    ("quote", "u8"),
+    ("price_tick_e12", "i8"),  # the tick in 1e-12 of the quote currency
+    ("quantity_step_e8", "i8"),  # the step in 1e-8 of the base currency
+    ("min_quantity", "i8"),
+    ("max_quantity", "i8"),
+    ("maker_fee_ppm", "i4"),  # parts per million: 1 bps is 100; negative is a rebate
+    ("taker_fee_ppm", "i4"),
+    ("min_notional", "i8"),
+    ("actor", "i8"),
+)
+
+ACCOUNT_COMMAND = _record(
+    *_HEADER,
+    ("_pad", "u1", (7,)),
+    ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
+    ("leverage", "i8"),  # whole times, at least 1
+    ("_unused", "i8", (5,)),
+    ("actor", "i8"),
+)
+
+EVENT = _record(
+    ("seq", "i8"),  # of the command that caused it
+    ("ts", "i8"),
+    ("account", "i4"),
+    ("symbol", "i4"),
+    ("kind", "u1"),
+    ("status", "u1"),
+    ("side", "u1"),
+    ("type", "u1"),
+    ("time_in_force", "u1"),
+    ("flags", "u1"),
+    ("self_trade_prevention", "u1"),
+    ("liquidity", "u1"),
+    ("code", "u2"),
+    ("scope", "u1"),
+    ("_pad", "u1", (1,)),
+    ("index", "i4"),  # 0, 1, ... among the events of one command
+    ("order_id", "i8"),
+    ("price", "i8"),  # of the order; MARK_UPDATED: the mark
+    ("stop_price", "i8"),
+    ("quantity", "i8"),
+    ("filled_quantity", "i8"),
+    ("filled_notional", "i8"),  # ticks x steps, summed over the fills
+    ("created_ts", "i8"),
+    ("expire_ts", "i8"),
+    ("last_price", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED; ORDER_ACCEPTED: worst price of a market order
+    ("last_quantity", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED
+    ("fee", "i8"),
+    ("execution_id", "i8"),
+    ("limit", "i8"),  # refusals: what was allowed, in the unit of the code
+    ("observed", "i8"),  # refusals: what would have been; LIMIT_SET: the old value
+    ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+)
+
+ORDER = _record(
+    ("order_id", "i8"),
+    ("account", "i4"),
+    ("symbol", "i4"),
+    ("status", "u1"),
+    ("side", "u1"),
+    ("type", "u1"),
+    ("time_in_force", "u1"),
+    ("flags", "u1"),
+    ("self_trade_prevention", "u1"),
+    ("code", "u2"),
+    ("scope", "u1"),
+    ("waiting", "u1"),  # 1: a stop held by the engine, not yet at the venue
+    ("indexed", "u1"),  # 1: its client order id stands in the index
+    ("next", "i4"),  # among the open orders of its account; of closed ones, by age
+    ("previous", "i4"),
+    ("seq", "i8"),  # of the last change
+    ("priority_seq", "i8"),  # since when it holds its place in the queue
+    ("price", "i8"),
+    ("stop_price", "i8"),
+    ("quantity", "i8"),
+    ("filled_quantity", "i8"),
+    ("filled_notional", "i8"),
+    ("created_ts", "i8"),
+    ("updated_ts", "i8"),
+    ("expire_ts", "i8"),
+    ("replace_price", "i8"),  # PENDING_REPLACE: what is asked for
+    ("replace_quantity", "i8"),
+    ("reserved", "i8"),  # steps that count as open
+    ("limit", "i8"),  # REJECTED: as in the event
+    ("observed", "i8"),
+    ("content", "i8"),  # fingerprint of the request, for idempotent repeats
+    ("last_fill", "i8"),  # number of its newest fill, 0 where none
+    ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+)
+
+FILL = _record(
+    ("number", "i8"),  # 1, 2, ... over all fills; its place in the ring
+    ("previous", "i8"),  # number of the order's fill before
+    ("order_id", "i8"),
+    ("execution_id", "i8"),
+    ("ts", "i8"),
+    ("price", "i8"),
+    ("quantity", "i8"),
+    ("fee", "i8"),
+    ("symbol", "i4"),
+    ("liquidity", "u1"),
+)
+
+INSTRUMENT = _record(
+    ("name", "u8", (SYMBOL_BYTES // 8,)),
+    ("base", "u8"),
+    ("quote", "u8"),
+    ("price_tick_e12", "i8"),
+    ("quantity_step_e8", "i8"),
+    ("multiplier", "i8"),  # money of one tick x one step
+    ("min_quantity", "i8"),
+    ("max_quantity", "i8"),
+    ("max_price", "i8"),  # so that price x quantity x multiplier fits
+    ("min_notional", "i8"),
+    ("maker_fee_ppm", "i4"),
+    ("taker_fee_ppm", "i4"),
+    ("mark", "i8"),
+    ("mark_ts", "i8"),
+    ("buy_trigger_root", "i4"),  # stops that fire when the mark rises to them
+    ("sell_trigger_root", "i4"),  # stops that fire when it falls to them
+    ("status", "u1"),
+    ("trading_state", "u1"),
+    ("version", "i8"),
+    ("position", "i8"),  # of all accounts: sums of the magnitudes, long and short
+    ("open_orders", "i8"),
+)
+
+ACCOUNT = _record(
+    ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
+    ("leverage", "i8"),
+    ("cash", "i8"),
+    ("transferred", "i8"),  # deposits less withdrawals
+    ("position_value", "i8"),  # sum of position x mark
+    ("exposure", "i8"),  # sum of the worst cases, positions and open orders
+    ("realised", "i8"),  # profit and loss before fees
+    ("fees", "i8"),
+    ("peak_equity", "i8"),
+    ("day_start_equity", "i8"),
+    ("order_tokens", "i8"),  # millionths of an order
+    ("order_tokens_ts", "i8"),
+    ("cancel_tokens", "i8"),
+    ("cancel_tokens_ts", "i8"),
+    ("open_orders", "i8"),
+    ("first_open", "i4"),
+    ("last_open", "i4"),
+    ("trading_state", "u1"),
+    ("exists", "u1"),
+    ("limits_set", "u1"),
+)
+
+POSITION = _record(
+    ("quantity", "i8"),  # signed
+    ("entry_cost", "i8"),  # money, signed like the quantity
+    ("realised", "i8"),
+    ("fees", "i8"),
+    ("value", "i8"),  # quantity x mark
+    ("exposure", "i8"),  # worst case x mark
+    ("open_buy", "i8"),  # steps reserved by open orders
+    ("open_sell", "i8"),
+    ("bought", "i8"),  # steps, ever
+    ("sold", "i8"),
+    ("open_orders", "i8"),
+)
+
+LIMITS = _record(
+    ("version", "i8"),
+    ("set_mask", "i8"),  # bit n: limit n is set
+    ("value", "i8", (len(Limit),)),
+)
+
+HEAP_NODE = _record(
+    ("key", "i8"),
+    ("parent", "i4"),
+    ("left", "i4"),
+    ("right", "i4"),
+    ("rank", "i4"),
+)
+
+FIRM = _record(
+    ("seq", "i8"),  # of the last command
+    ("ts", "i8"),
+    ("day_start_ts", "i8"),
+    ("exposure", "i8"),
+    ("orders_used", "i8"),  # slots ever used
+    ("closed_first", "i8"),  # the closed orders, oldest first
+    ("closed_last", "i8"),
+    ("open_orders", "i8"),
+    ("fills", "i8"),  # number of the newest fill
+    ("last_execution_id", "i8"),
+    ("accounts", "i8"),
+    ("symbols", "i8"),
+    ("order_tokens", "i8"),
+    ("order_tokens_ts", "i8"),
+    ("cursor", "i8"),  # where a command goes on whose events did not fit
+    ("progress", "i8"),
+    ("event_count", "i8"),
+    ("event_index", "i8"),
+    ("expiry_root", "i4"),
+    ("trading_state", "u1"),
+)
+
+COMMAND_KINDS = (COMMAND, REPORT_COMMAND, VALUE_COMMAND, INSTRUMENT_COMMAND, ACCOUNT_COMMAND)
+assert {dtype.itemsize for dtype in COMMAND_KINDS} == {128}
+assert EVENT.itemsize % 64 == 0, EVENT.itemsize

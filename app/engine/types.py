@@ -1,0 +1,182 @@
+"""The engine's vocabulary: FIX's and the exchanges' own terms as small integers.
+
+The values are written to the journal: new members are added, none renumbered.
+"""
+
+from enum import IntEnum, IntFlag
+
+
+class Side(IntEnum):
+    BUY = 0
+    SELL = 1
+
+
+class OrderType(IntEnum):
+    MARKET = 0
+    LIMIT = 1
+    STOP = 2
+    STOP_LIMIT = 3
+    TAKE_PROFIT = 4
+    TAKE_PROFIT_LIMIT = 5
+
+
+class TimeInForce(IntEnum):
+    GTC = 0
+    IOC = 1
+    FOK = 2
+    GTD = 3
+
+
+class OrderFlag(IntFlag):
+    POST_ONLY = 1
+    REDUCE_ONLY = 2
+
+
+class SelfTradePrevention(IntEnum):
+    """What happens when an order would trade against its own account."""
+
+    CANCEL_NEWEST = 0
+    CANCEL_OLDEST = 1
+    CANCEL_BOTH = 2
+    NONE = 3
+
+
+class Fault(IntFlag):
+    """What decoding found wrong with a number that has no integer form.
+
+    An edge that cannot express a decimal in ticks or steps sends the order on
+    with a fault, so that the refusal is sequenced and journaled like any other.
+    """
+
+    PRICE_TICK = 1
+    PRICE_RANGE = 2
+    STOP_PRICE = 4
+    QUANTITY_STEP = 8
+    QUANTITY_RANGE = 16
+
+
+class OrderStatus(IntEnum):
+    """FIX OrdStatus, with TRIGGERED and UNKNOWN (see `app.engine.transitions`)."""
+
+    NONE = 0
+    PENDING_NEW = 1
+    NEW = 2
+    PARTIALLY_FILLED = 3
+    PENDING_CANCEL = 4
+    PENDING_REPLACE = 5
+    TRIGGERED = 6
+    UNKNOWN = 7
+    FILLED = 8
+    CANCELED = 9
+    REJECTED = 10
+    EXPIRED = 11
+
+
+class InstrumentStatus(IntEnum):
+    NONE = 0
+    TRADING = 1
+    CANCEL_ONLY = 2
+    HALTED = 3
+
+
+class TradingState(IntEnum):
+    """Of the firm, an account or a symbol; the strictest of the three applies."""
+
+    ACTIVE = 0
+    REDUCING = 1
+    HALTED = 2
+
+
+class Liquidity(IntEnum):
+    NONE = 0
+    MAKER = 1
+    TAKER = 2
+
+
+class Scope(IntEnum):
+    """Where a limit or a trading state applies."""
+
+    NONE = 0
+    FIRM = 1
+    ACCOUNT = 2
+    SYMBOL = 3
+    ACCOUNT_SYMBOL = 4
+
+
+class CommandKind(IntEnum):
+    NONE = 0
+    PLACE_ORDER = 1
+    CANCEL_ORDER = 2
+    AMEND_ORDER = 3
+    CANCEL_ALL = 4
+    EXECUTION_REPORT = 5
+    UPDATE_MARK = 6
+    ADVANCE_TIME = 7
+    SET_INSTRUMENT = 8
+    SET_ACCOUNT = 9
+    TRANSFER_CASH = 10
+    SET_LIMIT = 11
+    SET_TRADING_STATE = 12
+
+
+class ReportKind(IntEnum):
+    """FIX ExecType of an execution report."""
+
+    NONE = 0
+    NEW = 1
+    TRADE = 2
+    CANCELED = 3
+    EXPIRED = 4
+    REJECTED = 5
+    REPLACED = 6
+    CANCEL_REJECTED = 7
+    REPLACE_REJECTED = 8
+    UNKNOWN = 9
+
+
+class EventKind(IntEnum):
+    """What happened. The kinds marked (route) are orders to the venue."""
+
+    NONE = 0
+    ORDER_ACCEPTED = 1  # (route) approved, PENDING_NEW
+    ORDER_REJECTED = 2
+    ORDER_REPLAYED = 3  # same client order id, same content: nothing changed
+    ORDER_OPENED = 4  # working: acknowledged by the venue, or a stop that waits here
+    ORDER_FILLED = 5  # one execution, in part or in full
+    ORDER_CANCELED = 6
+    ORDER_EXPIRED = 7
+    ORDER_TRIGGERED = 8  # (route) a stop has become a market or limit order
+    CANCEL_REQUESTED = 9  # (route)
+    CANCEL_REJECTED = 10
+    REPLACE_REQUESTED = 11  # (route) last_price, last_quantity: what is asked for
+    ORDER_REPLACED = 12
+    REPLACE_REJECTED = 13
+    ORDER_UNKNOWN = 14
+    EXECUTION_ANOMALY = 15
+    CANCEL_ALL_DONE = 16  # last_quantity: how many orders were asked to cancel
+    MARK_UPDATED = 17
+    DAY_STARTED = 18
+    INSTRUMENT_SET = 19
+    ACCOUNT_SET = 20
+    CASH_TRANSFERRED = 21
+    LIMIT_SET = 22
+    TRADING_STATE_SET = 23
+    COMMAND_REJECTED = 24  # reference data or limits that do not fit
+
+
+class Limit(IntEnum):
+    """The limits a scope may carry; the value is the index into `LIMITS.value`.
+
+    Units: quantities in 1e-8 of the base currency, money in 1e-8 of the quote
+    currency, rates per second, ages in microseconds, collars in basis points.
+    """
+
+    MAX_ORDER_QUANTITY = 0
+    MAX_ORDER_NOTIONAL = 1
+    MAX_OPEN_ORDERS = 2
+    MAX_POSITION = 3
+    MAX_GROSS_EXPOSURE = 4
+    ORDER_RATE = 5
+    CANCEL_RATE = 6
+    PRICE_COLLAR_BPS = 7
+    MAX_MARK_AGE = 8
