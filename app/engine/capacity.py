@@ -11,6 +11,9 @@ MONEY_MAX = 1 << 60
 # A command that touches one order leaves at most so many events.
 EVENTS_PER_COMMAND_MAX = 4
 
+# Verdicts of a check stand at the number of their code.
+VERDICTS_MAX = 64
+
 
 @dataclass(frozen=True)
 class Capacity:

@@ -3,13 +3,14 @@
 `kernel` compiles for callers in Python and in other kernels, `inline` for
 callers in kernels only. No fastmath and no parallel reductions: a kernel that
 decides gives the same answer everywhere. Compiled code is cached on disk under
-a key made from every source file that kernels are in, because numba by itself
-looks only at the file of the outermost function.
+a key made from all source files of the engine and of the kernel's own package,
+because numba by itself looks only at the file of the outermost function.
 """
 
 import hashlib
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,29 +18,25 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_KERNEL_FOLDERS = ("engine", "venues", "market")
+_PACKAGE = Path(__file__).parent.parent
+_CACHE_ROOT = Path(
+    os.environ.get("BOT4_KERNEL_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bot4" / "kernels"
+)
 
 
-def _source_key() -> str:
+@lru_cache
+def _cache_folder(package: str) -> str:
+    """Where the kernels of `app.<package>` are cached: they are made of its source and the engine's."""
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
-    package = Path(__file__).parent.parent
-    for folder in _KERNEL_FOLDERS:
-        for path in sorted((package / folder).rglob("*.py")):
+    for folder in sorted({"engine", package}):
+        for path in sorted((_PACKAGE / folder).rglob("*.py")):
             digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _choose_cache() -> None:
-    root = os.environ.get("BOT4_KERNEL_CACHE") or str(
-        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bot4" / "kernels"
-    )
-    numba.config.CACHE_DIR = str(Path(root) / _source_key())
-
-
-_choose_cache()
+    return str(_CACHE_ROOT / f"{package}-{digest.hexdigest()}")
 
 
 def kernel(function: F) -> F:
+    numba.config.CACHE_DIR = _cache_folder(function.__module__.split(".")[1])
     return cast(F, numba.njit(cache=True, error_model="numpy")(function))
 
 

@@ -206,13 +206,12 @@ INSTRUMENT = _record(
     ("taker_fee_ppm", "i4"),
     ("mark", "i8"),
     ("mark_ts", "i8"),
-    ("buy_trigger_root", "i4"),  # stops that fire when the mark rises to them
-    ("sell_trigger_root", "i4"),  # stops that fire when it falls to them
+    ("rise_root", "i4"),  # heap of the stops that fire when the mark rises to them
+    ("fall_root", "i4"),  # and of those that fire when it falls to them
     ("status", "u1"),
     ("trading_state", "u1"),
     ("version", "i8"),
-    ("position", "i8"),  # of all accounts: sums of the magnitudes, long and short
-    ("open_orders", "i8"),
+    ("worst", "i8"),  # sum over the accounts of `POSITION.worst`
 )
 
 ACCOUNT = _record(
@@ -228,8 +227,6 @@ ACCOUNT = _record(
     ("day_start_equity", "i8"),
     ("order_tokens", "i8"),  # millionths of an order
     ("order_tokens_ts", "i8"),
-    ("cancel_tokens", "i8"),
-    ("cancel_tokens_ts", "i8"),
     ("open_orders", "i8"),
     ("first_open", "i4"),
     ("last_open", "i4"),
@@ -244,11 +241,12 @@ POSITION = _record(
     ("realised", "i8"),
     ("fees", "i8"),
     ("value", "i8"),  # quantity x mark
-    ("exposure", "i8"),  # worst case x mark
+    ("worst", "i8"),  # largest magnitude that open orders may lead to, in steps
+    ("exposure", "i8"),  # worst x mark
     ("open_buy", "i8"),  # steps reserved by open orders
     ("open_sell", "i8"),
-    ("bought", "i8"),  # steps, ever
-    ("sold", "i8"),
+    ("reduce_buy", "i8"),  # the part of them that is reduce-only
+    ("reduce_sell", "i8"),
     ("open_orders", "i8"),
 )
 
@@ -260,6 +258,7 @@ LIMITS = _record(
 
 HEAP_NODE = _record(
     ("key", "i8"),
+    ("tie", "i8"),  # of equal keys the smaller goes first
     ("parent", "i4"),
     ("left", "i4"),
     ("right", "i4"),
@@ -275,6 +274,7 @@ FIRM = _record(
     ("closed_first", "i8"),  # the closed orders, oldest first
     ("closed_last", "i8"),
     ("open_orders", "i8"),
+    ("open_orders_max", "i8"),
     ("fills", "i8"),  # number of the newest fill
     ("last_execution_id", "i8"),
     ("accounts", "i8"),
@@ -287,6 +287,14 @@ FIRM = _record(
     ("event_index", "i8"),
     ("expiry_root", "i4"),
     ("trading_state", "u1"),
+)
+
+VERDICT = _record(
+    ("limit", "i8"),
+    ("observed", "i8"),
+    ("code", "u2"),
+    ("scope", "u1"),
+    ("passed", "u1"),
 )
 
 COMMAND_KINDS = (COMMAND, REPORT_COMMAND, VALUE_COMMAND, INSTRUMENT_COMMAND, ACCOUNT_COMMAND)

@@ -1,19 +1,15 @@
-"""The engine's whole state: a few structured arrays, and how kernels reach them.
+"""The engine's whole state: a few structured arrays. Kernels reach them by `app.engine.directory`."""
 
-A kernel call pays for each array argument, so kernels take one: `directory`,
-the addresses and lengths of all the others. `attach` makes arrays of them
-again, inside the kernel, at no cost.
-"""
-
+import contextlib
 import hashlib
+import mmap
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from app.engine.capacity import VERDICTS_MAX, Capacity
+from app.engine.directory import define_view
 from app.engine.records import (
     ACCOUNT,
     ACCOUNT_COMMAND,
@@ -29,13 +25,14 @@ from app.engine.records import (
     POSITION,
     REPORT_COMMAND,
     VALUE_COMMAND,
+    VERDICT,
 )
-from app.engine.capacity import Capacity
-from app.engine.jit import inline
 
 NO_SLOT = -1
 
-WORD = np.dtype("u8")
+_HUGE_PAGE = 1 << 21
+
+SLOT_ENTRY = np.dtype("i8")  # see app.engine.hash_index
 
 Array = NDArray[np.void]
 
@@ -52,9 +49,9 @@ class State(NamedTuple):
     symbol_limits: Array
     account_symbol_limits: Array  # like positions
     orders: Array
-    client_ids: NDArray[np.uint64]  # hash table over orders
+    client_ids: NDArray[np.int64]  # hash table over orders
     fills: Array  # ring
-    executions: NDArray[np.uint64]  # hash table over fills
+    executions: NDArray[np.int64]  # hash table over fills
     triggers: Array  # heap nodes of waiting stops, by slot
     expiries: Array  # heap nodes of GTD orders, by slot
     # What goes in and comes out: not part of the state proper.
@@ -64,6 +61,8 @@ class State(NamedTuple):
     instrument_commands: Array
     account_commands: Array
     events: Array
+    verdicts: Array  # [code] of the last check; see app.engine.risk
+    candidate: Array  # one order record: what is being checked
 
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -76,9 +75,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "symbol_limits": LIMITS,
     "account_symbol_limits": LIMITS,
     "orders": ORDER,
-    "client_ids": WORD,
+    "client_ids": SLOT_ENTRY,
     "fills": FILL,
-    "executions": WORD,
+    "executions": SLOT_ENTRY,
     "triggers": HEAP_NODE,
     "expiries": HEAP_NODE,
     "commands": COMMAND,
@@ -87,11 +86,31 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "instrument_commands": INSTRUMENT_COMMAND,
     "account_commands": ACCOUNT_COMMAND,
     "events": EVENT,
+    "verdicts": VERDICT,
+    "candidate": ORDER,
 }
 assert tuple(DTYPES) == State._fields
 
+attach = define_view(State, DTYPES)
+
 # The arrays that a snapshot saves and the state hash covers.
 PERSISTENT = State._fields[: State._fields.index("commands")]
+
+
+def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros whose memory is taken when it is first touched, in huge pages where the system has them.
+
+    Orders and their index are reached at random, so a table in small pages would spend
+    most of its time on address translation.
+    """
+    size = length * dtype.itemsize
+    if size < _HUGE_PAGE:
+        return np.zeros(length, dtype)
+    memory = mmap.mmap(-1, size)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, dtype)
 
 
 def allocate(capacity: Capacity) -> State:
@@ -114,67 +133,21 @@ def allocate(capacity: Capacity) -> State:
         "expiries": capacity.orders,
         "commands": capacity.commands,
         "events": capacity.events,
+        "verdicts": VERDICTS_MAX,
+        "candidate": 1,
     }
-    arrays = {name: np.zeros(length, DTYPES[name]) for name, length in lengths.items()}
+    arrays = {name: _zeros(length, DTYPES[name]) for name, length in lengths.items()}
     for name in ("reports", "values", "instrument_commands", "account_commands"):
         arrays[name] = arrays["commands"].view(DTYPES[name])
     state = State(**arrays)
     firm = state.firm[0]
     firm["closed_first"] = firm["closed_last"] = firm["expiry_root"] = firm["cursor"] = NO_SLOT
+    firm["open_orders_max"] = capacity.open_orders
     for name in ("first_open", "last_open"):
         state.accounts[name] = NO_SLOT
-    for name in ("buy_trigger_root", "sell_trigger_root"):
+    for name in ("rise_root", "fall_root"):
         state.instruments[name] = NO_SLOT
     return state
-
-
-def directory_of(state: State) -> NDArray[np.int64]:
-    """Address and length of each array, for `attach`. Valid while `state` is alive."""
-    pairs = [(array.ctypes.data, len(array)) for array in state]
-    return np.array(pairs, dtype=np.int64).ravel()
-
-
-@intrinsic
-def _pointer(_typing_context: Any, address: Any) -> Any:
-    """An integer address as a `void *`."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(types.int64), generate
-
-
-@inline
-def _array(directory, index, dtype):  # type: ignore[no-untyped-def]
-    shape = (directory[2 * index + 1],)
-    return numba.carray(_pointer(directory[2 * index]), shape, dtype)
-
-
-@inline
-def attach(directory: NDArray[np.int64]) -> State:
-    """The arrays behind a directory; for kernels."""
-    return State(
-        _array(directory, 0, FIRM),
-        _array(directory, 1, ACCOUNT),
-        _array(directory, 2, INSTRUMENT),
-        _array(directory, 3, POSITION),
-        _array(directory, 4, LIMITS),
-        _array(directory, 5, LIMITS),
-        _array(directory, 6, LIMITS),
-        _array(directory, 7, LIMITS),
-        _array(directory, 8, ORDER),
-        _array(directory, 9, WORD),
-        _array(directory, 10, FILL),
-        _array(directory, 11, WORD),
-        _array(directory, 12, HEAP_NODE),
-        _array(directory, 13, HEAP_NODE),
-        _array(directory, 14, COMMAND),
-        _array(directory, 15, REPORT_COMMAND),
-        _array(directory, 16, VALUE_COMMAND),
-        _array(directory, 17, INSTRUMENT_COMMAND),
-        _array(directory, 18, ACCOUNT_COMMAND),
-        _array(directory, 19, EVENT),
-    )
 
 
 def used_lengths(state: State) -> dict[str, int]:

@@ -3,7 +3,7 @@
 The values are written to the journal: new members are added, none renumbered.
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 
 class Side(IntEnum):
@@ -27,7 +27,9 @@ class TimeInForce(IntEnum):
     GTD = 3
 
 
-class OrderFlag(IntFlag):
+class OrderFlag(IntEnum):
+    """Bits; an IntEnum, because kernels do not know IntFlag."""
+
     POST_ONLY = 1
     REDUCE_ONLY = 2
 
@@ -41,7 +43,7 @@ class SelfTradePrevention(IntEnum):
     NONE = 3
 
 
-class Fault(IntFlag):
+class Fault(IntEnum):
     """What decoding found wrong with a number that has no integer form.
 
     An edge that cannot express a decimal in ticks or steps sends the order on
@@ -156,6 +158,7 @@ class EventKind(IntEnum):
     CANCEL_ALL_DONE = 16  # last_quantity: how many orders were asked to cancel
     MARK_UPDATED = 17
     DAY_STARTED = 18
+    TIME_ADVANCED = 25  # nothing was due
     INSTRUMENT_SET = 19
     ACCOUNT_SET = 20
     CASH_TRANSFERRED = 21
@@ -177,6 +180,5 @@ class Limit(IntEnum):
     MAX_POSITION = 3
     MAX_GROSS_EXPOSURE = 4
     ORDER_RATE = 5
-    CANCEL_RATE = 6
-    PRICE_COLLAR_BPS = 7
-    MAX_MARK_AGE = 8
+    PRICE_COLLAR_BPS = 6
+    MAX_MARK_AGE = 7

@@ -1,0 +1,215 @@
+"""What the venue reports: acknowledgements, executions, cancels, replaces, refusals.
+
+A report that cannot be (an unknown order, a repeated execution id, more than
+the order has left, a step the state machine does not know) becomes an
+EXECUTION_ANOMALY and changes nothing.
+"""
+
+from app.engine.codes import Code
+from app.engine.emission import emit, emit_order
+from app.engine.hash_index import add_execution, forget_execution, has_execution
+from app.engine.jit import inline
+from app.engine.orders import change_status, close, retry_expiry, trim_reduce_only
+from app.engine.positions import apply_fill, position_index, reserve
+from app.engine.slots import find_order
+from app.engine.state import NO_SLOT, State
+from app.engine.transitions import Trigger, next_status
+from app.engine.types import EventKind, OrderStatus, ReportKind
+
+
+@inline
+def _anomaly(st: State, i: int, slot: int, code: int) -> None:
+    report = st.reports[i]
+    at = emit(st, EventKind.EXECUTION_ANOMALY) if slot == NO_SLOT else 0
+    if slot != NO_SLOT:
+        at = emit_order(st, EventKind.EXECUTION_ANOMALY, slot)
+    event = st.events[at]
+    event.order_id = report.order_id
+    event.code = code
+    event.last_price = report.price
+    event.last_quantity = report.quantity
+    event.execution_id = report.execution_id
+
+
+@inline
+def _record_fill(st: State, i: int, slot: int) -> None:
+    """Keep the execution in the ring of recent fills, in the place of the oldest."""
+    report = st.reports[i]
+    firm = st.firm[0]
+    order = st.orders[slot]
+    firm.fills += 1
+    at = (firm.fills - 1) % len(st.fills)
+    fill = st.fills[at]
+    if fill.number != 0:
+        forget_execution(st, at)
+    fill.number = firm.fills
+    fill.previous = order.last_fill
+    fill.order_id = order.order_id
+    fill.execution_id = report.execution_id
+    fill.ts = firm.ts
+    fill.price = report.price
+    fill.quantity = report.quantity
+    fill.fee = report.fee
+    fill.symbol = order.symbol
+    fill.liquidity = report.liquidity
+    order.last_fill = firm.fills
+    firm.last_execution_id = max(firm.last_execution_id, report.execution_id)
+    add_execution(st, at)
+
+
+@inline
+def _check_fill(st: State, i: int, slot: int) -> int:
+    report = st.reports[i]
+    order = st.orders[slot]
+    if has_execution(st, order.symbol, report.execution_id):
+        return Code.DUPLICATE_EXECUTION
+    if report.quantity <= 0 or report.quantity > order.quantity - order.filled_quantity:
+        return Code.OVERFILL
+    price_max = st.instruments[order.symbol].max_price
+    if report.price <= 0 or report.price > price_max or order.waiting:
+        return Code.ILLEGAL_TRANSITION
+    return Code.NONE
+
+
+@inline
+def _fill(st: State, i: int, slot: int) -> bool:
+    report = st.reports[i]
+    order = st.orders[slot]
+    code = _check_fill(st, i, slot)
+    complete = report.quantity == order.quantity - order.filled_quantity
+    trigger = Trigger.COMPLETE if complete else Trigger.FILL
+    status = next_status(order.status, trigger, order.filled_quantity)
+    if code == Code.NONE and status == OrderStatus.NONE:
+        code = Code.ILLEGAL_TRANSITION
+    if code != Code.NONE:
+        _anomaly(st, i, slot, code)
+        return True
+    _record_fill(st, i, slot)
+    order.filled_quantity += report.quantity
+    order.filled_notional += report.price * report.quantity
+    account = order.account
+    symbol = order.symbol
+    apply_fill(st, account, symbol, order.side, report.quantity, report.price, report.fee)
+    if complete:
+        close(st, slot, status, Code.NONE)
+    else:
+        change_status(st, slot, status)
+        reserve(st, slot, order.reserved - report.quantity)
+    at = emit_order(st, EventKind.ORDER_FILLED, slot)
+    event = st.events[at]
+    event.last_price = report.price
+    event.last_quantity = report.quantity
+    event.fee = report.fee
+    event.execution_id = report.execution_id
+    event.liquidity = report.liquidity
+    position = st.positions[position_index(st, account, symbol)]
+    return bool(
+        position.reduce_buy == 0 and position.reduce_sell == 0
+    ) or trim_reduce_only(st, account, symbol)
+
+
+@inline
+def _end(st: State, slot: int, status: int, code: int) -> None:
+    """Close an order that the venue has ended, and say how."""
+    order = st.orders[slot]
+    kind = EventKind.ORDER_CANCELED
+    if status == OrderStatus.CANCELED and 0 < order.expire_ts <= st.firm[0].ts:
+        status = next_status(order.status, Trigger.EXPIRE, order.filled_quantity)
+    if status == OrderStatus.EXPIRED:
+        kind = EventKind.ORDER_EXPIRED
+    elif status == OrderStatus.REJECTED:
+        kind = EventKind.ORDER_REJECTED
+    close(st, slot, status, code)
+    emit_order(st, kind, slot)
+
+
+@inline
+def _trigger_of(report: int) -> int:
+    if report == ReportKind.NEW:
+        return Trigger.ACKNOWLEDGE
+    if report == ReportKind.CANCELED:
+        return Trigger.CANCEL
+    if report == ReportKind.EXPIRED:
+        return Trigger.EXPIRE
+    if report == ReportKind.REJECTED:
+        return Trigger.REJECT
+    if report == ReportKind.REPLACED:
+        return Trigger.REPLACE
+    if report == ReportKind.UNKNOWN:
+        return Trigger.LOSE
+    return Trigger.REFUSE
+
+
+@inline
+def _replace(st: State, i: int, slot: int, status: int) -> None:
+    report = st.reports[i]
+    order = st.orders[slot]
+    if report.price != order.price or report.quantity > order.quantity:
+        order.priority_seq = st.firm[0].seq
+    order.price = report.price
+    order.quantity = report.quantity
+    reserve(st, slot, order.quantity - order.filled_quantity)
+    change_status(st, slot, status)
+    emit_order(st, EventKind.ORDER_REPLACED, slot)
+
+
+@inline
+def _can_replace(st: State, i: int, slot: int) -> bool:
+    """Whether the venue's new price and quantity are what was asked for."""
+    report = st.reports[i]
+    order = st.orders[slot]
+    return bool(
+        report.price == order.replace_price
+        and report.quantity == order.replace_quantity
+        and report.quantity > order.filled_quantity
+    )
+
+
+@inline
+def _move(st: State, i: int, slot: int) -> None:
+    """Everything but executions."""
+    report = st.reports[i]
+    order = st.orders[slot]
+    trigger = _trigger_of(report.report)
+    status = next_status(order.status, trigger, order.filled_quantity)
+    illegal = status == OrderStatus.NONE or order.waiting
+    if trigger == Trigger.REPLACE:
+        illegal = illegal or not _can_replace(st, i, slot)
+    if illegal:
+        _anomaly(st, i, slot, Code.ILLEGAL_TRANSITION)
+    elif trigger == Trigger.REPLACE:
+        _replace(st, i, slot, status)
+    elif trigger == Trigger.ACKNOWLEDGE:
+        change_status(st, slot, status)
+        emit_order(st, EventKind.ORDER_OPENED, slot)
+    elif trigger == Trigger.LOSE:
+        change_status(st, slot, status)
+        emit_order(st, EventKind.ORDER_UNKNOWN, slot)
+    elif trigger == Trigger.REFUSE:
+        reserve(st, slot, order.quantity - order.filled_quantity)
+        change_status(st, slot, status)
+        if order.expire_ts != 0 and st.expiries[slot].rank == 0:
+            retry_expiry(st, slot)
+        cancel = report.report == ReportKind.CANCEL_REJECTED
+        at = emit_order(
+            st, EventKind.CANCEL_REJECTED if cancel else EventKind.REPLACE_REJECTED, slot
+        )
+        st.events[at].code = report.code
+    else:
+        _end(st, slot, status, report.code)
+
+
+@inline
+def apply_report(st: State, i: int) -> bool:
+    """Apply one execution report; False if there is more to do once there is room for events."""
+    report = st.reports[i]
+    slot = find_order(st, report.order_id)
+    if slot == NO_SLOT:
+        _anomaly(st, i, slot, Code.UNKNOWN_ORDER)
+        return True
+    if st.firm[0].progress != 0:  # the fill was applied; its reduce-only orders are left
+        return trim_reduce_only(st, st.orders[slot].account, st.orders[slot].symbol)
+    if report.report == ReportKind.TRADE:
+        return _fill(st, i, slot)
+    _move(st, i, slot)
+    return True

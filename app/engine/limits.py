@@ -1,0 +1,62 @@
+"""Limits as the checks see them: the tightest of the scopes that set one; token buckets."""
+
+from app.engine.jit import inline
+from app.engine.positions import position_index
+from app.engine.state import Array, State
+from app.engine.types import Scope
+
+UNLIMITED = (1 << 62) - 1
+
+_TOKEN = 1_000_000  # one order, in the bucket's unit
+_REFILL_US_MAX = 1_000_000  # a bucket holds what refills in one second
+
+
+@inline
+def limit_in(limits: Array, limit: int) -> int:
+    """The value of one limit in one scope's record, UNLIMITED where it is not set."""
+    record = limits[0]
+    if (record.set_mask >> limit) & 1:
+        return record.value[limit]
+    return UNLIMITED
+
+
+@inline
+def tightest(st: State, limit: int, account: int, symbol: int) -> tuple[int, int]:
+    """The smallest value over firm, account, symbol and account+symbol, and whose it is."""
+    value = limit_in(st.firm_limits, limit)
+    scope = Scope.FIRM
+    other = limit_in(st.account_limits[account:], limit)
+    if other < value:
+        value = other
+        scope = Scope.ACCOUNT
+    other = limit_in(st.symbol_limits[symbol:], limit)
+    if other < value:
+        value = other
+        scope = Scope.SYMBOL
+    other = limit_in(st.account_symbol_limits[position_index(st, account, symbol) :], limit)
+    if other < value:
+        value = other
+        scope = Scope.ACCOUNT_SYMBOL
+    return value, scope
+
+
+@inline
+def tokens_at(holder: Array, rate: int, ts: int) -> int:
+    """What a bucket of `rate` orders a second holds at `ts`, in millionths of an order."""
+    record = holder[0]
+    elapsed_us = min(max(ts - record.order_tokens_ts, 0), _REFILL_US_MAX)
+    if record.order_tokens_ts == 0:
+        elapsed_us = _REFILL_US_MAX
+    return min(record.order_tokens + elapsed_us * rate, rate * _TOKEN)
+
+
+@inline
+def take_token(holder: Array, rate: int, ts: int) -> None:
+    record = holder[0]
+    record.order_tokens = tokens_at(holder, rate, ts) - _TOKEN
+    record.order_tokens_ts = ts
+
+
+@inline
+def has_token(holder: Array, rate: int, ts: int) -> bool:
+    return bool(rate > 0 and tokens_at(holder, rate, ts) >= _TOKEN)

@@ -1,0 +1,457 @@
+"""What clients and the clock do to orders: place, cancel, amend, fire, expire.
+
+Each function applies one command and leaves its events. Those that may touch
+more orders than there is room for events return False and are called again
+with the same command.
+"""
+
+import numpy as np
+
+from app.engine import heap
+from app.engine.capacity import SLOT_BITS
+from app.engine.codes import Code
+from app.engine.emission import emit, emit_order, room_for_events
+from app.engine.hash_index import add_client_order, find_client_order, mix
+from app.engine.jit import inline
+from app.engine.limits import UNLIMITED
+from app.engine.positions import position_index, reserve
+from app.engine.risk import (
+    check_order,
+    collar_of,
+    fires_on_rise,
+    needs_price,
+    needs_stop_price,
+    reduces,
+    strictest_state,
+)
+from app.engine.slots import find_order, link_open, retire, take_slot, unlink_open
+from app.engine.state import NO_SLOT, State
+from app.engine.transitions import Trigger, is_final, next_status
+from app.engine.types import (
+    EventKind,
+    Fault,
+    OrderFlag,
+    OrderStatus,
+    Scope,
+    Side,
+    TimeInForce,
+    TradingState,
+)
+
+_HALF = np.uint64(1)
+_EXPIRY_RETRY_US = 1_000_000
+
+
+@inline
+def fingerprint(st: State, i: int) -> int:
+    """What an order asks for, as a hash: two requests with one client order id must agree in it."""
+    c = st.commands[i]
+    h = np.uint64(c.symbol)
+    h = mix(h, np.uint64(c.side + 16 * c.type + 256 * c.time_in_force))
+    h = mix(h, np.uint64(c.flags + 256 * c.self_trade_prevention + 65536 * c.fault))
+    h = mix(h, np.uint64(c.price))
+    h = mix(h, np.uint64(c.stop_price))
+    h = mix(h, np.uint64(c.quantity))
+    h = mix(h, np.uint64(c.expire_ts))
+    return np.int64(h >> _HALF)
+
+
+@inline
+def describe(st: State, i: int) -> None:
+    """Make the order that a command asks for the candidate."""
+    c = st.commands[i]
+    firm = st.firm[0]
+    order = st.candidate[0]
+    order.order_id = 0
+    order.account = c.account if 0 <= c.account < firm.accounts else -1
+    order.symbol = c.symbol if 0 <= c.symbol < firm.symbols else -1
+    order.status = OrderStatus.PENDING_NEW
+    order.side = c.side
+    order.type = c.type
+    order.time_in_force = c.time_in_force
+    order.flags = c.flags
+    order.self_trade_prevention = c.self_trade_prevention
+    order.code = 0
+    order.scope = 0
+    order.waiting = needs_stop_price(c.type)
+    order.indexed = 0
+    order.next = NO_SLOT
+    order.previous = NO_SLOT
+    order.seq = firm.seq
+    order.priority_seq = firm.seq
+    order.price = c.price
+    order.stop_price = c.stop_price
+    order.quantity = c.quantity
+    order.filled_quantity = 0
+    order.filled_notional = 0
+    order.created_ts = firm.ts
+    order.updated_ts = firm.ts
+    order.expire_ts = c.expire_ts
+    order.replace_price = 0
+    order.replace_quantity = 0
+    order.reserved = 0
+    order.limit = 0
+    order.observed = 0
+    order.content = fingerprint(st, i)
+    order.last_fill = 0
+    for word in range(5):
+        order.client_order_id[word] = c.client_order_id[word]
+
+
+@inline
+def protection_price(st: State, slot: int) -> int:
+    """The worst price at which a market order may trade: the collar's edge; 0 without a collar."""
+    order = st.orders[slot]
+    mark = st.instruments[order.symbol].mark
+    distance, _ = collar_of(st, order.account, order.symbol, mark)
+    if needs_price(order.type) or distance == UNLIMITED:
+        return 0
+    return mark + distance if order.side == Side.BUY else max(mark - distance, 1)
+
+
+@inline
+def _hold_stop(st: State, slot: int) -> None:
+    order = st.orders[slot]
+    instrument = st.instruments[order.symbol]
+    if fires_on_rise(order.type, order.side):
+        instrument.rise_root = heap.push(
+            st.triggers, instrument.rise_root, slot, order.stop_price, order.order_id
+        )
+    else:
+        instrument.fall_root = heap.push(
+            st.triggers, instrument.fall_root, slot, -order.stop_price, order.order_id
+        )
+
+
+@inline
+def _release_stop(st: State, slot: int) -> None:
+    order = st.orders[slot]
+    instrument = st.instruments[order.symbol]
+    if fires_on_rise(order.type, order.side):
+        instrument.rise_root = heap.remove(st.triggers, instrument.rise_root, slot)
+    else:
+        instrument.fall_root = heap.remove(st.triggers, instrument.fall_root, slot)
+    order.waiting = 0
+
+
+@inline
+def change_status(st: State, slot: int, status: int) -> None:
+    order = st.orders[slot]
+    order.status = status
+    order.seq = st.firm[0].seq
+    order.updated_ts = st.firm[0].ts
+
+
+@inline
+def close(st: State, slot: int, status: int, code: int) -> None:
+    """End an open order: nothing of it stays reserved, linked or waiting."""
+    order = st.orders[slot]
+    if order.waiting:
+        _release_stop(st, slot)
+    if order.expire_ts != 0 and st.expiries[slot].rank != 0:
+        st.firm[0].expiry_root = heap.remove(st.expiries, st.firm[0].expiry_root, slot)
+    reserve(st, slot, 0)
+    unlink_open(st, slot)
+    change_status(st, slot, status)
+    order.code = code
+    retire(st, slot)
+
+
+@inline
+def _refuse(st: State, slot: int, code: int) -> None:
+    order = st.orders[slot]
+    verdict = st.verdicts[code]
+    order.status = OrderStatus.REJECTED
+    order.waiting = 0
+    order.code = code
+    order.scope = verdict.scope
+    order.limit = verdict.limit
+    order.observed = verdict.observed
+    retire(st, slot)
+    emit_order(st, EventKind.ORDER_REJECTED, slot)
+
+
+@inline
+def _check_new(st: State, fault: int, duplicate: bool) -> int:
+    firm = st.firm[0]
+    if firm.open_orders >= firm.open_orders_max:
+        verdict = st.verdicts[Code.ORDER_CAPACITY]
+        verdict.scope = Scope.FIRM
+        verdict.limit = firm.open_orders_max
+        verdict.observed = firm.open_orders + 1
+        return Code.ORDER_CAPACITY
+    return check_order(st, False, True, st.candidate[0].quantity, fault, duplicate)
+
+
+@inline
+def place(st: State, i: int) -> None:
+    describe(st, i)
+    firm = st.firm[0]
+    candidate = st.candidate[0]
+    named = candidate.client_order_id[0] != 0 and candidate.account >= 0
+    duplicate = False
+    if named:
+        first = find_client_order(st, candidate.account, candidate.client_order_id)
+        if first != NO_SLOT:
+            if st.orders[first].content == candidate.content:
+                emit_order(st, EventKind.ORDER_REPLAYED, first)
+                return
+            duplicate = True
+    code = _check_new(st, st.commands[i].fault, duplicate)
+    slot = take_slot(st)
+    candidate.order_id = (firm.seq << SLOT_BITS) | slot
+    st.orders[slot] = candidate
+    if named and not duplicate:
+        add_client_order(st, slot)
+    st.expiries[slot].rank = 0
+    if code != Code.NONE:
+        _refuse(st, slot, code)
+        return
+    order = st.orders[slot]
+    link_open(st, slot)
+    reserve(st, slot, order.quantity)
+    if order.time_in_force == TimeInForce.GTD:
+        firm.expiry_root = heap.push(
+            st.expiries, firm.expiry_root, slot, order.expire_ts, order.order_id
+        )
+    if order.waiting:
+        order.status = OrderStatus.NEW
+        _hold_stop(st, slot)
+        emit_order(st, EventKind.ORDER_OPENED, slot)
+    else:
+        at = emit_order(st, EventKind.ORDER_ACCEPTED, slot)
+        st.events[at].last_price = protection_price(st, slot)
+
+
+@inline
+def _reject_request(st: State, i: int, kind: int, slot: int, code: int) -> None:
+    """Answer a cancel or amend that cannot be: the order, where there is one, is as it was."""
+    if slot == NO_SLOT:
+        at = emit(st, kind)
+        st.events[at].order_id = st.commands[i].order_id
+    else:
+        at = emit_order(st, kind, slot)
+    event = st.events[at]
+    event.code = code
+    event.scope = 0
+    event.limit = 0
+    event.observed = 0
+    if code < len(st.verdicts):
+        event.scope = st.verdicts[code].scope
+        event.limit = st.verdicts[code].limit
+        event.observed = st.verdicts[code].observed
+
+
+@inline
+def request_cancel(st: State, slot: int) -> int:
+    """Cancel a stop that waits here at once, ask the venue for any other; why not, as a code."""
+    order = st.orders[slot]
+    if is_final(order.status):
+        return Code.ORDER_CLOSED
+    if order.waiting:
+        close(st, slot, OrderStatus.CANCELED, Code.NONE)
+        emit_order(st, EventKind.ORDER_CANCELED, slot)
+        return Code.NONE
+    status = next_status(order.status, Trigger.REQUEST_CANCEL, order.filled_quantity)
+    if status == OrderStatus.NONE:
+        return Code.ORDER_PENDING
+    change_status(st, slot, status)
+    emit_order(st, EventKind.CANCEL_REQUESTED, slot)
+    return Code.NONE
+
+
+@inline
+def cancel(st: State, i: int) -> None:
+    slot = find_order(st, st.commands[i].order_id)
+    code = Code.UNKNOWN_ORDER if slot == NO_SLOT else request_cancel(st, slot)
+    if code != Code.NONE:
+        _reject_request(st, i, EventKind.CANCEL_REJECTED, slot, code)
+
+
+@inline
+def _check_amend(st: State, i: int, slot: int) -> int:
+    """Make the amended order the candidate and check it."""
+    c = st.commands[i]
+    order = st.orders[slot]
+    if is_final(order.status):
+        return Code.ORDER_CLOSED
+    if next_status(order.status, Trigger.REQUEST_REPLACE, order.filled_quantity) == 0:
+        return Code.ORDER_PENDING
+    price_fault = (c.fault & (Fault.PRICE_TICK | Fault.PRICE_RANGE)) != 0
+    st.candidate[0] = order
+    candidate = st.candidate[0]
+    if c.price != 0 or price_fault:
+        candidate.price = c.price
+    if c.quantity != 0:
+        candidate.quantity = c.quantity
+    if c.fault == 0:
+        if candidate.price == order.price and candidate.quantity == order.quantity:
+            return Code.NOTHING_TO_AMEND
+        if candidate.quantity <= order.filled_quantity:
+            return Code.QUANTITY_BELOW_FILLED
+    extra = max(candidate.quantity - order.filled_quantity - order.reserved, 0)
+    return check_order(st, False, False, extra, c.fault, False)
+
+
+@inline
+def amend(st: State, i: int) -> None:
+    slot = find_order(st, st.commands[i].order_id)
+    code = Code.UNKNOWN_ORDER if slot == NO_SLOT else _check_amend(st, i, slot)
+    if code != Code.NONE:
+        _reject_request(st, i, EventKind.REPLACE_REJECTED, slot, code)
+        return
+    order = st.orders[slot]
+    candidate = st.candidate[0]
+    if order.waiting:
+        order.price = candidate.price
+        order.quantity = candidate.quantity
+        reserve(st, slot, order.quantity)
+        change_status(st, slot, order.status)
+        emit_order(st, EventKind.ORDER_REPLACED, slot)
+        return
+    order.replace_price = candidate.price
+    order.replace_quantity = candidate.quantity
+    remaining = candidate.quantity - order.filled_quantity
+    reserve(st, slot, max(order.reserved, remaining))  # the larger of both, until the venue says which
+    change_status(st, slot, OrderStatus.PENDING_REPLACE)
+    at = emit_order(st, EventKind.REPLACE_REQUESTED, slot)
+    st.events[at].last_price = order.replace_price
+    st.events[at].last_quantity = order.replace_quantity
+
+
+@inline
+def _cancel_from(st: State, slot: int, symbol: int) -> int:
+    """Cancel an account's open orders from `slot` on; where to go on when events run out."""
+    while slot != NO_SLOT and room_for_events(st) > 1:
+        following = st.orders[slot].next
+        if symbol < 0 or st.orders[slot].symbol == symbol:
+            request_cancel(st, slot)
+        slot = following
+    return slot
+
+
+@inline
+def cancel_all(st: State, i: int) -> bool:
+    """Cancel what is open in a scope. `cursor` is the next order, `progress` its account + 1."""
+    c = st.commands[i]
+    firm = st.firm[0]
+    one_account = c.scope == Scope.ACCOUNT or c.scope == Scope.ACCOUNT_SYMBOL
+    one_symbol = c.scope == Scope.SYMBOL or c.scope == Scope.ACCOUNT_SYMBOL
+    symbol = c.symbol if one_symbol else -1
+    first = c.account if one_account else 0
+    last = c.account + 1 if one_account else firm.accounts
+    if first < 0 or last > firm.accounts or (one_symbol and not 0 <= symbol < firm.symbols):
+        at = emit(st, EventKind.COMMAND_REJECTED)
+        st.events[at].code = Code.INVALID_VALUE
+        return True
+    account = first
+    slot = NO_SLOT
+    if firm.progress == 0:
+        slot = st.accounts[account].first_open if account < last else NO_SLOT
+    else:
+        account = firm.progress - 1
+        slot = firm.cursor
+    while account < last:
+        slot = _cancel_from(st, slot, symbol)
+        if slot != NO_SLOT:
+            firm.progress = account + 1
+            firm.cursor = slot
+            return False
+        account += 1
+        slot = st.accounts[account].first_open if account < last else NO_SLOT
+    at = emit(st, EventKind.CANCEL_ALL_DONE)
+    event = st.events[at]
+    event.account = c.account if one_account else -1
+    event.symbol = symbol
+    event.scope = c.scope
+    event.last_quantity = event.index
+    return True
+
+
+@inline
+def _fire(st: State, slot: int) -> None:
+    """A stop's price is reached: it goes to the venue, unless trading has been stopped meanwhile."""
+    order = st.orders[slot]
+    _release_stop(st, slot)
+    state, _ = strictest_state(st, order.account, order.symbol)
+    # Its own quantity is among what is open, so nothing is added to it.
+    reducing = reduces(st, order.account, order.symbol, order.side, 0)
+    if state == TradingState.HALTED:
+        close(st, slot, OrderStatus.CANCELED, Code.TRADING_HALTED)
+        emit_order(st, EventKind.ORDER_CANCELED, slot)
+    elif state == TradingState.REDUCING and not reducing:
+        close(st, slot, OrderStatus.CANCELED, Code.REDUCING_ONLY)
+        emit_order(st, EventKind.ORDER_CANCELED, slot)
+    else:
+        change_status(st, slot, next_status(order.status, Trigger.FIRE, 0))
+        order.priority_seq = st.firm[0].seq
+        at = emit_order(st, EventKind.ORDER_TRIGGERED, slot)
+        st.events[at].last_price = protection_price(st, slot)
+
+
+@inline
+def fire_stops(st: State, symbol: int) -> bool:
+    """Fire every stop that the mark has reached, those it reached first going first."""
+    instrument = st.instruments[symbol]
+    while room_for_events(st) > 0:
+        rise = instrument.rise_root
+        fall = instrument.fall_root
+        if rise != NO_SLOT and st.triggers[rise].key <= instrument.mark:
+            _fire(st, rise)
+        elif fall != NO_SLOT and -st.triggers[fall].key >= instrument.mark:
+            _fire(st, fall)
+        else:
+            return True
+    return False
+
+
+@inline
+def retry_expiry(st: State, slot: int) -> None:
+    """An order past its time could not be canceled now: ask again later."""
+    firm = st.firm[0]
+    firm.expiry_root = heap.push(
+        st.expiries, firm.expiry_root, slot, firm.ts + _EXPIRY_RETRY_US, st.orders[slot].order_id
+    )
+
+
+@inline
+def expire_orders(st: State) -> bool:
+    """End every order whose time has come; those at the venue are canceled there first."""
+    firm = st.firm[0]
+    while firm.expiry_root != NO_SLOT and st.expiries[firm.expiry_root].key <= firm.ts:
+        if room_for_events(st) < 1:
+            return False
+        slot = firm.expiry_root
+        order = st.orders[slot]
+        if order.waiting:
+            close(st, slot, OrderStatus.EXPIRED, Code.NONE)
+            emit_order(st, EventKind.ORDER_EXPIRED, slot)
+            continue
+        firm.expiry_root = heap.remove(st.expiries, firm.expiry_root, slot)
+        if request_cancel(st, slot) != Code.NONE:  # another request is under way
+            retry_expiry(st, slot)
+    return True
+
+
+@inline
+def trim_reduce_only(st: State, account: int, symbol: int) -> bool:
+    """After a fill: cancel reduce-only orders, newest first, that the position no longer covers."""
+    position = st.positions[position_index(st, account, symbol)]
+    excess_buy = position.reduce_buy - max(-position.quantity, 0)
+    excess_sell = position.reduce_sell - max(position.quantity, 0)
+    slot = st.accounts[account].last_open
+    while slot != NO_SLOT and (excess_buy > 0 or excess_sell > 0):
+        if room_for_events(st) < 1:
+            return False
+        order = st.orders[slot]
+        previous = order.previous
+        if order.symbol == symbol and (order.flags & OrderFlag.REDUCE_ONLY) != 0:
+            buy = order.side == Side.BUY
+            reserved = order.reserved
+            if (excess_buy if buy else excess_sell) > 0 and (
+                order.status == OrderStatus.PENDING_CANCEL or request_cancel(st, slot) == Code.NONE
+            ):
+                excess_buy -= reserved if buy else 0
+                excess_sell -= 0 if buy else reserved
+        slot = previous
+    return True

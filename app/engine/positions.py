@@ -1,0 +1,99 @@
+"""Positions and accounts: what fills, marks and open orders do to them, in whole numbers.
+
+Cash pays for what is bought and receives what is sold, so for every account
+
+    cash = transferred - sum(entry_cost) + realised - fees,    equity = cash + sum(quantity * mark)
+
+hold exactly, after every event. Entry cost leaves in proportion when a position
+shrinks, rounded towards zero; the rounding stays in the cost of what is left.
+"""
+
+from app.engine.arithmetic import multiply_divide
+from app.engine.jit import inline
+from app.engine.state import State
+from app.engine.types import OrderFlag, Side
+
+
+@inline
+def position_index(st: State, account: int, symbol: int) -> int:
+    return symbol * len(st.accounts) + account
+
+
+@inline
+def worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
+    """The largest magnitude a position can reach if all buys or all sells fill."""
+    return max(abs(quantity + open_buy), abs(quantity - open_sell))
+
+
+@inline
+def equity_of(st: State, account: int) -> int:
+    return st.accounts[account].cash + st.accounts[account].position_value
+
+
+@inline
+def touch_equity(st: State, account: int) -> None:
+    record = st.accounts[account]
+    record.peak_equity = max(record.peak_equity, equity_of(st, account))
+
+
+@inline
+def revalue(st: State, account: int, symbol: int) -> None:
+    """Bring value and exposure of one position up to date, and the sums above it."""
+    position = st.positions[position_index(st, account, symbol)]
+    instrument = st.instruments[symbol]
+    unit = instrument.mark * instrument.multiplier
+    worst = worst_case(position.quantity, position.open_buy, position.open_sell)
+    instrument.worst += worst - position.worst
+    position.worst = worst
+    exposure = worst * unit
+    st.accounts[account].exposure += exposure - position.exposure
+    st.firm[0].exposure += exposure - position.exposure
+    position.exposure = exposure
+    value = position.quantity * unit
+    st.accounts[account].position_value += value - position.value
+    position.value = value
+    touch_equity(st, account)
+
+
+@inline
+def reserve(st: State, slot: int, quantity: int) -> None:
+    """Make `quantity` the part of an order that counts as open."""
+    order = st.orders[slot]
+    change = quantity - order.reserved
+    order.reserved = quantity
+    position = st.positions[position_index(st, order.account, order.symbol)]
+    reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0
+    if order.side == Side.BUY:
+        position.open_buy += change
+        if reduce_only:
+            position.reduce_buy += change
+    else:
+        position.open_sell += change
+        if reduce_only:
+            position.reduce_sell += change
+    revalue(st, order.account, order.symbol)
+
+
+@inline
+def apply_fill(
+    st: State, account: int, symbol: int, side: int, quantity: int, price: int, fee: int
+) -> None:
+    """Move cash, position, entry cost and realised profit; the caller revalues."""
+    position = st.positions[position_index(st, account, symbol)]
+    record = st.accounts[account]
+    unit = price * st.instruments[symbol].multiplier
+    direction = 1 if side == Side.BUY else -1
+    held = position.quantity * direction  # negative: the fill reduces
+    closing = min(quantity, -held) if held < 0 else 0
+    if closing > 0:
+        cost = multiply_divide(abs(position.entry_cost), closing, -held)
+        # A long position (direction -1) earns proceeds less cost, a short one the reverse.
+        realised = direction * (cost - closing * unit)
+        position.entry_cost += direction * cost
+        position.realised += realised
+        record.realised += realised
+    position.entry_cost += direction * (quantity - closing) * unit
+    position.quantity += direction * quantity
+    position.fees += fee
+    record.fees += fee
+    record.cash -= direction * quantity * unit + fee

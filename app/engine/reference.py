@@ -1,0 +1,241 @@
+"""Reference data and limits: instruments, accounts, cash, limits, trading states, marks, the day."""
+
+from app.engine.capacity import MONEY_MAX
+from app.engine.codes import Code
+from app.engine.emission import emit
+from app.engine.jit import inline
+from app.engine.positions import equity_of, position_index, revalue, touch_equity
+from app.engine.state import Array, State
+from app.engine.types import EventKind, InstrumentStatus, Limit, Scope, TradingState
+
+DAY_US = 86_400_000_000
+QUANTITY_MAX = 1 << 62  # of one order, in 1e-8 of the base currency
+
+_LIMITS = len(Limit)
+_MONEY_PER_TICK_STEP = 10**12  # e12 of the tick times e8 of the step, over 1e8 for money
+
+
+@inline
+def _reject(st: State, i: int, code: int) -> None:
+    command = st.commands[i]
+    at = emit(st, EventKind.COMMAND_REJECTED)
+    event = st.events[at]
+    event.account = command.account
+    event.symbol = command.symbol
+    event.code = code
+
+
+@inline
+def _instrument_code(st: State, i: int) -> int:
+    c = st.instrument_commands[i]
+    symbols = st.firm[0].symbols
+    if c.symbol < 0 or c.symbol > symbols or c.name[0] == 0:
+        return Code.INVALID_VALUE
+    if c.symbol >= len(st.instruments):
+        return Code.SYMBOL_CAPACITY
+    if c.price_tick_e12 <= 0 or c.quantity_step_e8 <= 0 or c.min_notional < 0:
+        return Code.INVALID_VALUE
+    if c.price_tick_e12 > MONEY_MAX // c.quantity_step_e8:
+        return Code.INVALID_VALUE
+    product = c.price_tick_e12 * c.quantity_step_e8
+    if product % _MONEY_PER_TICK_STEP != 0:
+        return Code.INVALID_VALUE
+    multiplier = product // _MONEY_PER_TICK_STEP
+    if not 0 < c.min_quantity <= c.max_quantity <= QUANTITY_MAX // c.quantity_step_e8:
+        return Code.INVALID_VALUE
+    if c.max_quantity > MONEY_MAX // multiplier or c.min_notional > MONEY_MAX:
+        return Code.INVALID_VALUE
+    if not InstrumentStatus.TRADING <= c.status <= InstrumentStatus.HALTED:
+        return Code.INVALID_VALUE
+    if c.symbol < symbols:  # what positions and orders are counted in stays as it is
+        old = st.instruments[c.symbol]
+        if old.price_tick_e12 != c.price_tick_e12 or old.quantity_step_e8 != c.quantity_step_e8:
+            return Code.INVALID_VALUE
+        if old.name[0] != c.name[0] or old.name[1] != c.name[1] or old.name[2] != c.name[2]:
+            return Code.INVALID_VALUE
+    return Code.NONE
+
+
+@inline
+def set_instrument(st: State, i: int) -> None:
+    """Add the next instrument, or change one: all but its name, tick and step."""
+    code = _instrument_code(st, i)
+    if code != Code.NONE:
+        _reject(st, i, code)
+        return
+    c = st.instrument_commands[i]
+    instrument = st.instruments[c.symbol]
+    for word in range(3):
+        instrument.name[word] = c.name[word]
+    instrument.base = c.base
+    instrument.quote = c.quote
+    instrument.price_tick_e12 = c.price_tick_e12
+    instrument.quantity_step_e8 = c.quantity_step_e8
+    instrument.multiplier = c.price_tick_e12 * c.quantity_step_e8 // _MONEY_PER_TICK_STEP
+    instrument.min_quantity = c.min_quantity
+    instrument.max_quantity = c.max_quantity
+    instrument.max_price = MONEY_MAX // (c.max_quantity * instrument.multiplier)
+    instrument.min_notional = c.min_notional
+    instrument.maker_fee_ppm = c.maker_fee_ppm
+    instrument.taker_fee_ppm = c.taker_fee_ppm
+    instrument.status = c.status
+    instrument.version += 1
+    st.firm[0].symbols = max(st.firm[0].symbols, c.symbol + 1)
+    at = emit(st, EventKind.INSTRUMENT_SET)
+    st.events[at].symbol = c.symbol
+    st.events[at].status = c.status
+
+
+@inline
+def set_account(st: State, i: int) -> None:
+    """Add the next account, or change the leverage of one."""
+    c = st.account_commands[i]
+    firm = st.firm[0]
+    code = Code.NONE
+    if c.account < 0 or c.account > firm.accounts or c.name[0] == 0 or not 1 <= c.leverage <= 1_000:
+        code = Code.INVALID_VALUE
+    elif c.account >= len(st.accounts):
+        code = Code.ACCOUNT_CAPACITY
+    elif c.account < firm.accounts and st.accounts[c.account].name[0] != c.name[0]:
+        code = Code.INVALID_VALUE
+    if code != Code.NONE:
+        _reject(st, i, code)
+        return
+    account = st.accounts[c.account]
+    for word in range(5):
+        account.name[word] = c.name[word]
+    account.leverage = c.leverage
+    account.exists = 1
+    firm.accounts = max(firm.accounts, c.account + 1)
+    at = emit(st, EventKind.ACCOUNT_SET)
+    st.events[at].account = c.account
+    st.events[at].limit = c.leverage
+
+
+@inline
+def transfer_cash(st: State, i: int) -> None:
+    """Deposit (positive) or withdraw: not a profit, so peak and day start move along."""
+    c = st.values[i]
+    known = 0 <= c.account < st.firm[0].accounts
+    if not known or abs(c.value) > MONEY_MAX or abs(c.value + st.accounts[c.account].cash) > MONEY_MAX:
+        _reject(st, i, Code.INVALID_VALUE if known else Code.UNKNOWN_ACCOUNT)
+        return
+    account = st.accounts[c.account]
+    account.cash += c.value
+    account.transferred += c.value
+    account.peak_equity += c.value
+    account.day_start_equity += c.value
+    touch_equity(st, c.account)
+    at = emit(st, EventKind.CASH_TRANSFERRED)
+    st.events[at].account = c.account
+    st.events[at].limit = c.value
+
+
+@inline
+def _limits_of(st: State, scope: int, account: int, symbol: int) -> Array:
+    """The limits record of a scope, as an array that begins with it; empty if there is none."""
+    known_account = 0 <= account < st.firm[0].accounts
+    known_symbol = 0 <= symbol < st.firm[0].symbols
+    if scope == Scope.FIRM:
+        return st.firm_limits[0:]
+    if scope == Scope.ACCOUNT and known_account:
+        return st.account_limits[account:]
+    if scope == Scope.SYMBOL and known_symbol:
+        return st.symbol_limits[symbol:]
+    if scope == Scope.ACCOUNT_SYMBOL and known_account and known_symbol:
+        return st.account_symbol_limits[position_index(st, account, symbol) :]
+    return st.firm_limits[:0]
+
+
+@inline
+def set_limit(st: State, i: int) -> None:
+    """Set or remove one limit of one scope; LIMIT_SET tells the new value and the old (-1: none)."""
+    c = st.values[i]
+    limits = _limits_of(st, c.scope, c.account, c.symbol)
+    if len(limits) == 0 or c.code >= _LIMITS or not 0 <= c.value <= MONEY_MAX:
+        _reject(st, i, Code.INVALID_VALUE)
+        return
+    record = limits[0]
+    bit = 1 << c.code
+    old = record.value[c.code] if record.set_mask & bit else -1
+    if c.state:
+        record.set_mask |= bit
+        record.value[c.code] = c.value
+    else:
+        record.set_mask &= ~bit
+        record.value[c.code] = 0
+    record.version += 1
+    if c.scope == Scope.ACCOUNT:
+        st.accounts[c.account].limits_set = record.set_mask != 0
+    at = emit(st, EventKind.LIMIT_SET)
+    event = st.events[at]
+    event.account = c.account
+    event.symbol = c.symbol
+    event.scope = c.scope
+    event.code = c.code
+    event.limit = c.value if c.state else -1
+    event.observed = old
+    event.last_quantity = record.version
+
+
+@inline
+def set_trading_state(st: State, i: int) -> None:
+    """TRADING_STATE_SET tells the new state as `limit` and the old one as `observed`."""
+    c = st.commands[i]
+    old = -1
+    if c.state <= TradingState.HALTED:
+        if c.scope == Scope.FIRM:
+            old = st.firm[0].trading_state
+            st.firm[0].trading_state = c.state
+        elif c.scope == Scope.ACCOUNT and 0 <= c.account < st.firm[0].accounts:
+            old = st.accounts[c.account].trading_state
+            st.accounts[c.account].trading_state = c.state
+        elif c.scope == Scope.SYMBOL and 0 <= c.symbol < st.firm[0].symbols:
+            old = st.instruments[c.symbol].trading_state
+            st.instruments[c.symbol].trading_state = c.state
+    if old < 0:
+        _reject(st, i, Code.INVALID_VALUE)
+        return
+    at = emit(st, EventKind.TRADING_STATE_SET)
+    event = st.events[at]
+    event.account = c.account
+    event.symbol = c.symbol
+    event.scope = c.scope
+    event.limit = c.state
+    event.observed = old
+
+
+@inline
+def update_mark(st: State, i: int) -> bool:
+    """Take a new mark and revalue who holds the symbol; whether it is one to act on."""
+    c = st.commands[i]
+    if not 0 <= c.symbol < st.firm[0].symbols:
+        _reject(st, i, Code.UNKNOWN_SYMBOL)
+        return False
+    instrument = st.instruments[c.symbol]
+    if c.price <= 0 or c.price > instrument.max_price:
+        _reject(st, i, Code.INVALID_VALUE)
+        return False
+    instrument.mark_ts = st.firm[0].ts
+    if instrument.mark != c.price:
+        instrument.mark = c.price
+        for account in range(st.firm[0].accounts):
+            if st.positions[position_index(st, account, c.symbol)].worst != 0:
+                revalue(st, account, c.symbol)
+    at = emit(st, EventKind.MARK_UPDATED)
+    st.events[at].symbol = c.symbol
+    st.events[at].price = c.price
+    return True
+
+
+@inline
+def start_day(st: State) -> None:
+    """At the first command of a UTC day by ADVANCE_TIME: what day's figures are measured from."""
+    firm = st.firm[0]
+    day = firm.ts - firm.ts % DAY_US
+    if day <= firm.day_start_ts:
+        return
+    firm.day_start_ts = day
+    for account in range(firm.accounts):
+        st.accounts[account].day_start_equity = equity_of(st, account)
+    emit(st, EventKind.DAY_STARTED)

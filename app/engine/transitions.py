@@ -1,0 +1,127 @@
+"""The order state machine: one table, FIX OrdStatus by trigger.
+
+What is not in the table is illegal and changes nothing. NEW as the target of
+ACKNOWLEDGE, REPLACE and REFUSE stands for "working": an order that has fills is
+PARTIALLY_FILLED instead (`next_status`).
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from app.engine.jit import inline
+from app.engine.types import OrderStatus as S
+
+
+class Trigger(IntEnum):
+    """What may happen to an order."""
+
+    ACKNOWLEDGE = 0  # the venue has it
+    FILL = 1  # an execution that leaves something open
+    COMPLETE = 2  # the execution of the last of it
+    REQUEST_CANCEL = 3
+    REQUEST_REPLACE = 4
+    CANCEL = 5
+    EXPIRE = 6
+    REJECT = 7
+    FIRE = 8  # the mark has reached the stop price
+    REPLACE = 9
+    REFUSE = 10  # the venue will not cancel or replace
+    LOSE = 11  # the outcome is not known
+
+
+T = Trigger
+
+TABLE: dict[S, dict[Trigger, S]] = {
+    S.PENDING_NEW: {
+        T.ACKNOWLEDGE: S.NEW,
+        T.FILL: S.PARTIALLY_FILLED,
+        T.COMPLETE: S.FILLED,
+        T.REQUEST_CANCEL: S.PENDING_CANCEL,
+        T.CANCEL: S.CANCELED,
+        T.EXPIRE: S.EXPIRED,
+        T.REJECT: S.REJECTED,
+        T.LOSE: S.UNKNOWN,
+    },
+    S.NEW: {
+        T.FILL: S.PARTIALLY_FILLED,
+        T.COMPLETE: S.FILLED,
+        T.REQUEST_CANCEL: S.PENDING_CANCEL,
+        T.REQUEST_REPLACE: S.PENDING_REPLACE,
+        T.CANCEL: S.CANCELED,
+        T.EXPIRE: S.EXPIRED,
+        T.FIRE: S.TRIGGERED,
+        T.REPLACE: S.NEW,  # of a stop that waits here, or after a fill that came between
+        T.LOSE: S.UNKNOWN,
+    },
+    S.PARTIALLY_FILLED: {
+        T.FILL: S.PARTIALLY_FILLED,
+        T.COMPLETE: S.FILLED,
+        T.REQUEST_CANCEL: S.PENDING_CANCEL,
+        T.REQUEST_REPLACE: S.PENDING_REPLACE,
+        T.CANCEL: S.CANCELED,
+        T.EXPIRE: S.EXPIRED,
+        T.REPLACE: S.NEW,
+        T.LOSE: S.UNKNOWN,
+    },
+    S.PENDING_CANCEL: {
+        T.FILL: S.PARTIALLY_FILLED,
+        T.COMPLETE: S.FILLED,
+        T.CANCEL: S.CANCELED,
+        T.EXPIRE: S.EXPIRED,
+        T.REJECT: S.REJECTED,
+        T.REFUSE: S.NEW,
+        T.LOSE: S.UNKNOWN,
+    },
+    S.PENDING_REPLACE: {
+        T.FILL: S.PARTIALLY_FILLED,
+        T.COMPLETE: S.FILLED,
+        T.CANCEL: S.CANCELED,
+        T.EXPIRE: S.EXPIRED,
+        T.REJECT: S.REJECTED,
+        T.REPLACE: S.NEW,
+        T.REFUSE: S.NEW,
+        T.LOSE: S.UNKNOWN,
+    },
+    S.TRIGGERED: {
+        T.ACKNOWLEDGE: S.NEW,
+        T.FILL: S.PARTIALLY_FILLED,
+        T.COMPLETE: S.FILLED,
+        T.REQUEST_CANCEL: S.PENDING_CANCEL,
+        T.REQUEST_REPLACE: S.PENDING_REPLACE,
+        T.CANCEL: S.CANCELED,
+        T.EXPIRE: S.EXPIRED,
+        T.REJECT: S.CANCELED,  # it was accepted once: refused by the venue it ends as canceled
+        T.LOSE: S.UNKNOWN,
+    },
+    S.UNKNOWN: {
+        T.ACKNOWLEDGE: S.NEW,
+        T.FILL: S.PARTIALLY_FILLED,
+        T.COMPLETE: S.FILLED,
+        T.CANCEL: S.CANCELED,
+        T.EXPIRE: S.EXPIRED,
+        T.REJECT: S.REJECTED,
+        T.REPLACE: S.NEW,
+    },
+}
+
+FINAL = (S.FILLED, S.CANCELED, S.REJECTED, S.EXPIRED)
+
+_NEXT = np.zeros((len(S), len(Trigger)), np.int64)
+for _status, _row in TABLE.items():
+    for _trigger, _target in _row.items():
+        _NEXT[_status, _trigger] = _target
+
+
+@inline
+def next_status(status: int, trigger: int, filled_quantity: int) -> int:
+    """Where `trigger` leads from `status`; OrderStatus.NONE where it is illegal."""
+    target = _NEXT[status, trigger]
+    if target == S.NEW and filled_quantity > 0:
+        return np.int64(S.PARTIALLY_FILLED)
+    return target
+
+
+@inline
+def is_final(status: int) -> bool:
+    return bool(status >= S.FILLED)
