@@ -167,6 +167,11 @@ class Engine:
                 batches.append(events.copy())
         return np.concatenate(batches) if batches else np.empty(0, EVENT)
 
+    def check(self, commands: NDArray[np.void]) -> int:
+        """How many PLACE_ORDER commands, at most a batch, would pass now. Takes rate tokens, places nothing."""
+        self.state.commands[: len(commands)] = commands
+        return _check(self.directory, 0, len(commands))
+
     def explain(self, command: NDArray[np.void], ts: int) -> list[Verdict]:
         """What every check would say to a PLACE_ORDER command at time `ts`; changes nothing."""
         self.state.commands[:1] = command[:1]

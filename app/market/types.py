@@ -19,6 +19,28 @@ LEVEL_UPDATE = np.dtype(
 )
 
 
+class MarketInstrument(Protocol):
+    """What a feed needs to know of an instrument."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def base(self) -> str: ...
+
+    @property
+    def quote(self) -> str: ...
+
+    @property
+    def price_tick_e12(self) -> int: ...
+
+    @property
+    def quantity_step_e8(self) -> int: ...
+
+
 class MarketSink(Protocol):
     """Where a feed delivers. All calls are made on the event loop's thread and return at once."""
 

@@ -1,0 +1,132 @@
+"""What FastAPI routes ask for: the services, who is calling, and bodies read exactly."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, cast
+
+import orjson
+from fastapi import Depends, Header, Request, Response
+from fastapi.routing import APIRoute
+
+from app.api.auth import Principal, Role
+from app.api.decoding import exact_json
+from app.api.errors import Problem, forbidden, not_ready, unauthorized
+from app.api.order_desk import OrderDesk
+from app.api.replies import Reply
+from app.api.schemas import ProblemDocument
+from app.api.services import Services
+from app.engine.types import EventKind
+from app.runtime.outcomes import Outcome
+
+_MEANINGS = {
+    400: "malformed",
+    401: "no key, or a wrong one",
+    403: "not allowed for this key",
+    404: "unknown",
+    409: "in conflict with what is there",
+    413: "the body is too large",
+    422: "refused by the engine; `code` says why",
+    503: "starting, halted or overloaded",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route, for OpenAPI."""
+    schema = {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}}
+    return {
+        status: {"description": _MEANINGS[status], "content": schema}
+        for status in (400, 401, 403, *statuses, 503)
+    }
+
+
+class _ExactRequest(Request):
+    async def json(self) -> Any:
+        try:
+            return exact_json(await self.body())
+        except json.JSONDecodeError:
+            raise
+        except ValueError as error:
+            raise json.JSONDecodeError(str(error), "", 0) from error
+
+
+class ExactRoute(APIRoute):
+    """A route whose JSON numbers keep their text, see `app.api.decimals`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_exactly(request: Request) -> Response:
+            return await handle(_ExactRequest(request.scope, request.receive))
+
+        return handle_exactly
+
+
+def _services(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+def _desk(request: Request) -> OrderDesk:
+    return cast(OrderDesk, request.app.state.desk)
+
+
+Provided = Annotated[Services, Depends(_services)]
+Desk = Annotated[OrderDesk, Depends(_desk)]
+
+
+def _authenticated(
+    services: Provided,
+    authorization: Annotated[str | None, Header(description="Bearer <key>")] = None,
+) -> Principal:
+    principal = None
+    if authorization is not None:
+        principal = services.keys.of_header(authorization.encode("latin-1"))
+    if principal is None:
+        raise unauthorized()
+    if not services.loop.ready:
+        raise not_ready()
+    return principal
+
+
+def _role_of_at_least(role: Role) -> Callable[[Principal], Principal]:
+    def check(principal: Annotated[Principal, Depends(_authenticated)]) -> Principal:
+        if principal.role < role:
+            raise forbidden(f"this needs a key with the role {role.name.lower()}")
+        return principal
+
+    return check
+
+
+Viewer = Annotated[Principal, Depends(_role_of_at_least(Role.VIEWER))]
+Trader = Annotated[Principal, Depends(_role_of_at_least(Role.TRADER))]
+RiskManager = Annotated[Principal, Depends(_role_of_at_least(Role.RISK))]
+Admin = Annotated[Principal, Depends(_role_of_at_least(Role.ADMIN))]
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def reply_response(reply: Reply) -> Response:
+    media_type = "application/json" if reply.status < 400 else "application/problem+json"
+    headers = {"idempotency-replayed": "true"} if reply.replayed else None
+    return Response(orjson.dumps(reply.content), reply.status, headers, media_type)
+
+
+def is_refused(outcome: Outcome) -> bool:
+    return outcome.event.kind == EventKind.COMMAND_REJECTED
+
+
+def account_index(services: Services, principal: Principal, account: str) -> int:
+    """Raises Problem: to a trader, others' accounts are as unknown as none."""
+    index = services.reference.accounts.get(account)
+    if index is None or not principal.may_read(account):
+        raise Problem(404, "UNKNOWN_ACCOUNT", f"there is no account {account[:40]!r}")
+    return index
+
+
+def symbol_index(services: Services, symbol: str) -> int:
+    """Raises Problem."""
+    index = services.reference.symbols.get(symbol)
+    if index is None:
+        raise Problem(404, "UNKNOWN_SYMBOL", f"there is no symbol {symbol[:40]!r}")
+    return index

@@ -1,0 +1,211 @@
+"""Accounts and positions."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from app.api import commands
+from app.api.access import (
+    Admin,
+    ExactRoute,
+    Provided,
+    Viewer,
+    account_index,
+    is_refused,
+    json_response,
+    problems,
+)
+from app.api.auth import Principal
+from app.api.decimals import decimal_text, ratio_text
+from app.api.errors import Problem, invalid_field
+from app.api.limits import limit_values
+from app.api.refusals import refusal
+from app.api.replies import AVERAGE_PRICE_EXTRA_DECIMALS
+from app.api.schemas import Decimal, NewAccount
+from app.api.services import Services
+from app.engine.types import TradingState
+from app.runtime.reference import MONEY, money_text
+
+router = APIRouter(prefix="/v1", tags=["accounts"], route_class=ExactRoute)
+
+
+class Account(BaseModel):
+    """Money in the quote currency. `exposure` counts open orders at their worst case."""
+
+    account: str
+    leverage: int
+    trading_state: str
+    cash: Decimal
+    equity: Decimal
+    initial_margin: Decimal
+    reserved_margin: Decimal
+    free_margin: Decimal
+    exposure: Decimal
+    realised_pnl: Decimal
+    unrealised_pnl: Decimal
+    fees: Decimal
+    peak_equity: Decimal
+    day_start_equity: Decimal
+    open_orders: int
+
+
+class Position(BaseModel):
+    account: str
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal | None
+    mark: Decimal | None
+    value: Decimal
+    realised_pnl: Decimal
+    unrealised_pnl: Decimal
+    fees: Decimal
+    open_buy: Decimal
+    open_sell: Decimal
+    open_orders: int
+
+
+class Accounts(BaseModel):
+    items: list[Account]
+    next_cursor: str | None
+
+
+class Positions(BaseModel):
+    items: list[Position]
+    next_cursor: str | None
+
+
+def account_content(services: Services, account: int) -> dict[str, Any]:
+    state = services.state
+    record = state.accounts[account]
+    symbols = int(state.firm[0]["symbols"])
+    positions = state.positions[account :: len(state.accounts)][:symbols]
+    leverage = int(record["leverage"])
+    equity = int(record["cash"]) + int(record["position_value"])
+    gross = sum(abs(value) for value in positions["value"].tolist())
+    unrealised = sum(positions["value"].tolist()) - sum(positions["entry_cost"].tolist())
+    reserved = -(-int(record["exposure"]) // leverage)
+    money = {
+        "cash": int(record["cash"]),
+        "equity": equity,
+        "initial_margin": -(-gross // leverage),
+        "reserved_margin": reserved,
+        "free_margin": equity - reserved,
+        "exposure": int(record["exposure"]),
+        "realised_pnl": int(record["realised"]),
+        "unrealised_pnl": unrealised,
+        "fees": int(record["fees"]),
+        "peak_equity": int(record["peak_equity"]),
+        "day_start_equity": int(record["day_start_equity"]),
+    }
+    return {
+        "account": services.reference.account_names[account],
+        "leverage": leverage,
+        "trading_state": TradingState(int(record["trading_state"])).name,
+        **{name: money_text(value) for name, value in money.items()},
+        "open_orders": int(record["open_orders"]),
+    }
+
+
+def position_contents(services: Services, account: int) -> list[dict[str, Any]]:
+    """The account's positions: all symbols in which it holds, has open orders or ever traded."""
+    state = services.state
+    instruments = services.reference.instruments
+    records = state.positions[account :: len(state.accounts)][: len(instruments)]
+    used = (records["quantity"] != 0) | (records["open_orders"] != 0) | (records["realised"] != 0)
+    used |= records["fees"] != 0
+    return [_position(services, account, int(symbol), records[symbol]) for symbol in used.nonzero()[0]]
+
+
+def _position(services: Services, account: int, symbol: int, record: Any) -> dict[str, Any]:
+    instrument = services.reference.instruments[symbol]
+    quantity = int(record["quantity"])
+    cost = int(record["entry_cost"])
+    value = int(record["value"])
+    mark = int(services.state.instruments[symbol]["mark"])
+    prices = instrument.prices
+    entry_price = None
+    if quantity:
+        denominator = quantity * instrument.multiplier * 10**prices.decimals
+        entry_price = ratio_text(
+            cost * prices.unit, denominator, prices.decimals + AVERAGE_PRICE_EXTRA_DECIMALS
+        )
+    return {
+        "account": services.reference.account_names[account],
+        "symbol": instrument.symbol,
+        "quantity": instrument.quantity_text(quantity),
+        "entry_price": entry_price,
+        "mark": prices.text(mark) if mark else None,
+        "value": money_text(value),
+        "realised_pnl": money_text(int(record["realised"])),
+        "unrealised_pnl": money_text(value - cost),
+        "fees": money_text(int(record["fees"])),
+        "open_buy": instrument.quantity_text(int(record["open_buy"])),
+        "open_sell": instrument.quantity_text(int(record["open_sell"])),
+        "open_orders": int(record["open_orders"]),
+    }
+
+
+def _readable(services: Services, principal: Principal) -> list[int]:
+    names = services.reference.account_names
+    return [index for index, name in enumerate(names) if principal.may_read(name)]
+
+
+@router.get("/accounts", response_model=Accounts, responses=problems())
+async def list_accounts(services: Provided, principal: Viewer) -> Response:
+    items = [account_content(services, account) for account in _readable(services, principal)]
+    await services.loop.durable()
+    return json_response({"items": items, "next_cursor": None})
+
+
+@router.get("/accounts/{account}", response_model=Account, responses=problems(404))
+async def get_account(account: str, services: Provided, principal: Viewer) -> Response:
+    content = account_content(services, account_index(services, principal, account))
+    await services.loop.durable()
+    return json_response(content)
+
+
+@router.get("/accounts/{account}/positions", response_model=Positions, responses=problems(404))
+async def get_positions(account: str, services: Provided, principal: Viewer) -> Response:
+    items = position_contents(services, account_index(services, principal, account))
+    await services.loop.durable()
+    return json_response({"items": items, "next_cursor": None})
+
+
+@router.get("/positions", response_model=Positions, responses=problems())
+async def list_positions(services: Provided, principal: Viewer) -> Response:
+    items = [
+        position
+        for account in _readable(services, principal)
+        for position in position_contents(services, account)
+    ]
+    await services.loop.durable()
+    return json_response({"items": items, "next_cursor": None})
+
+
+@router.post("/accounts", status_code=201, response_model=Account, responses=problems(409, 413, 422))
+async def create_account(request: NewAccount, services: Provided, principal: Admin) -> Response:
+    """Open an account. Without limits it cannot trade: see `PUT /v1/limits/accounts/{account}`."""
+    try:
+        deposit = MONEY.parse(decimal_text(request.deposit))
+    except ValueError:
+        raise invalid_field("deposit", "must have at most 8 decimals and fit") from None
+    values = {} if request.limits is None else limit_values(request.limits)
+    actor = principal.number
+    async with services.reference_lock:
+        if request.account in services.reference.accounts:
+            raise Problem(409, "ACCOUNT_EXISTS", f"there is an account {request.account!r} already")
+        index = len(services.reference.account_names)
+        records = bytearray(commands.set_account(index, request.account, request.leverage, actor))
+        if deposit:
+            records += commands.transfer_cash(index, deposit, actor)
+        for limit, value in values.items():
+            records += commands.set_limit(index, None, limit, value, actor)
+        outcomes = await services.loop.submit_batch(records)
+    for outcome in outcomes:
+        if is_refused(outcome):
+            content = refusal(services.reference, outcome.event)
+            raise Problem(422, content["code"], content["detail"])
+    content = account_content(services, index)
+    await services.loop.durable()
+    return json_response(content, 201)

@@ -1,0 +1,267 @@
+"""API keys: who may do what.
+
+A key is 256 random bits, so its SHA-256 cannot be guessed back and needs no
+slow hash: those protect short passwords. Only hashes are stored. Keys are found
+by their hash in a dictionary, so no comparison depends on how much of a guess
+was right.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+KEY_PREFIX = "b4_"
+KEY_BYTES = 32
+KEYS_MAX = 10_000
+HEADER_CACHE_MAX = 4 * KEYS_MAX
+
+# The number of the key that the environment sets; it is never written to the file.
+ENVIRONMENT_KEY = 1
+
+
+class Role(IntEnum):
+    """Each role may do what those before it may; a trader is bound to its accounts."""
+
+    VIEWER = 0
+    TRADER = 1
+    RISK = 2
+    ADMIN = 3
+
+
+class KeyFileError(Exception):
+    """The file of keys cannot be used; the message says why and what to do."""
+
+
+class KeyRefused(Exception):
+    """A change of keys that is not allowed; the message says why."""
+
+
+class Principal:
+    """Who is behind a key. `watchers` are called once, on the loop, when it is revoked."""
+
+    __slots__ = ("accounts", "created_ts", "digest", "name", "number", "revoked_ts", "role", "watchers")
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        role: Role,
+        accounts: Iterable[str],
+        digest: str,
+        created_ts: int,
+        revoked_ts: int = 0,
+    ) -> None:
+        self.number = number
+        self.name = name
+        self.role = role
+        # None: all accounts.
+        self.accounts: frozenset[str] | None = frozenset(accounts) if role == Role.TRADER else None
+        self.digest = digest
+        self.created_ts = created_ts
+        self.revoked_ts = revoked_ts
+        self.watchers: set[Callable[[], None]] = set()
+
+    def may_read(self, account: str) -> bool:
+        return self.accounts is None or account in self.accounts
+
+    def may_trade(self, account: str) -> bool:
+        return self.role >= Role.TRADER and (self.accounts is None or account in self.accounts)
+
+    def record(self) -> dict[str, Any]:
+        """What the file keeps."""
+        return {
+            "number": self.number,
+            "name": self.name,
+            "role": self.role.name.lower(),
+            "accounts": sorted(self.accounts or ()),
+            "sha256": self.digest,
+            "created_ts": self.created_ts,
+            "revoked_ts": self.revoked_ts,
+        }
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def new_key() -> str:
+    return KEY_PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).rstrip(b"=").decode()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file atomically and durably; only its owner may read it (0600)."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class KeyStore:
+    """All keys, in memory and in `keys.json`. Safe to call from several threads."""
+
+    def __init__(self, path: Path, principals: list[Principal], now: Callable[[], int]) -> None:
+        self._path = path
+        self._now = now
+        self._lock = threading.Lock()
+        self._by_number = {principal.number: principal for principal in principals}
+        self._by_digest = {
+            principal.digest: principal for principal in principals if not principal.revoked_ts
+        }
+        self._by_header: dict[bytes, Principal] = {}
+
+    @classmethod
+    def open(
+        cls, folder: Path, admin_key: str | None, now: Callable[[], int]
+    ) -> tuple["KeyStore", str | None]:
+        """Read the keys of a data directory, and the first admin key if one had to be made.
+
+        `now` gives microseconds since the epoch. The new key is also in `admin.key`.
+        Raises KeyFileError.
+        """
+        path = folder / "keys.json"
+        store = cls(path, _read(path), now)
+        if admin_key is not None:
+            store._add_environment_key(admin_key)
+            return store, None
+        if any(principal.role == Role.ADMIN for principal in store._by_digest.values()):
+            return store, None
+        key = new_key()
+        # The readable copy first: a crash in between leaves a key that opens nothing,
+        # not an administrator whose key nobody has.
+        write_private(folder / "admin.key", key.encode() + b"\n")
+        store._add(key, "first administrator", Role.ADMIN, ())
+        return store, key
+
+    def authenticate(self, key: str) -> Principal | None:
+        """Whose key this is, if it is one and is not revoked."""
+        return self._by_digest.get(_digest(key))
+
+    def of_header(self, header: bytes) -> Principal | None:
+        """As `authenticate`, for the raw value of an Authorization header; remembers what it found."""
+        principal = self._by_header.get(header)
+        if principal is not None:
+            return principal
+        scheme, _, key = header.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+        try:
+            principal = self.authenticate(key.strip().decode("ascii"))
+        except UnicodeDecodeError:
+            return None
+        if principal is not None:
+            if len(self._by_header) >= HEADER_CACHE_MAX:
+                self._by_header.clear()
+            self._by_header[header] = principal
+        return principal
+
+    def create(self, name: str, role: Role, accounts: Iterable[str]) -> tuple[Principal, str]:
+        """A new key, shown only now. Raises KeyRefused, OSError."""
+        key = new_key()
+        return self._add(key, name, role, accounts), key
+
+    def revoke(self, number: int) -> Principal | None:
+        """Make a key useless at once; the caller then calls `disconnect`. Raises KeyRefused, OSError."""
+        with self._lock:
+            principal = self._by_number.get(number)
+            if principal is None or principal.revoked_ts:
+                return principal
+            if number == ENVIRONMENT_KEY:
+                raise KeyRefused("this key is set by BOT4_ADMIN_KEY: change the setting to revoke it")
+            admins = sum(other.role == Role.ADMIN for other in self._by_digest.values())
+            if principal.role == Role.ADMIN and admins == 1:
+                raise KeyRefused("the last administrator's key cannot be revoked: create another first")
+            principal.revoked_ts = self._now()
+            try:
+                self._save()
+            except OSError:
+                principal.revoked_ts = 0
+                raise
+            del self._by_digest[principal.digest]
+            self._by_header = {
+                header: other for header, other in self._by_header.items() if other is not principal
+            }
+            return principal
+
+    def all(self) -> list[Principal]:
+        return sorted(self._by_number.values(), key=lambda principal: principal.number)
+
+    def _add(self, key: str, name: str, role: Role, accounts: Iterable[str]) -> Principal:
+        with self._lock:
+            if len(self._by_number) >= KEYS_MAX:
+                raise KeyRefused(f"there may be at most {KEYS_MAX} keys, revoked ones included")
+            number = max(self._by_number, default=0)
+            number = max(number, ENVIRONMENT_KEY) + 1
+            principal = Principal(number, name, role, accounts, _digest(key), self._now())
+            self._by_number[number] = principal
+            try:
+                self._save()
+            except OSError:
+                del self._by_number[number]
+                raise
+            self._by_digest[principal.digest] = principal
+            return principal
+
+    def _add_environment_key(self, key: str) -> None:
+        principal = Principal(ENVIRONMENT_KEY, "BOT4_ADMIN_KEY", Role.ADMIN, (), _digest(key), self._now())
+        self._by_number[ENVIRONMENT_KEY] = principal
+        self._by_digest[principal.digest] = principal
+
+    def _save(self) -> None:
+        records = [principal.record() for principal in self.all() if principal.number != ENVIRONMENT_KEY]
+        content = json.dumps({"version": 1, "keys": records}, indent=1)
+        write_private(self._path, content.encode() + b"\n")
+
+
+def disconnect(principal: Principal) -> None:
+    """Tell the open connections of a revoked key; on the event loop's thread."""
+    watchers, principal.watchers = principal.watchers, set()
+    for watcher in watchers:
+        watcher()
+
+
+def _read(path: Path) -> list[Principal]:
+    try:
+        document = json.loads(path.read_bytes())
+        if document["version"] != 1:
+            raise ValueError(f"version {document['version']!r} is not known")
+        return [_principal(record) for record in document["keys"]]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise KeyFileError(
+            f"{path} is damaged ({error}): restore it from a backup, or move it away "
+            "to start with a new admin key"
+        ) from error
+
+
+def _principal(record: dict[str, Any]) -> Principal:
+    if len(bytes.fromhex(record["sha256"])) != hashlib.sha256().digest_size:
+        raise ValueError("a hash of the wrong length")
+    return Principal(
+        int(record["number"]),
+        str(record["name"]),
+        Role[record["role"].upper()],
+        record["accounts"],
+        record["sha256"],
+        int(record["created_ts"]),
+        int(record["revoked_ts"]),
+    )

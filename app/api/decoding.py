@@ -1,0 +1,84 @@
+"""From bytes to validated requests, and from validation errors to a 400.
+
+The fast path is one call into pydantic. It sees JSON numbers with a fraction as
+floats, which a decimal must not pass through: when one was refused for being a
+float, the request is read again with the numbers' text kept. A name that
+appears twice in an object counts with its last value, as in JavaScript.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.api.decimals import DECIMAL_MESSAGE, JsonNumber
+from app.api.errors import Problem, invalid_request
+
+T = TypeVar("T")
+
+ERRORS_MAX = 20
+
+_UNION_MEMBERS = ("constrained-str", "constrained-int", "is-instance[JsonNumber]")
+
+
+def exact_json(body: bytes | str) -> Any:
+    """JSON with the text of fractions kept. Raises ValueError."""
+    try:
+        return json.loads(body, parse_float=JsonNumber.parse, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
+    """A function from JSON to a validated `model`; it raises a 400 `Problem`.
+
+    `skip` leading parts of an error's location are not shown: the tag of a union.
+    """
+    validator = TypeAdapter(model).validator
+    validate_json = validator.validate_json
+
+    def decode(body: bytes | str) -> T:
+        try:
+            return validate_json(body)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_context=False)
+        if not any(type(item["input"]) is float for item in errors):
+            raise invalid_problem(errors, skip)
+        try:
+            return validator.validate_python(exact_json(body))  # type: ignore[no-any-return]
+        except ValidationError as error:
+            errors = error.errors(include_url=False, include_context=False)
+        except ValueError:
+            pass  # a number that is no plain decimal: what pydantic said of it stands
+        raise invalid_problem(errors, skip)
+
+    return decode
+
+
+def invalid_problem(errors: Sequence[Mapping[str, Any]], skip: int = 0) -> Problem:
+    """A 400 that names each wrong field once; `skip` leading parts of each location are left out."""
+    found: dict[str, str] = {}
+    for item in errors:
+        path = ".".join(str(part) for part in item["loc"][skip:] if part not in _UNION_MEMBERS)
+        is_decimal = any(part in _UNION_MEMBERS for part in item["loc"])
+        message = DECIMAL_MESSAGE if is_decimal else _sentence(item)
+        found.setdefault(path, message)
+    listed = [{"path": path, "message": message} for path, message in list(found.items())[:ERRORS_MAX]]
+    first = listed[0]
+    detail = f"{first['path']}: {first['message']}" if first["path"] else first["message"]
+    if len(found) > 1:
+        detail += f" (and {len(found) - 1} more)"
+    return invalid_request(detail, listed)
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    if item["type"] == "extra_forbidden":
+        return "unknown field"
+    if isinstance(item["input"], bytes) and item["type"] != "json_invalid":
+        return "send JSON, with Content-Type: application/json"
+    return str(item["msg"])

@@ -1,0 +1,177 @@
+"""Order entry in front of the framework: placing, canceling and amending over HTTP.
+
+FastAPI costs four times as much as the whole rest of an order. So this plain
+ASGI callable answers the busy routes itself and passes everything else on; the
+framework has the same routes (`app.api.orders`), which document them and work,
+but are not reached. Responses' headers are made once for each length of body.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import orjson
+
+from app.api.asgi import (
+    Application,
+    Disconnected,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    read_rest,
+    send_problem,
+)
+from app.api.auth import Principal
+from app.api.decoding import decoder
+from app.api.errors import PROBLEM_TYPE, internal_error, not_ready, problem_of, unauthorized
+from app.api.order_desk import OrderDesk
+from app.api.replies import Reply
+from app.api.schemas import AmendOrder, PlaceOrder, PlaceOrders
+from app.api.services import Services
+
+logger = logging.getLogger(__name__)
+
+ORDER_BYTES_MAX = 1 << 14
+
+_JSON_HEADER = (b"content-type", b"application/json")
+_PROBLEM_HEADER = (b"content-type", PROBLEM_TYPE.encode())
+_REPLAYED_HEADER = (b"idempotency-replayed", b"true")
+_LENGTHS_MAX = 4_096
+
+_ORDERS = "/v1/orders"
+_BATCH = "/v1/orders/batch"
+_ORDER_PREFIX = "/v1/orders/"
+_TRADE_SOCKET = "/v1/trade"
+
+decode_order = decoder(PlaceOrder)
+decode_orders = decoder(PlaceOrders)
+decode_amend = decoder(AmendOrder)
+
+
+def _start(status: int, length: int, replayed: bool = False) -> Message:
+    headers = [
+        _JSON_HEADER if status < 400 else _PROBLEM_HEADER,
+        (b"content-length", str(length).encode()),
+    ]
+    if replayed:
+        headers.append(_REPLAYED_HEADER)
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+_CREATED = [_start(201, length) for length in range(_LENGTHS_MAX)]
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    body = orjson.dumps(reply.content)
+    length = len(body)
+    if reply.status == 201 and length < _LENGTHS_MAX:
+        await send(_CREATED[length])
+    else:
+        await send(_start(reply.status, length, reply.replayed))
+    await send({"type": "http.response.body", "body": body})
+
+
+Handler = Callable[[Principal, Scope, Receive], Awaitable[Reply]]
+
+
+class HotLane:
+    """An ASGI application: order entry here, `trade_socket` on its path, all else in `application`."""
+
+    def __init__(
+        self, application: Application, trade_socket: Application, services: Services, desk: OrderDesk
+    ) -> None:
+        self._application = application
+        self._trade_socket = trade_socket
+        self._desk = desk
+        self._keys = services.keys
+        self._loop = services.loop
+        self._body_bytes_max = services.body_bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path = scope["path"]
+            method = scope["method"]
+            if method == "POST":
+                if path == _ORDERS:
+                    return await self._answer(self._place, scope, receive, send)
+                if path == _BATCH:
+                    return await self._answer(self._place_batch, scope, receive, send)
+            elif (method == "DELETE" or method == "PATCH") and path.startswith(_ORDER_PREFIX):
+                handler = self._cancel if method == "DELETE" else self._amend
+                return await self._answer(handler, scope, receive, send)
+        elif scope["type"] == "websocket" and scope["path"] == _TRADE_SOCKET:
+            return await self._trade_socket(scope, receive, send)
+        return await self._application(scope, receive, send)
+
+    async def _answer(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            for name, value in scope["headers"]:
+                if name == b"authorization":
+                    principal = self._keys.of_header(value)
+                    break
+            else:
+                principal = None
+            if principal is None:
+                raise unauthorized()
+            if not self._loop.ready:
+                raise not_ready()
+            reply = await handler(principal, scope, receive)
+        except Disconnected:
+            return
+        except Exception as error:  # an expected one becomes its problem, a bug is logged and becomes a 500
+            problem = problem_of(error)
+            if problem is None:
+                logger.exception("%s %s failed", scope["method"], scope["path"])
+                problem = internal_error()
+            await send_problem(send, problem)
+            return
+        await send_reply(send, reply)
+
+    async def _place(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
+        message = await receive()
+        body = message.get("body", b"")
+        if message.get("more_body", True) or len(body) > ORDER_BYTES_MAX:
+            body = await read_rest(message, scope, receive, ORDER_BYTES_MAX)
+        order = decode_order(body)
+        return self._desk.placed(order, await self._desk.place(principal, order))
+
+    async def _place_batch(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
+        batch = decode_orders(await read_rest(await receive(), scope, receive, self._body_bytes_max))
+        submissions, outcomes = self._desk.place_batch(principal, batch)
+        return self._desk.batch_placed(submissions, await outcomes)
+
+    async def _cancel(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
+        order_id = scope["path"][len(_ORDER_PREFIX) :]
+        return self._desk.changed(await self._desk.cancel(principal, order_id))
+
+    async def _amend(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
+        order_id = scope["path"][len(_ORDER_PREFIX) :]
+        amend = decode_amend(await read_rest(await receive(), scope, receive, ORDER_BYTES_MAX))
+        return self._desk.changed(await self._desk.amend(principal, order_id, amend))
+
+
+class BodyLimit:
+    """Bounds what any other route reads: the framework gets the whole body, or the client a 413."""
+
+    def __init__(self, application: Application, bytes_max: int) -> None:
+        self._application = application
+        self._bytes_max = bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return await self._application(scope, receive, send)
+        try:
+            body = await read_rest(await receive(), scope, receive, self._bytes_max)
+        except Disconnected:
+            return None
+        except Exception as error:
+            problem = problem_of(error)
+            if problem is None:
+                raise
+            return await send_problem(send, problem)
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return await self._application(scope, replay, send)

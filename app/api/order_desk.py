@@ -1,0 +1,222 @@
+"""What clients can do with orders, whatever the transport.
+
+Each request has two halves: one that checks rights, builds the command and
+hands it to the loop, and one that makes the reply of the outcome. Between them
+the caller waits, as its transport waits best.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from app.api import commands
+from app.api.auth import Principal, Role
+from app.api.errors import Problem, forbidden, problem_content, unknown_order
+from app.api.order_reader import OrderReader
+from app.api.refusals import refusal
+from app.api.replies import Reply, event_fill, fill_content, order_content
+from app.api.schemas import AmendOrder, PlaceOrder, PlaceOrders
+from app.api.services import Services
+from app.engine.types import EventKind, OrderStatus
+from app.runtime.outcomes import Outcome
+from app.runtime.views import EventView
+
+_REPLAYED = int(EventKind.ORDER_REPLAYED)
+_REJECTED = int(OrderStatus.REJECTED)
+_REFUSED_REQUESTS = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED, EventKind.COMMAND_REJECTED)
+_PENDING = (OrderStatus.PENDING_CANCEL, OrderStatus.UNKNOWN)
+
+OutcomeFuture = asyncio.Future[Outcome]
+OutcomesFuture = asyncio.Future[list[Outcome]]
+Submission = tuple[PlaceOrder, Problem | None]
+
+
+def _foreign_account(principal: Principal, account: str) -> Problem:
+    if principal.role < Role.TRADER:
+        return forbidden("this key may only read")
+    return forbidden(f"this key may not trade account {account!r}")
+
+
+class OrderDesk:
+    def __init__(self, services: Services) -> None:
+        self._loop = services.loop
+        self._reference = services.reference
+        self.reader = OrderReader(services.state)
+
+    def place(self, principal: Principal, order: PlaceOrder) -> OutcomeFuture:
+        """Raises Problem (foreign account), EngineHalted, Overloaded."""
+        account = order["account"]
+        if not principal.may_trade(account):
+            raise _foreign_account(principal, account)
+        return self._loop.submit(commands.place_order(self._reference, order, principal.number))
+
+    def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply:
+        event = outcome.event
+        if event.kind == _REPLAYED:
+            return self._replayed(order, event)
+        if event.status == _REJECTED:
+            content = refusal(self._reference, event, order)
+            return Reply(content["status"], content)
+        content = order_content(self._reference, event)
+        fills = outcome.fills
+        if fills:
+            instrument = self._reference.instruments[event.symbol]
+            content["fills"] = [event_fill(instrument, fill) for fill in fills]
+        else:
+            content["fills"] = []
+        return Reply(201, content)
+
+    def _replayed(self, order: PlaceOrder, event: EventView) -> Reply:
+        """The first order again, as it was when the repeat came."""
+        slot = self.reader.slot(event.order_id)
+        if slot is not None:
+            seq, ts = self.reader.last_change(slot)
+            if seq < event.seq:
+                event = event._replace(seq=seq, ts=ts)
+        if event.status == _REJECTED:
+            content = refusal(self._reference, event, order)
+            return Reply(content["status"], content, True)
+        content = order_content(self._reference, event)
+        content["fills"] = [] if slot is None else self.fills(slot, event)
+        return Reply(200, content, True)
+
+    def fills(self, slot: int, event: EventView) -> list[dict[str, Any]]:
+        """The executions that are in an order as `event` shows it."""
+        if event.symbol < 0:
+            return []
+        instrument = self._reference.instruments[event.symbol]
+        return [
+            fill_content(
+                instrument, fill.execution_id, fill.price, fill.quantity, fill.fee, fill.liquidity, fill.ts
+            )
+            for fill in self.reader.fills(slot, event.filled_quantity)
+        ]
+
+    def place_batch(
+        self, principal: Principal, batch: PlaceOrders
+    ) -> tuple[list[Submission], OutcomesFuture]:
+        """Foreign accounts are refused one by one, the others go on. Raises EngineHalted, Overloaded."""
+        submissions: list[Submission] = []
+        records = bytearray()
+        for order in batch["orders"]:
+            if principal.may_trade(order["account"]):
+                records += commands.place_order(self._reference, order, principal.number)
+                submissions.append((order, None))
+            else:
+                submissions.append((order, _foreign_account(principal, order["account"])))
+        if not records:
+            raise _foreign_account(principal, submissions[0][0]["account"])
+        return submissions, self._loop.submit_batch(records)
+
+    def batch_placed(self, submissions: list[Submission], outcomes: Sequence[Outcome]) -> Reply:
+        remaining = iter(outcomes)
+        results = []
+        for order, problem in submissions:
+            if problem is not None:
+                results.append({"status": problem.status, "error": problem.content})
+                continue
+            reply = self.placed(order, next(remaining))
+            member = "order" if reply.status < 400 else "error"
+            results.append({"status": reply.status, member: reply.content})
+        return Reply(200, {"results": results})
+
+    def cancel(self, principal: Principal, order_id: str) -> OutcomeFuture:
+        """Raises Problem (unknown or foreign order), EngineHalted, Overloaded."""
+        number, account, symbol = self._find(principal, order_id)
+        return self._loop.submit(commands.cancel_order(account, symbol, number, principal.number))
+
+    def amend(self, principal: Principal, order_id: str, amend: AmendOrder) -> OutcomeFuture:
+        """Raises Problem (unknown or foreign order), EngineHalted, Overloaded."""
+        number, account, symbol = self._find(principal, order_id)
+        if symbol < 0:
+            raise Problem(409, "ORDER_CLOSED", "the order has already ended")
+        instrument = self._reference.instruments[symbol]
+        return self._loop.submit(commands.amend_order(account, instrument, number, amend, principal.number))
+
+    def changed(self, outcome: Outcome) -> Reply:
+        """The reply to a cancel or an amend."""
+        event = outcome.event
+        if event.kind in _REFUSED_REQUESTS:
+            content = refusal(self._reference, event)
+            return Reply(content["status"], content)
+        return Reply(200, order_content(self._reference, event))
+
+    def _find(self, principal: Principal, order_id: str) -> tuple[int, int, int]:
+        slot = self.find(principal, order_id)
+        account, symbol = self.reader.owner(slot)
+        if principal.role < Role.TRADER:
+            raise forbidden("this key may only read")
+        return int(order_id), account, symbol
+
+    def find(self, principal: Principal, order_id: str) -> int:
+        """The slot of an order that the key may read; others' are as unknown as none. Raises Problem."""
+        if order_id.isascii() and order_id.isdigit() and len(order_id) <= 19:
+            slot = self.reader.slot(int(order_id))
+            if slot is not None and self.may_read(principal, slot):
+                return slot
+        raise unknown_order(order_id)
+
+    def may_read(self, principal: Principal, slot: int) -> bool:
+        account, _ = self.reader.owner(slot)
+        if account < 0:
+            return principal.accounts is None
+        return principal.may_read(self._reference.account_names[account])
+
+    def cancel_all(self, principal: Principal, account: str | None, symbol: str | None) -> OutcomesFuture:
+        """Ask to cancel what is open: of an account, a symbol, both, or of all that the key may trade.
+
+        Raises Problem (foreign account, unknown names), EngineHalted, Overloaded.
+        """
+        if principal.role < Role.TRADER:
+            raise forbidden("this key may only read")
+        symbol_index = None if symbol is None else self._symbol(symbol)
+        number = principal.number
+        if account is None and principal.accounts is None:
+            return self._loop.submit_batch(commands.cancel_all(None, symbol_index, number))
+        names = sorted(principal.accounts or ()) if account is None else [account]
+        records = bytearray()
+        for name in names:
+            if not principal.may_trade(name):
+                raise _foreign_account(principal, name)
+            index = self._reference.accounts.get(name)
+            if index is not None:
+                records += commands.cancel_all(index, symbol_index, number)
+            elif account is not None:
+                raise Problem(404, "UNKNOWN_ACCOUNT", f"there is no account {name!r}")
+        if not records:
+            raise Problem(404, "UNKNOWN_ACCOUNT", "none of this key's accounts exists")
+        return self._loop.submit_batch(records)
+
+    def _symbol(self, symbol: str) -> int:
+        index = self._reference.symbols.get(symbol)
+        if index is None:
+            raise Problem(404, "UNKNOWN_SYMBOL", f"there is no symbol {symbol!r}")
+        return index
+
+    def all_canceled(self, outcomes: Sequence[Outcome]) -> Reply:
+        """How it ended for each order, and how often each way."""
+        items: list[dict[str, Any]] = []
+        canceled = pending = failed = 0
+        for event in (event for outcome in outcomes for event in outcome.orders):
+            if event.kind == EventKind.CANCEL_REJECTED:
+                failed += 1
+                content = refusal(self._reference, event)
+                items.append({"status": content["status"], "error": content})
+                continue
+            content = order_content(self._reference, event)
+            if event.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED):
+                canceled += 1
+            elif event.status in _PENDING:
+                pending += 1
+            else:
+                failed += 1
+                error = problem_content(
+                    409,
+                    "ORDER_CLOSED",
+                    "the order ended before it could be canceled",
+                    order_id=content["order_id"],
+                )
+                items.append({"status": 409, "order": content, "error": error})
+                continue
+            items.append({"status": 200, "order": content})
+        return Reply(200, {"items": items, "canceled": canceled, "pending": pending, "failed": failed})

@@ -1,0 +1,178 @@
+"""Orders over HTTP, all but the busiest part: `app.api.hot_lane` answers that before it comes here."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query, Response
+
+from app.api import commands
+from app.api.access import (
+    Desk,
+    ExactRoute,
+    Provided,
+    Trader,
+    Viewer,
+    account_index,
+    json_response,
+    problems,
+    reply_response,
+    symbol_index,
+)
+from app.api.auth import Principal
+from app.api.errors import code_name, forbidden, invalid_field, unknown_order
+from app.api.order_desk import OrderDesk
+from app.api.refusals import measure
+from app.api.replies import order_content
+from app.api.schemas import (
+    ORDERS_PAGE_MAX,
+    AmendOrder,
+    BatchResults,
+    CanceledOrders,
+    Order,
+    OrderPage,
+    PlaceOrder,
+    PlaceOrders,
+    RiskVerdict,
+)
+from app.api.services import Services
+from app.engine.records import COMMAND
+
+router = APIRouter(prefix="/v1", tags=["orders"], route_class=ExactRoute)
+
+AccountQuery = Annotated[str | None, Query(max_length=36)]
+SymbolQuery = Annotated[str | None, Query(max_length=24)]
+_REPLAYED: dict[int | str, dict[str, Any]] = {
+    200: {"model": Order, "description": "the first result again; header `Idempotency-Replayed: true`"}
+}
+
+
+@router.post(
+    "/orders", status_code=201, response_model=Order, responses={**_REPLAYED, **problems(409, 413, 422)}
+)
+async def place_order(order: PlaceOrder, desk: Desk, principal: Trader) -> Response:
+    """Place an order. The answer comes when it is durable and has the fills of its arrival in it."""
+    return reply_response(desk.placed(order, await desk.place(principal, order)))
+
+
+@router.post("/orders/batch", response_model=BatchResults, responses=problems(413))
+async def place_orders(batch: PlaceOrders, desk: Desk, principal: Trader) -> Response:
+    """Place up to 1,000 orders; the results are in their order. A malformed order refuses the whole batch."""
+    submissions, outcomes = desk.place_batch(principal, batch)
+    return reply_response(desk.batch_placed(submissions, await outcomes))
+
+
+@router.patch("/orders/{order_id}", response_model=Order, responses=problems(404, 409, 413, 422))
+async def amend_order(order_id: str, amend: AmendOrder, desk: Desk, principal: Trader) -> Response:
+    """Change price or total quantity; the place in the queue is kept only if the quantity falls."""
+    return reply_response(desk.changed(await desk.amend(principal, order_id, amend)))
+
+
+@router.delete("/orders/{order_id}", response_model=Order, responses=problems(404, 409))
+async def cancel_order(order_id: str, desk: Desk, principal: Trader) -> Response:
+    return reply_response(desk.changed(await desk.cancel(principal, order_id)))
+
+
+@router.delete("/orders", response_model=CanceledOrders, responses=problems(404))
+async def cancel_orders(
+    desk: Desk, principal: Trader, account: AccountQuery = None, symbol: SymbolQuery = None
+) -> Response:
+    """Cancel all open orders of an account, a symbol, both, or of everything that the key may trade."""
+    return reply_response(desk.all_canceled(await desk.cancel_all(principal, account, symbol)))
+
+
+@router.get("/orders", response_model=OrderPage, responses=problems(404))
+async def list_orders(
+    services: Provided,
+    desk: Desk,
+    principal: Viewer,
+    account: AccountQuery = None,
+    symbol: SymbolQuery = None,
+    status: Literal["open", "all"] = "open",
+    cursor: Annotated[str | None, Query(max_length=32)] = None,
+    limit: Annotated[int, Query(ge=1, le=ORDERS_PAGE_MAX)] = 100,
+) -> Response:
+    """Orders that the engine holds, newest first; closed ones only while it needs their room for no other."""
+    accounts = _readable(services, principal, account)
+    slots = await desk.reader.newest(
+        accounts,
+        None if symbol is None else symbol_index(services, symbol),
+        status == "open",
+        _cursor_id(cursor),
+        limit + 1,
+    )
+    views = [desk.reader.view(slot) for slot in slots[:limit]]
+    await services.loop.durable()
+    items = [order_content(services.reference, view) for view in views]
+    more = len(slots) > limit
+    return json_response({"items": items, "next_cursor": items[-1]["order_id"] if more else None})
+
+
+def _readable(services: Services, principal: Principal, account: str | None) -> Any:
+    """Indexes of the accounts asked for that the key may read; None for all."""
+    if account is not None:
+        return np.array([account_index(services, principal, account)], np.int32)
+    if principal.accounts is None:
+        return None
+    known = services.reference.accounts
+    return np.array([known[name] for name in principal.accounts if name in known], np.int32)
+
+
+def _cursor_id(cursor: str | None) -> int:
+    if cursor is None:
+        return (1 << 63) - 1
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 19 and int(cursor) < 1 << 63):
+        raise invalid_field("cursor", "is not one that this API gave")
+    return int(cursor)
+
+
+@router.get(
+    "/orders/by-client-id/{account}/{client_order_id:path}", response_model=Order, responses=problems(404)
+)
+async def get_order_by_client_id(
+    account: str, client_order_id: str, services: Provided, desk: Desk, principal: Viewer
+) -> Response:
+    index = account_index(services, principal, account)
+    slot = None
+    if 0 < len(client_order_id.encode()) <= 36:
+        slot = desk.reader.slot_of_client_id(index, client_order_id)
+    if slot is None:
+        raise unknown_order(client_order_id)
+    return await _order_response(services, desk, slot)
+
+
+@router.get("/orders/{order_id}", response_model=Order, responses=problems(404))
+async def get_order(order_id: str, services: Provided, desk: Desk, principal: Viewer) -> Response:
+    return await _order_response(services, desk, desk.find(principal, order_id))
+
+
+async def _order_response(services: Services, desk: OrderDesk, slot: int) -> Response:
+    view = desk.reader.view(slot)
+    content = order_content(services.reference, view)
+    content["fills"] = desk.fills(slot, view)
+    await services.loop.durable()
+    return json_response(content)
+
+
+@router.post("/risk/check", response_model=RiskVerdict, responses=problems(413), tags=["risk"])
+async def check_order(order: PlaceOrder, services: Provided, principal: Viewer) -> Response:
+    """What every pre-trade check would say to this order now; nothing is placed, no rate is used up."""
+    if not principal.may_read(order["account"]):
+        raise forbidden(f"this key may not read account {order['account']!r}")
+    command = np.frombuffer(commands.place_order(services.reference, order, principal.number), COMMAND)
+    account = int(command[0]["account"])
+    symbol = int(command[0]["symbol"])
+    checks = []
+    for verdict in services.loop.explain(command):
+        found = measure(
+            services.reference,
+            verdict.code,
+            account,
+            symbol,
+            verdict.scope,
+            verdict.limit,
+            verdict.observed,
+        )
+        checks.append({"code": code_name(verdict.code), "passed": verdict.passed, **found._asdict()})
+    await services.loop.durable()
+    failed = next((check["code"] for check in checks if not check["passed"]), None)
+    return json_response({"passed": failed is None, "code": failed, "checks": checks})

@@ -1,0 +1,187 @@
+"""Refusals in words: what was wrong, what was allowed, and in whose name.
+
+`limit` and `observed` of an event are integers in the unit of the code; here
+is the one table of those units.
+"""
+
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from app.api.decimals import decimal_text
+from app.api.errors import code_name, problem_content, status_of_code
+from app.api.schemas import PlaceOrder
+from app.engine.codes import Code
+from app.engine.limits import UNLIMITED
+from app.engine.types import Scope, TradingState
+from app.runtime.reference import Reference, money_text
+from app.runtime.views import EventView
+
+
+class Unit(Enum):
+    NONE = auto()
+    PRICE = auto()  # ticks
+    STEPS = auto()
+    QUANTITY = auto()  # 1e-8 of the base currency
+    MONEY = auto()  # 1e-8 of the quote currency
+    NUMBER = auto()  # counts, rates a second, basis points, microseconds, points in time
+    TRADING_STATE = auto()
+
+
+_MONEY_CODES = (
+    Code.NOTIONAL_MIN,
+    Code.MAX_ORDER_NOTIONAL,
+    Code.MAX_GROSS_EXPOSURE,
+    Code.MAX_NET_EXPOSURE,
+    Code.INSUFFICIENT_MARGIN,
+    Code.MAX_DAILY_NOTIONAL,
+    Code.DAILY_LOSS,
+    Code.MAX_DRAWDOWN,
+    Code.MAX_PORTFOLIO_VAR,
+    Code.MAX_CORRELATED_EXPOSURE,
+)
+
+UNITS: dict[int, Unit] = {
+    Code.TRADING_HALTED: Unit.TRADING_STATE,
+    Code.REDUCING_ONLY: Unit.TRADING_STATE,
+    Code.PRICE_INVALID: Unit.PRICE,
+    Code.PRICE_TICK: Unit.PRICE,
+    Code.STOP_PRICE_INVALID: Unit.PRICE,
+    Code.PRICE_COLLAR: Unit.PRICE,
+    Code.QUANTITY_STEP: Unit.STEPS,
+    Code.QUANTITY_MIN: Unit.STEPS,
+    Code.QUANTITY_MAX: Unit.STEPS,
+    Code.REDUCE_ONLY: Unit.STEPS,
+    Code.MAX_ORDER_QUANTITY: Unit.QUANTITY,
+    Code.MAX_POSITION: Unit.QUANTITY,
+    Code.EXPIRE_TIME_INVALID: Unit.NUMBER,
+    Code.ORDER_RATE: Unit.NUMBER,
+    Code.CANCEL_RATE: Unit.NUMBER,
+    Code.REPEATED_ORDER: Unit.NUMBER,
+    Code.MARKET_DATA_STALE: Unit.NUMBER,
+    Code.MAX_OPEN_ORDERS: Unit.NUMBER,
+    Code.MAX_LEVERAGE: Unit.NUMBER,
+    Code.MAX_ORDER_TO_TRADE_RATIO: Unit.NUMBER,
+    Code.ORDER_CAPACITY: Unit.NUMBER,
+    **dict.fromkeys(_MONEY_CODES, Unit.MONEY),
+}
+
+_DETAILS: dict[int, str] = {
+    Code.TRADING_HALTED: "trading is halted ({scope})",
+    Code.REDUCING_ONLY: "only orders that reduce a position are taken ({scope})",
+    Code.LIMITS_NOT_SET: "no limits are set for this account",
+    Code.UNKNOWN_ACCOUNT: "there is no such account",
+    Code.UNKNOWN_SYMBOL: "there is no such symbol",
+    Code.SYMBOL_NOT_TRADING: "the instrument is not open for trading",
+    Code.PRICE_REQUIRED: "an order of this type needs a price",
+    Code.PRICE_INVALID: "the price {observed} is not allowed for this order; it may be at most {limit}, "
+    "and market and stop orders have none",
+    Code.PRICE_TICK: "the price {observed} is not a multiple of the tick {limit}",
+    Code.STOP_PRICE_INVALID: "the stop price {observed} is not allowed: only stop and take-profit orders "
+    "have one, on the grid of ticks, and it must not be reached already (mark {limit})",
+    Code.QUANTITY_STEP: "the quantity {observed} is not a multiple of the step {limit}",
+    Code.QUANTITY_MIN: "the quantity {observed} is below the minimum {limit}",
+    Code.QUANTITY_MAX: "the quantity {observed} is above the maximum {limit}",
+    Code.NOTIONAL_MIN: "the order is worth {observed}, the minimum is {limit}",
+    Code.EXPIRE_TIME_INVALID: "expire_at {observed} is not allowed: GTD orders need one after {limit}, "
+    "others have none",
+    Code.REDUCE_ONLY: "a reduce-only order of {observed} is more than the position to reduce, {limit}",
+    Code.POST_ONLY_WOULD_TAKE: "a post-only order must rest in the book, and this one could not",
+    Code.DUPLICATE_CLIENT_ORDER_ID: "this client order id was used for another order",
+    Code.ORDER_RATE: "more than {limit} orders in a second ({scope})",
+    Code.CANCEL_RATE: "more than {limit} cancels in a second ({scope})",
+    Code.MARKET_DATA_STALE: "the symbol's mark is missing or too old ({observed} us, allowed are {limit} us)",
+    Code.PRICE_COLLAR: "the price is {observed} away from the reference, allowed are {limit} ({scope})",
+    Code.MAX_OPEN_ORDERS: "{observed} orders would be open, allowed are {limit} ({scope})",
+    Code.MAX_POSITION: "the position could become {observed}, allowed are {limit} ({scope})",
+    Code.INSUFFICIENT_MARGIN: "the account would need a margin of {observed} and has {limit}",
+    Code.ORDER_CAPACITY: "the engine holds as many open orders as it can ({limit})",
+    Code.UNKNOWN_ORDER: "there is no such order",
+    Code.ORDER_CLOSED: "the order has already ended",
+    Code.ORDER_PENDING: "another request for this order is on its way to the venue",
+    Code.NOTHING_TO_AMEND: "the order already has this price and quantity",
+    Code.QUANTITY_BELOW_FILLED: "the quantity must be more than what is already filled",
+    Code.VENUE_REJECTED: "the venue refused the order",
+    Code.ACCOUNT_CAPACITY: "there is no room for another account",
+    Code.SYMBOL_CAPACITY: "there is no room for another instrument",
+    Code.INVALID_VALUE: "a value is out of range",
+}
+_OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
+
+
+class Measure(NamedTuple):
+    """What a check measured, as it is shown."""
+
+    limit: str | int | None
+    observed: str | int | None
+    scope: str | None
+
+
+def scope_text(reference: Reference, scope: int, account: int, symbol: int) -> str | None:
+    """Whose limit or state: "firm", "account:a", "symbol:s", "account:a/symbol:s"."""
+    if scope == Scope.FIRM:
+        return "firm"
+    parts = []
+    if scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL) and account >= 0:
+        parts.append(f"account:{reference.account_names[account]}")
+    if scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL) and symbol >= 0:
+        parts.append(f"symbol:{reference.instruments[symbol].symbol}")
+    return "/".join(parts) or None
+
+
+def _shown(reference: Reference, unit: Unit, symbol: int, value: int) -> str | int | None:
+    if unit is Unit.MONEY or unit is Unit.QUANTITY:
+        return money_text(value)
+    if unit is Unit.NUMBER:
+        return value
+    if unit is Unit.TRADING_STATE:
+        return TradingState(value).name
+    if symbol >= 0 and unit is not Unit.NONE:
+        instrument = reference.instruments[symbol]
+        return instrument.price_text(value) if unit is Unit.PRICE else instrument.quantity_text(value)
+    return None
+
+
+def measure(
+    reference: Reference, code: int, account: int, symbol: int, scope: int, limit: int, observed: int
+) -> Measure:
+    """`limit` and `observed` in the unit of the code; None where there is no such thing."""
+    unit = UNITS.get(code, Unit.NONE)
+    return Measure(
+        None if limit >= UNLIMITED else _shown(reference, unit, symbol, limit),
+        _shown(reference, unit, symbol, observed),
+        scope_text(reference, scope, account, symbol),
+    )
+
+
+_PRICE_CODES = (Code.PRICE_TICK, Code.PRICE_INVALID)
+_QUANTITY_CODES = (Code.QUANTITY_STEP, Code.QUANTITY_MIN, Code.QUANTITY_MAX)
+
+
+def _asked(code: int, found: Measure, request: PlaceOrder | None) -> Measure:
+    """What was asked for may have had no integer form: then only the request can tell it."""
+    if code in _PRICE_CODES:
+        asked = request.get("price") if request else None
+    elif code == Code.STOP_PRICE_INVALID:
+        asked = request.get("stop_price") if request else None
+    elif code in _QUANTITY_CODES:
+        asked = request.get("quantity") if request else None
+    else:
+        return found
+    if asked is not None:
+        return found._replace(observed=decimal_text(asked))
+    return found
+
+
+def refusal(reference: Reference, event: EventView, request: PlaceOrder | None = None) -> dict[str, Any]:
+    """The problem document of a refused order or request; its status is in it."""
+    code = event.code or Code.VENUE_REJECTED
+    found = measure(reference, code, event.account, event.symbol, event.scope, event.limit, event.observed)
+    found = _asked(code, found, request)
+    name = code_name(code) or "REFUSED"
+    detail = _DETAILS.get(code, _OTHER_DETAIL).format(
+        limit="unlimited" if found.limit is None else found.limit,
+        observed="asked for" if found.observed is None else found.observed,
+        scope=found.scope or "engine",
+    )
+    order_id = str(event.order_id) if event.order_id else None
+    return problem_content(status_of_code(code), name, detail, order_id=order_id, **found._asdict())

@@ -1,0 +1,112 @@
+"""Orders and fills as the API shows them."""
+
+from typing import Any, NamedTuple
+
+from app.api.decimals import ratio_text
+from app.api.errors import code_name
+from app.engine.types import Liquidity, OrderFlag, OrderStatus, OrderType, Side, TimeInForce
+from app.runtime.reference import InstrumentView, Reference, money_text
+from app.runtime.views import EventView
+
+# An average price is rounded half to even so many decimals beyond the tick's.
+AVERAGE_PRICE_EXTRA_DECIMALS = 4
+
+_SIDES = tuple(member.name for member in Side)
+_TYPES = tuple(member.name for member in OrderType)
+_TIMES_IN_FORCE = tuple(member.name for member in TimeInForce)
+_STATUSES = tuple(member.name for member in OrderStatus)
+_LIQUIDITIES = (None, Liquidity.MAKER.name, Liquidity.TAKER.name)
+_POST_ONLY = int(OrderFlag.POST_ONLY)
+_REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
+
+
+class Reply(NamedTuple):
+    """An answer, whatever the transport: an HTTP status and a JSON document."""
+
+    status: int
+    content: dict[str, Any]
+    replayed: bool = False
+
+
+def average_price(instrument: InstrumentView, notional: int, quantity: int) -> str:
+    """Ticks x steps over steps, as a price."""
+    ticks, rest = divmod(notional, quantity)
+    if not rest:
+        return instrument.prices.text(ticks)
+    grid = instrument.prices
+    scale = quantity * 10**grid.decimals
+    return ratio_text(notional * grid.unit, scale, grid.decimals + AVERAGE_PRICE_EXTRA_DECIMALS)
+
+
+def order_content(reference: Reference, event: EventView) -> dict[str, Any]:
+    """An order as an event shows it, without its fills."""
+    (
+        seq, ts, account, symbol, _, status, side, order_type, time_in_force, flags, _, _, code, _, _,
+        order_id, price, stop_price, quantity, filled, notional, created_ts, _, _, _, _, _, _, _, client_id,
+    ) = event  # fmt: skip
+    content: dict[str, Any] = {
+        "order_id": str(order_id),
+        "client_order_id": client_id.rstrip(b"\0").decode() if client_id[0] else None,
+        "account": reference.account_names[account] if account >= 0 else None,
+        "symbol": None,
+        "side": _SIDES[side],
+        "type": _TYPES[order_type],
+        "time_in_force": _TIMES_IN_FORCE[time_in_force],
+        "price": None,
+        "stop_price": None,
+        "quantity": None,
+        "filled_quantity": "0",
+        "average_price": None,
+        "status": _STATUSES[status],
+        "code": code_name(code) if code else None,
+        "post_only": flags & _POST_ONLY != 0,
+        "reduce_only": flags & _REDUCE_ONLY != 0,
+        "created_ts": created_ts,
+        "updated_ts": ts,
+        "seq": seq,
+    }
+    if symbol >= 0:
+        instrument = reference.instruments[symbol]
+        quantities = instrument.quantities
+        content["symbol"] = instrument.symbol
+        content["quantity"] = quantities.text(quantity)
+        content["filled_quantity"] = quantities.text(filled)
+        if price:
+            content["price"] = instrument.prices.text(price)
+        if stop_price:
+            content["stop_price"] = instrument.prices.text(stop_price)
+        if filled:
+            content["average_price"] = average_price(instrument, notional, filled)
+    return content
+
+
+def fill_content(
+    instrument: InstrumentView,
+    execution_id: int,
+    price: int,
+    quantity: int,
+    fee: int,
+    liquidity: int,
+    ts: int,
+) -> dict[str, Any]:
+    return {
+        "fill_id": str(execution_id),
+        "price": instrument.prices.text(price),
+        "quantity": instrument.quantities.text(quantity),
+        "fee": money_text(fee),
+        "liquidity": _LIQUIDITIES[liquidity],
+        "ts": ts,
+    }
+
+
+def event_fill(instrument: InstrumentView, event: EventView) -> dict[str, Any]:
+    """The execution that an ORDER_FILLED event tells of."""
+    return fill_content(
+        instrument,
+        event.execution_id,
+        event.last_price,
+        event.last_quantity,
+        event.fee,
+        event.liquidity,
+        event.ts,
+    )

@@ -1,0 +1,213 @@
+"""Requests and responses as OpenAPI shows them; the hot routes validate with the same models.
+
+Orders are typed dictionaries: validated they cost less than instances, and a
+batch is thousands of them. All models are strict (no coercion) and closed
+(unknown fields are refused).
+"""
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, with_config
+from typing_extensions import TypedDict
+
+from app.api.decimals import DecimalInput
+
+BATCH_ORDERS_MAX = 1_000
+ORDERS_PAGE_MAX = 500
+BOOK_DEPTH_MAX = 1_000
+TS_MAX = 1 << 53
+
+CLOSED = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,36}$")]
+SymbolName = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9._:-]{1,24}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,8}$")]
+ClientOrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,36}$")]
+Timestamp = Annotated[int, Field(ge=1, le=TS_MAX, description="microseconds since the epoch")]
+Decimal = Annotated[str, Field(description="decimal", examples=["50000.10"])]
+
+SideName = Literal["BUY", "SELL"]
+OrderTypeName = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
+TimeInForceName = Literal["GTC", "IOC", "FOK", "GTD"]
+SelfTradePreventionName = Literal["CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "NONE"]
+InstrumentStatusName = Literal["TRADING", "CANCEL_ONLY", "HALTED"]
+
+
+@with_config(CLOSED)
+class PlaceOrder(TypedDict):
+    account: Annotated[str, Field(min_length=1, max_length=36)]
+    symbol: Annotated[str, Field(min_length=1, max_length=24)]
+    side: SideName
+    type: OrderTypeName
+    quantity: DecimalInput
+    price: NotRequired[DecimalInput | None]
+    stop_price: NotRequired[DecimalInput | None]
+    time_in_force: NotRequired[TimeInForceName]
+    expire_at: NotRequired[Timestamp | None]
+    post_only: NotRequired[bool]
+    reduce_only: NotRequired[bool]
+    client_order_id: NotRequired[ClientOrderId | None]
+    self_trade_prevention: NotRequired[SelfTradePreventionName]
+
+
+@with_config(CLOSED)
+class PlaceOrders(TypedDict):
+    orders: Annotated[list[PlaceOrder], Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
+
+
+@with_config(CLOSED)
+class AmendOrder(TypedDict):
+    """What is not given stays. `quantity` is the new total, filled part included."""
+
+    price: NotRequired[DecimalInput | None]
+    quantity: NotRequired[DecimalInput | None]
+
+
+class Closed(BaseModel):
+    model_config = CLOSED
+
+
+class NewKey(Closed):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    role: Literal["viewer", "trader", "risk", "admin"]
+    accounts: Annotated[list[Name], Field(max_length=1_000)] = []
+
+
+class NewAccount(Closed):
+    account: Name
+    deposit: DecimalInput = "0"
+    leverage: Annotated[int, Field(ge=1, le=1_000)] = 1
+    limits: "Limits | None" = None
+
+
+class NewInstrument(Closed):
+    symbol: SymbolName
+    base: Currency
+    quote: Currency
+    price_tick: DecimalInput
+    quantity_step: DecimalInput
+    min_quantity: DecimalInput
+    max_quantity: DecimalInput
+    min_notional: DecimalInput = "0"
+    maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
+    taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
+    status: InstrumentStatusName = "TRADING"
+
+
+class InstrumentChange(Closed):
+    """What is not given stays; tick, step and currencies of an instrument never change."""
+
+    min_quantity: DecimalInput | None = None
+    max_quantity: DecimalInput | None = None
+    min_notional: DecimalInput | None = None
+    maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
+    taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
+    status: InstrumentStatusName | None = None
+
+
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
+class Limits(Closed):
+    """Limits of one scope: a value sets, null removes, what is not given stays."""
+
+    MAX_ORDER_QUANTITY: DecimalInput | None = Field(None, description="base currency")
+    MAX_ORDER_NOTIONAL: DecimalInput | None = Field(None, description="quote currency")
+    MAX_OPEN_ORDERS: Count | None = None
+    MAX_POSITION: DecimalInput | None = Field(None, description="base currency")
+    MAX_GROSS_EXPOSURE: DecimalInput | None = Field(None, description="quote currency")
+    ORDER_RATE: Count | None = Field(None, description="orders per second")
+    PRICE_COLLAR_BPS: Count | None = Field(None, description="basis points from the mark")
+    MAX_MARK_AGE: Count | None = Field(None, description="microseconds")
+
+
+class KillSwitch(Closed):
+    scope: Annotated[str, StringConstraints(pattern=r"^(firm|(account|symbol):[A-Za-z0-9._:-]{1,36})$")]
+    action: Literal["halt", "reduce_only", "resume"]
+    cancel_open_orders: bool = False
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Fill(BaseModel):
+    fill_id: Annotated[str, Field(description="the venue's execution id, unique per symbol")]
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    liquidity: Literal["MAKER", "TAKER"] | None
+    ts: int
+
+
+class Order(BaseModel):
+    order_id: Annotated[str, Field(description="a 64-bit integer as text")]
+    client_order_id: str | None
+    account: str | None
+    symbol: str | None
+    side: SideName
+    type: OrderTypeName
+    time_in_force: TimeInForceName
+    price: Decimal | None
+    stop_price: Decimal | None
+    quantity: Annotated[Decimal | None, Field(description="null where the symbol is unknown")]
+    filled_quantity: Decimal
+    average_price: Decimal | None
+    status: str
+    code: str | None
+    post_only: bool
+    reduce_only: bool
+    created_ts: int
+    updated_ts: int
+    seq: int
+    fills: list[Fill] | None = None
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457, with a stable `code`; refusals by risk also carry the members at the end."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[dict[str, str]] | None = None
+    order_id: str | None = None
+    limit: str | int | None = None
+    observed: str | int | None = None
+    scope: str | None = None
+
+
+class BatchItem(BaseModel):
+    status: int
+    order: Order | None = None
+    error: ProblemDocument | None = None
+
+
+class BatchResults(BaseModel):
+    results: list[BatchItem]
+
+
+class OrderPage(BaseModel):
+    items: list[Order]
+    next_cursor: str | None
+
+
+class CanceledOrders(BaseModel):
+    """How a mass cancel ended for each order; PENDING_CANCEL where the venue has not answered yet."""
+
+    items: list[BatchItem]
+    canceled: int
+    pending: int
+    failed: int
+
+
+class Check(BaseModel):
+    code: str
+    passed: bool
+    limit: str | int | None
+    observed: str | int | None
+    scope: str | None
+
+
+class RiskVerdict(BaseModel):
+    passed: bool
+    code: str | None
+    checks: list[Check]

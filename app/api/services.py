@@ -1,0 +1,31 @@
+"""What the edges need of the rest: filled once, by `app.bootstrap`."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from app.api.auth import KeyStore
+from app.engine.state import State
+from app.runtime.clock import Clock
+from app.runtime.loop import EngineLoop
+from app.runtime.reference import Reference
+from app.venues.base import Venue
+
+
+@dataclass(slots=True)
+class Services:
+    """`state` is for reading only; what was read is shown after `loop.durable()`."""
+
+    loop: EngineLoop
+    state: State
+    reference: Reference
+    venue: Venue
+    clock: Clock
+    keys: KeyStore
+    version: str
+    started_ts: int
+    body_bytes_max: int = 1 << 20
+    # What the engine can do without, and how it is: {"database": "up"}.
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    # Held while reference data changes: indexes are given to names one after the other.
+    reference_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

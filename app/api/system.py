@@ -1,0 +1,104 @@
+"""Whether the server lives and is ready, and its figures for people and for Prometheus."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from app.api.access import Provided, Viewer, json_response, problems
+from app.api.errors import PROBLEM_TYPE, engine_halted, not_ready
+from app.api.services import Services
+
+router = APIRouter(tags=["system"])
+
+
+class System(BaseModel):
+    """`latency_us` by stage and percentile; `counts` of what the engine holds and has done."""
+
+    version: str
+    started_ts: int
+    now_ts: int
+    ready: bool
+    halted: bool
+    seq: int
+    durable_seq: int
+    journal_backlog_bytes: int
+    inbox_commands: int
+    counts: dict[str, int]
+    dependencies: dict[str, str]
+    latency_us: dict[str, dict[str, float | None]]
+
+
+@router.get("/health/live", response_model=dict[str, str])
+async def live() -> Response:
+    """The process answers."""
+    return json_response({"status": "live"})
+
+
+@router.get("/health/ready", response_model=dict[str, str], responses={503: problems()[503]})
+async def ready(services: Provided) -> Response:
+    """Orders are taken."""
+    problem = None
+    if services.loop.halted:
+        problem = engine_halted()
+    elif not services.loop.ready:
+        problem = not_ready()
+    if problem is not None:
+        return Response(problem.body(), 503, problem.headers, PROBLEM_TYPE)
+    return json_response({"status": "ready"})
+
+
+def _counts(services: Services) -> dict[str, int]:
+    firm = services.state.firm[0]
+    names = ("accounts", "symbols", "open_orders", "orders_used", "fills")
+    loop = services.loop
+    return {name: int(firm[name]) for name in names} | {"ticks": loop.ticks, "overloads": loop.overloads}
+
+
+def _figures(services: Services) -> dict[str, int]:
+    loop = services.loop
+    journal = loop.journal
+    return {
+        "seq": loop.seq,
+        "durable_seq": 0 if journal is None else journal.durable_seq,
+        "journal_backlog_bytes": 0 if journal is None else journal.backlog_bytes,
+        "inbox_commands": loop.inbox_commands,
+    }
+
+
+@router.get("/v1/system", response_model=System, responses=problems())
+async def get_system(services: Provided, _principal: Viewer) -> Response:
+    content: dict[str, Any] = {
+        "version": services.version,
+        "started_ts": services.started_ts,
+        "now_ts": services.clock.now(),
+        "ready": services.loop.ready,
+        "halted": services.loop.halted,
+        **_figures(services),
+        "counts": _counts(services),
+        "dependencies": dict(services.dependencies),
+        "latency_us": {stage: times.summary_us() for stage, times in services.loop.latency.items()},
+    }
+    return json_response(content)
+
+
+@router.get("/metrics", response_class=Response, responses=problems())
+async def metrics(services: Provided, _principal: Viewer) -> Response:
+    """The figures of /v1/system as Prometheus text."""
+    numbers = {
+        "ready": int(services.loop.ready),
+        "halted": int(services.loop.halted),
+        **_figures(services),
+        **_counts(services),
+    }
+    lines = []
+    for name, value in numbers.items():
+        lines += [f"# TYPE bot4_{name} gauge", f"bot4_{name} {value}"]
+    lines.append("# TYPE bot4_latency_us summary")
+    for stage, histogram in services.loop.latency.items():
+        for quantile in (0.5, 0.95, 0.99, 0.999):
+            value_us = histogram.percentile_us(100 * quantile)
+            if value_us is not None:
+                lines.append(f'bot4_latency_us{{stage="{stage}",quantile="{quantile}"}} {value_us}')
+        lines.append(f'bot4_latency_us_count{{stage="{stage}"}} {histogram.total}')
+    return Response("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")

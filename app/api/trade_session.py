@@ -1,0 +1,224 @@
+"""One connection of `WS /v1/trade` after its key is known.
+
+Requests are handled as they come, without a task for each: they are handed to
+the engine's loop, and a callback makes the reply when the outcome is durable.
+Replies go into a bounded queue that one writer empties, so a client that does
+not read delays nobody but itself, and in the end loses its connection.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from app.api.asgi import Send
+from app.api.auth import Principal, Role
+from app.api.dead_man import DeadManTimers, Reason
+from app.api.errors import Problem, forbidden, internal_error, invalid_request, overloaded, problem_of
+from app.api.order_desk import OrderDesk
+from app.api.replies import Reply
+from app.api.schemas import PlaceOrder
+from app.api.services import Services
+from app.api.trade_messages import decode_request, request_id
+
+logger = logging.getLogger(__name__)
+
+IN_FLIGHT_MAX = 1_024
+OUTGOING_MAX = 4_096
+CLOSE_SECONDS_MAX = 5.0
+
+CLOSE_UNAUTHORIZED = 4001
+CLOSE_TOO_SLOW = 4008
+
+Id = str | int | None
+Finish = Callable[[Any], Reply]
+
+
+class TradeSession:
+    def __init__(
+        self,
+        services: Services,
+        desk: OrderDesk,
+        timers: DeadManTimers,
+        principal: Principal,
+        send: Send,
+    ) -> None:
+        self._services = services
+        self._desk = desk
+        self._timers = timers
+        self._principal = principal
+        self._send = send
+        self._in_flight = 0
+        self._outgoing: list[bytes] = []
+        self._wake: asyncio.Future[None] | None = None
+        self._close_code = 0
+        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._grace_seconds: dict[int, float] = {}  # by account, where orders end with the connection
+        self._operations: dict[str, Callable[[Id, Any], None]] = {
+            "order.place": self._place,
+            "order.place_batch": self._place_batch,
+            "order.cancel": self._cancel,
+            "order.amend": self._amend,
+            "order.cancel_all": self._cancel_all,
+            "session.cancel_on_disconnect": self._cancel_on_disconnect,
+            "session.cancel_all_after": self._cancel_all_after,
+            "ping": self._ping,
+        }
+
+    # Incoming.
+
+    def handle(self, text: str) -> None:
+        """Take one message. Every one is answered once, unless the connection ends before."""
+        try:
+            request = decode_request(text)
+        except Problem as problem:
+            self._refuse(request_id(text), problem)
+            return
+        identity = request["id"]
+        if self._in_flight >= IN_FLIGHT_MAX:
+            self._refuse(identity, overloaded())
+            return
+        try:
+            self._operations[request["op"]](identity, request.get("params"))
+        except Exception as error:  # noqa: BLE001  # an expected one becomes its problem, a bug a logged 500
+            self._fail(identity, error)
+
+    def _place(self, identity: Id, order: PlaceOrder) -> None:
+        desk = self._desk
+        future = desk.place(self._principal, order)
+        self._in_flight += 1
+        future.add_done_callback(
+            lambda done: self._finish(identity, lambda outcome: desk.placed(order, outcome), done)
+        )
+
+    def _place_batch(self, identity: Id, params: Any) -> None:
+        submissions, future = self._desk.place_batch(self._principal, params)
+        self._answer_later(identity, future, lambda found: self._desk.batch_placed(submissions, found))
+
+    def _cancel(self, identity: Id, params: Any) -> None:
+        self._answer_later(
+            identity, self._desk.cancel(self._principal, params["order_id"]), self._desk.changed
+        )
+
+    def _amend(self, identity: Id, params: Any) -> None:
+        self._answer_later(
+            identity, self._desk.amend(self._principal, params["order_id"], params), self._desk.changed
+        )
+
+    def _cancel_all(self, identity: Id, params: Any) -> None:
+        params = params or {}
+        future = self._desk.cancel_all(self._principal, params.get("account"), params.get("symbol"))
+        self._answer_later(identity, future, self._desk.all_canceled)
+
+    def _cancel_on_disconnect(self, identity: Id, params: Any) -> None:
+        grace_ms = params.get("grace_ms", 0)
+        for account in self._accounts(params.get("account")):
+            self._timers.disarm(Reason.DISCONNECT, self._principal.number, account)
+            if params["enabled"]:
+                self._grace_seconds[account] = grace_ms / 1_000
+            else:
+                self._grace_seconds.pop(account, None)
+        self._reply(identity, Reply(200, {"enabled": params["enabled"], "grace_ms": grace_ms}))
+
+    def _cancel_all_after(self, identity: Id, params: Any) -> None:
+        timeout_ms = params["timeout_ms"]
+        for account in self._accounts(params.get("account")):
+            if timeout_ms:
+                self._timers.arm(Reason.SILENCE, self._principal.number, account, timeout_ms / 1_000)
+            else:
+                self._timers.disarm(Reason.SILENCE, self._principal.number, account)
+        due_ts = self._services.clock.now() + 1_000 * timeout_ms if timeout_ms else None
+        self._reply(identity, Reply(200, {"timeout_ms": timeout_ms, "due_ts": due_ts}))
+
+    def _ping(self, identity: Id, _params: Any) -> None:
+        self._reply(identity, Reply(200, {"ts": self._services.clock.now()}))
+
+    def _accounts(self, name: str | None) -> list[int]:
+        """The accounts that a session op is about. Raises Problem."""
+        principal = self._principal
+        if principal.role < Role.TRADER:
+            raise forbidden("this key may only read")
+        known = self._services.reference.accounts
+        if name is None:
+            if principal.accounts is None:
+                raise invalid_request("params.account: required for a key that is not bound to accounts")
+            return [known[account] for account in principal.accounts if account in known]
+        if not principal.may_trade(name):
+            raise forbidden(f"this key may not trade account {name!r}")
+        if name not in known:
+            raise Problem(404, "UNKNOWN_ACCOUNT", f"there is no account {name!r}")
+        return [known[name]]
+
+    # Outgoing.
+
+    def _answer_later(self, identity: Id, future: "asyncio.Future[Any]", finish: Finish) -> None:
+        self._in_flight += 1
+        future.add_done_callback(lambda done: self._finish(identity, finish, done))
+
+    def _finish(self, identity: Id, finish: Finish, done: "asyncio.Future[Any]") -> None:
+        self._in_flight -= 1
+        try:
+            self._reply(identity, finish(done.result()))
+        except Exception as error:  # noqa: BLE001  # as in `handle`
+            self._fail(identity, error)
+
+    def _reply(self, identity: Id, reply: Reply) -> None:
+        member = "result" if reply.status < 400 else "error"
+        self._put({"id": identity, "status": reply.status, member: reply.content})
+
+    def _refuse(self, identity: Id, problem: Problem) -> None:
+        self._put({"id": identity, "status": problem.status, "error": problem.content})
+
+    def _fail(self, identity: Id, error: Exception) -> None:
+        problem = problem_of(error)
+        if problem is None:
+            logger.error("a request on the trade socket failed", exc_info=error)
+            problem = internal_error()
+        self._refuse(identity, problem)
+
+    def _put(self, message: dict[str, Any]) -> None:
+        if self._close_code:
+            return
+        outgoing = self._outgoing
+        if len(outgoing) >= OUTGOING_MAX:
+            outgoing.clear()
+            self.close(CLOSE_TOO_SLOW)
+            return
+        outgoing.append(orjson.dumps(message))
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def close(self, code: int) -> None:
+        """End the connection from this side."""
+        if not self._close_code:
+            self._close_code = code
+            self._closed.set_result(None)
+            if self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
+
+    async def closed(self) -> int:
+        """Wait until this side ends the connection; the close code."""
+        await asyncio.shield(self._closed)
+        return self._close_code
+
+    async def write(self) -> None:
+        """Send replies until the session is closed: all that is there, then wait for more."""
+        loop = asyncio.get_running_loop()
+        send = self._send
+        while not self._close_code:
+            batch, self._outgoing = self._outgoing, []
+            for message in batch:
+                await send({"type": "websocket.send", "text": message.decode()})
+            if not self._outgoing:
+                self._wake = loop.create_future()
+                await self._wake
+
+    # The end.
+
+    def disconnected(self) -> None:
+        """The connection is gone: start the clocks of those who asked for it."""
+        self._close_code = self._close_code or 1006
+        for account, seconds in self._grace_seconds.items():
+            self._timers.arm(Reason.DISCONNECT, self._principal.number, account, seconds)

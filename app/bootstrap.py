@@ -1,0 +1,289 @@
+"""The only place where the parts are made and put together.
+
+A server answers health checks from its first moment; it is ready when the
+kernels are compiled, the journal is replayed and the venue has its orders back.
+Database and cache start beside that: the engine does not need them.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import uvicorn
+import uvloop
+
+from app import __version__, demo
+from app.api.asgi import Receive, Scope, Send
+from app.api.auth import KeyStore
+from app.api.services import Services
+from app.embedded import EmbeddedServers
+from app.engine.capacity import DEFAULT_CAPACITY
+from app.engine.engine import Engine
+from app.engine.types import OrderStatus
+from app.main import create_app
+from app.market.feed import open_feed
+from app.market.types import Feed
+from app.runtime.clock import SystemClock
+from app.runtime.journal import JournalWriter
+from app.runtime.loop import EngineLoop
+from app.runtime.recovery import recover
+from app.runtime.reference import Reference
+from app.runtime.snapshot_schedule import keep_snapshots
+from app.settings import Settings
+from app.store.dependencies import Dependencies
+from app.venues.paper.venue import PaperVenue
+from app.warmup import compile_kernels
+
+__all__ = ["Server", "compile_kernels", "running_server", "serve"]
+
+logger = logging.getLogger(__name__)
+
+_FEED_RETRY_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 10
+_YOUNG_OBJECTS = 20_000
+
+Notify = Callable[[str], None]
+
+
+def _quiet(_message: str) -> None:
+    """For servers that nobody watches start."""
+
+
+@dataclass
+class Server:
+    """One server: `start`, then `stop`. `notify` is told what takes time while it starts."""
+
+    settings: Settings
+    notify: Notify = _quiet
+    new_admin_key: str | None = None
+    failure: Exception | None = None
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        for folder in (settings.data_dir, settings.journal_dir):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.clock = SystemClock()
+        self.keys, self.new_admin_key = KeyStore.open(settings.data_dir, settings.admin_key, self.clock.now)
+        self.engine = Engine(DEFAULT_CAPACITY)
+        self.reference = Reference.from_state(self.engine.state)
+        self.venue = PaperVenue(self.engine.state, DEFAULT_CAPACITY)
+        self.loop = EngineLoop(
+            self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms
+        )
+        self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
+        self.dependencies = Dependencies(self.embedded)
+        self.services = Services(
+            loop=self.loop,
+            state=self.engine.state,
+            reference=self.reference,
+            venue=self.venue,
+            clock=self.clock,
+            keys=self.keys,
+            version=__version__,
+            started_ts=self.clock.now(),
+        )
+        self._app = create_app(self.services)
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """ASGI: the lifespan is the server's, everything else goes on without a detour."""
+        if scope["type"] == "lifespan":
+            return self._live(receive, send)
+        return self._app(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        starting = asyncio.ensure_future(self._start_or_fail())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start_or_fail(self) -> None:
+        try:
+            await self.start()
+        except Exception as error:  # kept for whoever runs the server; it cannot go on without
+            self.failure = error
+        finally:
+            self.started.set()
+
+    async def start(self) -> None:
+        """Make ready. Raises what stands in the way: RecoveryError, JournalError, FolderLocked, OSError."""
+        self._spawn(self.dependencies.start())
+        began = time.monotonic()
+        await asyncio.to_thread(compile_kernels, self.notify)
+        folder = self.settings.journal_dir
+        recovered = await asyncio.to_thread(recover, folder, self.engine, self._show_recovery())
+        self.loop.seq = recovered.last_seq
+        self.clock.not_before(recovered.last_ts)
+        self.reference.refresh(self.engine.state)
+        self.loop.start(partial(JournalWriter, folder))
+        if recovered.last_seq == 0 and self.settings.demo:
+            await demo.set_up(self.loop)
+        self.loop.resume(self._open_orders())
+        await self.loop.durable()
+        feed = open_feed(self.settings.feed, self.reference.instruments, self._marks())
+        self._spawn(self._follow(feed))
+        self._spawn(keep_snapshots(folder, self.loop.journal))
+        self.loop.ready = True
+        logger.info(
+            "ready after %.1f s: %d commands replayed, seq %d",
+            time.monotonic() - began,
+            recovered.commands,
+            recovered.last_seq,
+        )
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.loop.close()
+        await self.dependencies.stop()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    def _show_recovery(self) -> Callable[[int, int], None]:
+        shown = time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            nonlocal shown
+            if time.monotonic() - shown > 1:
+                shown = time.monotonic()
+                self.notify(f"replaying the journal: {done >> 20} of {total >> 20} MiB")
+
+        return show
+
+    def _open_orders(self) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+        orders = self.engine.state.orders[: int(self.engine.state.firm[0]["orders_used"])]
+        status = orders["status"]
+        return orders[(status > OrderStatus.NONE) & (status < OrderStatus.FILLED)]
+
+    def _marks(self) -> dict[int, int]:
+        marks = self.engine.state.instruments["mark"][: len(self.reference.instruments)]
+        return {symbol: int(mark) for symbol, mark in enumerate(marks) if mark > 0}
+
+    async def _follow(self, feed: Feed) -> None:
+        """Keep the feed running: a market that fails leaves marks that age, and is tried again."""
+        while True:
+            try:
+                await feed.run(self.loop)
+            except Exception:  # whatever a feed meets, orders must go on without it
+                logger.exception("feed %s failed, next try in %g s", feed.name, _FEED_RETRY_SECONDS)
+            else:
+                logger.info("feed %s has ended", feed.name)
+                return
+            await asyncio.sleep(_FEED_RETRY_SECONDS)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A bound socket. Raises OSError, which names the address."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or error
+        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from error
+    return listener
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _http_server(server: Server) -> uvicorn.Server:
+    config = uvicorn.Config(
+        server,
+        interface="asgi3",
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=server.settings.max_body_bytes,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+@contextlib.asynccontextmanager
+async def running_server(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
+    """A ready server on a real socket in this event loop, and its URL; for tests."""
+    server = Server(settings)
+    listener = _listen(settings)
+    http = _http_server(server)
+    serving = asyncio.ensure_future(http.serve([listener]))
+    try:
+        await server.started.wait()
+        if server.failure is not None:
+            raise server.failure
+        yield server, _url_of(listener)
+    finally:
+        http.should_exit = True
+        await serving
+
+
+def serve(settings: Settings) -> None:
+    """Run a server until it is told to stop. Raises what keeps it from starting."""
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    server = Server(settings, notify=_say)
+    listener = _listen(settings)
+    http = _http_server(server)
+    greeting = asyncio.ensure_future(_greet(server, http, _url_of(listener)))
+    try:
+        await http.serve([listener])
+    finally:
+        greeting.cancel()
+    if server.failure is not None:
+        raise server.failure
+
+
+async def _greet(server: Server, http: uvicorn.Server, url: str) -> None:
+    """Say what there is to know once the server is ready; end it if it cannot be."""
+    _say(f"bot4 {__version__} starting on {url}, data in {server.settings.data_dir}")
+    await server.started.wait()
+    if server.failure is not None:
+        http.should_exit = True
+        return
+    # From here on garbage is mostly short-lived: look at the young objects less often, at the old never.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 100)
+    _say(f"bot4 is ready: {url}")
+    key_file = server.settings.data_dir / "admin.key"
+    if server.new_admin_key is not None:
+        _say(f"admin key, shown only now and kept in {key_file}:\n  {server.new_admin_key}")
+    shown = "$BOT4_ADMIN_KEY" if server.settings.admin_key else f"$(cat {key_file})"
+    _say(
+        f"place an order:\n  curl -s {url}/v1/orders -H \"Authorization: Bearer {shown}\" -d '"
+        '{"account":"alpha","symbol":"BTC-USDT","side":"BUY","type":"MARKET","quantity":"0.01"}\''
+    )
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)

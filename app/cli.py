@@ -1,0 +1,232 @@
+"""The command line: `bot4 serve | migrate | replay | keys | bench | warm`.
+
+It reads arguments and settings and hands them on. What a command needs is
+imported when the command runs, so that help and refusals come at once and not
+after the kernels' libraries have been loaded.
+"""
+
+import argparse
+import asyncio
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from app.settings import Settings, SettingsError, unknown_variables, variables
+
+HELP_COLUMNS = 100
+ROLES = ("viewer", "trader", "risk", "admin")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 done, 1 failed, 2 not understood."""
+    options, rest = _parser().parse_known_args(arguments)
+    if rest and options.command is not _bench:
+        print(f"bot4: unknown arguments: {' '.join(rest)} (see bot4 --help)", file=sys.stderr)
+        return 2
+    options.rest = rest
+    try:
+        settings = Settings.from_environment()
+        for name in unknown_variables():
+            print(f"bot4: {name} is no setting and is ignored (see bot4 serve --help)", file=sys.stderr)
+        status: int = options.command(settings, options)
+    except SettingsError as error:
+        print(f"bot4: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # sorted into what a user can act on, and bugs, which keep their trace
+        if not isinstance(error, _user_errors()):
+            raise
+        print(f"bot4: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def settings_help() -> str:
+    """Every setting with its default, as a table in the order of their declaration."""
+    lines = ["settings, from the environment:"]
+    for variable in variables():
+        lines.append(f"  {variable.name}{'=' + variable.default if variable.default else ''}")
+        lines += textwrap.wrap(
+            variable.meaning, HELP_COLUMNS, initial_indent=" " * 6, subsequent_indent=" " * 6
+        )
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bot4", description="A trading engine behind a REST/WebSocket API.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serve = commands.add_parser(
+        "serve",
+        help="run the server",
+        description="Run the server until it is told to stop (Ctrl-C, SIGTERM).",
+        epilog=settings_help(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    serve.set_defaults(command=_serve)
+
+    migrate = commands.add_parser("migrate", help="bring the database's schema up to date")
+    migrate.add_argument(
+        "--to", default="head", metavar="REVISION", help="a revision, head (default) or base"
+    )
+    migrate.set_defaults(command=_migrate)
+
+    replay = commands.add_parser("replay", help="replay a journal: counts, rate and state hash")
+    replay.add_argument("folder", nargs="?", type=Path, help="default: the journal of BOT4_DATA_DIR")
+    replay.set_defaults(command=_replay)
+
+    _add_keys(commands)
+
+    warm = commands.add_parser("warm", help="compile the kernels into BOT4_KERNEL_CACHE and end")
+    warm.set_defaults(command=_warm)
+
+    bench = commands.add_parser("bench", help="measure the figures of the README", add_help=False)
+    bench.set_defaults(command=_bench)
+    return parser
+
+
+def _add_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    keys = commands.add_parser(
+        "keys",
+        help="API keys of a server that is stopped",
+        description="API keys of a server that is stopped; of a running one, use its /v1/keys.",
+    )
+    actions = keys.add_subparsers(metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="who has a key; the keys themselves are not stored")
+    listing.set_defaults(command=_list_keys)
+    create = actions.add_parser("create", help="make a key and print it, once")
+    create.add_argument("name", help="whose it is")
+    create.add_argument("--role", choices=ROLES, required=True)
+    create.add_argument("--account", action="append", default=[], help="trader: may be given several times")
+    create.set_defaults(command=_create_key)
+    revoke = actions.add_parser("revoke", help="make a key useless")
+    revoke.add_argument("number", type=int, help="as listed")
+    revoke.set_defaults(command=_revoke_key)
+
+
+def _serve(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.bootstrap import serve
+
+    serve(settings)
+    return 0
+
+
+def _migrate(settings: Settings, options: argparse.Namespace) -> int:
+    before, after = asyncio.run(_migrate_to(settings, options.to))
+    print(f"schema: {before} -> {after}" if before != after else f"schema: {after} already")
+    return 0
+
+
+async def _migrate_to(settings: Settings, revision: str) -> tuple[str, str]:
+    from app.embedded import EmbeddedServers
+    from app.store.database import migrate
+
+    if settings.database_url is not None:
+        return await migrate(settings.database_url, revision)
+    async with EmbeddedServers(settings.data_dir, None, "not needed") as servers:
+        assert servers.database_url is not None
+        return await migrate(servers.database_url, revision)
+
+
+def _replay(settings: Settings, options: argparse.Namespace) -> int:
+    from app.runtime.replay import replay
+
+    folder: Path = options.folder or settings.journal_dir
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no journal in {folder}")
+    result = replay(folder)
+    print(f"commands     {result.commands}")
+    print(f"events       {result.events}")
+    print(f"seconds      {result.seconds:.3f}")
+    print(f"commands/s   {result.rate:.0f}")
+    print(f"state hash   {result.state_hash}")
+    print(f"events hash  {result.events_hash}")
+    return 0
+
+
+def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.api.auth import KeyStore
+
+    if not (settings.data_dir / "keys.json").exists() and settings.admin_key is None:
+        raise FileNotFoundError(f"there are no keys in {settings.data_dir}: the first start makes one")
+    store, _ = KeyStore.open(settings.data_dir, settings.admin_key, _now)
+    print(f"{'number':>6}  {'role':7} {'name':24} accounts")
+    for key in store.all():
+        accounts = "all" if key.accounts is None else " ".join(sorted(key.accounts)) or "none"
+        print(
+            f"{key.number:>6}  {key.role.name.lower():7} {key.name:24} {'revoked' if key.revoked_ts else accounts}"
+        )
+    return 0
+
+
+def _create_key(settings: Settings, options: argparse.Namespace) -> int:
+    from app.api.auth import KeyStore, Role
+    from app.runtime.folder_lock import FolderLock
+
+    if (options.role == "trader") != bool(options.account):
+        raise SettingsError("a trader needs --account, the other roles take none")
+    with FolderLock(settings.journal_dir):
+        store, first = KeyStore.open(settings.data_dir, settings.admin_key, _now)
+        if first is not None:
+            print(f"first administrator: {first}")
+        principal, key = store.create(options.name, Role[options.role.upper()], options.account)
+    print(f"key {principal.number}, {options.role} {options.name}: {key}")
+    return 0
+
+
+def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
+    from app.api.auth import KeyStore
+    from app.runtime.folder_lock import FolderLock
+
+    with FolderLock(settings.journal_dir):
+        store, _ = KeyStore.open(settings.data_dir, settings.admin_key, _now)
+        principal = store.revoke(options.number)
+    if principal is None:
+        raise SettingsError(f"there is no key {options.number}")
+    print(f"key {principal.number}, {principal.name}, is revoked")
+    return 0
+
+
+def _warm(_settings: Settings, _options: argparse.Namespace) -> int:
+    from app.bootstrap import compile_kernels
+
+    started = time.monotonic()
+    compile_kernels(print)
+    print(f"kernels are compiled ({time.monotonic() - started:.1f} s)")
+    return 0
+
+
+def _bench(_settings: Settings, options: argparse.Namespace) -> int:
+    # Measuring is no part of the server: its code is beside the load tests.
+    status: int = import_module("loadtests.bench").main(options.rest)
+    return status
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    """Errors whose one line tells a user what to do; looked up only once something failed."""
+    from app.api.auth import KeyFileError, KeyRefused
+    from app.embedded import EmbeddedError
+    from app.runtime.folder_lock import FolderLocked
+    from app.runtime.recovery import RecoveryError
+    from app.runtime.segments import JournalError
+    from app.store.database import DatabaseError
+
+    return (
+        *(DatabaseError, EmbeddedError, FolderLocked, JournalError, KeyFileError, KeyRefused, OSError),
+        RecoveryError,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""What a first start finds: instruments, two everyday accounts and one for load tests."""
+
+from typing import NamedTuple
+
+from app.api import commands
+from app.engine.capacity import MONEY_MAX
+from app.engine.types import InstrumentStatus, Limit
+from app.market.demo_instruments import DEMO_INSTRUMENTS, DemoInstrument
+from app.runtime.loop import EngineLoop
+from app.runtime.reference import (
+    MONEY_DIGITS,
+    PRICE_DIGITS,
+    QUANTITY_DIGITS,
+    Grid,
+    InstrumentView,
+)
+
+_MONEY = 10**MONEY_DIGITS
+_BY_SYSTEM = 0
+_PPM_PER_BASIS_POINT = 100
+
+
+class DemoAccount(NamedTuple):
+    """`deposit` in whole units of the quote currency."""
+
+    name: str
+    deposit: int
+    leverage: int
+    limits: dict[Limit, int]
+
+
+_EVERYDAY_LIMITS = {
+    Limit.MAX_ORDER_NOTIONAL: 250_000 * _MONEY,
+    Limit.MAX_OPEN_ORDERS: 200,
+    Limit.MAX_GROSS_EXPOSURE: 2_000_000 * _MONEY,
+    Limit.ORDER_RATE: 100,
+    Limit.PRICE_COLLAR_BPS: 1_000,
+    Limit.MAX_MARK_AGE: 10_000_000,
+}
+
+DEMO_ACCOUNTS = (
+    DemoAccount("alpha", 1_000_000, 5, _EVERYDAY_LIMITS),
+    DemoAccount("beta", 1_000_000, 5, _EVERYDAY_LIMITS),
+    DemoAccount("load", 5_000_000_000, 100, {Limit.MAX_GROSS_EXPOSURE: MONEY_MAX}),
+)
+
+
+def _instrument_view(index: int, demo: DemoInstrument) -> InstrumentView:
+    ticks = Grid(1, PRICE_DIGITS).parse(demo.price_tick)
+    step = Grid(1, QUANTITY_DIGITS).parse(demo.quantity_step)
+    quantities = Grid(step, QUANTITY_DIGITS)
+    return InstrumentView(
+        index=index,
+        symbol=demo.symbol,
+        base=demo.base,
+        quote=demo.quote,
+        price_tick_e12=ticks,
+        quantity_step_e8=step,
+        multiplier=0,
+        min_quantity=quantities.parse(demo.min_quantity),
+        max_quantity=quantities.parse(demo.max_quantity),
+        max_price=0,
+        min_notional=Grid(1, MONEY_DIGITS).parse(demo.min_notional),
+        maker_fee_ppm=int(float(demo.maker_fee_bps) * _PPM_PER_BASIS_POINT),
+        taker_fee_ppm=int(float(demo.taker_fee_bps) * _PPM_PER_BASIS_POINT),
+        status=InstrumentStatus.TRADING,
+        version=0,
+        prices=Grid(ticks, PRICE_DIGITS),
+        quantities=quantities,
+    )
+
+
+async def set_up(loop: EngineLoop) -> None:
+    """Enter the demonstration's reference data; the engine must be empty."""
+    records = [
+        commands.set_instrument(_instrument_view(index, demo), _BY_SYSTEM)
+        for index, demo in enumerate(DEMO_INSTRUMENTS)
+    ]
+    for index, account in enumerate(DEMO_ACCOUNTS):
+        records.append(commands.set_account(index, account.name, account.leverage, _BY_SYSTEM))
+        records.append(commands.transfer_cash(index, account.deposit * _MONEY, _BY_SYSTEM))
+        for limit, value in account.limits.items():
+            records.append(commands.set_limit(index, None, limit, value, _BY_SYSTEM))
+    await loop.submit_batch(b"".join(records))

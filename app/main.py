@@ -1,0 +1,97 @@
+"""The web application: routes, error answers, and the busy paths in front of the framework."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.api import accounts, instruments, keys, kill_switch, limits, market, orders, system
+from app.api.access import Viewer, json_response, problems
+from app.api.asgi import Application
+from app.api.decoding import invalid_problem
+from app.api.errors import (
+    Problem,
+    engine_halted,
+    http_problem,
+    internal_error,
+    overloaded,
+)
+from app.api.hot_lane import BodyLimit, HotLane
+from app.api.order_desk import OrderDesk
+from app.api.services import Services
+from app.api.trade_socket import TradeSocket
+from app.runtime.loop import EngineHalted, Overloaded
+
+DESCRIPTION = """A trading engine: orders, accounts, limits.
+
+Decimals are strings; numbers are accepted on input where they are exact. Times are microseconds since
+the epoch. Errors are `application/problem+json` with a stable `code`. Every route but `/health/*` needs
+`Authorization: Bearer <key>`. Orders are also taken over the WebSocket `/v1/trade`.
+"""
+
+_ROUTERS = (orders, accounts, instruments, limits, kill_switch, market, keys, system)
+
+
+def _response(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, problem.headers)
+
+
+def _add_error_answers(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def answer_problem(_request: Request, error: Problem) -> Response:
+        return _response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def answer_invalid(_request: Request, error: RequestValidationError) -> Response:
+        return _response(invalid_problem(error.errors(), skip=1))
+
+    @app.exception_handler(HTTPException)
+    async def answer_http(_request: Request, error: HTTPException) -> Response:
+        response = _response(http_problem(error.status_code))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(EngineHalted)
+    async def answer_halted(_request: Request, _error: EngineHalted) -> Response:
+        return _response(engine_halted())
+
+    @app.exception_handler(Overloaded)
+    async def answer_overloaded(_request: Request, _error: Overloaded) -> Response:
+        return _response(overloaded())
+
+    @app.exception_handler(Exception)
+    async def answer_bug(_request: Request, _error: Exception) -> Response:
+        # The framework raises the error again behind this answer, and the server logs it.
+        return _response(internal_error())
+
+
+def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
+    """The FastAPI application by itself: it documents all routes and serves all but the busiest."""
+    app = FastAPI(
+        title="Bot4",
+        version=services.version,
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.state.desk = desk
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    _add_error_answers(app)
+
+    @app.get("/openapi.json", tags=["system"], responses=problems())
+    async def openapi(_principal: Viewer) -> Response:
+        document: dict[str, Any] = app.openapi()
+        return json_response(document)
+
+    return app
+
+
+def create_app(services: Services) -> Application:
+    """What the server runs."""
+    desk = OrderDesk(services)
+    framework = BodyLimit(create_framework(services, desk), services.body_bytes_max)
+    return HotLane(framework, TradeSocket(services, desk), services, desk)

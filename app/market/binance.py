@@ -1,0 +1,164 @@
+"""Binance spot market data: raw messages to `app.market.messages`.
+
+Combined streams (`{"stream": ..., "data": ...}`) of bookTicker, trade and depth,
+and the REST depth snapshot, which does not say which symbol it is of. Nothing a
+message holds makes `decode` raise: a fault is counted, and the message is as if
+it had never come; what the books miss then shows as a gap in their numbering.
+https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from app.market.grid import Grid, Malformed, OffGrid
+from app.market.messages import DepthSnapshot, DepthUpdate, Levels, Message, TouchUpdate, Trade
+from app.market.types import MarketInstrument
+
+_log = logging.getLogger(__name__)
+
+# A snapshot of 5,000 levels a side, the deepest there is, has about 350 kB.
+MESSAGE_BYTES_MAX = 1 << 20
+# Of one side in one message.
+LEVELS_MAX = 5_000
+# Update ids and milliseconds stay in 64 bits, also as microseconds.
+NUMBER_MAX = 1 << 50
+
+
+class Fault(StrEnum):
+    NOT_JSON = "not JSON"
+    TOO_LONG = "message too long"
+    MALFORMED = "malformed"
+    OFF_GRID = "a price or quantity is not on the instrument's grid"
+    UNKNOWN = "of no instrument or stream that is known"
+
+
+_Decode = Callable[[Any], Message]
+
+
+class BinanceDecoder:
+    """Decodes the messages of known instruments and counts what it could not decode.
+
+    An instrument is the exchange's symbol without the dash: BTC-USDT is BTCUSDT.
+    """
+
+    def __init__(self, instruments: Iterable[MarketInstrument]) -> None:
+        self.decoded = 0
+        self.faults: Counter[Fault] = Counter()
+        self._streams: dict[str, _Decode] = {}
+        self._instruments: dict[int, _InstrumentDecoder] = {}
+        for instrument in instruments:
+            decoder = _InstrumentDecoder(instrument)
+            self._instruments[instrument.index] = decoder
+            self._streams.update(decoder.streams())
+
+    def decode(self, raw: bytes, snapshot_symbol: Callable[[int], int]) -> Message | None:
+        """The message in `raw`, or None where it is of no use.
+
+        `snapshot_symbol` is asked, with its `lastUpdateId`, of which instrument a depth
+        snapshot is; it answers with an index, -1 if it cannot tell.
+        """
+        if len(raw) > MESSAGE_BYTES_MAX:
+            self._fault(Fault.TOO_LONG)
+            return None
+        try:
+            document = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            self._fault(Fault.NOT_JSON)
+            return None
+        try:
+            stream = document.get("stream")
+            if stream is not None:
+                decode = self._streams.get(stream)
+                if decode is None:
+                    self._fault(Fault.UNKNOWN)
+                    return None
+                message = decode(document["data"])
+            elif "lastUpdateId" in document:
+                decoder = self._instruments.get(snapshot_symbol(_number(document["lastUpdateId"])))
+                if decoder is None:
+                    self._fault(Fault.UNKNOWN)
+                    return None
+                message = decoder.snapshot(document)
+            else:
+                return None  # an answer to a request of ours
+        except OffGrid:
+            self._fault(Fault.OFF_GRID)
+            return None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            # Any other shape than expected: missing, of another type, too few or too many.
+            self._fault(Fault.MALFORMED)
+            return None
+        self.decoded += 1
+        return message
+
+    def _fault(self, fault: Fault) -> None:
+        self.faults[fault] += 1
+        if self.faults[fault] == 1:
+            _log.warning("market data: first message refused as: %s", fault)
+
+
+class _InstrumentDecoder:
+    def __init__(self, instrument: MarketInstrument) -> None:
+        self._index = instrument.index
+        self._name = instrument.base + instrument.quote
+        self._ticks = Grid(instrument.price_tick_e12)
+        # Orders older than today's step leave totals between two steps: what can be traded is less.
+        self._steps = Grid(instrument.quantity_step_e8 * 10_000, floored=True)
+
+    def streams(self) -> dict[str, _Decode]:
+        name = self._name.lower()
+        return {
+            f"{name}@bookTicker": self.touch,
+            f"{name}@trade": self.trade,
+            f"{name}@depth": self.depth,
+            f"{name}@depth@100ms": self.depth,
+        }
+
+    def touch(self, data: Any) -> TouchUpdate:
+        ticks, steps = self._ticks, self._steps
+        bid, bid_quantity = ticks[data["b"]], steps[data["B"]]
+        ask, ask_quantity = ticks[data["a"]], steps[data["A"]]
+        if not 0 < bid < ask or not bid_quantity or not ask_quantity or data["s"] != self._name:
+            raise Malformed("no touch")
+        return TouchUpdate(self._index, _number(data["u"]), bid, bid_quantity, ask, ask_quantity)
+
+    def trade(self, data: Any) -> Trade:
+        price, quantity = self._ticks[data["p"]], self._steps[data["q"]]
+        if not price or not quantity or data["s"] != self._name:
+            raise Malformed("no trade")
+        return Trade(self._index, price, quantity, _number(data["T"]) * 1_000)
+
+    def depth(self, data: Any) -> DepthUpdate:
+        first_id, last_id = _number(data["U"]), _number(data["u"])
+        if first_id > last_id or data["s"] != self._name:
+            raise Malformed("no depth update")
+        return DepthUpdate(self._index, first_id, last_id, self._levels(data["b"]), self._levels(data["a"]))
+
+    def snapshot(self, data: Any) -> DepthSnapshot:
+        bids, asks = self._levels(data["bids"]), self._levels(data["asks"])
+        return DepthSnapshot(self._index, _number(data["lastUpdateId"]), bids, asks)
+
+    def _levels(self, pairs: Any) -> Levels:
+        if type(pairs) is not list or len(pairs) > LEVELS_MAX:
+            raise Malformed("no levels")
+        ticks, steps = self._ticks, self._steps
+        try:
+            levels = [(ticks[price], steps[quantity]) for price, quantity in pairs]
+        except OffGrid:
+            # As above, an order older than today's tick: nobody could meet it, so it is left out.
+            levels = [(ticks[price], steps[quantity]) for price, quantity in pairs if ticks.holds(price)]
+        if not all(map(itemgetter(0), levels)):
+            raise Malformed("price of zero")
+        return levels
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < NUMBER_MAX:
+        raise Malformed("not a number")
+    return value

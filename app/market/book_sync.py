@@ -1,0 +1,170 @@
+"""Keeps one symbol's book in step with the exchange, and says when it is not.
+
+The exchange's rules for spot: depth updates are kept until a snapshot comes; those
+that end at or before the snapshot's `lastUpdateId` are dropped; the first one applied
+must begin at or before the change after it; each one after that begins where the last
+one ended. An update that begins later leaves a gap: the book is cleared, because
+nobody should trade against depth that may be gone, and has no mark until the next
+snapshot. An update that begins earlier repeats what is known and is safe to apply,
+since quantities are totals.
+https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md
+
+Touches of the same numbering are fresher than depth; see `app.market.book_side`.
+"""
+
+import logging
+from collections import deque
+from enum import StrEnum
+
+from app.engine.types import Side
+from app.market.book_side import BookSide
+from app.market.level_batch import LevelBatch
+from app.market.messages import DepthSnapshot, DepthUpdate, TouchUpdate
+
+_log = logging.getLogger(__name__)
+
+# Depth updates kept while there is no snapshot: 100 seconds of them.
+BUFFERED_MAX = 1_000
+# Touches kept until depth overtakes them; normally there are a few.
+TOUCHES_MAX = 256
+# No symbol has so many changes within the 100 ms between two depth updates: a touch or an
+# update further ahead has been damaged on its way.
+AHEAD_MAX = 1_000_000
+
+
+class Outcome(StrEnum):
+    """What became of a message."""
+
+    APPLIED = "applied"
+    BUFFERED = "kept until a snapshot comes"
+    STALE = "older than what is known"
+    GAP = "changes are missing: a new snapshot is needed"
+    TOO_OLD = "the snapshot is older than the updates kept: another one is needed"
+    IMPLAUSIBLE = "too far ahead to be true"
+
+
+class BookSync:
+    def __init__(self, symbol: int, name: str, batch: LevelBatch) -> None:
+        """`name` is for the log; changes of the displayed book are added to `batch`."""
+        self.symbol = symbol
+        self.in_sync = False
+        self.gaps = 0
+        self.bids = BookSide(symbol, Side.BUY, batch)
+        self.asks = BookSide(symbol, Side.SELL, batch)
+        self.last_id = -1  # of the depth
+        self._name = name
+        self._batch = batch
+        self._updates: deque[DepthUpdate] = deque(maxlen=BUFFERED_MAX)
+        self._touches: deque[TouchUpdate] = deque(maxlen=TOUCHES_MAX)  # newer than the depth
+
+    @property
+    def newest_id(self) -> int:
+        """Of everything received for this symbol since the last reset."""
+        touch = self._touches[-1].update_id if self._touches else -1
+        update = self._updates[-1].last_id if self._updates else -1
+        return max(self.last_id, touch, update)
+
+    def mark(self) -> int | None:
+        """The middle of the best bid and ask in ticks, rounded down; None without both."""
+        touches = self._touches
+        if not self.in_sync:
+            return None
+        if touches:
+            return (touches[-1].bid + touches[-1].ask) // 2
+        bid, ask = self.bids.best_depth(), self.asks.best_depth()
+        return None if bid is None or ask is None else (bid + ask) // 2
+
+    def reset(self) -> None:
+        """Forget everything: what follows is not a continuation."""
+        self._updates.clear()
+        self._touches.clear()
+        self._lose()
+
+    def apply_snapshot(self, snapshot: DepthSnapshot) -> Outcome:
+        if self.in_sync and snapshot.last_id < self.last_id:
+            return Outcome.STALE
+        if self.in_sync and snapshot.last_id > self.last_id + AHEAD_MAX:
+            return Outcome.IMPLAUSIBLE
+        newer = range(snapshot.last_id + 1, snapshot.last_id + AHEAD_MAX)
+        updates = sorted(update for update in self._updates if update.last_id in newer)
+        if updates and updates[0].first_id > snapshot.last_id + 1:
+            return Outcome.TOO_OLD
+        self._updates.clear()
+        self._batch.add_clear(self.symbol)
+        self.bids.load(snapshot.bids)
+        self.asks.load(snapshot.asks)
+        self.last_id = snapshot.last_id
+        self.in_sync = True
+        touches = list(self._touches)
+        self._touches.clear()
+        for touch in touches:
+            self.apply_touch(touch)
+        outcome = self._check_crossed()
+        for update in updates:
+            outcome = self.apply_depth(update)
+        return outcome
+
+    def apply_depth(self, update: DepthUpdate) -> Outcome:
+        if not self.in_sync:
+            self._updates.append(update)
+            return Outcome.BUFFERED
+        if update.last_id <= self.last_id:
+            return Outcome.STALE
+        if update.first_id > self.last_id + 1:
+            return self._report_gap(update)
+        if update.last_id > self.last_id + AHEAD_MAX:
+            return Outcome.IMPLAUSIBLE
+        self.last_id = update.last_id
+        self.bids.update(update.bids)
+        self.asks.update(update.asks)
+        if self._touches:
+            self._drop_overtaken()
+        return self._check_crossed()
+
+    def apply_touch(self, touch: TouchUpdate) -> Outcome:
+        touches = self._touches
+        if touches and touch.update_id <= touches[-1].update_id:
+            return Outcome.STALE
+        if not self.in_sync:
+            touches.append(touch)
+            return Outcome.BUFFERED
+        if touch.update_id <= self.last_id:
+            return Outcome.STALE
+        if touch.update_id > self.last_id + AHEAD_MAX:
+            return Outcome.IMPLAUSIBLE
+        touches.append(touch)
+        self.bids.touch(touch.bid, touch.bid_quantity)
+        self.asks.touch(touch.ask, touch.ask_quantity)
+        return Outcome.APPLIED
+
+    def _drop_overtaken(self) -> None:
+        touches = self._touches
+        while touches and touches[0].update_id <= self.last_id:
+            touches.popleft()
+        self.bids.lay_over([(touch.bid, touch.bid_quantity) for touch in touches])
+        self.asks.lay_over([(touch.ask, touch.ask_quantity) for touch in touches])
+
+    def _report_gap(self, update: DepthUpdate) -> Outcome:
+        self.gaps += 1
+        missing = (self.last_id + 1, update.first_id - 1)
+        _log.warning("%s: depth updates %d to %d are missing, book cleared", self._name, *missing)
+        self._lose()
+        self._updates.append(update)
+        return Outcome.GAP
+
+    def _check_crossed(self) -> Outcome:
+        """A book that crosses itself has been told something wrong: as good as a gap."""
+        bid, ask = self.bids.best_depth(), self.asks.best_depth()
+        if bid is None or ask is None or bid < ask:
+            return Outcome.APPLIED
+        self.gaps += 1
+        _log.warning("%s: the book has crossed at update %d, book cleared", self._name, self.last_id)
+        self._lose()
+        return Outcome.GAP
+
+    def _lose(self) -> None:
+        self.in_sync = False
+        self.last_id = -1
+        self._batch.add_clear(self.symbol)
+        self.bids.forget()
+        self.asks.forget()

@@ -1,0 +1,66 @@
+"""The books of all symbols of a feed, from its messages to its sink."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from app.market.book_sync import BookSync, Outcome
+from app.market.level_batch import LevelBatch
+from app.market.messages import DepthUpdate, Message, TouchUpdate, Trade
+from app.market.types import MarketInstrument, MarketSink
+
+
+class MarketBooks:
+    """Applies messages as they come; `flush` hands over what they have changed.
+
+    Between two flushes every change of displayed depth is kept, in order, but only
+    the last mark of each symbol.
+    """
+
+    def __init__(self, instruments: Iterable[MarketInstrument]) -> None:
+        self._batch = LevelBatch()
+        self.books = {each.index: BookSync(each.index, each.symbol, self._batch) for each in instruments}
+        self.outcomes: Counter[Outcome] = Counter()
+        self._marked: set[int] = set()
+        self._trades: list[Trade] = []
+
+    @property
+    def gaps(self) -> int:
+        return sum(book.gaps for book in self.books.values())
+
+    def reset(self) -> None:
+        for book in self.books.values():
+            book.reset()
+
+    def apply(self, message: Message) -> Outcome:
+        """Raises KeyError for the symbol of an instrument that was not given."""
+        if isinstance(message, Trade):
+            self._trades.append(message)
+            return Outcome.APPLIED
+        book = self.books[message.symbol]
+        if isinstance(message, TouchUpdate):
+            outcome = book.apply_touch(message)
+        elif isinstance(message, DepthUpdate):
+            outcome = book.apply_depth(message)
+        else:
+            outcome = book.apply_snapshot(message)
+        self.outcomes[outcome] += 1
+        if outcome is Outcome.APPLIED:
+            self._marked.add(message.symbol)
+        return outcome
+
+    def snapshot_symbol(self, last_id: int, symbols: Iterable[int]) -> int:
+        """Of which of the symbols a snapshot without a name must be, by its number; -1 for none."""
+        distances = ((abs(self.books[symbol].newest_id - last_id), symbol) for symbol in symbols)
+        return min(distances, default=(0, -1))[1]
+
+    def flush(self, sink: MarketSink) -> None:
+        if len(self._batch):
+            sink.on_levels(self._batch.take())
+        for symbol in sorted(self._marked):
+            mark = self.books[symbol].mark()
+            if mark is not None:
+                sink.on_mark(symbol, mark)
+        for symbol, price, quantity, ts in self._trades:
+            sink.on_trade(symbol, price, quantity, ts)
+        self._marked.clear()
+        self._trades.clear()

@@ -1,0 +1,147 @@
+"""A market feed from recorded exchange messages.
+
+Paced by the receive times of the recording, at a chosen speed. At its end it starts
+over by default: each symbol's book is cleared and comes back with the recording's
+snapshot. Without looping the feed ends there: depth stays as it is, marks grow old, and
+the engine then refuses orders for stale market data, as it would if an exchange fell silent.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.market.binance import BinanceDecoder
+from app.market.books import MarketBooks
+from app.market.messages import Trade
+from app.market.recording import RecordedMessage, Recording
+from app.market.types import MarketInstrument, MarketSink
+
+_log = logging.getLogger(__name__)
+
+# How long it decodes before everything else on the event loop gets its turn.
+SLICE_NS_MAX = 1_000_000
+# Shorter waits would only cost wake-ups.
+SLEEP_S_MIN = 0.001
+# After a standstill, or where the speed is more than the machine can do, the recording is
+# not hurried through to catch up: it goes on from where it is.
+LAG_S_MAX = 0.5
+# A longer silence in a recording is cut to this.
+SILENCE_S_MAX = 60.0
+
+MAX_SPEED = math.inf
+
+
+def wall_clock_us() -> int:
+    return time.time_ns() // 1_000
+
+
+class ReplayFeed:
+    """Replays files of `app.market.recording` for the instruments that they name.
+
+    speed: recorded seconds per second, MAX_SPEED for as fast as it goes.
+    trade_clock_us: the time that trades are given; None leaves the recorded one.
+    """
+
+    name = "replay"
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        instruments: Sequence[MarketInstrument],
+        *,
+        speed: float = 1.0,
+        loop: bool = True,
+        trade_clock_us: Callable[[], int] | None = wall_clock_us,
+    ) -> None:
+        if not speed > 0:
+            raise ValueError(f"the speed of a replay must be positive, not {speed}")
+        self._paths = list(paths)
+        self._speed = speed
+        self._loop = loop
+        self._trade_clock_us = trade_clock_us
+        self._symbols: defaultdict[int, set[int]] = defaultdict(set)  # seen in each file
+        self._source = 0  # of the message at hand
+        self.decoder = BinanceDecoder(instruments)
+        self.books = MarketBooks(instruments)
+        self.passes = 0
+
+    async def run(self, sink: MarketSink) -> None:
+        while True:
+            self.books.reset()
+            self.books.flush(sink)
+            decoded = self.decoder.decoded
+            await self._play(sink)
+            self.passes += 1
+            if self.decoder.decoded == decoded:
+                _log.error("market replay: nothing in %s is of use", ", ".join(map(str, self._paths)))
+                return
+            if not self._loop:
+                _log.warning("market replay: the recording is over, the market stands still from now on")
+                return
+            _log.info("market replay: the recording is over and starts again")
+
+    async def _play(self, sink: MarketSink) -> None:
+        pace = _Pace(self._speed)
+        recording = Recording(self._paths)
+        try:
+            while (message := recording.peek() or await recording.read()) is not None:
+                delay_s = pace.delay_s(message.received_ns)
+                if delay_s > 0:
+                    await asyncio.sleep(max(delay_s, SLEEP_S_MIN))
+                    continue
+                self._replay_slice(recording, pace.reached_ns)
+                self.books.flush(sink)
+                await asyncio.sleep(0)
+        finally:
+            recording.close()
+
+    def _replay_slice(self, recording: Recording, reached_ns: float) -> None:
+        end = time.perf_counter_ns() + SLICE_NS_MAX
+        message = recording.peek()
+        while message is not None and message.received_ns <= reached_ns:
+            self._replay(message)
+            recording.take(message)
+            if time.perf_counter_ns() >= end:
+                return
+            message = recording.peek()
+
+    def _replay(self, recorded: RecordedMessage) -> None:
+        self._source = recorded.source
+        message = self.decoder.decode(recorded.raw, self._snapshot_symbol)
+        if message is None:
+            return
+        self._symbols[recorded.source].add(message.symbol)
+        if self._trade_clock_us is not None and isinstance(message, Trade):
+            message = message._replace(ts=self._trade_clock_us())
+        self.books.apply(message)
+
+    def _snapshot_symbol(self, last_id: int) -> int:
+        """Snapshots do not name their symbol: it is one of those whose messages are in the same file."""
+        return self.books.snapshot_symbol(last_id, self._symbols[self._source])
+
+
+class _Pace:
+    """How far the recording has come by now."""
+
+    def __init__(self, speed: float) -> None:
+        self._ns_per_s = speed * 1e9
+        self._start_s = 0.0
+        self._start_ns: int | None = None
+        self.reached_ns = MAX_SPEED
+
+    def delay_s(self, next_ns: int) -> float:
+        """Until the message received at `next_ns` is due; sets `reached_ns`."""
+        if self._ns_per_s == MAX_SPEED:
+            return 0.0
+        now_s = asyncio.get_running_loop().time()
+        if self._start_ns is not None:
+            self.reached_ns = self._start_ns + (now_s - self._start_s) * self._ns_per_s
+            delay_s = (next_ns - self.reached_ns) / self._ns_per_s
+            if -LAG_S_MAX < delay_s and next_ns - self.reached_ns <= SILENCE_S_MAX * 1e9:
+                return delay_s
+        self._start_s, self._start_ns, self.reached_ns = now_s, next_ns, float(next_ns)
+        return 0.0

@@ -1,0 +1,1 @@
+"""The loop around the engine and what makes it durable: journal, snapshots, recovery."""

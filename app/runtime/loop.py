@@ -1,0 +1,407 @@
+"""The engine's loop: collects commands, applies them in one batch per tick, answers when durable.
+
+A tick runs once per turn of the event loop in which something has come in:
+displayed depth, marks, then client commands. What the engine approves goes to
+the venue in the same tick, and the venue's reports come back as commands, until
+nothing is left to do. All commands and events of a tick are one unit in the
+journal. Only when the journal says that it is on disk do callers get answers.
+
+The venue here lives in this process and dies with it, so nothing has left the
+house before the journal has it; a venue outside would be routed to from
+`_deliver`, after the disk.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.engine import Engine, Verdict
+from app.engine.records import COMMAND, EVENT
+from app.engine.reference import DAY_US
+from app.engine.state import NO_SLOT
+from app.engine.types import CommandKind, EventKind
+from app.runtime.clock import Clock
+from app.runtime.journal import JournalWriter
+from app.runtime.latency import Histogram
+from app.runtime.outcomes import Outcome, Waiter, settle
+from app.runtime.reference import Reference
+from app.venues.paper.venue import PaperVenue
+
+logger = logging.getLogger(__name__)
+
+INBOX_COMMANDS_MAX = 1 << 14
+PENDING_LEVELS_MAX = 1 << 16
+HOUSEKEEPING_SECONDS = 0.05
+RETRY_SECONDS = 0.001
+
+_COMMAND_BYTES = COMMAND.itemsize
+
+_ROUTES = np.zeros(256, np.bool_)
+_ROUTES[[EventKind.ORDER_ACCEPTED, EventKind.ORDER_TRIGGERED]] = True
+_ROUTES[[EventKind.CANCEL_REQUESTED, EventKind.REPLACE_REQUESTED]] = True
+
+
+class EngineHalted(Exception):
+    """The journal cannot be written, or the engine has met a bug: nothing is accepted any more."""
+
+
+class Overloaded(Exception):
+    """The inbox or the journal's queue is full: try again in a moment."""
+
+
+class _Tick(NamedTuple):
+    """What waits for the disk."""
+
+    last_seq: int
+    events: bytes
+    waiters: list[Waiter]
+    barriers: list[asyncio.Future[None]]
+    started_ns: int
+    commands: int
+
+
+class EngineLoop:
+    """See the module. All methods are called on the event loop's thread.
+
+    `halted`: no command is accepted any more, and why is in the log. `ready`: set by who
+    starts it, when orders may come. `seq`: of the last command applied.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        venue: PaperVenue,
+        reference: Reference,
+        clock: Clock,
+        mark_interval_ms: int = 200,
+    ) -> None:
+        self.engine = engine
+        self.reference = reference
+        self.halted = False
+        self.ready = False
+        self.seq = int(engine.state.firm[0]["seq"])
+        self.latency = {stage: Histogram() for stage in ("queue", "engine", "journal", "reply")}
+        self.ticks = 0
+        self.overloads = 0
+        self._venue = venue
+        self._clock = clock
+        self._mark_interval = mark_interval_ms / 1_000
+        self._inbox = bytearray(INBOX_COMMANDS_MAX * _COMMAND_BYTES)
+        self._inbox_records = np.frombuffer(self._inbox, COMMAND)
+        self._count = 0
+        self._waiters: list[Waiter] = []
+        self._first_submit_ns = 0
+        self._levels: list[NDArray[np.void]] = []
+        self._level_count = 0
+        self._marks: dict[int, int] = {}
+        self._marks_due = False
+        self._scheduled = False
+        self._offsets = np.arange(INBOX_COMMANDS_MAX, dtype=np.int64)
+        self._in_flight: deque[_Tick] = deque()
+        self.journal: JournalWriter | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._observers: list[Callable[[bytes], None]] = []
+
+    # Start and end.
+
+    def start(self, open_journal: Callable[..., JournalWriter]) -> None:
+        """Open the journal behind the last command and begin; `open_journal` as JournalWriter."""
+        self._loop = asyncio.get_running_loop()
+        self.journal = open_journal(
+            next_seq=self.seq + 1,
+            on_durable=lambda seq: self._loop.call_soon_threadsafe(self._on_durable, seq),
+            on_failure=lambda error: self._loop.call_soon_threadsafe(self._halt, str(error)),
+        )
+        self._keep_house()
+        self._release_marks()
+
+    def resume(self, open_orders: NDArray[np.void]) -> None:
+        """Give the venue, after a restart, the ORDER records that it had, and take what it reports."""
+        pieces = _Pieces(self.seq)
+        self._take_reports(self._venue.resume(open_orders), pieces, self._clock.now())
+        self._commit(pieces, [], time.perf_counter_ns())
+
+    async def close(self) -> None:
+        """Refuse what comes, finish what is there, wait for the disk."""
+        if self._scheduled and not self.halted:
+            self._tick()
+        self.ready = False
+        self.halted = True
+        for timer in self._timers:
+            timer.cancel()
+        if self.journal is None:
+            return
+        await asyncio.to_thread(self.journal.close)
+        await asyncio.sleep(0)  # the journal's last callback answers the last callers
+        self._fail_waiting("the server is shutting down")
+
+    # What the edges call.
+
+    def submit(self, record: bytes) -> asyncio.Future[Outcome]:
+        """Queue one COMMAND record; its outcome when it is durable.
+
+        Raises EngineHalted, Overloaded; the future may end with EngineHalted too.
+        """
+        at = self._admit(1) * _COMMAND_BYTES
+        self._inbox[at : at + _COMMAND_BYTES] = record
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        self._waiters.append(Waiter(self._count - 1, 1, future, single=True))
+        return future
+
+    def submit_batch(self, records: bytes | bytearray) -> asyncio.Future[list[Outcome]]:
+        """Queue COMMAND records that are applied one after the other, none in between."""
+        count = len(records) // _COMMAND_BYTES
+        at = self._admit(count) * _COMMAND_BYTES
+        self._inbox[at : at + count * _COMMAND_BYTES] = records
+        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        self._waiters.append(Waiter(self._count - count, count, future, single=False))
+        return future
+
+    def durable(self) -> asyncio.Future[None]:
+        """Done when everything that the state shows now is on disk; await it before showing it."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        if self.halted:
+            future.set_exception(EngineHalted("the engine has halted"))
+        elif self._in_flight:
+            self._in_flight[-1].barriers.append(future)
+        else:
+            future.set_result(None)
+        return future
+
+    def explain(self, command: NDArray[np.void]) -> list[Verdict]:
+        """What every check says to a PLACE_ORDER command now; places nothing."""
+        return self.engine.explain(command, self._clock.now())
+
+    def observe(self, observer: Callable[[bytes], None]) -> None:
+        """Call `observer` with the EVENT records of each tick once they are durable."""
+        self._observers.append(observer)
+
+    @property
+    def inbox_commands(self) -> int:
+        return self._count
+
+    # What the market calls (`app.market.types.MarketSink`).
+
+    def on_levels(self, levels: NDArray[np.void]) -> None:
+        if self.halted:
+            return
+        self._levels.append(levels.copy())
+        self._level_count += len(levels)
+        if self._level_count >= PENDING_LEVELS_MAX and not self.journal.full:
+            self._tick()
+        self._schedule()
+
+    def on_mark(self, symbol: int, mark: int) -> None:
+        self._marks[symbol] = mark
+
+    def on_trade(self, symbol: int, price: int, quantity: int, ts: int) -> None:
+        """Trades of the outside market move nothing here; the feed keeps them for its own readers."""
+
+    # The tick.
+
+    def _admit(self, count: int) -> int:
+        """Make room for `count` commands; where they go."""
+        if self.halted:
+            raise EngineHalted("the engine has halted")
+        at = self._count
+        if at + count > INBOX_COMMANDS_MAX or self.journal.full:
+            self.overloads += 1
+            raise Overloaded("the inbox is full")
+        if at == 0:
+            self._first_submit_ns = time.perf_counter_ns()
+            self._schedule()
+        self._count = at + count
+        return at
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._tick)
+
+    def _tick(self) -> None:
+        self._scheduled = False
+        if self.halted:
+            return
+        if self.journal.full:  # the disk is behind: what is in the inbox waits, no more is admitted
+            self._scheduled = True
+            self._loop.call_later(RETRY_SECONDS, self._tick)
+            return
+        started = time.perf_counter_ns()
+        waiters, self._waiters = self._waiters, []
+        try:
+            pieces = self._apply()
+        except Exception as error:  # a bug: the state may be half changed, so nothing may go on from it
+            logger.exception("the engine failed")
+            self._in_flight.append(_Tick(self.seq, b"", waiters, [], started, 0))
+            self._halt(f"internal error: {error!r}")
+            return
+        if waiters:
+            self.latency["queue"].record(started - self._first_submit_ns, len(waiters))
+        self._commit(pieces, waiters, started)
+
+    def _apply(self) -> "_Pieces":
+        """Apply all that has come in; client commands last, so that they meet the newest market."""
+        now = self._clock.now()
+        pieces = _Pieces(self.seq)
+        levels, self._levels, self._level_count = self._levels, [], 0
+        for batch in levels:
+            self._take_reports(self._venue.apply_levels(batch), pieces, now)
+        if self._marks_due:
+            self._marks_due = False
+            marks, self._marks = self._marks, {}
+            self._process(_mark_commands(marks), pieces, now)
+        if self._time_is_due(now):
+            self._process(_advance_command(), pieces, now)
+        count, self._count = self._count, 0
+        if count:
+            pieces.clients_from = pieces.seq + 1
+            self._process(self._inbox_records[:count], pieces, now)
+        self.seq = pieces.seq
+        return pieces
+
+    def _process(self, commands: NDArray[np.void], pieces: "_Pieces", now: int) -> None:
+        """Stamp and apply commands, then whatever the venue makes of them."""
+        events = pieces.apply(self.engine, commands, now, self._offsets)
+        self._take_reports(self._venue.execute(events), pieces, now)
+
+    def _take_reports(
+        self, reports: Iterable[NDArray[np.void]], pieces: "_Pieces", now: int
+    ) -> None:
+        """Apply what the venue reports; it may lead to further orders to the venue, and so on."""
+        while True:
+            caused = [pieces.apply(self.engine, batch, now, self._offsets) for batch in reports]
+            routed = [events for events in caused if _has_routes(events)]
+            if not routed:
+                return
+            reports = self._venue.execute(np.concatenate(routed) if len(routed) > 1 else routed[0])
+
+    def _commit(self, pieces: "_Pieces", waiters: list[Waiter], started: int) -> None:
+        self.seq = pieces.seq
+        if not pieces.commands:
+            return
+        self.ticks += 1
+        count = pieces.seq - pieces.first_seq + 1
+        for waiter in waiters:
+            waiter.first_seq += pieces.clients_from
+        events = b"".join(pieces.events)
+        applied = time.perf_counter_ns()
+        self.latency["engine"].record(applied - started, count)
+        self._in_flight.append(_Tick(pieces.seq, events, waiters, [], applied, count))
+        self.journal.append(b"".join(pieces.commands), events, pieces.first_seq, pieces.seq)
+
+    # After the disk.
+
+    def _on_durable(self, seq: int) -> None:
+        now = time.perf_counter_ns()
+        while self._in_flight and self._in_flight[0].last_seq <= seq:
+            tick = self._in_flight.popleft()
+            self.latency["journal"].record(now - tick.started_ns, tick.commands)
+            self._deliver(tick)
+            self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
+
+    def _deliver(self, tick: _Tick) -> None:
+        if settle(tick.events, tick.waiters):
+            self.reference.refresh(self.engine.state)
+        for waiter in tick.waiters:
+            waiter.answer()
+        for barrier in tick.barriers:
+            if not barrier.done():
+                barrier.set_result(None)
+        for observer in self._observers:
+            observer(tick.events)
+
+    def _halt(self, reason: str) -> None:
+        logger.critical("engine halted: %s", reason)
+        self.halted = True
+        self.ready = False
+        self._fail_waiting(reason)
+
+    def _fail_waiting(self, reason: str) -> None:
+        error = EngineHalted(f"the engine has halted: {reason}")
+        for tick in self._in_flight:
+            for waiter in tick.waiters:
+                waiter.fail(error)
+            for barrier in tick.barriers:
+                if not barrier.done():
+                    barrier.set_exception(error)
+        for waiter in self._waiters:
+            waiter.fail(error)
+        self._in_flight.clear()
+        self._waiters.clear()
+        self._count = 0
+
+    # The clock.
+
+    def _release_marks(self) -> None:
+        """Marks are conflated: the newest of each symbol enters the engine once an interval."""
+        if self._marks:
+            self._marks_due = True
+            self._schedule()
+        if not self.halted:
+            self._timers[1:] = [self._loop.call_later(self._mark_interval, self._release_marks)]
+
+    def _keep_house(self) -> None:
+        if self._time_is_due(self._clock.now()):
+            self._schedule()
+        if not self.halted:
+            self._timers[:1] = [self._loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)]
+
+    def _time_is_due(self, now: int) -> bool:
+        """Whether an order expires or a UTC day begins."""
+        firm = self.engine.state.firm[0]
+        root = int(firm["expiry_root"])
+        if root != NO_SLOT and int(self.engine.state.expiries[root]["key"]) <= now:
+            return True
+        return now - now % DAY_US > int(firm["day_start_ts"])
+
+
+class _Pieces:
+    """The commands and events of one tick, as they pile up."""
+
+    __slots__ = ("clients_from", "commands", "events", "first_seq", "seq")
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
+        self.first_seq = seq + 1
+        self.clients_from = 0
+        self.commands: list[bytes] = []
+        self.events: list[bytes] = []
+
+    def apply(
+        self, engine: Engine, commands: NDArray[np.void], now: int, offsets: NDArray[np.int64]
+    ) -> NDArray[np.void]:
+        """Give commands their numbers and time, apply them; the events, which stay valid."""
+        count = len(commands)
+        commands["seq"] = offsets[:count] + (self.seq + 1)
+        commands["ts"] = now
+        self.seq += count
+        events = engine.process(commands).tobytes()
+        self.commands.append(commands.tobytes())
+        self.events.append(events)
+        return np.frombuffer(events, EVENT)
+
+
+def _has_routes(events: NDArray[np.void]) -> bool:
+    return bool(_ROUTES[events["kind"]].any())
+
+
+def _mark_commands(marks: dict[int, int]) -> NDArray[np.void]:
+    commands = np.zeros(len(marks), COMMAND)
+    commands["kind"] = CommandKind.UPDATE_MARK
+    commands["account"] = -1
+    commands["symbol"] = list(marks)
+    commands["price"] = list(marks.values())
+    return commands
+
+
+def _advance_command() -> NDArray[np.void]:
+    command = np.zeros(1, COMMAND)
+    command["kind"] = CommandKind.ADVANCE_TIME
+    command["account"] = command["symbol"] = -1
+    return command

@@ -1,0 +1,126 @@
+"""Brings an engine to where the journal ends: the newest usable snapshot, then the rest replayed.
+
+What the engine says on the way must be, byte for byte, what it said when the
+journal was written; otherwise this build does not continue that history, and
+going on would contradict what clients were told.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.state import State
+from app.runtime.folder_lock import FolderLock
+from app.runtime.journal_reader import JournalReader, cut
+from app.runtime.segments import JournalCorrupt
+from app.runtime.snapshots import load_newest_snapshot
+
+Records = NDArray[np.void]
+Progress = Callable[[int, int], None]
+
+
+class RecoveryError(Exception):
+    """The engine does not cause the events that are in the journal."""
+
+
+class Replayable(Protocol):
+    """What is needed of the engine."""
+
+    @property
+    def state(self) -> State: ...
+
+    def process(self, commands: Records) -> Records: ...
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How much was replayed."""
+
+    commands: int
+    events: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Recovered:
+    last_seq: int  # of the newest command that is in effect; 0 in an empty folder
+    last_ts: int  # its time; clocks go on from here
+    commands: int  # replayed, after the snapshot
+    events: int
+    seconds: float
+    snapshot_seq: int  # 0: none was used
+    torn_bytes: int  # cut from the end of the journal
+
+
+def recover(folder: Path, engine: Replayable, progress: Progress | None = None) -> Recovered:
+    """Bring a new engine up to date and cut a torn tail off the journal.
+
+    `progress` is called with the bytes of journal read and to be read.
+    Raises FolderLocked, JournalError, RecoveryError, OSError.
+    """
+    started = perf_counter()
+    with FolderLock(folder):
+        snapshot_seq = load_newest_snapshot(engine, folder)
+        batch = len(engine.state.commands)
+        reader = JournalReader(folder, snapshot_seq + 1, batch_commands=batch, progress=progress)
+        replayed = replay_into(engine, reader)
+        if reader.last_seq < snapshot_seq:
+            raise JournalCorrupt(
+                f"{folder}: the journal ends at seq {reader.last_seq}, but a snapshot holds "
+                f"seq {snapshot_seq}: durable commands are missing from the journal"
+            )
+        if reader.torn is not None:
+            cut(reader.torn)
+    firm = engine.state.firm[0]
+    return Recovered(
+        last_seq=int(firm["seq"]),
+        last_ts=int(firm["ts"]),
+        commands=replayed.commands,
+        events=replayed.events,
+        seconds=perf_counter() - started,
+        snapshot_seq=snapshot_seq,
+        torn_bytes=reader.torn.size if reader.torn is not None else 0,
+    )
+
+
+def replay_into(
+    engine: Replayable, reader: JournalReader, on_events: Callable[[Records], None] | None = None
+) -> Replayed:
+    """Apply what the reader reads and compare all events. Raises JournalError, RecoveryError."""
+    started = perf_counter()
+    command_count = event_count = 0
+    for commands, journaled in reader.batches():
+        produced = engine.process(commands)
+        if not _same(produced, journaled):
+            raise RecoveryError(_difference(commands, produced, journaled))
+        command_count += len(commands)
+        event_count += len(journaled)
+        if on_events is not None:
+            on_events(journaled)
+    return Replayed(command_count, event_count, perf_counter() - started)
+
+
+def _same(produced: Records, journaled: Records) -> bool:
+    return len(produced) == len(journaled) and np.array_equal(_words(produced), _words(journaled))
+
+
+def _words(events: Records) -> NDArray[np.int64]:
+    return events.view(np.int64).reshape(len(events), -1)
+
+
+def _difference(commands: Records, produced: Records, journaled: Records) -> str:
+    common = min(len(produced), len(journaled))
+    differs = (_words(produced[:common]) != _words(journaled[:common])).any(axis=1)
+    where = int(np.argmax(differs)) if differs.any() else common
+    seqs = [int(events["seq"][where]) for events in (journaled, produced) if where < len(events)]
+    seq = min(seqs)
+    kind = commands["kind"][np.searchsorted(commands["seq"], seq)]
+    return (
+        f"replay differs from the journal at seq {seq} (command kind {kind}): "
+        f"this build or its capacity is not the one that wrote the journal"
+    )

@@ -1,0 +1,194 @@
+"""Names and decimals of what the engine knows by index and integer.
+
+Pure Python over a copy of the reference data, without I/O: the edges turn
+symbols, accounts and decimal strings into the engine's integers and back. All
+conversions are exact; nothing is ever rounded.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.state import State
+
+# A number beyond this has no place in a command; the engine's own limits are tighter.
+INTEGER_MAX = 1 << 60
+
+PRICE_DIGITS = 12
+QUANTITY_DIGITS = 8
+MONEY_DIGITS = 8
+
+_POWERS = tuple(int(f"1{'0' * digits}") for digits in range(PRICE_DIGITS + 1))
+
+
+class OffGrid(ValueError):
+    """A decimal that is not a whole multiple of the tick or step."""
+
+
+class OutOfRange(ValueError):
+    """A decimal too large for any order."""
+
+
+class Grid:
+    """The whole multiples of a step, as decimal text and as integers.
+
+    `step` is in units of 10**-digits. Texts have as many decimals as the step
+    needs: a step of 0.01 writes 5 as "0.05" and 1000 as "10.00".
+    """
+
+    __slots__ = ("decimals", "step", "text_step", "unit")
+
+    def __init__(self, step: int, digits: int) -> None:
+        if step <= 0:
+            raise ValueError(f"a step must be positive, not {step}")
+        self.step = step
+        self.unit = step
+        self.decimals = digits
+        while self.decimals and self.unit % 10 == 0:
+            self.unit //= 10
+            self.decimals -= 1
+        self.text_step = self.text(1)
+
+    def text(self, count: int) -> str:
+        """`count` steps as decimal text."""
+        decimals = self.decimals
+        digits = str(count * self.unit)
+        if not decimals:
+            return digits
+        if count < 0:
+            digits = digits[1:].rjust(decimals + 1, "0")
+            return f"-{digits[:-decimals]}.{digits[-decimals:]}"
+        if len(digits) <= decimals:
+            return f"0.{digits:0>{decimals}}"
+        return f"{digits[:-decimals]}.{digits[-decimals:]}"
+
+    def parse(self, text: str) -> int:
+        """How many steps `text` is; it must be plain decimal digits with at most one point.
+
+        Raises OffGrid, OutOfRange.
+        """
+        whole, point, fraction = text.partition(".")
+        decimals = self.decimals
+        if point:
+            if len(fraction) > decimals:
+                if fraction[decimals:].strip("0"):
+                    raise OffGrid(text)
+                fraction = fraction[:decimals]
+            count = int(whole + fraction) * _POWERS[decimals - len(fraction)]
+        else:
+            count = int(whole) * _POWERS[decimals]
+        if self.unit != 1:
+            count, rest = divmod(count, self.unit)
+            if rest:
+                raise OffGrid(text)
+        if not -INTEGER_MAX < count < INTEGER_MAX:
+            raise OutOfRange(text)
+        return count
+
+
+MONEY = Grid(1, MONEY_DIGITS)
+
+
+def money_text(value: int) -> str:
+    """Money or a quantity in 1e-8 as decimal text without trailing zeros."""
+    return MONEY.text(value).rstrip("0").rstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentView:
+    """One instrument; fields and units as in `app.engine.records.INSTRUMENT`."""
+
+    index: int
+    symbol: str
+    base: str
+    quote: str
+    price_tick_e12: int
+    quantity_step_e8: int
+    multiplier: int
+    min_quantity: int
+    max_quantity: int
+    max_price: int
+    min_notional: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    status: int
+    version: int
+    prices: Grid
+    quantities: Grid
+
+    def price_text(self, ticks: int) -> str:
+        return self.prices.text(ticks)
+
+    def quantity_text(self, steps: int) -> str:
+        return self.quantities.text(steps)
+
+    def ticks(self, text: str) -> int:
+        """A price as ticks. Raises OffGrid, OutOfRange."""
+        return self.prices.parse(text)
+
+    def steps(self, text: str) -> int:
+        """A quantity as steps. Raises OffGrid, OutOfRange."""
+        return self.quantities.parse(text)
+
+
+def text_of(words: object) -> str:
+    """The text in a NUL-padded field of 64-bit words."""
+    return np.asarray(words).tobytes().rstrip(b"\0").decode()
+
+
+def _instrument_view(index: int, record: NDArray[np.void]) -> InstrumentView:
+    numbers = (
+        "price_tick_e12",
+        "quantity_step_e8",
+        "multiplier",
+        "min_quantity",
+        "max_quantity",
+        "max_price",
+        "min_notional",
+        "maker_fee_ppm",
+        "taker_fee_ppm",
+        "status",
+        "version",
+    )
+    return InstrumentView(
+        index=index,
+        symbol=text_of(record["name"]),
+        base=text_of(record["base"]),
+        quote=text_of(record["quote"]),
+        prices=Grid(int(record["price_tick_e12"]), PRICE_DIGITS),
+        quantities=Grid(int(record["quantity_step_e8"]), QUANTITY_DIGITS),
+        **{name: int(record[name]) for name in numbers},
+    )
+
+
+class Reference:
+    """Accounts and instruments by name and by index. `refresh` after either has changed."""
+
+    __slots__ = ("account_names", "accounts", "instruments", "symbols")
+
+    def __init__(self) -> None:
+        self.symbols: dict[str, int] = {}
+        self.accounts: dict[str, int] = {}
+        self.instruments: list[InstrumentView] = []
+        self.account_names: list[str] = []
+
+    @classmethod
+    def from_state(cls, state: State) -> "Reference":
+        reference = cls()
+        reference.refresh(state)
+        return reference
+
+    def refresh(self, state: State) -> None:
+        """Read the reference data again; the collections keep their identity."""
+        firm = state.firm[0]
+        names = [text_of(name) for name in state.accounts["name"][: int(firm["accounts"])]]
+        instruments = [
+            _instrument_view(index, state.instruments[index]) for index in range(int(firm["symbols"]))
+        ]
+        self.account_names[:] = names
+        self.instruments[:] = instruments
+        self.accounts.clear()
+        self.accounts.update((name, index) for index, name in enumerate(names))
+        self.symbols.clear()
+        self.symbols.update((view.symbol, view.index) for view in instruments)

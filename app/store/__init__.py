@@ -1,0 +1,1 @@
+"""The database, as a projection of what the journal holds."""

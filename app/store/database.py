@@ -1,0 +1,131 @@
+"""The way to the database: a bounded pool, and its schema brought to a revision.
+
+One dialect, PostgreSQL's, through asyncpg. Where the `timescaledb` extension
+is at hand the migrations use it, elsewhere the same tables are ordinary ones.
+"""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+CONNECTIONS_MAX = 8
+CONNECT_SECONDS_MAX = 10.0
+STATEMENT_SECONDS_MAX = 60.0
+REACHABLE_SECONDS_MAX = 30.0
+RETRY_SECONDS = 0.5
+
+_ROOT = Path(__file__).resolve().parents[2]
+_alembic = threading.Lock()  # it keeps what it works on in its modules: one run at a time in a process
+_UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+
+
+class DatabaseError(RuntimeError):
+    """The database cannot be used; one line that says why, without a password."""
+
+
+async def connect(url: str) -> asyncpg.Connection:
+    """One connection, opened within `REACHABLE_SECONDS_MAX` or not at all: a server may still be starting.
+
+    Raises:
+        DatabaseError: it cannot be reached, or it refuses us.
+    """
+    deadline = time.monotonic() + REACHABLE_SECONDS_MAX
+    while True:
+        try:
+            return await asyncpg.connect(
+                url, timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX
+            )
+        except _UNREACHABLE as error:
+            if time.monotonic() > deadline:
+                raise DatabaseError(f"the database cannot be reached: {_first_line(error)}") from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseError(f"the database refuses us: {_first_line(error)}") from error
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+async def create_pool(url: str) -> asyncpg.Pool:
+    """At most `CONNECTIONS_MAX` connections, made when they are needed; the first one now.
+
+    Raises:
+        DatabaseError: as `connect`.
+    """
+    await (await connect(url)).close()
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=CONNECTIONS_MAX,
+        timeout=CONNECT_SECONDS_MAX,
+        command_timeout=STATEMENT_SECONDS_MAX,
+    )
+
+
+async def migrate(url: str, to: str = "head") -> tuple[str, str]:
+    """Bring the schema to a revision, up or down; the revisions before and after, "base" for none.
+
+    Two servers that start at once do it one after the other. Either all of it happens or nothing.
+
+    Raises:
+        DatabaseError: the database cannot be used, or there is no such revision.
+    """
+    scripts = ScriptDirectory.from_config(_config(url))
+    wanted = _resolve(scripts, to)
+    before = await _current(url)
+    if before == wanted:
+        return before, wanted
+    if before != "base" and before not in {script.revision for script in scripts.walk_revisions()}:
+        raise DatabaseError(f"the database is at revision {before}, which this version does not know: newer?")
+    below = {"base"} | {script.revision for script in scripts.iterate_revisions(before, "base")}
+    step = command.downgrade if wanted in below else command.upgrade
+
+    def run() -> None:
+        with _alembic:
+            step(_config(url), wanted)
+
+    try:
+        # Alembic is synchronous and runs an event loop of its own inside, hence the thread.
+        await asyncio.to_thread(run)
+    except (OSError, asyncpg.PostgresError, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+        raise DatabaseError(f"the migration to {wanted} failed: {_first_line(cause)}") from error
+    return before, await _current(url)
+
+
+def _config(url: str) -> Config:
+    config = Config(_ROOT / "alembic.ini")
+    config.attributes["url"] = url  # not an option of the file: it may hold a % and a password
+    return config
+
+
+def _resolve(scripts: ScriptDirectory, revision: str) -> str:
+    if revision == "base":
+        return revision
+    found = [script.revision for script in scripts.walk_revisions()]
+    if revision == "head":
+        return found[0]
+    if revision not in found:
+        raise DatabaseError(
+            f"there is no revision {revision!r}: there are base, {', '.join(reversed(found))}"
+        )
+    return revision
+
+
+async def _current(url: str) -> str:
+    connection = await connect(url)
+    try:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            return "base"
+        return await connection.fetchval("SELECT version_num FROM alembic_version") or "base"
+    finally:
+        await connection.close()
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,189 @@
+"""Resting orders of users: price levels, each a first-in-first-out list."""
+
+from app.engine.types import Side
+from app.venues.paper.inlining import inline
+from app.venues.paper.ladder import close_row, lower_bound, open_row
+from app.venues.paper.records import NO_KEY, NOWHERE
+from app.venues.paper.state import PaperState
+
+
+@inline
+def key_of(side: int, price: int) -> int:
+    return price if side == Side.BUY else -price
+
+
+@inline
+def ladder_levels(st: PaperState) -> int:
+    return len(st.rungs) // len(st.sides)
+
+
+@inline
+def best_resting_key(st: PaperState, book_side: int) -> int:
+    """Key of the best resting order, `NO_KEY` where there is none."""
+    count = st.sides[book_side]["rungs"]
+    if count == 0:
+        return NO_KEY
+    return int(st.rungs[book_side * ladder_levels(st) + count - 1]["key"])
+
+
+@inline
+def best_level(st: PaperState, book_side: int) -> int:
+    """The best level; there must be one."""
+    last = book_side * ladder_levels(st) + st.sides[book_side]["rungs"] - 1
+    return int(st.rungs[last]["level"])
+
+
+@inline
+def has_place(st: PaperState, book_side: int, key: int) -> bool:
+    """Whether an order may rest at `key`: the ladder is not full or has that level."""
+    count = st.sides[book_side]["rungs"]
+    first = book_side * ladder_levels(st)
+    if count < ladder_levels(st):
+        return True
+    index = lower_bound(st.rungs, first, count, key)
+    return bool(index < first + count and st.rungs[index]["key"] == key)
+
+
+@inline
+def _new_level(st: PaperState, book_side: int, key: int) -> int:
+    venue = st.venue[0]
+    number = venue["free_level"]
+    if number == NOWHERE:
+        number = venue["levels_used"]
+        venue["levels_used"] = number + 1
+    else:
+        venue["free_level"] = st.levels[number]["head"]
+    level = st.levels[number]
+    level["key"] = key
+    level["quantity"] = 0
+    level["head"] = NOWHERE
+    level["tail"] = NOWHERE
+    level["orders"] = 0
+    level["book_side"] = book_side
+    return int(number)
+
+
+@inline
+def find_level(st: PaperState, book_side: int, key: int) -> int:
+    """The level of this price, `NOWHERE` where there is none."""
+    first = book_side * ladder_levels(st)
+    count = st.sides[book_side]["rungs"]
+    index = lower_bound(st.rungs, first, count, key)
+    if index < first + count and st.rungs[index]["key"] == key:
+        return int(st.rungs[index]["level"])
+    return NOWHERE
+
+
+@inline
+def _is_level(st: PaperState, number: int, book_side: int, key: int) -> bool:
+    """Whether this is the level of this price: there is but one in use."""
+    if number == NOWHERE:
+        return False
+    level = st.levels[number]
+    return bool(level["key"] == key and level["book_side"] == book_side and level["orders"] > 0)
+
+
+@inline
+def _level_at(st: PaperState, book_side: int, key: int) -> int:
+    """The level of this price, made if needed; `NOWHERE` where the ladder is full."""
+    first = book_side * ladder_levels(st)
+    count = st.sides[book_side]["rungs"]
+    index = lower_bound(st.rungs, first, count, key)
+    if index < first + count and st.rungs[index]["key"] == key:
+        return int(st.rungs[index]["level"])
+    if count == ladder_levels(st):
+        return NOWHERE
+    open_row(st.rungs, first, count, index)
+    st.sides[book_side]["rungs"] = count + 1
+    number = _new_level(st, book_side, key)
+    st.rungs[index]["key"] = key
+    st.rungs[index]["level"] = number
+    return number
+
+
+@inline
+def _give_back(st: PaperState, number: int) -> None:
+    """An empty level leaves its ladder and returns to the pool."""
+    level = st.levels[number]
+    book_side = level["book_side"]
+    first = book_side * ladder_levels(st)
+    count = st.sides[book_side]["rungs"]
+    close_row(st.rungs, first, count, lower_bound(st.rungs, first, count, level["key"]))
+    st.sides[book_side]["rungs"] = count - 1
+    level["head"] = st.venue[0]["free_level"]
+    st.venue[0]["free_level"] = number
+
+
+@inline
+def put(
+    st: PaperState,
+    slot: int,
+    order_id: int,
+    account: int,
+    book_side: int,
+    key: int,
+    quantity: int,
+    remaining: int,
+    level_hint: int,
+) -> bool:
+    """Rest an order behind all others of its price. False where the ladder is full.
+
+    `level_hint` is the level that this price had a moment ago, or `NOWHERE`.
+    """
+    number = level_hint if _is_level(st, level_hint, book_side, key) else _level_at(st, book_side, key)
+    if number == NOWHERE:
+        return False
+    level = st.levels[number]
+    order = st.resting[slot]
+    tail = level["tail"]
+    order["order_id"] = order_id
+    order["quantity"] = quantity
+    order["remaining"] = remaining
+    order["account"] = account
+    order["level"] = number
+    order["next"] = NOWHERE
+    order["previous"] = tail
+    if tail == NOWHERE:
+        level["head"] = slot
+    else:
+        st.resting[tail]["next"] = slot
+    level["tail"] = slot
+    level["orders"] += 1
+    level["quantity"] += remaining
+    st.venue[0]["resting"] += 1
+    return True
+
+
+@inline
+def take_out(st: PaperState, slot: int) -> None:
+    """A resting order leaves the book."""
+    order = st.resting[slot]
+    number = order["level"]
+    level = st.levels[number]
+    before = order["previous"]
+    after = order["next"]
+    if before == NOWHERE:
+        level["head"] = after
+    else:
+        st.resting[before]["next"] = after
+    if after == NOWHERE:
+        level["tail"] = before
+    else:
+        st.resting[after]["previous"] = before
+    level["quantity"] -= order["remaining"]
+    level["orders"] -= 1
+    order["order_id"] = 0
+    st.venue[0]["resting"] -= 1
+    if level["orders"] == 0:
+        _give_back(st, number)
+
+
+@inline
+def reduce(st: PaperState, slot: int, quantity: int) -> None:
+    """An execution of a resting order, which leaves the book when nothing remains."""
+    order = st.resting[slot]
+    if quantity == order["remaining"]:
+        take_out(st, slot)
+    else:
+        order["remaining"] -= quantity
+        st.levels[order["level"]]["quantity"] -= quantity

@@ -1,0 +1,43 @@
+"""Sorted rows in a contiguous array: search, and room for one more or one less.
+
+Works on any records with a `key`, ascending. `first` is where the rows of one
+ladder begin.
+"""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from app.venues.paper.inlining import inline
+from app.venues.paper.memory import move_rows
+
+
+@inline
+def lower_bound(rows: NDArray[Any], first: int, count: int, key: int) -> int:
+    """Index of the first row whose key is at least `key`; `first + count` where there is none."""
+    low = first
+    while count > 1:
+        half = count >> 1
+        low = low + half if rows[low + half - 1]["key"] < key else low
+        count -= half
+    if count == 1 and rows[low]["key"] < key:
+        low += 1
+    return low
+
+
+@inline
+def open_row(rows: NDArray[Any], first: int, count: int, index: int) -> None:
+    """Make room at `index`: the rows from there on move up by one."""
+    move_rows(rows, index + 1, index, first + count - index)
+
+
+@inline
+def close_row(rows: NDArray[Any], first: int, count: int, index: int) -> None:
+    """Drop the row at `index`: the rows above move down by one."""
+    move_rows(rows, index, index + 1, first + count - index - 1)
+
+
+@inline
+def drop_first_rows(rows: NDArray[Any], first: int, count: int, dropped: int) -> None:
+    """Drop the `dropped` rows with the smallest keys."""
+    move_rows(rows, first, first + dropped, count - dropped)

@@ -1,0 +1,99 @@
+"""The records of the paper venue, as dtypes, and its limits.
+
+Units are the engine's. A *key* is the price of a bid and the negative price of
+an ask: on both sides the greater key is the better one, so that one code
+serves both. An order may trade with what has a key of at least its *bound*.
+"""
+
+import numpy as np
+
+# Price levels of resting orders, of one symbol and side; one more is refused.
+LADDER_LEVELS_MAX = 1 << 16
+
+# Displayed price levels, of one symbol and side; the worst are dropped.
+DEPTH_LEVELS_MAX = 1 << 12
+
+# One step of matching leaves at most so many reports.
+REPORTS_PER_STEP_MAX = 2
+
+# Levels found ahead of their orders: more than a batch looks ahead.
+HINTS = 16
+
+NO_KEY = -(1 << 63)
+ANY_KEY = NO_KEY + 1  # the bound of an order that takes every price
+NOWHERE = -1
+
+VENUE = np.dtype(
+    [
+        ("last_execution_id", "i8"),
+        ("cursor", "i8"),  # event that is being carried out, or touched symbol
+        ("reports", "i8"),  # written and not yet handed out
+        ("levels_used", "i8"),  # of the pool, ever
+        ("free_level", "i8"),  # head of the list of levels given back
+        ("resting", "i8"),  # orders
+        ("touched", "i8"),  # symbols whose displayed depth has changed in this call
+        ("matching", "u1"),  # 1: `INCOMING` is not finished
+    ],
+    align=True,
+)
+
+# The order that is being matched; kept between calls when reports fill their buffer.
+INCOMING = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("bound", "i8"),
+        ("price", "i8"),  # to rest at
+        ("quantity", "i8"),
+        ("remaining", "i8"),
+        ("account", "i4"),
+        ("symbol", "i4"),
+        ("level_hint", "i4"),  # where it would rest, if known
+        ("side", "u1"),
+        ("market", "u1"),
+        ("immediate", "u1"),  # what remains is canceled
+        ("self_trade_prevention", "u1"),
+        ("fresh", "u1"),  # never acknowledged: it may still be REJECTED
+        ("silent", "u1"),  # no NEW when it rests: REPLACED has said so, or it has traded
+    ],
+    align=True,
+)
+
+# One symbol and side: [symbol * 2 + side].
+BOOK_SIDE = np.dtype(
+    [
+        ("rungs", "i4"),  # price levels of resting orders
+        ("depth", "i4"),  # displayed price levels
+        ("depth_top", "i4"),  # all from here on are used up
+        ("touched", "u1"),  # on the BUY side: the symbol is in the list
+    ],
+    align=True,
+)
+
+# Ladders are sorted by key with the best at the end, where most changes are and few rows move.
+RUNG = np.dtype([("key", "i8"), ("level", "i4")], align=True)
+DEPTH = np.dtype([("key", "i8"), ("displayed", "i8"), ("consumed", "i8")], align=True)
+
+LEVEL = np.dtype(
+    [
+        ("key", "i8"),
+        ("quantity", "i8"),  # sum of what remains of its orders
+        ("head", "i4"),  # slots: first in, first out; a free level: the next free one
+        ("tail", "i4"),
+        ("orders", "i4"),
+        ("book_side", "i4"),
+    ],
+    align=True,
+)
+
+# [slot of the order id]: a cache line each.
+RESTING = np.dtype(
+    {
+        "names": ["order_id", "quantity", "remaining", "account", "level", "next", "previous"],
+        "formats": ["i8", "i8", "i8", "i4", "i4", "i4", "i4"],
+        "offsets": [0, 8, 16, 24, 28, 32, 36],
+        "itemsize": 64,
+        "aligned": True,
+    }
+)
+
+PRICE_LEVEL = np.dtype([("price", "i8"), ("quantity", "i8")], align=True)

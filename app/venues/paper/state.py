@@ -1,0 +1,104 @@
+"""The paper venue's whole state, and how kernels reach it (see `app.engine.directory`)."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.capacity import Capacity
+from app.engine.directory import define_view
+from app.engine.records import COMMAND, INSTRUMENT, REPORT_COMMAND
+from app.venues.paper.records import (
+    BOOK_SIDE,
+    DEPTH,
+    DEPTH_LEVELS_MAX,
+    HINTS,
+    INCOMING,
+    LADDER_LEVELS_MAX,
+    LEVEL,
+    NOWHERE,
+    RESTING,
+    RUNG,
+    VENUE,
+)
+
+CACHE_LINE_BYTES = 64
+WORDS_PER_REPORT = COMMAND.itemsize // 8
+SYMBOL_NUMBER = np.dtype("i4")
+LEVEL_NUMBER = np.dtype("i4")
+WORD = np.dtype("i8")
+
+Array = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class PaperLimits:
+    """Price levels of one symbol and side."""
+
+    ladder_levels: int = LADDER_LEVELS_MAX
+    depth_levels: int = DEPTH_LEVELS_MAX
+
+
+class PaperState(NamedTuple):
+    venue: Array  # one record
+    incoming: Array  # one record
+    sides: Array  # [symbol * 2 + side]
+    rungs: Array  # [(symbol * 2 + side) * ladder_levels + place]
+    levels: Array  # pool
+    resting: Array  # [slot]
+    depth: Array  # [(symbol * 2 + side) * depth_levels + place]
+    touched: NDArray[np.int32]
+    hints: NDArray[np.int32]  # [event % HINTS]: level that its price had a few events ago
+    reports: Array
+    words: NDArray[np.int64]  # the bytes of `reports`
+    instruments: Array  # the engine's
+
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "venue": VENUE,
+    "incoming": INCOMING,
+    "sides": BOOK_SIDE,
+    "rungs": RUNG,
+    "levels": LEVEL,
+    "resting": RESTING,
+    "depth": DEPTH,
+    "touched": SYMBOL_NUMBER,
+    "hints": LEVEL_NUMBER,
+    "reports": REPORT_COMMAND,
+    "words": WORD,
+    "instruments": INSTRUMENT,
+}
+assert tuple(DTYPES) == PaperState._fields
+
+attach = define_view(PaperState, DTYPES)
+
+
+def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that start on a cache line; pages are touched when used."""
+    size = length * dtype.itemsize
+    raw = np.zeros(size + CACHE_LINE_BYTES, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE_BYTES
+    return raw[start : start + size].view(dtype)
+
+
+def allocate(capacity: Capacity, limits: PaperLimits, instruments: Array) -> PaperState:
+    """Empty books for as many symbols and orders as the engine holds."""
+    sides = 2 * capacity.symbols
+    reports = _zeros(capacity.commands, COMMAND)
+    state = PaperState(
+        venue=_zeros(1, VENUE),
+        incoming=_zeros(1, INCOMING),
+        sides=_zeros(sides, BOOK_SIDE),
+        rungs=_zeros(sides * limits.ladder_levels, RUNG),
+        levels=_zeros(capacity.orders, LEVEL),  # none is without an order, so they suffice
+        resting=_zeros(capacity.orders, RESTING),
+        depth=_zeros(sides * limits.depth_levels, DEPTH),
+        touched=_zeros(capacity.symbols, SYMBOL_NUMBER),
+        hints=_zeros(HINTS, LEVEL_NUMBER),
+        reports=reports.view(REPORT_COMMAND),
+        words=reports.view(WORD),
+        instruments=instruments,
+    )
+    state.venue[0]["free_level"] = NOWHERE
+    return state

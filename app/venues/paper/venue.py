@@ -1,0 +1,134 @@
+"""The paper venue as the loop sees it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.capacity import Capacity
+from app.engine.directory import directory_of
+from app.engine.records import COMMAND, EVENT
+from app.engine.state import State
+from app.engine.types import EventKind, OrderStatus, Side
+from app.venues.paper.displayed import apply_updates, merge_depth
+from app.venues.paper.execution import execute_events
+from app.venues.paper.records import PRICE_LEVEL, REPORTS_PER_STEP_MAX
+from app.venues.paper.state import PaperLimits, allocate
+
+Records = NDArray[np.void]
+
+# At a restart orders become events, which are larger: so many at a time.
+_RESUMED_AT_ONCE = 1 << 14
+
+_ROUTED_AGAIN = {
+    OrderStatus.PENDING_CANCEL: EventKind.CANCEL_REQUESTED,
+    OrderStatus.UNKNOWN: EventKind.CANCEL_REQUESTED,
+    OrderStatus.PENDING_NEW: EventKind.ORDER_ACCEPTED,
+    OrderStatus.TRIGGERED: EventKind.ORDER_TRIGGERED,
+    OrderStatus.PENDING_REPLACE: EventKind.REPLACE_REQUESTED,
+}
+_AT_VENUE = (
+    OrderStatus.NEW,
+    OrderStatus.PARTIALLY_FILLED,
+    OrderStatus.PENDING_CANCEL,
+    OrderStatus.PENDING_REPLACE,
+)
+_SHARED_FIELDS = tuple(
+    name for name in EVENT.names or () if name in (
+        "account", "symbol", "side", "type", "time_in_force", "flags", "self_trade_prevention",
+        "order_id", "price", "quantity", "filled_quantity",
+    )
+)  # fmt: skip
+
+
+class PaperVenue:
+    """See `app.venues.base.Venue` and the package's docstring. Not thread-safe."""
+
+    name = "paper"
+
+    def __init__(
+        self,
+        engine_state: State,
+        capacity: Capacity,
+        limits: PaperLimits | None = None,
+    ) -> None:
+        if capacity.commands < REPORTS_PER_STEP_MAX:
+            raise ValueError("capacity: too few commands for the reports of one step")
+        self._engine_state = engine_state  # keeps the engine's arrays alive
+        self.state = allocate(capacity, limits or PaperLimits(), engine_state.instruments)
+        self.directory = directory_of(self.state)
+        self._reports = self.state.reports.view(COMMAND)
+        self._continue_execution_ids()
+
+    def _continue_execution_ids(self) -> None:
+        venue = self.state.venue[0]
+        known = int(self._engine_state.firm[0]["last_execution_id"])
+        venue["last_execution_id"] = max(int(venue["last_execution_id"]), known)
+
+    def execute(self, events: Records) -> Iterator[Records]:
+        """Carry out the route events among these EVENT records, in order.
+
+        `events` may be overwritten as soon as the first reports are out: what is
+        still to be done is copied before.
+        """
+        return self._execute(events, False)
+
+    def _execute(self, events: Records, resuming: bool) -> Iterator[Records]:
+        count = execute_events(self.directory, events, True, resuming)
+        if count < 0:
+            events = events.copy()
+        while count < 0:
+            yield self._reports[: -1 - count]
+            count = execute_events(self.directory, events, False, resuming)
+        if count:
+            yield self._reports[:count]
+
+    def apply_levels(self, levels: Records) -> Iterator[Records]:
+        """Displayed depth has changed: resting orders that it reaches fill as makers."""
+        count = apply_updates(self.directory, levels, True)
+        while count < 0:
+            yield self._reports[: -1 - count]
+            count = apply_updates(self.directory, levels[:0], False)
+        if count:
+            yield self._reports[:count]
+
+    def resume(self, orders: Records) -> Iterator[Records]:
+        """Rebuild the book from the engine's open ORDER records, of a venue that has none.
+
+        Orders that were at the venue rest again by `priority_seq`, without a
+        report. Then cancels that were on their way are done, and after them new
+        orders and replacements, each by the `seq` of its last change.
+        """
+        self._continue_execution_ids()
+        orders = orders[orders["waiting"] == 0]
+        resting = orders[np.isin(orders["status"], _AT_VENUE)]
+        resting = resting[np.argsort(resting["priority_seq"], kind="stable")]
+        yield from self._resume(resting, np.full(len(resting), EventKind.ORDER_OPENED, np.uint8))
+
+        pending = orders[np.isin(orders["status"], list(_ROUTED_AGAIN))]
+        kinds = np.zeros(len(pending), np.uint8)
+        for status, kind in _ROUTED_AGAIN.items():
+            kinds[pending["status"] == status] = kind
+        order = np.lexsort((pending["seq"], kinds != EventKind.CANCEL_REQUESTED))
+        yield from self._resume(pending[order], kinds[order])
+
+    def _resume(self, orders: Records, kinds: NDArray[np.uint8]) -> Iterator[Records]:
+        for start in range(0, len(orders), _RESUMED_AT_ONCE):
+            part = orders[start : start + _RESUMED_AT_ONCE]
+            events = np.zeros(len(part), EVENT)
+            for field in _SHARED_FIELDS:
+                events[field] = part[field]
+            events["kind"] = kinds[start : start + _RESUMED_AT_ONCE]
+            replaced = events["kind"] == EventKind.REPLACE_REQUESTED
+            events["last_price"][replaced] = part["replace_price"][replaced]
+            events["last_quantity"][replaced] = part["replace_quantity"][replaced]
+            yield from self._execute(events, True)
+
+    def depth(self, symbol: int, levels: int) -> tuple[Records, Records]:
+        """Bids and asks, best first, at most `levels` of each, as PRICE_LEVEL records."""
+        return self._depth(symbol, Side.BUY, levels), self._depth(symbol, Side.SELL, levels)
+
+    def _depth(self, symbol: int, side: int, levels: int) -> Records:
+        rows: NDArray[Any] = np.zeros(levels, PRICE_LEVEL)
+        return rows[: merge_depth(self.directory, symbol, int(side), rows)]

@@ -1,0 +1,58 @@
+"""Compiles every kernel, or loads it from the cache, before the first order needs it."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from app.engine.capacity import Capacity
+from app.engine.engine import Engine
+from app.engine.records import COMMAND, ORDER
+from app.engine.types import CommandKind
+from app.market.types import LEVEL_UPDATE
+from app.venues.paper.venue import PaperVenue
+
+_CAPACITY = Capacity(
+    accounts=2, symbols=2, orders=1 << 6, open_orders=1 << 5, fills=1 << 6, commands=1 << 10, events=1 << 10
+)
+_PATIENCE_SECONDS = 2.0
+
+
+def compile_kernels(notify: Callable[[str], None]) -> None:
+    """Run each kernel once on an engine of its own. Says so, by `notify`, when it takes long."""
+    began = time.monotonic()
+    done = threading.Event()
+
+    def report() -> None:
+        pause = _PATIENCE_SECONDS
+        while not done.wait(pause):
+            pause = 10.0
+            seconds = time.monotonic() - began
+            notify(f"compiling the engine's kernels, once for this version: {seconds:.0f} s")
+
+    reporter = threading.Thread(target=report, name="warmup", daemon=True)
+    reporter.start()
+    try:
+        _run_all()
+    finally:
+        done.set()
+        reporter.join()
+
+
+def _run_all() -> None:
+    engine = Engine(_CAPACITY)
+    venue = PaperVenue(engine.state, _CAPACITY)
+    command = np.zeros(1, COMMAND)
+    command["seq"] = command["ts"] = 1
+    command["kind"] = CommandKind.ADVANCE_TIME
+    events = engine.process(command).copy()
+    engine.explain(command, 1)
+    engine.check(command)
+    for _ in venue.execute(events):
+        pass
+    for _ in venue.apply_levels(np.zeros(0, LEVEL_UPDATE)):
+        pass
+    for _ in venue.resume(np.zeros(0, ORDER)):
+        pass
+    venue.depth(0, 1)

@@ -1,0 +1,190 @@
+"""An engine to measure: accounts and symbols with every limit set in every scope, and flows of orders."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.engine import Engine
+from app.engine.records import ACCOUNT_COMMAND, COMMAND, INSTRUMENT_COMMAND, REPORT_COMMAND, VALUE_COMMAND
+from app.engine.types import (
+    CommandKind,
+    EventKind,
+    InstrumentStatus,
+    Limit,
+    Liquidity,
+    OrderType,
+    ReportKind,
+    Scope,
+    Side,
+    TimeInForce,
+)
+
+Records = NDArray[np.void]
+Ids = NDArray[np.int64]
+
+ACCOUNTS = 64
+SYMBOLS = 64
+MARK = 10_000  # ticks, of every symbol
+FIRST_TS = 1_750_000_000_000_000
+QUANTITY_MAX = 100  # steps, of one order of a flow
+RESTING_SHARE = 0.5
+
+_HOUR_US = 3_600_000_000
+_CASH = 10**16
+# Wide enough that no order of a flow is refused: each check is made, none ends it early.
+_LIMITS = {
+    Limit.MAX_ORDER_QUANTITY: 10**12,
+    Limit.MAX_ORDER_NOTIONAL: 10**15,
+    Limit.MAX_OPEN_ORDERS: 10**9,
+    Limit.MAX_POSITION: 10**17,
+    Limit.MAX_GROSS_EXPOSURE: 10**18,
+    Limit.ORDER_RATE: 10**9,
+    Limit.PRICE_COLLAR_BPS: 1_000,
+    Limit.MAX_MARK_AGE: 24 * _HOUR_US,
+}
+
+
+class Firm:
+    """An engine with 64 accounts, 64 symbols and all limits, that numbers and times its commands.
+
+    Every command takes one microsecond of its clock.
+    """
+
+    def __init__(self, engine: Engine | None = None, seed: int = 1) -> None:
+        self.engine = engine or Engine()
+        self.random = np.random.default_rng(seed)
+        self.seq = 0
+        self._execution_id = 0
+        self._client_number = 0
+        self._offsets = np.arange(1 << 16, dtype=np.int64)
+        for commands in _reference_data():
+            self.apply(commands)
+        self.set_marks()
+
+    def stamp(self, commands: Records) -> Records:
+        first = self.seq + 1
+        commands["seq"] = self._offsets[: len(commands)] + first
+        commands["ts"] = commands["seq"] + FIRST_TS
+        self.seq += len(commands)
+        return commands
+
+    def apply(self, commands: Records) -> Records:
+        """Stamp and apply; the events are valid until the next call."""
+        return self.engine.process(self.stamp(commands))
+
+    def set_marks(self) -> None:
+        commands = _commands(SYMBOLS, CommandKind.UPDATE_MARK)
+        commands["account"] = -1
+        commands["symbol"] = np.arange(SYMBOLS)
+        commands["price"] = MARK
+        self.apply(commands)
+
+    def orders(self, count: int, *, distance: tuple[int, int] = (10, 400)) -> Records:
+        """PLACE_ORDER of limit orders that rest: so many ticks away from the mark, on their own side."""
+        random = self.random
+        commands = _commands(count, CommandKind.PLACE_ORDER)
+        commands["account"] = random.integers(0, ACCOUNTS, count)
+        commands["symbol"] = random.integers(0, SYMBOLS, count)
+        side = random.integers(0, 2, count)
+        away = random.integers(*distance, count)
+        commands["side"] = side
+        commands["type"] = OrderType.LIMIT
+        commands["price"] = np.where(side == Side.BUY, MARK - away, MARK + away)
+        commands["quantity"] = random.integers(1, QUANTITY_MAX, count)
+        numbers = np.arange(self._client_number + 1, self._client_number + 1 + count)
+        commands["client_order_id"][:, 0] = 0x2D72_6564_726F  # "order-", then a number
+        commands["client_order_id"][:, 1] = numbers
+        self._client_number += count
+        return commands
+
+    def orders_that_trade(self, count: int) -> Records:
+        """PLACE_ORDER of IOC limit orders that reach ten ticks beyond the mark."""
+        commands = self.orders(count, distance=(-10, -9))
+        commands["time_in_force"] = TimeInForce.IOC
+        return commands
+
+    def reports(self, routed: Records, kinds: NDArray[Any] | ReportKind) -> Records:
+        """EXECUTION_REPORTs to route events; a TRADE fills the whole order at its price."""
+        reports = np.zeros(len(routed), REPORT_COMMAND)
+        reports["kind"] = CommandKind.EXECUTION_REPORT
+        reports["report"] = kinds
+        for name in ("account", "symbol", "order_id"):
+            reports[name] = routed[name]
+        trades = reports["report"] == ReportKind.TRADE
+        reports["price"] = np.where(trades, routed["price"], 0)
+        reports["quantity"] = np.where(trades, routed["quantity"], 0)
+        reports["liquidity"] = trades * Liquidity.TAKER
+        reports["fee"] = trades * 7
+        reports["execution_id"] = np.where(trades, self._execution_id + np.cumsum(trades), 0)
+        self._execution_id += int(trades.sum())
+        return reports.view(COMMAND)
+
+    def cancels(self, order_ids: Ids) -> Records:
+        commands = _commands(len(order_ids), CommandKind.CANCEL_ORDER)
+        commands["order_id"] = order_ids
+        return commands
+
+    def cancel_everything(self) -> None:
+        """Cancel what is open, with the venue's reports."""
+        command = _commands(1, CommandKind.CANCEL_ALL)
+        command["scope"] = Scope.FIRM
+        events = self.apply(command)
+        routed = events[events["kind"] == EventKind.CANCEL_REQUESTED].copy()
+        for first in range(0, len(routed), len(self._offsets)):
+            self.apply(self.reports(routed[first : first + len(self._offsets)], ReportKind.CANCELED))
+
+
+def _commands(count: int, kind: CommandKind) -> Records:
+    commands = np.zeros(count, COMMAND)
+    commands["kind"] = kind
+    return commands
+
+
+def name_words(text: str, words: int) -> NDArray[np.uint64]:
+    return np.frombuffer(text.encode().ljust(8 * words, b"\0"), np.uint64)
+
+
+def _reference_data() -> list[Records]:
+    instruments = np.zeros(SYMBOLS, INSTRUMENT_COMMAND)
+    instruments["kind"] = CommandKind.SET_INSTRUMENT
+    instruments["account"] = -1
+    instruments["symbol"] = np.arange(SYMBOLS)
+    instruments["status"] = InstrumentStatus.TRADING
+    instruments["name"] = [name_words(f"B{number:02}-USDT", 3) for number in range(SYMBOLS)]
+    instruments["base"], instruments["quote"] = name_words("BASE", 1), name_words("USDT", 1)
+    instruments["price_tick_e12"] = 10**10
+    instruments["quantity_step_e8"] = 10**4
+    instruments["min_quantity"], instruments["max_quantity"] = 1, 10**9
+    instruments["min_notional"] = 1
+    instruments["maker_fee_ppm"], instruments["taker_fee_ppm"] = 200, 500
+
+    accounts = np.zeros(ACCOUNTS, ACCOUNT_COMMAND)
+    accounts["kind"] = CommandKind.SET_ACCOUNT
+    accounts["account"] = np.arange(ACCOUNTS)
+    accounts["symbol"] = -1
+    accounts["name"] = [name_words(f"account-{number:02}", 5) for number in range(ACCOUNTS)]
+    accounts["leverage"] = 10
+
+    cash = np.zeros(ACCOUNTS, VALUE_COMMAND)
+    cash["kind"] = CommandKind.TRANSFER_CASH
+    cash["account"] = np.arange(ACCOUNTS)
+    cash["value"] = _CASH
+    return [instruments.view(COMMAND), accounts.view(COMMAND), cash.view(COMMAND), _limits().view(COMMAND)]
+
+
+def _limits() -> Records:
+    everywhere = [(Scope.FIRM, -1, -1)]
+    everywhere += [(Scope.ACCOUNT, account, -1) for account in range(ACCOUNTS)]
+    everywhere += [(Scope.SYMBOL, -1, symbol) for symbol in range(SYMBOLS)]
+    everywhere += [
+        (Scope.ACCOUNT_SYMBOL, *pair) for pair in itertools.product(range(ACCOUNTS), range(SYMBOLS))
+    ]
+    rows = np.array([(*place, *limit) for place in everywhere for limit in _LIMITS.items()], dtype=np.int64)
+    limits = np.zeros(len(rows), VALUE_COMMAND)
+    limits["kind"] = CommandKind.SET_LIMIT
+    limits["state"] = 1
+    for column, name in enumerate(("scope", "account", "symbol", "code", "value")):
+        limits[name] = rows[:, column]
+    return limits

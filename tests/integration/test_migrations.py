@@ -1,0 +1,127 @@
+"""Migrations on a real database: up, down, up again, at once, and refused."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import asyncpg
+import pytest
+
+from app.store.database import DatabaseError, connect, create_pool, migrate
+
+TABLES = {"accounts", "instruments", "projection_progress"}
+
+
+async def _tables(url: str) -> set[str]:
+    connection = await connect(url)
+    rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+    return {row["tablename"] for row in rows}
+
+
+async def _value(url: str, statement: str) -> object:
+    connection = await connect(url)
+    value: object = await connection.fetchval(statement)
+    await connection.close()
+    return value
+
+
+def test_up_down_and_up_again(database_url: str) -> None:
+    async def run() -> None:
+        before, after = await migrate(database_url)
+        assert before == "base"
+        assert await _tables(database_url) == {"alembic_version", *TABLES}
+        assert await migrate(database_url) == (after, after)
+        assert await migrate(database_url, "base") == (after, "base")
+        assert not TABLES & await _tables(database_url)
+        assert await migrate(database_url, "0001") == ("base", "0001")
+
+    asyncio.run(run())
+
+
+def test_servers_that_start_at_once_migrate_one_after_the_other(database_url: str) -> None:
+    command = [sys.executable, "-m", "app.cli", "migrate"]
+    environment = os.environ | {"BOT4_DATABASE_URL": database_url}
+    servers = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    outputs = [server.communicate(timeout=120)[0] for server in servers]
+    assert [server.returncode for server in servers] == [0, 0, 0]
+    assert all(output.startswith("schema: ") for output in outputs)
+    assert asyncio.run(_tables(database_url)) >= TABLES
+
+
+def test_two_migrations_in_one_process(database_url: str) -> None:
+    async def run() -> None:
+        await asyncio.gather(migrate(database_url), migrate(database_url))
+        assert await _tables(database_url) >= TABLES
+
+    asyncio.run(run())
+
+
+def test_timescaledb_is_used_where_it_can_be(database_url: str) -> None:
+    async def run() -> None:
+        preloaded = await _value(database_url, "SHOW shared_preload_libraries")
+        await migrate(database_url)
+        made = await _value(database_url, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'")
+        assert made == int("timescaledb" in str(preloaded))
+
+    asyncio.run(run())
+
+
+def test_an_extension_that_is_there_already_is_no_obstacle(database_url: str) -> None:
+    async def run() -> None:
+        await migrate(database_url)
+        await migrate(database_url, "base")
+        await migrate(database_url)
+        assert await _tables(database_url) >= TABLES
+
+    asyncio.run(run())
+
+
+def test_an_unknown_revision_is_refused(database_url: str) -> None:
+    with pytest.raises(DatabaseError, match="no revision 'no-such'"):
+        asyncio.run(migrate(database_url, "no-such"))
+
+
+def test_the_schema_of_a_newer_version_is_refused(database_url: str) -> None:
+    async def run() -> None:
+        await migrate(database_url)
+        connection = await connect(database_url)
+        await connection.execute("UPDATE alembic_version SET version_num = 'from_the_future'")
+        await connection.close()
+        with pytest.raises(DatabaseError, match="from_the_future"):
+            await migrate(database_url)
+
+    asyncio.run(run())
+
+
+def test_what_fails_in_between_changes_nothing(database_url: str) -> None:
+    async def run() -> None:
+        connection = await connect(database_url)
+        await connection.execute("CREATE TABLE accounts (unrelated integer)")
+        await connection.close()
+        with pytest.raises(DatabaseError, match="already exists"):
+            await migrate(database_url)
+        assert await _tables(database_url) & TABLES == {"accounts"}
+
+    asyncio.run(run())
+
+
+def test_a_refused_login_is_one_line_without_the_password(database_url: str) -> None:
+    wrong = database_url.replace("/test_", "/none_")
+    with pytest.raises(DatabaseError) as caught:
+        asyncio.run(migrate(wrong))
+    assert "\n" not in str(caught.value)
+    assert "does not exist" in str(caught.value)
+
+
+def test_the_pool_serves_several_at_once(database_url: str) -> None:
+    async def run() -> None:
+        pool: asyncpg.Pool = await create_pool(database_url)
+        values = await asyncio.gather(*(pool.fetchval("SELECT $1::int", number) for number in range(50)))
+        assert values == list(range(50))
+        await pool.close()
+
+    asyncio.run(run())

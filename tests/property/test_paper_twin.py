@@ -1,0 +1,176 @@
+"""The paper venue's kernels and its plain-Python twin give the same reports, byte for byte."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.engine.types import EventKind, OrderType, Side
+from app.market.types import LEVEL_UPDATE
+from app.venues.paper import PaperVenue
+from app.venues.paper.state import PaperLimits
+from tests.twins.paper import Event, PaperTwin, Report, report_bytes
+from tests.twins.paper_checks import check_book
+from tests.twins.paper_desk import (
+    MAKER_PPM,
+    MULTIPLIER,
+    TAKER_PPM,
+    collect,
+    event_records,
+    make_venue,
+    order_id,
+    small_capacity,
+)
+
+SYMBOLS = 2
+LIMITS = PaperLimits(ladder_levels=4, depth_levels=5)
+
+prices = st.integers(95, 106)
+quantities = st.integers(1, 9)
+sides = st.sampled_from([0, 1])
+symbols = st.integers(0, SYMBOLS - 1)
+
+
+@dataclass(frozen=True)
+class Order:
+    symbol: int
+    side: int
+    account: int
+    type: int
+    time_in_force: int
+    flags: int
+    self_trade_prevention: int
+    price: int
+    quantity: int
+    protected: bool
+    triggered: bool
+
+
+@dataclass(frozen=True)
+class Cancel:
+    of: int  # counted back from the newest order
+
+
+@dataclass(frozen=True)
+class Replace:
+    of: int
+    price: int
+    quantity: int
+
+
+levels = st.lists(
+    st.tuples(prices, st.integers(0, 9), symbols, sides, st.sampled_from([0] * 12 + [1])),
+    min_size=1,
+    max_size=6,
+)
+orders = st.builds(
+    Order,
+    symbol=symbols,
+    side=sides,
+    account=st.integers(0, 2),
+    type=st.sampled_from([OrderType.LIMIT] * 5 + list(OrderType)),
+    time_in_force=st.sampled_from([0, 0, 0, 1, 2, 3]),
+    flags=st.sampled_from([0, 0, 0, 1]),
+    self_trade_prevention=st.integers(0, 3),
+    price=prices,
+    quantity=quantities,
+    protected=st.booleans(),
+    triggered=st.booleans(),
+)
+cancels = st.builds(Cancel, st.integers(0, 12))
+replaces = st.builds(Replace, st.integers(0, 12), prices, quantities)
+steps = st.lists(st.one_of(orders, orders, cancels, replaces, levels), max_size=60)
+
+Step = Order | Cancel | Replace | list[tuple[int, int, int, int, int]]
+
+
+@dataclass
+class Stream:
+    """Turns steps into events, with order ids as the engine would give them."""
+
+    sent: list[Event] = field(default_factory=list)
+
+    def event(self, step: Order | Cancel | Replace) -> Event | None:
+        if isinstance(step, Order):
+            return self.place(step)
+        if step.of >= len(self.sent):
+            return None
+        order = self.sent[-1 - step.of]
+        if isinstance(step, Cancel):
+            return replace(order, kind=EventKind.CANCEL_REQUESTED)
+        return replace(
+            order, kind=EventKind.REPLACE_REQUESTED, last_price=step.price, last_quantity=step.quantity
+        )
+
+    def place(self, step: Order) -> Event:
+        number = len(self.sent)
+        market = step.type in (OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT)
+        event = Event(
+            EventKind.ORDER_TRIGGERED if step.triggered else EventKind.ORDER_ACCEPTED,
+            order_id(number),
+            step.account,
+            step.symbol,
+            step.side,
+            step.type,
+            step.time_in_force,
+            step.flags,
+            step.self_trade_prevention,
+            0 if market else step.price,
+            step.quantity,
+            last_price=step.price if market and step.protected else 0,
+        )
+        self.sent.append(event)
+        return event
+
+
+def make_twin() -> PaperTwin:
+    return PaperTwin(MULTIPLIER, MAKER_PPM, TAKER_PPM, LIMITS.ladder_levels, LIMITS.depth_levels)
+
+
+def check_same_depth(venue: PaperVenue, twin: PaperTwin) -> None:
+    for symbol in range(SYMBOLS):
+        for side, found in zip(Side, venue.depth(symbol, 20), strict=True):
+            assert [tuple(row) for row in found.tolist()] == twin.market_depth(symbol, side)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps)
+def test_every_step_as_the_twin(stream: list[Step]) -> None:
+    venue, twin, source = make_venue(small_capacity(), LIMITS), make_twin(), Stream()
+    for step in stream:
+        if isinstance(step, list):
+            found = collect(venue.apply_levels(np.array(step, LEVEL_UPDATE)))
+            assert found == report_bytes(twin.apply_levels(step))
+        elif (event := source.event(step)) is not None:
+            assert collect(venue.execute(event_records([event]))) == report_bytes(twin.execute(event))
+        check_book(venue)
+        check_same_depth(venue, twin)
+
+
+@settings(max_examples=150, deadline=None)
+@given(levels, st.lists(st.one_of(orders, orders, cancels, replaces), max_size=40), levels, st.integers(2, 5))
+def test_a_small_buffer_changes_nothing(
+    before: list[tuple[int, int, int, int, int]],
+    stream: list[Order | Cancel | Replace],
+    after: list[tuple[int, int, int, int, int]],
+    room: int,
+) -> None:
+    large = make_venue(small_capacity(256), LIMITS)
+    small = make_venue(small_capacity(room), LIMITS)
+    twin, source = make_twin(), Stream()
+    expected: list[Report] = list(twin.apply_levels(before))
+    events = [event for step in stream if (event := source.event(step)) is not None]
+    for event in events:
+        expected += twin.execute(event)
+    expected += twin.apply_levels(after)
+    for venue in (large, small):
+        found = collect(venue.apply_levels(np.array(before, LEVEL_UPDATE)))
+        array = event_records(events)
+        for batch in venue.execute(array):
+            found += batch.tobytes()
+            array["order_id"] = -1  # the engine's buffer is used again meanwhile
+        found += collect(venue.apply_levels(np.array(after, LEVEL_UPDATE)))
+        assert found == report_bytes(expected)
+        check_book(venue)
+        check_same_depth(venue, twin)

@@ -1,0 +1,357 @@
+"""The paper venue in plain Python: lists of orders, simple loops, no shared code with the kernels."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from app.engine.codes import Code
+from app.engine.records import REPORT_COMMAND
+from app.engine.types import (
+    CommandKind,
+    EventKind,
+    Liquidity,
+    OrderFlag,
+    OrderType,
+    ReportKind,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+)
+from app.market.types import LevelKind
+
+
+class Report(NamedTuple):
+    report: int
+    order_id: int
+    account: int
+    symbol: int
+    price: int = 0
+    quantity: int = 0
+    execution_id: int = 0
+    fee: int = 0
+    code: int = 0
+    liquidity: int = 0
+
+
+def report_bytes(reports: list[Report]) -> bytes:
+    records = np.zeros(len(reports), REPORT_COMMAND)
+    records["kind"] = CommandKind.EXECUTION_REPORT
+    for index, report in enumerate(reports):
+        for name, value in report._asdict().items():
+            records[index][name] = value
+    return records.tobytes()
+
+
+@dataclass
+class Resting:
+    order_id: int
+    account: int
+    symbol: int
+    side: int
+    price: int
+    quantity: int
+    remaining: int
+    entry: int  # place in time
+
+
+@dataclass
+class Displayed:
+    quantity: int
+    consumed: int = 0
+
+
+@dataclass
+class Incoming:
+    order_id: int
+    account: int
+    symbol: int
+    side: int
+    price: int  # to rest at
+    worst: int  # 0: any
+    quantity: int
+    remaining: int
+    mode: int
+    immediate: bool = False
+    market: bool = False
+    fresh: bool = False
+    acknowledged: bool = False
+
+
+@dataclass
+class Event:
+    """The fields of an EVENT record that a venue looks at."""
+
+    kind: int
+    order_id: int
+    account: int = 0
+    symbol: int = 0
+    side: int = 0
+    type: int = OrderType.LIMIT
+    time_in_force: int = TimeInForce.GTC
+    flags: int = 0
+    self_trade_prevention: int = 0
+    price: int = 0
+    quantity: int = 0
+    filled_quantity: int = 0
+    last_price: int = 0
+    last_quantity: int = 0
+
+
+def fee_of(price: int, quantity: int, multiplier: int, ppm: int) -> int:
+    return -(-(price * quantity * multiplier * ppm) // 1_000_000)
+
+
+class PaperTwin:
+    def __init__(
+        self,
+        multiplier: int,
+        maker_ppm: int,
+        taker_ppm: int,
+        ladder_levels: int,
+        depth_levels: int,
+    ) -> None:
+        self.multiplier, self.maker_ppm, self.taker_ppm = multiplier, maker_ppm, taker_ppm
+        self.ladder_levels, self.depth_levels = ladder_levels, depth_levels
+        self.orders: dict[int, Resting] = {}
+        self.depth: dict[tuple[int, int], dict[int, Displayed]] = {}
+        self.last_execution_id = 0
+        self.entries = 0
+        self.out: list[Report] = []
+
+    # --- What is there.
+
+    def queue(self, symbol: int, side: int) -> list[Resting]:
+        found = [o for o in self.orders.values() if (o.symbol, o.side) == (symbol, side)]
+        return sorted(found, key=lambda o: (-o.price if side == Side.BUY else o.price, o.entry))
+
+    def displayed(self, symbol: int, side: int) -> list[tuple[int, Displayed]]:
+        levels = self.depth.get((symbol, side), {})
+        rows = [(price, row) for price, row in levels.items() if row.consumed < row.quantity]
+        return sorted(rows, key=lambda row: -row[0] if side == Side.BUY else row[0])
+
+    def opposite(self, incoming: Incoming) -> list[Displayed | Resting]:
+        """All that the order may trade with, in the order in which it meets it."""
+        side = 1 - incoming.side
+        rows: list[tuple[int, int, Displayed | Resting]] = []
+        rows += [(price, 0, row) for price, row in self.displayed(incoming.symbol, side)]
+        rows += [(order.price, 1, order) for order in self.queue(incoming.symbol, side)]
+        rows.sort(key=lambda row: (-row[0] if side == Side.BUY else row[0], row[1]))
+        self.prices = {id(row[2]): row[0] for row in rows}
+        return [row[2] for row in rows if self.within(incoming, row[0])]
+
+    @staticmethod
+    def within(incoming: Incoming, price: int) -> bool:
+        if incoming.worst == 0:
+            return True
+        return price <= incoming.worst if incoming.side == Side.BUY else price >= incoming.worst
+
+    def has_place(self, symbol: int, side: int, price: int, without: Resting | None = None) -> bool:
+        prices = {o.price for o in self.queue(symbol, side) if o is not without}
+        return price in prices or len(prices) < self.ladder_levels
+
+    # --- Reports.
+
+    def say(self, report: int, order: Incoming | Resting | Event, code: int = 0) -> None:
+        self.out.append(Report(report, order.order_id, order.account, order.symbol, code=code))
+
+    def trade(self, order: Incoming | Resting, price: int, quantity: int, liquidity: int) -> None:
+        self.last_execution_id += 1
+        ppm = self.maker_ppm if liquidity == Liquidity.MAKER else self.taker_ppm
+        fee = fee_of(price, quantity, self.multiplier, ppm)
+        self.out.append(
+            Report(
+                ReportKind.TRADE, order.order_id, order.account, order.symbol, price, quantity,
+                self.last_execution_id, fee, 0, liquidity,
+            )
+        )  # fmt: skip
+
+    def reduce(self, order: Resting, quantity: int) -> None:
+        order.remaining -= quantity
+        if order.remaining == 0:
+            del self.orders[order.order_id]
+
+    # --- Orders.
+
+    def execute(self, event: Event) -> list[Report]:
+        self.out = []
+        if event.kind in (EventKind.ORDER_ACCEPTED, EventKind.ORDER_TRIGGERED):
+            self.accept(event)
+        elif event.kind == EventKind.CANCEL_REQUESTED:
+            if self.orders.pop(event.order_id, None):
+                self.say(ReportKind.CANCELED, event)
+            else:
+                self.say(ReportKind.CANCEL_REJECTED, event, Code.UNKNOWN_ORDER)
+        elif event.kind == EventKind.REPLACE_REQUESTED:
+            self.replace(event)
+        return self.out
+
+    def accept(self, event: Event) -> None:
+        market = event.type in (OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT)
+        incoming = Incoming(
+            event.order_id, event.account, event.symbol, event.side, event.price,
+            event.last_price if market else event.price, event.quantity,
+            event.quantity - event.filled_quantity, event.self_trade_prevention,
+            immediate=market or event.time_in_force in (TimeInForce.IOC, TimeInForce.FOK),
+            market=market, fresh=event.kind == EventKind.ORDER_ACCEPTED,
+        )  # fmt: skip
+        if event.flags & OrderFlag.POST_ONLY and self.opposite(incoming):
+            self.refuse(incoming, Code.POST_ONLY_WOULD_TAKE)
+        elif event.time_in_force == TimeInForce.FOK and not self.fills_entirely(incoming):
+            self.say(ReportKind.CANCELED, incoming, Code.INSUFFICIENT_LIQUIDITY)
+        else:
+            self.match(incoming)
+
+    def refuse(self, incoming: Incoming, code: int) -> None:
+        fresh = incoming.fresh and not incoming.acknowledged
+        self.say(ReportKind.REJECTED if fresh else ReportKind.CANCELED, incoming, code)
+
+    def fills_entirely(self, incoming: Incoming) -> bool:
+        wanted = incoming.remaining
+        for row in self.opposite(incoming):
+            if wanted <= 0:
+                break
+            if isinstance(row, Displayed):
+                wanted -= row.quantity - row.consumed
+            elif row.account != incoming.account or incoming.mode == SelfTradePrevention.NONE:
+                wanted -= row.remaining
+            elif incoming.mode != SelfTradePrevention.CANCEL_OLDEST:
+                return False
+        return wanted <= 0
+
+    def match(self, incoming: Incoming) -> None:
+        while incoming.remaining > 0:
+            rows = self.opposite(incoming)
+            if not rows:
+                break
+            row, price = rows[0], self.prices[id(rows[0])]
+            if isinstance(row, Displayed):
+                quantity = min(incoming.remaining, row.quantity - row.consumed)
+                row.consumed += quantity
+            elif row.account == incoming.account and incoming.mode != SelfTradePrevention.NONE:
+                if incoming.mode != SelfTradePrevention.CANCEL_NEWEST:
+                    del self.orders[row.order_id]
+                    self.say(ReportKind.CANCELED, row, Code.SELF_TRADE)
+                if incoming.mode != SelfTradePrevention.CANCEL_OLDEST:
+                    self.say(ReportKind.CANCELED, incoming, Code.SELF_TRADE)
+                    return
+                continue
+            else:
+                quantity = min(incoming.remaining, row.remaining)
+            incoming.remaining -= quantity
+            incoming.acknowledged = True
+            self.trade(incoming, price, quantity, Liquidity.TAKER)
+            if isinstance(row, Resting):
+                self.trade(row, price, quantity, Liquidity.MAKER)
+                self.reduce(row, quantity)
+        self.finish(incoming)
+
+    def finish(self, incoming: Incoming) -> None:
+        if incoming.remaining == 0:
+            return
+        if incoming.immediate:
+            code = Code.INSUFFICIENT_LIQUIDITY if incoming.market else Code.NONE
+            self.say(ReportKind.CANCELED, incoming, code)
+        elif not self.has_place(incoming.symbol, incoming.side, incoming.price):
+            self.refuse(incoming, Code.VENUE_CAPACITY)
+        else:
+            self.entries += 1
+            self.orders[incoming.order_id] = Resting(
+                incoming.order_id, incoming.account, incoming.symbol, incoming.side, incoming.price,
+                incoming.quantity, incoming.remaining, self.entries,
+            )  # fmt: skip
+            if not incoming.acknowledged:
+                self.say(ReportKind.NEW, incoming)
+
+    def replace(self, event: Event) -> None:
+        order = self.orders.get(event.order_id)
+        if order is None:
+            self.say(ReportKind.REPLACE_REJECTED, event, Code.UNKNOWN_ORDER)
+            return
+        price, quantity = event.last_price, event.last_quantity
+        filled = order.quantity - order.remaining
+        if quantity <= filled:
+            del self.orders[order.order_id]
+            self.say(ReportKind.CANCELED, order)
+            return
+        incoming = Incoming(
+            order.order_id, order.account, order.symbol, order.side, price, price, quantity,
+            quantity - filled, event.self_trade_prevention, acknowledged=True,
+        )  # fmt: skip
+        stays = price == order.price and quantity < order.quantity
+        if not stays and event.flags & OrderFlag.POST_ONLY and self.opposite(incoming):
+            self.say(ReportKind.REPLACE_REJECTED, order, Code.POST_ONLY_WOULD_TAKE)
+        elif not stays and not self.has_place(order.symbol, order.side, price, without=order):
+            self.say(ReportKind.REPLACE_REJECTED, order, Code.VENUE_CAPACITY)
+        else:
+            self.out.append(
+                Report(ReportKind.REPLACED, order.order_id, order.account, order.symbol, price, quantity)
+            )
+            if stays:
+                order.quantity, order.remaining = quantity, quantity - filled
+            else:
+                del self.orders[order.order_id]
+                self.match(incoming)
+
+    # --- Displayed depth.
+
+    def apply_levels(self, updates: list[tuple[int, int, int, int, int]]) -> list[Report]:
+        """(price, quantity, symbol, side, kind), as in LEVEL_UPDATE."""
+        self.out = []
+        touched: list[int] = []
+        for price, quantity, symbol, side, kind in updates:
+            if kind == LevelKind.CLEAR:
+                self.depth[symbol, Side.BUY] = {}
+                self.depth[symbol, Side.SELL] = {}
+                continue
+            if symbol not in touched:
+                touched.append(symbol)
+            self.display(price, quantity, symbol, side)
+        for symbol in touched:
+            self.fill_resting(symbol, Side.BUY)
+            self.fill_resting(symbol, Side.SELL)
+        return self.out
+
+    def display(self, price: int, quantity: int, symbol: int, side: int) -> None:
+        levels = self.depth.setdefault((symbol, side), {})
+        if quantity == 0:
+            levels.pop(price, None)
+            return
+        other = self.depth.setdefault((symbol, 1 - side), {})
+        for stale in list(other):
+            if (price >= stale) if side == Side.BUY else (price <= stale):
+                del other[stale]
+        if price in levels:
+            levels[price].quantity = quantity
+            levels[price].consumed = min(levels[price].consumed, quantity)
+            return
+        if len(levels) == self.depth_levels:
+            dropped = max(1, self.depth_levels // 16)
+            worst_first = sorted(levels, reverse=side == Side.SELL)
+            limit = worst_first[dropped - 1]
+            if (price < limit) if side == Side.BUY else (price > limit):
+                return
+            for worst in worst_first[:dropped]:
+                del levels[worst]
+        levels[price] = Displayed(quantity)
+
+    def fill_resting(self, symbol: int, side: int) -> None:
+        while True:
+            orders, rows = self.queue(symbol, side), self.displayed(symbol, 1 - side)
+            if not orders or not rows:
+                return
+            order, (price, row) = orders[0], rows[0]
+            if (order.price < price) if side == Side.BUY else (order.price > price):
+                return
+            quantity = min(order.remaining, row.quantity - row.consumed)
+            row.consumed += quantity
+            self.trade(order, order.price, quantity, Liquidity.MAKER)
+            self.reduce(order, quantity)
+
+    def market_depth(self, symbol: int, side: int) -> list[tuple[int, int]]:
+        total: dict[int, int] = {}
+        for price, row in self.displayed(symbol, side):
+            total[price] = total.get(price, 0) + row.quantity - row.consumed
+        for order in self.queue(symbol, side):
+            total[order.price] = total.get(order.price, 0) + order.remaining
+        return sorted(total.items(), reverse=side == Side.BUY)
