@@ -47,6 +47,7 @@ __all__ = ["Server", "compile_kernels", "running_server", "serve"]
 logger = logging.getLogger(__name__)
 
 _FEED_RETRY_SECONDS = 5.0
+_FIRST_MARKS_SECONDS = 2.0
 _SHUTDOWN_SECONDS = 10
 _YOUNG_OBJECTS = 20_000
 
@@ -135,6 +136,7 @@ class Server:
         await self.loop.durable()
         feed = open_feed(self.settings.feed, self.reference.instruments, self._marks())
         self._spawn(self._follow(feed))
+        await self._await_marks()
         self._spawn(keep_snapshots(folder, self.loop.journal))
         self.loop.ready = True
         logger.info(
@@ -173,6 +175,14 @@ class Server:
     def _marks(self) -> dict[int, int]:
         marks = self.engine.state.instruments["mark"][: len(self.reference.instruments)]
         return {symbol: int(mark) for symbol, mark in enumerate(marks) if mark > 0}
+
+    async def _await_marks(self) -> None:
+        """Give the market a moment to appear: the first order after a start should not meet a stale mark."""
+        deadline = time.monotonic() + _FIRST_MARKS_SECONDS
+        while self.settings.feed != "none" and not self.loop.mark_releases and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
+        await self.loop.durable()
 
     async def _follow(self, feed: Feed) -> None:
         """Keep the feed running: a market that fails leaves marks that age, and is tried again."""

@@ -160,9 +160,8 @@ def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
     print(f"{'number':>6}  {'role':7} {'name':24} accounts")
     for key in store.all():
         accounts = "all" if key.accounts is None else " ".join(sorted(key.accounts)) or "none"
-        print(
-            f"{key.number:>6}  {key.role.name.lower():7} {key.name:24} {'revoked' if key.revoked_ts else accounts}"
-        )
+        what = "revoked" if key.revoked_ts else accounts
+        print(f"{key.number:>6}  {key.role.name.lower():7} {key.name:24} {what}")
     return 0
 
 

@@ -124,19 +124,19 @@ class Settings:
     database_url: str | None = _variable(
         "",
         _url("postgresql", "postgres"),
-        "PostgreSQL or TimescaleDB, postgresql://user:password@host:port/name; without it an embedded one starts",
+        "PostgreSQL or TimescaleDB, postgresql://user:password@host:port/name; without it one is started",
         secret=True,
     )
     redis_url: str | None = _variable(
         "",
         _url("redis", "rediss", "unix"),
-        "Redis or Valkey, redis://host:port/0; without it an embedded one starts",
+        "Redis or Valkey, redis://host:port/0; without it one is started",
         secret=True,
     )
     admin_key: str | None = _variable(
         "",
         _admin_key,
-        "the administrator's API key; without it one is made at first start, printed and kept in the data folder",
+        "the administrator's API key; without it the first start makes one, prints it and keeps it in a file",
         secret=True,
     )
     feed: str = _variable(

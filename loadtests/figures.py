@@ -54,7 +54,17 @@ class Figure:
         return value >= self.target if self.bound == AT_LEAST else value <= self.target
 
     def document(self) -> dict[str, Any]:
-        names = ("part", "claim", "target", "bound", "of_ratio", "measured", "unit", "baseline", "baseline_name")
+        names = (
+            "part",
+            "claim",
+            "target",
+            "bound",
+            "of_ratio",
+            "measured",
+            "unit",
+            "baseline",
+            "baseline_name",
+        )
         content: dict[str, Any] = {name: getattr(self, name) for name in names}
         return content | {"ratio": self.ratio, "met": self.met, "details": dict(self.details)}
 
@@ -105,7 +115,9 @@ def table(figures: Iterable[Figure]) -> str:
     """The figures as aligned text, one line each."""
     rows = [_COLUMNS, *map(_row, figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
 

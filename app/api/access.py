@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 
 from app.api.auth import Principal, Role
 from app.api.decoding import exact_json
-from app.api.errors import Problem, forbidden, not_ready, unauthorized
+from app.api.errors import Problem, engine_halted, forbidden, not_ready, unauthorized
 from app.api.order_desk import OrderDesk
 from app.api.replies import Reply
 from app.api.schemas import ProblemDocument
@@ -83,7 +83,7 @@ def _authenticated(
     if principal is None:
         raise unauthorized()
     if not services.loop.ready:
-        raise not_ready()
+        raise engine_halted() if services.loop.halted else not_ready()
     return principal
 
 

@@ -7,7 +7,8 @@ but are not reached. Responses' headers are made once for each length of body.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import orjson
 
@@ -23,7 +24,14 @@ from app.api.asgi import (
 )
 from app.api.auth import Principal
 from app.api.decoding import decoder
-from app.api.errors import PROBLEM_TYPE, internal_error, not_ready, problem_of, unauthorized
+from app.api.errors import (
+    PROBLEM_TYPE,
+    engine_halted,
+    internal_error,
+    not_ready,
+    problem_of,
+    unauthorized,
+)
 from app.api.order_desk import OrderDesk
 from app.api.replies import Reply
 from app.api.schemas import AmendOrder, PlaceOrder, PlaceOrders
@@ -61,14 +69,12 @@ def _start(status: int, length: int, replayed: bool = False) -> Message:
 _CREATED = [_start(201, length) for length in range(_LENGTHS_MAX)]
 
 
-async def send_reply(send: Send, reply: Reply) -> None:
-    body = orjson.dumps(reply.content)
-    length = len(body)
-    if reply.status == 201 and length < _LENGTHS_MAX:
-        await send(_CREATED[length])
-    else:
-        await send(_start(reply.status, length, reply.replayed))
-    await send({"type": "http.response.body", "body": body})
+async def _send_error(scope: Scope, send: Send, error: Exception) -> None:
+    problem = problem_of(error)
+    if problem is None:
+        logger.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        problem = internal_error()
+    await send_problem(send, problem)
 
 
 Handler = Callable[[Principal, Scope, Receive], Awaitable[Reply]]
@@ -87,53 +93,67 @@ class HotLane:
         self._loop = services.loop
         self._body_bytes_max = services.body_bytes_max
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["type"] == "http":
             path = scope["path"]
             method = scope["method"]
             if method == "POST":
                 if path == _ORDERS:
-                    return await self._answer(self._place, scope, receive, send)
+                    return self._place(scope, receive, send)
                 if path == _BATCH:
-                    return await self._answer(self._place_batch, scope, receive, send)
+                    return self._answer(self._place_batch, scope, receive, send)
             elif (method == "DELETE" or method == "PATCH") and path.startswith(_ORDER_PREFIX):
                 handler = self._cancel if method == "DELETE" else self._amend
-                return await self._answer(handler, scope, receive, send)
+                return self._answer(handler, scope, receive, send)
         elif scope["type"] == "websocket" and scope["path"] == _TRADE_SOCKET:
-            return await self._trade_socket(scope, receive, send)
-        return await self._application(scope, receive, send)
+            return self._trade_socket(scope, receive, send)
+        return self._application(scope, receive, send)
+
+    def _principal(self, scope: Scope) -> Principal:
+        """Who is asking. Raises Problem."""
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                principal = self._keys.of_header(value)
+                if principal is None:
+                    break
+                if not self._loop.ready:
+                    raise engine_halted() if self._loop.halted else not_ready()
+                return principal
+        raise unauthorized()
+
+    async def _place(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The busiest path, so it is written out: as `_answer` with a handler in it."""
+        try:
+            principal = self._principal(scope)
+            message = await receive()
+            if message.get("more_body", True) or len(message["body"]) > ORDER_BYTES_MAX:
+                order = decode_order(await read_rest(message, scope, receive, ORDER_BYTES_MAX))
+            else:
+                order = decode_order(message["body"])
+            reply = self._desk.placed(order, await self._desk.place(principal, order))
+            body = orjson.dumps(reply.content)
+        except Disconnected:
+            return
+        except Exception as error:  # noqa: BLE001  # expected, or a bug: a logged 500
+            await _send_error(scope, send, error)
+            return
+        if reply.status == 201 and len(body) < _LENGTHS_MAX:
+            await send(_CREATED[len(body)])
+        else:
+            await send(_start(reply.status, len(body), reply.replayed))
+        await send({"type": "http.response.body", "body": body})
 
     async def _answer(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            for name, value in scope["headers"]:
-                if name == b"authorization":
-                    principal = self._keys.of_header(value)
-                    break
-            else:
-                principal = None
-            if principal is None:
-                raise unauthorized()
-            if not self._loop.ready:
-                raise not_ready()
-            reply = await handler(principal, scope, receive)
+            reply = await handler(self._principal(scope), scope, receive)
+            body = orjson.dumps(reply.content)
         except Disconnected:
             return
-        except Exception as error:  # an expected one becomes its problem, a bug is logged and becomes a 500
-            problem = problem_of(error)
-            if problem is None:
-                logger.exception("%s %s failed", scope["method"], scope["path"])
-                problem = internal_error()
-            await send_problem(send, problem)
+        except Exception as error:  # noqa: BLE001  # as above
+            await _send_error(scope, send, error)
             return
-        await send_reply(send, reply)
-
-    async def _place(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
-        message = await receive()
-        body = message.get("body", b"")
-        if message.get("more_body", True) or len(body) > ORDER_BYTES_MAX:
-            body = await read_rest(message, scope, receive, ORDER_BYTES_MAX)
-        order = decode_order(body)
-        return self._desk.placed(order, await self._desk.place(principal, order))
+        await send(_start(reply.status, len(body), reply.replayed))
+        await send({"type": "http.response.body", "body": body})
 
     async def _place_batch(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
         batch = decode_orders(await read_rest(await receive(), scope, receive, self._body_bytes_max))

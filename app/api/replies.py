@@ -44,19 +44,32 @@ def order_content(reference: Reference, event: EventView) -> dict[str, Any]:
         seq, ts, account, symbol, _, status, side, order_type, time_in_force, flags, _, _, code, _, _,
         order_id, price, stop_price, quantity, filled, notional, created_ts, _, _, _, _, _, _, _, client_id,
     ) = event  # fmt: skip
-    content: dict[str, Any] = {
+    if symbol < 0:
+        symbol_name = size = price_text = stop_text = average = None
+        filled_size = "0"
+    else:
+        instrument = reference.instruments[symbol]
+        prices = instrument.prices
+        quantities = instrument.quantities
+        symbol_name = instrument.symbol
+        size = quantities.text(quantity)
+        filled_size = size if filled == quantity else quantities.text(filled)
+        price_text = prices.text(price) if price else None
+        stop_text = prices.text(stop_price) if stop_price else None
+        average = average_price(instrument, notional, filled) if filled else None
+    return {
         "order_id": str(order_id),
         "client_order_id": client_id.rstrip(b"\0").decode() if client_id[0] else None,
         "account": reference.account_names[account] if account >= 0 else None,
-        "symbol": None,
+        "symbol": symbol_name,
         "side": _SIDES[side],
         "type": _TYPES[order_type],
         "time_in_force": _TIMES_IN_FORCE[time_in_force],
-        "price": None,
-        "stop_price": None,
-        "quantity": None,
-        "filled_quantity": "0",
-        "average_price": None,
+        "price": price_text,
+        "stop_price": stop_text,
+        "quantity": size,
+        "filled_quantity": filled_size,
+        "average_price": average,
         "status": _STATUSES[status],
         "code": code_name(code) if code else None,
         "post_only": flags & _POST_ONLY != 0,
@@ -65,19 +78,6 @@ def order_content(reference: Reference, event: EventView) -> dict[str, Any]:
         "updated_ts": ts,
         "seq": seq,
     }
-    if symbol >= 0:
-        instrument = reference.instruments[symbol]
-        quantities = instrument.quantities
-        content["symbol"] = instrument.symbol
-        content["quantity"] = quantities.text(quantity)
-        content["filled_quantity"] = quantities.text(filled)
-        if price:
-            content["price"] = instrument.prices.text(price)
-        if stop_price:
-            content["stop_price"] = instrument.prices.text(stop_price)
-        if filled:
-            content["average_price"] = average_price(instrument, notional, filled)
-    return content
 
 
 def fill_content(

@@ -13,7 +13,7 @@ import orjson
 from app.api.asgi import Message, Receive, Scope, Send, header, send_problem
 from app.api.auth import Principal
 from app.api.dead_man import DeadManTimers
-from app.api.errors import Problem, invalid_request, not_ready, overloaded, unauthorized
+from app.api.errors import Problem, engine_halted, invalid_request, not_ready, overloaded, unauthorized
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
 from app.api.trade_messages import decode_auth, request_id
@@ -54,7 +54,7 @@ class TradeSocket:
         if authorization is not None and self._services.keys.of_header(authorization) is None:
             return unauthorized()
         if not self._services.loop.ready:
-            return not_ready()
+            return engine_halted() if self._services.loop.halted else not_ready()
         if self._sessions >= SESSIONS_MAX:
             return overloaded()
         return None

@@ -10,6 +10,7 @@ that there is one way to a running server and it is always our own child.
 import asyncio
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from app.embedded.child import Child, EmbeddedError
 from app.embedded.postgres import Postgres
@@ -84,7 +85,7 @@ class EmbeddedServers:
             if isinstance(outcome, BaseException):
                 raise outcome
 
-    async def __aenter__(self) -> "EmbeddedServers":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

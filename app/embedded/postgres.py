@@ -75,7 +75,7 @@ class Postgres(Child):
         return command, identity
 
     def ready(self) -> bool:
-        # The file tells that recovery is over, the answer that it is this server's file and not the last one's.
+        # The file tells that recovery is over, the answer that it is not the file of the last server.
         lines = self._postmaster_file()
         if len(lines) < 8 or lines[7] != "ready":
             return False

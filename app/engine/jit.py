@@ -41,4 +41,6 @@ def kernel(function: F) -> F:
 
 
 def inline(function: F) -> F:
-    return cast(F, numba.njit(error_model="numpy")(function))
+    # No entry for Python, no C entry: making those takes as long as the function itself.
+    compile_it = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return cast(F, compile_it(function))

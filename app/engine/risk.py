@@ -264,7 +264,7 @@ def _check_market(st: State, explain: bool) -> int:
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
     age_max, scope = tightest(st, Limit.MAX_MARK_AGE, order.account, order.symbol)
-    age = st.firm[0].ts - instrument.mark_ts
+    age = st.firm[0].ts - instrument.mark_ts if instrument.mark > 0 else UNLIMITED
     passed = instrument.mark > 0 and age <= age_max
     if _refuses(st, explain, Code.MARKET_DATA_STALE, passed, age_max, age, scope):
         return Code.MARKET_DATA_STALE

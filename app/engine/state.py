@@ -106,7 +106,8 @@ def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     size = length * dtype.itemsize
     if size < _HUGE_PAGE:
         return np.zeros(length, dtype)
-    memory = mmap.mmap(-1, size)
+    # Private: shared anonymous memory is a file to the system, and gets no huge pages.
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a kernel without huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)

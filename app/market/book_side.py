@@ -22,13 +22,13 @@ LEVELS_MAX = 5_000
 
 
 class BookSide:
-    __slots__ = ("_depth", "_keys", "_known", "_publish", "_side", "_sign", "_symbol", "_watermark")
+    __slots__ = ("_append", "_depth", "_keys", "_known", "_side", "_sign", "_symbol", "_watermark")
 
     def __init__(self, symbol: int, side: Side, batch: LevelBatch) -> None:
         self._symbol = symbol
         self._side = int(side)
         self._sign = 1 if side == Side.BUY else -1
-        self._publish = batch.append
+        self._append = batch.append
         self._keys: list[int] = []  # of the depth, best last
         self._depth: dict[int, int] = {}  # key -> quantity
         self._known: dict[int, int] = {}  # what touches say: key -> quantity
@@ -51,7 +51,7 @@ class BookSide:
         self._known = {}
         self._watermark = None
         for key in reversed(self._keys):
-            self._publish((key * self._sign, self._depth[key], self._symbol, self._side, SET))
+            self._publish(key, self._depth[key])
 
     def forget(self) -> None:
         """Begin anew from nothing."""
@@ -60,7 +60,7 @@ class BookSide:
     def update(self, levels: Levels) -> None:
         """Apply a depth update; what touches hide stays hidden."""
         sign, keys, depth, watermark = self._sign, self._keys, self._depth, self._watermark
-        publish, symbol, side = self._publish, self._symbol, self._side
+        append, symbol, side = self._append, self._symbol, self._side
         for price, quantity in levels:
             key = price * sign
             before = depth.get(key, 0)
@@ -74,7 +74,7 @@ class BookSide:
                 if not before:
                     insort(keys, key)
             if watermark is None or key < watermark:
-                publish((price, quantity, symbol, side, SET))
+                append((price, quantity, symbol, side, SET))
         if len(keys) > LEVELS_MAX:
             self._drop_worst(len(keys) - LEVELS_MAX)
 
@@ -82,7 +82,7 @@ class BookSide:
         for key in self._keys[:count]:
             del self._depth[key]
             if self._watermark is None or key < self._watermark:
-                self._publish((key * self._sign, 0, self._symbol, self._side, SET))
+                self._publish(key, 0)
         del self._keys[:count]
 
     def touch(self, price: int, quantity: int) -> None:
@@ -91,20 +91,20 @@ class BookSide:
         watermark = self._watermark
         for better in [known for known in self._known if known > key]:
             del self._known[better]
-            self._publish((better * self._sign, 0, self._symbol, self._side, SET))
+            self._publish(better, 0)
         if watermark is None or key < watermark:
             self._watermark = key
             first = bisect_left(self._keys, key)
             last = len(self._keys) if watermark is None else bisect_left(self._keys, watermark)
             for hidden in self._keys[first:last]:
                 if hidden != key:
-                    self._publish((hidden * self._sign, 0, self._symbol, self._side, SET))
+                    self._publish(hidden, 0)
             displayed = self._depth.get(key, 0)
         else:
             displayed = self._known.get(key, 0)
         self._known[key] = quantity
         if displayed != quantity:
-            self._publish((key * self._sign, quantity, self._symbol, self._side, SET))
+            self._publish(key, quantity)
 
     def lay_over(self, touches: Levels) -> None:
         """Lay only these touches over the depth, oldest first: a depth update has overtaken the others."""
@@ -123,7 +123,10 @@ class BookSide:
         after = {key: self._depth[key] for key in self._keys[start:end]} | known
         for key in before:
             if key not in after:
-                self._publish((key * self._sign, 0, self._symbol, self._side, SET))
+                self._publish(key, 0)
         for key, quantity in after.items():
             if before.get(key, 0) != quantity:
-                self._publish((key * self._sign, quantity, self._symbol, self._side, SET))
+                self._publish(key, quantity)
+
+    def _publish(self, key: int, quantity: int) -> None:
+        self._append((key * self._sign, quantity, self._symbol, self._side, SET))

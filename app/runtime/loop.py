@@ -89,6 +89,7 @@ class EngineLoop:
         self.latency = {stage: Histogram() for stage in ("queue", "engine", "journal", "reply")}
         self.ticks = 0
         self.overloads = 0
+        self.mark_releases = 0
         self._venue = venue
         self._clock = clock
         self._mark_interval = mark_interval_ms / 1_000
@@ -342,6 +343,7 @@ class EngineLoop:
         """Marks are conflated: the newest of each symbol enters the engine once an interval."""
         if self._marks:
             self._marks_due = True
+            self.mark_releases += 1
             self._schedule()
         if not self.halted:
             self._timers[1:] = [self._loop.call_later(self._mark_interval, self._release_marks)]

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.capacity import DEFAULT_CAPACITY, Capacity
+from app.engine.capacity import DEFAULT_CAPACITY, SMALL_CAPACITY, Capacity
 from app.engine.engine import Engine
+from app.engine.records import COMMAND
 from app.engine.state import state_hash
+from app.engine.types import CommandKind
 from app.runtime.journal_reader import JournalReader
 from app.runtime.recovery import replay_into
 
@@ -35,6 +37,7 @@ def replay(
 
     A torn tail is left out, as recovery would. Raises JournalError, RecoveryError.
     """
+    _load_kernels()
     engine = Engine(capacity)
     digest = blake2b(digest_size=16)
     reader = JournalReader(folder, batch_commands=capacity.commands, progress=progress)
@@ -57,3 +60,10 @@ def replay(
         state_hash=state_hash(engine.state),
         events_hash=digest.hexdigest(),
     )
+
+
+def _load_kernels() -> None:
+    """Compile them, or read them from their cache, now: that is not part of the rate."""
+    command = np.zeros(1, COMMAND)
+    command["kind"] = CommandKind.ADVANCE_TIME
+    Engine(SMALL_CAPACITY).process(command)

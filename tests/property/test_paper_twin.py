@@ -1,13 +1,15 @@
 """The paper venue's kernels and its plain-Python twin give the same reports, byte for byte."""
 
+import random
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.types import EventKind, OrderType, Side
-from app.market.types import LEVEL_UPDATE
+from app.market.types import LEVEL_UPDATE, LevelKind
 from app.venues.paper import PaperVenue
 from app.venues.paper.state import PaperLimits
 from tests.twins.paper import Event, PaperTwin, Report, report_bytes
@@ -134,7 +136,7 @@ def check_same_depth(venue: PaperVenue, twin: PaperTwin) -> None:
             assert [tuple(row) for row in found.tolist()] == twin.market_depth(symbol, side)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps)
 def test_every_step_as_the_twin(stream: list[Step]) -> None:
     venue, twin, source = make_venue(small_capacity(), LIMITS), make_twin(), Stream()
@@ -148,7 +150,7 @@ def test_every_step_as_the_twin(stream: list[Step]) -> None:
         check_same_depth(venue, twin)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(levels, st.lists(st.one_of(orders, orders, cancels, replaces), max_size=40), levels, st.integers(2, 5))
 def test_a_small_buffer_changes_nothing(
     before: list[tuple[int, int, int, int, int]],
@@ -172,5 +174,60 @@ def test_a_small_buffer_changes_nothing(
             array["order_id"] = -1  # the engine's buffer is used again meanwhile
         found += collect(venue.apply_levels(np.array(after, LEVEL_UPDATE)))
         assert found == report_bytes(expected)
+        check_book(venue)
+        check_same_depth(venue, twin)
+
+
+def random_order(chance: random.Random) -> Order:
+    return Order(
+        symbol=chance.randrange(SYMBOLS),
+        side=chance.randrange(2),
+        account=chance.randrange(4),
+        type=chance.choice([OrderType.LIMIT] * 6 + list(OrderType)),
+        time_in_force=chance.choice([0, 0, 0, 0, 1, 2, 3]),
+        flags=chance.choice([0, 0, 0, 1]),
+        self_trade_prevention=chance.randrange(4),
+        price=chance.randint(95, 106),
+        quantity=chance.randint(1, 9),
+        protected=chance.random() < 0.5,
+        triggered=chance.random() < 0.2,
+    )
+
+
+def random_request(chance: random.Random) -> Order | Cancel | Replace:
+    kind = chance.random()
+    if kind < 0.65:
+        return random_order(chance)
+    if kind < 0.75:
+        return Cancel(chance.randint(0, 20))
+    return Replace(chance.randint(0, 20), chance.randint(95, 106), chance.randint(1, 9))
+
+
+def random_levels(chance: random.Random) -> list[tuple[int, int, int, int, int]]:
+    """Bids mostly below asks, so that there is depth on both sides."""
+    updates = []
+    for _ in range(chance.randint(1, 8)):
+        side = chance.randrange(2)
+        price = chance.randint(94, 101) if side == Side.BUY else chance.randint(100, 107)
+        kind = LevelKind.CLEAR if chance.random() < 0.02 else LevelKind.SET
+        updates.append((price, chance.choice([0, 1, 2, 3, 5, 9]), chance.randrange(SYMBOLS), side, int(kind)))
+    return updates
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_long_random_stream_in_batches(seed: int) -> None:
+    chance = random.Random(seed)
+    limits = PaperLimits(ladder_levels=chance.choice([4, 12]), depth_levels=chance.choice([5, 32]))
+    venue = make_venue(small_capacity(chance.choice([2, 3, 64]), 4096), limits)
+    twin = PaperTwin(MULTIPLIER, MAKER_PPM, TAKER_PPM, limits.ladder_levels, limits.depth_levels)
+    source = Stream()
+    for _ in range(60):
+        updates = random_levels(chance)
+        found = collect(venue.apply_levels(np.array(updates, LEVEL_UPDATE)))
+        assert found == report_bytes(twin.apply_levels(updates))
+        requests = [random_request(chance) for _ in range(chance.choice([1, 3, 15, 30]))]
+        events = [event for request in requests if (event := source.event(request)) is not None]
+        expected = [report for event in events for report in twin.execute(event)]
+        assert collect(venue.execute(event_records(events))) == report_bytes(expected)
         check_book(venue)
         check_same_depth(venue, twin)

@@ -374,7 +374,6 @@ def _fill_up(folder: Path) -> None:
 def test_a_full_disk_halts_and_a_restart_goes_on(tmp_path: Path) -> None:
     program = """
         from pathlib import Path
-from typing import Any
         from tests.unit.test_journal import _fill_up
         _fill_up(Path({folder!r}))
     """

@@ -1,7 +1,10 @@
 """Displayed depth: how it is kept, consumed, and fills resting orders."""
 
+import numpy as np
+import pytest
+
 from app.engine.types import Liquidity
-from app.market.types import LevelKind
+from app.market.types import LEVEL_UPDATE, LevelKind
 from app.venues.paper.state import PaperLimits
 from tests.twins.paper import Report, fee_of
 from tests.twins.paper_desk import BUY, MAKER_PPM, MULTIPLIER, SELL, Desk, brief, order_id, small_capacity
@@ -112,3 +115,12 @@ def test_depth_adds_users_to_what_is_displayed() -> None:
     assert desk.depth() == ([(99, 4), (98, 1), (97, 5)], [])
     bids, _ = desk.venue.depth(0, 2)
     assert bids["price"].tolist() == [99, 98]
+    with pytest.raises(IndexError):
+        desk.venue.depth(2, 1)
+
+
+def test_read_only_updates_are_taken() -> None:
+    desk = Desk()
+    updates = np.frombuffer(np.array([(99, 5, 0, BUY, 0)], LEVEL_UPDATE).tobytes(), LEVEL_UPDATE)
+    assert list(desk.venue.apply_levels(updates)) == []
+    assert desk.depth() == ([(99, 5)], [])

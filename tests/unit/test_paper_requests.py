@@ -113,7 +113,7 @@ def test_pending_orders_are_finished_in_order() -> None:
         stored(6, OrderStatus.UNKNOWN, BUY, 90, 1, account=3, seq=1),
     ]  # fmt: skip
     assert brief(desk.resume(np.concatenate(orders))) == [
-        ("CANCEL_REJECTED", 6, Code.UNKNOWN_ORDER),
+        ("CANCELED", 6),
         ("CANCELED", 3),
         ("NEW", 1),
         ("REPLACED", 4, 101, 3),

@@ -33,13 +33,17 @@ _AT_VENUE = (
     OrderStatus.PARTIALLY_FILLED,
     OrderStatus.PENDING_CANCEL,
     OrderStatus.PENDING_REPLACE,
+    OrderStatus.UNKNOWN,
 )
-_SHARED_FIELDS = tuple(
-    name for name in EVENT.names or () if name in (
-        "account", "symbol", "side", "type", "time_in_force", "flags", "self_trade_prevention",
-        "order_id", "price", "quantity", "filled_quantity",
-    )
+_SHARED_FIELDS = (
+    "account", "symbol", "side", "type", "time_in_force", "flags", "self_trade_prevention",
+    "order_id", "price", "quantity", "filled_quantity",
 )  # fmt: skip
+
+
+def _plain(records: Records) -> Records:
+    """The records as kernels are compiled for: contiguous and not read-only."""
+    return records if records.flags.carray else records.copy()
 
 
 class PaperVenue:
@@ -75,6 +79,7 @@ class PaperVenue:
         return self._execute(events, False)
 
     def _execute(self, events: Records, resuming: bool) -> Iterator[Records]:
+        events = _plain(events)
         count = execute_events(self.directory, events, True, resuming)
         if count < 0:
             events = events.copy()
@@ -86,6 +91,7 @@ class PaperVenue:
 
     def apply_levels(self, levels: Records) -> Iterator[Records]:
         """Displayed depth has changed: resting orders that it reaches fill as makers."""
+        levels = _plain(levels)
         count = apply_updates(self.directory, levels, True)
         while count < 0:
             yield self._reports[: -1 - count]
@@ -97,8 +103,9 @@ class PaperVenue:
         """Rebuild the book from the engine's open ORDER records, of a venue that has none.
 
         Orders that were at the venue rest again by `priority_seq`, without a
-        report. Then cancels that were on their way are done, and after them new
-        orders and replacements, each by the `seq` of its last change.
+        report. Then cancels that were on their way are done (and orders of which
+        the outcome is not known are canceled: they died with the venue), after
+        them new orders and replacements, each by the `seq` of its last change.
         """
         self._continue_execution_ids()
         orders = orders[orders["waiting"] == 0]
@@ -127,6 +134,8 @@ class PaperVenue:
 
     def depth(self, symbol: int, levels: int) -> tuple[Records, Records]:
         """Bids and asks, best first, at most `levels` of each, as PRICE_LEVEL records."""
+        if not 0 <= symbol < len(self.state.sides) // 2:
+            raise IndexError(f"no symbol {symbol}")
         return self._depth(symbol, Side.BUY, levels), self._depth(symbol, Side.SELL, levels)
 
     def _depth(self, symbol: int, side: int, levels: int) -> Records:

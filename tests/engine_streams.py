@@ -1,0 +1,237 @@
+"""Random commands for the engine: mostly plausible, often at the edge, sometimes absurd.
+
+Numbers are small, so that limits, ties, fills and repeats meet often. All chance comes from one `Random`,
+which may be Hypothesis's, so that a failing stream shrinks.
+"""
+
+from random import Random
+
+from app.engine.types import (
+    CommandKind,
+    Fault,
+    InstrumentStatus,
+    Limit,
+    OrderFlag,
+    OrderType,
+    ReportKind,
+    Scope,
+    TimeInForce,
+    TradingState,
+)
+from tests import engine_support as build
+from tests.engine_support import Command
+from tests.twins.engine import EngineTwin
+from tests.twins.engine_model import Order
+
+ACCOUNTS, SYMBOLS = 3, 2
+MIDDLE = 100
+_STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+_LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+# By limit: values that sometimes bind.
+_VALUES = {
+    Limit.MAX_ORDER_QUANTITY: (50, 400),
+    Limit.MAX_ORDER_NOTIONAL: (20_000, 300_000),
+    Limit.MAX_OPEN_ORDERS: (2, 12),
+    Limit.MAX_POSITION: (50, 800),
+    Limit.MAX_GROSS_EXPOSURE: (50_000, 3_000_000),
+    Limit.ORDER_RATE: (0, 5),
+    Limit.PRICE_COLLAR_BPS: (100, 2_500),
+    Limit.MAX_MARK_AGE: (0, 3_000_000),
+}
+
+
+def opening(random: Random) -> list[Command]:
+    """Instruments, accounts, money; the second instrument has steps of 10 and a multiplier of 30."""
+    commands = [
+        build.instrument(0, max_quantity=100, min_quantity=2, min_notional=300),
+        build.instrument(1, price_tick_e12=3 * 10**4, quantity_step_e8=10**9, max_quantity=100),
+    ]
+    commands += [build.mark(symbol, MIDDLE) for symbol in range(SYMBOLS)]
+    for account in range(ACCOUNTS):
+        commands.append(build.account(account, leverage=random.choice([1, 3, 10])))
+        commands.append(build.limit(Limit.MAX_OPEN_ORDERS, random.randint(3, 20), Scope.ACCOUNT, account))
+        commands.append(build.transfer(account, random.choice([10**4, 10**6, 10**9])))
+    return commands
+
+
+class Stream:
+    """The next command, given what the twin knows of orders."""
+
+    def __init__(self, random: Random, twin: EngineTwin) -> None:
+        self.random = random
+        self.twin = twin
+        self.executions = 0
+        self._makers = (
+            (self.place, 40),
+            (self.report, 40),
+            (self.cancel, 5),
+            (self.amend, 9),
+            (self.cancel_all, 1),
+            (self.mark, 7),
+            (build.advance, 3),
+            (self.limit, 4),
+            (self.trading_state, 2),
+            (self.transfer, 1),
+            (self.reference, 1),
+        )
+
+    def next(self) -> Command:
+        makers, weights = zip(*self._makers, strict=True)
+        (make,) = self.random.choices(makers, weights)
+        command: Command = make()
+        return command
+
+    def pause(self) -> int:
+        """Microseconds until the next batch; seldom a day."""
+        return self.random.choice([0, 0, 1, 150_000, 400_000, 1_100_000, *[0] * 40, 86_400_000_000])
+
+    # --- Parts.
+
+    def rarely(self, chance: float = 0.04) -> bool:
+        return self.random.random() < chance
+
+    def price(self) -> int:
+        return self.random.choice([MIDDLE, self.random.randint(85, 115), self.random.randint(97, 103)])
+
+    def quantity(self) -> int:
+        if self.rarely():
+            return self.random.choice([0, -1, 1, 100, 101, 2**62])
+        return self.random.randint(1, 30)
+
+    def account(self) -> int:
+        return self.random.choice([-1, ACCOUNTS, 2**31 - 1]) if self.rarely(0.01) else self.random.randrange(ACCOUNTS)
+
+    def symbol(self) -> int:
+        return self.random.choice([-1, SYMBOLS]) if self.rarely(0.01) else self.random.randrange(SYMBOLS)
+
+    def order(self) -> Order | None:
+        """One that is open, if chance finds one, else any."""
+        slots = self.twin.books.slots
+        if not slots:
+            return None
+        for _ in range(3):
+            order = self.random.choice(slots[-60:])
+            if order.reserved:
+                break
+        return order
+
+    # --- Orders.
+
+    def place(self) -> Command:
+        random = self.random
+        order_type = random.choice([OrderType.LIMIT] * 6 + list(OrderType))
+        time_in_force = random.choice([TimeInForce.GTC] * 5 + list(TimeInForce))
+        expires = time_in_force == TimeInForce.GTD
+        price = self.price() if order_type in _LIMITED else 0
+        stop_price = self.price() if order_type in _STOPS else 0
+        if self.rarely(0.02):
+            price = random.choice([0, -1, 2**62, MIDDLE])
+        if self.rarely(0.02):
+            stop_price = random.choice([0, -1, 2**62, MIDDLE])
+        return build.place(
+            self.account(),
+            self.symbol(),
+            random.randrange(2),
+            self.quantity(),
+            price,
+            type=order_type,
+            time_in_force=time_in_force,
+            stop_price=stop_price,
+            flags=random.choice([0, 0, 0, OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, 3]),
+            self_trade_prevention=random.randrange(4),
+            expire_ts=build_expiry(random, self.twin.books.ts) if expires != self.rarely(0.01) else 0,
+            client_order_id=random.choice([b"", b"", b"%d" % random.randint(1, 40), b"x" * 36]),
+            fault=random.choice(list(Fault)) if self.rarely(0.02) else 0,
+        )
+
+    def order_id(self) -> int:
+        order = self.order()
+        if order is None or self.rarely(0.02):
+            return self.random.choice([0, -5, 7, 2**62])
+        return order.order_id
+
+    def cancel(self) -> Command:
+        return build.cancel(self.order_id())
+
+    def amend(self) -> Command:
+        price = self.price() if self.random.random() < 0.5 else 0
+        quantity = self.quantity() if self.random.random() < 0.6 else 0
+        fault = self.random.choice(list(Fault)) if self.rarely(0.02) else 0
+        return build.amend(self.order_id(), price, quantity, fault)
+
+    def cancel_all(self) -> Command:
+        scope = self.random.choice([*Scope, 9])
+        return build.cancel_all(scope, self.account(), self.symbol())
+
+    # --- The venue.
+
+    def report(self) -> Command:
+        order = self.order()
+        if order is None or self.rarely(0.01):
+            return build.trade(self.order_id(), self.execution_id(), 1, MIDDLE)
+        if self.random.random() < 0.5:
+            return self.trade(order)
+        kind = self.random.choice([ReportKind.NEW] * 4 + [*ReportKind, 200])
+        if kind == ReportKind.TRADE:
+            return self.trade(order)
+        price, quantity = order.replace_price, order.replace_quantity
+        if self.rarely():
+            price, quantity = self.price(), self.quantity()
+        code = self.random.choice([0, 90, 91, 92])
+        return build.report(kind, order.order_id, price=price, quantity=quantity, code=code)
+
+    def trade(self, order: Order) -> Command:
+        left = max(order.left, 1)
+        quantity = self.random.choice([left, self.random.randint(1, left)])
+        if self.rarely():
+            quantity = self.random.choice([0, -1, left + 1])
+        price = self.random.choice([0, -3, 2**62]) if self.rarely(0.02) else self.price()
+        fee = self.random.randint(-20, 40)
+        return build.trade(order.order_id, self.execution_id(), quantity, price, fee)
+
+    def execution_id(self) -> int:
+        if self.rarely():
+            return max(self.executions - self.random.randrange(12), 0)
+        self.executions += 1
+        return self.executions
+
+    # --- Everything else.
+
+    def mark(self) -> Command:
+        price = self.random.choice([0, -1, 2**62]) if self.rarely(0.02) else self.random.randint(92, 108)
+        return build.mark(self.symbol(), price)
+
+    def limit(self) -> Command:
+        which = self.random.choice(list(Limit))
+        low, high = _VALUES[which]
+        value = self.random.randint(low, high)
+        if self.rarely():
+            value = self.random.choice([-1, 0, 10**6, 10**6 + 1, 10**9, 10**9 + 1, 2**60, 2**60 + 1])
+        scope = self.random.choice([*Scope, 9])
+        state = self.random.choice([0, 1])
+        code = 40 if self.rarely() else which
+        return build.limit(code, value, scope, self.account(), self.symbol(), state)
+
+    def trading_state(self) -> Command:
+        state = self.random.choice([TradingState.ACTIVE] * 4 + [*TradingState, 7])
+        return build.trading_state(state, self.random.choice(list(Scope)), self.account(), self.symbol())
+
+    def transfer(self) -> Command:
+        value = self.random.choice([10**6, 10**4, -(10**4), -(2**63), 2**63 - 1, 2**60])
+        return build.transfer(self.account(), value)
+
+    def reference(self) -> Command:
+        kind = self.random.randrange(4)
+        if kind == 0:
+            return Command(self.random.choice([CommandKind.NONE, 99]))
+        if kind == 1:
+            return build.account(self.account(), self.random.choice([0, 1, 5, 1_000, 1_001]))
+        status = self.random.choice([InstrumentStatus.TRADING] * 4 + [*InstrumentStatus])
+        wrong = {"name": b"OTHER"} if self.rarely(0.2) else {}
+        tick = {"price_tick_e12": 3 * 10**4, "quantity_step_e8": 10**9} if kind == 2 else {}
+        largest = self.random.choice([50, 100, 2**60])
+        return build.instrument(self.symbol(), status=status, max_quantity=largest, **wrong, **tick)
+
+
+def build_expiry(random: Random, now: int) -> int:
+    return now + random.choice([-1, 0, 1, 300_000, 1_000_000, 5_000_000])

@@ -1,0 +1,306 @@
+"""Commands for the tests of the engine, its events as tuples, and an engine ready to trade.
+
+Money is 1e-8 of the quote currency: 10**8 is one USDT. The instruments here
+have a multiplier of 1 (money of one tick x one step) unless told otherwise, so
+that figures in tests can be done in the head.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.capacity import SLOT_BITS, SMALL_CAPACITY, Capacity
+from app.engine.engine import Engine
+from app.engine.records import (
+    ACCOUNT_COMMAND,
+    ACCOUNT_NAME_BYTES,
+    CLIENT_ORDER_ID_BYTES,
+    COMMAND,
+    CURRENCY_BYTES,
+    INSTRUMENT_COMMAND,
+    REPORT_COMMAND,
+    SYMBOL_BYTES,
+    VALUE_COMMAND,
+)
+from app.engine.types import (
+    CommandKind,
+    InstrumentStatus,
+    Limit,
+    Liquidity,
+    OrderType,
+    ReportKind,
+    Scope,
+    Side,
+    TimeInForce,
+)
+from app.runtime.views import EventView, event_views
+
+Records = NDArray[np.void]
+
+FIRST_TS = 1_700_000_000_000_000
+BUY, SELL = Side.BUY, Side.SELL
+
+_DTYPES: dict[int, np.dtype[Any]] = {
+    CommandKind.EXECUTION_REPORT: REPORT_COMMAND,
+    CommandKind.TRANSFER_CASH: VALUE_COMMAND,
+    CommandKind.SET_LIMIT: VALUE_COMMAND,
+    CommandKind.SET_INSTRUMENT: INSTRUMENT_COMMAND,
+    CommandKind.SET_ACCOUNT: ACCOUNT_COMMAND,
+}
+_TEXT_BYTES = {"client_order_id": CLIENT_ORDER_ID_BYTES, "base": CURRENCY_BYTES, "quote": CURRENCY_BYTES}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The fields of all kinds of command; `pack` writes those that the kind has."""
+
+    kind: int
+    account: int = -1
+    symbol: int = -1
+    seq: int = 0
+    ts: int = 0
+    side: int = 0
+    type: int = 0
+    time_in_force: int = 0
+    flags: int = 0
+    self_trade_prevention: int = 0
+    fault: int = 0
+    order_id: int = 0
+    price: int = 0
+    stop_price: int = 0
+    quantity: int = 0
+    expire_ts: int = 0
+    client_order_id: bytes = b""
+    code: int = 0
+    scope: int = 0
+    state: int = 0
+    actor: int = 0
+    report: int = 0
+    execution_id: int = 0
+    fee: int = 0
+    liquidity: int = 0
+    value: int = 0
+    name: bytes = b""
+    base: bytes = b"BASE"
+    quote: bytes = b"USDT"
+    price_tick_e12: int = 0
+    quantity_step_e8: int = 0
+    min_quantity: int = 0
+    max_quantity: int = 0
+    min_notional: int = 0
+    maker_fee_ppm: int = 0
+    taker_fee_ppm: int = 0
+    leverage: int = 0
+    status: int = 0
+
+
+def _fields_of(dtype: np.dtype[Any]) -> tuple[str, ...]:
+    return tuple(name for name in dtype.names or () if not name.startswith("_"))
+
+
+_FIELDS = {dtype: _fields_of(dtype) for dtype in (COMMAND, *_DTYPES.values())}
+
+
+def words(text: bytes, size: int) -> NDArray[np.uint64]:
+    """Text as the engine stores it: 64-bit words, padded with NUL."""
+    return np.frombuffer(text.ljust(size, b"\0"), np.uint64)
+
+
+def _write(record: np.void, command: Command, fields: Sequence[str]) -> None:
+    for name in fields:
+        value = getattr(command, name)
+        if name == "name":
+            size = SYMBOL_BYTES if command.kind == CommandKind.SET_INSTRUMENT else ACCOUNT_NAME_BYTES
+            record[name] = words(value, size)
+        elif name in _TEXT_BYTES:
+            text = words(value, _TEXT_BYTES[name])
+            record[name] = text if name == "client_order_id" else text[0]
+        elif value:
+            record[name] = value
+
+
+def pack(commands: Iterable[Command]) -> Records:
+    """COMMAND records of these commands."""
+    commands = list(commands)
+    records = np.zeros(len(commands), COMMAND)
+    views = {dtype: records.view(dtype) for dtype in _FIELDS}
+    for index, command in enumerate(commands):
+        dtype = _DTYPES.get(command.kind, COMMAND)
+        _write(views[dtype][index], command, _FIELDS[dtype])
+    return records
+
+
+# --- Builders. `more` are fields of `Command`.
+
+
+def place(account: int, symbol: int, side: int, quantity: int, price: int = 0, **more: Any) -> Command:
+    """A new order: LIMIT where it has a price, MARKET where not, unless `type` says otherwise."""
+    more.setdefault("type", OrderType.LIMIT if price else OrderType.MARKET)
+    return Command(
+        CommandKind.PLACE_ORDER, account, symbol, side=side, quantity=quantity, price=price, **more
+    )
+
+
+def cancel(order_id: int) -> Command:
+    return Command(CommandKind.CANCEL_ORDER, order_id=order_id)
+
+
+def amend(order_id: int, price: int = 0, quantity: int = 0, fault: int = 0) -> Command:
+    return Command(
+        CommandKind.AMEND_ORDER, order_id=order_id, price=price, quantity=quantity, fault=fault
+    )
+
+
+def cancel_all(scope: int, account: int = -1, symbol: int = -1) -> Command:
+    return Command(CommandKind.CANCEL_ALL, account, symbol, scope=scope)
+
+
+def report(kind: int, order_id: int, **more: Any) -> Command:
+    return Command(CommandKind.EXECUTION_REPORT, report=kind, order_id=order_id, **more)
+
+
+def trade(order_id: int, execution_id: int, quantity: int, price: int, fee: int = 0) -> Command:
+    return report(
+        ReportKind.TRADE,
+        order_id,
+        execution_id=execution_id,
+        quantity=quantity,
+        price=price,
+        fee=fee,
+        liquidity=Liquidity.TAKER,
+    )
+
+
+def mark(symbol: int, price: int) -> Command:
+    return Command(CommandKind.UPDATE_MARK, symbol=symbol, price=price)
+
+
+def advance() -> Command:
+    return Command(CommandKind.ADVANCE_TIME)
+
+
+def transfer(account: int, value: int) -> Command:
+    return Command(CommandKind.TRANSFER_CASH, account, value=value)
+
+
+def limit(
+    which: int, value: int, scope: int = Scope.FIRM, account: int = -1, symbol: int = -1, state: int = 1
+) -> Command:
+    """Set a limit, or remove it with `state` 0."""
+    return Command(
+        CommandKind.SET_LIMIT, account, symbol, code=which, value=value, scope=scope, state=state
+    )
+
+
+def trading_state(state: int, scope: int = Scope.FIRM, account: int = -1, symbol: int = -1) -> Command:
+    return Command(CommandKind.SET_TRADING_STATE, account, symbol, state=state, scope=scope)
+
+
+def instrument(symbol: int, **more: Any) -> Command:
+    """An instrument of multiplier 1: tick 1e-8 USDT, step 1."""
+    defaults: dict[str, Any] = {
+        "name": f"S{symbol}-USDT".encode(),
+        "price_tick_e12": 10**4,
+        "quantity_step_e8": 10**8,
+        "min_quantity": 1,
+        "max_quantity": 10**6,
+        "status": InstrumentStatus.TRADING,
+        "maker_fee_ppm": 100,
+        "taker_fee_ppm": 500,
+    }
+    return Command(CommandKind.SET_INSTRUMENT, symbol=symbol, **(defaults | more))
+
+
+def account(index: int, leverage: int = 10, name: bytes = b"") -> Command:
+    return Command(CommandKind.SET_ACCOUNT, index, leverage=leverage, name=name or f"account-{index}".encode())
+
+
+def market(accounts: int = 2, symbols: int = 1, price: int = 1_000, cash: int = 10**12) -> list[Command]:
+    """Instruments with a mark, and accounts with money and a limit that refuses nothing."""
+    commands = [instrument(symbol) for symbol in range(symbols)]
+    commands += [mark(symbol, price) for symbol in range(symbols)]
+    for index in range(accounts):
+        commands.append(account(index))
+        commands.append(limit(Limit.MAX_OPEN_ORDERS, 10**9, Scope.ACCOUNT, index))
+        commands.append(transfer(index, cash))
+    return commands
+
+
+class Desk:
+    """An engine with a clock of its own: takes commands, gives events as tuples."""
+
+    def __init__(self, capacity: Capacity = SMALL_CAPACITY) -> None:
+        self.engine = Engine(capacity)
+        self.seq = 0
+        self.ts = FIRST_TS
+        self.log: list[Command] = []
+
+    def stamp(self, commands: Iterable[Command]) -> list[Command]:
+        """Give commands their numbers; all get the time that it is."""
+        stamped = []
+        for command in commands:
+            self.seq += 1
+            stamped.append(replace(command, seq=self.seq, ts=self.ts))
+        self.log += stamped
+        return stamped
+
+    def send(self, *commands: Command) -> list[EventView]:
+        return events_of(self.engine.process(pack(self.stamp(commands))))
+
+    def one(self, command: Command) -> EventView:
+        """Send a command that leaves exactly one event."""
+        (event,) = self.send(command)
+        return event
+
+    def order(self, order_id: int) -> dict[str, Any]:
+        """The fields of an order's record."""
+        record = self.engine.state.orders[order_id & ((1 << SLOT_BITS) - 1)]
+        assert record["order_id"] == order_id
+        return {name: record[name].item() for name in record.dtype.names if not record[name].shape}
+
+    def position(self, account: int, symbol: int) -> dict[str, int]:
+        state = self.engine.state
+        record = state.positions[symbol * len(state.accounts) + account]
+        return {name: int(record[name]) for name in record.dtype.names}
+
+    def account(self, index: int) -> dict[str, Any]:
+        record = self.engine.state.accounts[index]
+        return {name: record[name].item() for name in record.dtype.names if name != "name"}
+
+    def equity(self, index: int) -> int:
+        record = self.account(index)
+        return int(record["cash"] + record["position_value"])
+
+
+def desk(
+    accounts: int = 2,
+    symbols: int = 1,
+    price: int = 1_000,
+    cash: int = 10**12,
+    capacity: Capacity = SMALL_CAPACITY,
+) -> Desk:
+    """A desk whose engine is ready to trade (see `market`)."""
+    made = Desk(capacity)
+    made.send(*market(accounts, symbols, price, cash))
+    return made
+
+
+def working(made: Desk, command: Command) -> int:
+    """Place an order and let the venue acknowledge it; its id."""
+    order_id = made.one(command).order_id
+    made.one(report(ReportKind.NEW, order_id))
+    return order_id
+
+
+def bought(made: Desk, quantity: int, price: int, account: int = 0, symbol: int = 0) -> None:
+    """Let an account hold a position, bought (or, of a negative quantity, sold) at a price."""
+    side = BUY if quantity > 0 else SELL
+    order = made.one(place(account, symbol, side, abs(quantity), price, time_in_force=TimeInForce.IOC))
+    made.send(trade(order.order_id, 10**12 + made.seq, abs(quantity), price))
+
+
+def events_of(records: Records) -> list[EventView]:
+    return list(event_views(records.tobytes()))

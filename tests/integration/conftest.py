@@ -1,0 +1,30 @@
+"""One API server for all tests of it: each test opens accounts of its own."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api_support import ApiServer
+
+_MARKS_SECONDS_MAX = 30
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with ApiServer(tmp_path_factory.mktemp("api")) as server:
+        server.show_market()
+        instruments = server.server.engine.state.instruments
+        symbol = server.server.reference.symbols["ETH-USDT"]
+        deadline = time.monotonic() + _MARKS_SECONDS_MAX
+        while not instruments[symbol]["mark"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield server
+
+
+@pytest.fixture
+def account(api: ApiServer, request: pytest.FixtureRequest) -> str:
+    """A new account with a million and wide limits."""
+    number = len(api.server.reference.account_names)
+    return api.open_account(f"test-{number}")

@@ -1,0 +1,171 @@
+"""The engine's arrays against the twin's objects, field by field."""
+
+from typing import Any
+
+import numpy as np
+
+from app.engine.engine import Engine
+from app.engine.state import NO_SLOT, State
+from tests.engine_support import words
+from tests.twins.engine import SLOTS, EngineTwin
+from tests.twins.engine_model import Bucket, Order, Reserved, limit_key
+
+_ORDER_FIELDS = (
+    "order_id", "account", "symbol", "status", "side", "type", "time_in_force", "flags",
+    "self_trade_prevention", "code", "scope", "seq", "priority_seq", "price", "stop_price", "quantity",
+    "filled_quantity", "filled_notional", "created_ts", "updated_ts", "expire_ts", "replace_price",
+    "replace_quantity", "reserved", "limit", "observed",
+)  # fmt: skip
+
+
+def check_same(engine: Engine, twin: EngineTwin) -> None:
+    state, books = engine.state, twin.books
+    firm = state.firm[0]
+    open_count = sum(1 for _ in books.open_orders())
+    exposure = sum(books.exposure(account) for account in range(len(books.accounts)))
+    _same(
+        firm,
+        seq=books.seq,
+        ts=books.ts,
+        day_start_ts=books.day_start_ts,
+        exposure=exposure,
+        orders_used=len(books.slots),
+        open_orders=open_count,
+        fills=books.fills,
+        accounts=len(books.accounts),
+        symbols=len(books.instruments),
+        trading_state=books.state,
+        progress=0,
+    )
+    _same_bucket(firm, books.bucket)
+    for index in range(len(books.accounts)):
+        _check_account(state, twin, index)
+    for symbol in range(len(books.instruments)):
+        _check_instrument(state, twin, symbol)
+    for slot, order in enumerate(books.slots):
+        _check_order(state, twin, slot, order)
+    assert _closed(state) == list(books.closed)
+    _check_limits(state, twin)
+
+
+def _same(record: np.void, **expected: int) -> None:
+    found = {name: int(record[name]) for name in expected}
+    assert found == {name: int(value) for name, value in expected.items()}
+
+
+def _same_bucket(record: np.void, bucket: Bucket) -> None:
+    _same(record, order_tokens=bucket.level, order_tokens_ts=bucket.ts or 0)
+
+
+def _check_account(state: State, twin: EngineTwin, index: int) -> None:
+    books, account = twin.books, twin.books.accounts[index]
+    record = state.accounts[index]
+    _same(
+        record,
+        leverage=account.leverage,
+        cash=account.cash,
+        transferred=account.transferred,
+        position_value=books.position_value(index),
+        exposure=books.exposure(index),
+        realised=account.realised,
+        fees=account.fees,
+        peak_equity=account.peak_equity,
+        day_start_equity=account.day_start_equity,
+        open_orders=len(account.open),
+        trading_state=account.state,
+        exists=1,
+    )
+    assert record["name"].tolist() == words(account.name, 40).tolist()
+    _same_bucket(record, account.bucket)
+    assert _open(state, index) == [order_id % SLOTS for order_id in account.open]
+    reserved = books.reserved(index)
+    for symbol in range(len(books.instruments)):
+        position, there = books.position(index, symbol), reserved.get(symbol, Reserved())
+        worst = books.worst(index, symbol)
+        unit = books.instruments[symbol].mark * books.instruments[symbol].multiplier
+        _same(
+            state.positions[symbol * len(state.accounts) + index],
+            quantity=position.quantity,
+            entry_cost=position.entry_cost,
+            realised=position.realised,
+            fees=position.fees,
+            value=position.quantity * unit,
+            worst=worst,
+            exposure=worst * unit,
+            open_buy=there.buy,
+            open_sell=there.sell,
+            reduce_buy=there.reduce_buy,
+            reduce_sell=there.reduce_sell,
+            open_orders=there.orders,
+        )
+
+
+def _check_instrument(state: State, twin: EngineTwin, symbol: int) -> None:
+    instrument = twin.books.instruments[symbol]
+    _same(
+        state.instruments[symbol],
+        multiplier=instrument.multiplier,
+        min_quantity=instrument.min_quantity,
+        max_quantity=instrument.max_quantity,
+        max_price=instrument.max_price,
+        min_notional=instrument.min_notional,
+        mark=instrument.mark,
+        mark_ts=instrument.mark_ts,
+        status=instrument.status,
+        trading_state=instrument.state,
+        worst=sum(twin.books.worst(account, symbol) for account in range(len(twin.books.accounts))),
+    )
+
+
+def _check_order(state: State, twin: EngineTwin, slot: int, order: Order) -> None:
+    record = state.orders[slot]
+    _same(record, **{name: int(getattr(order, name)) for name in _ORDER_FIELDS})
+    key = (order.account, order.client_order_id)
+    _same(record, waiting=order.waiting, indexed=twin.books.named.get(key) is order)
+    assert record["client_order_id"].tolist() == words(order.client_order_id, 40).tolist()
+    if order.due is not None:
+        _same(state.expiries[slot], key=order.due)
+    assert (state.expiries[slot]["rank"] > 0) == (order.due is not None)
+
+
+def _open(state: State, account: int) -> list[int]:
+    """Slots of an account's open orders, oldest first; backwards they must be the same."""
+    forwards: list[int] = []
+    slot = int(state.accounts[account]["first_open"])
+    while slot != NO_SLOT:
+        forwards.append(slot)
+        slot = int(state.orders[slot]["next"])
+    backwards: list[int] = []
+    slot = int(state.accounts[account]["last_open"])
+    while slot != NO_SLOT:
+        backwards.append(slot)
+        slot = int(state.orders[slot]["previous"])
+    assert forwards == backwards[::-1]
+    return forwards
+
+
+def _closed(state: State) -> list[int]:
+    slots: list[int] = []
+    slot = int(state.firm[0]["closed_first"])
+    while slot != NO_SLOT:
+        slots.append(slot)
+        slot = int(state.orders[slot]["next"])
+    return slots
+
+
+def _limits_at(record: np.void) -> dict[int, int]:
+    mask = int(record["set_mask"])
+    return {which: int(value) for which, value in enumerate(record["value"]) if mask >> which & 1}
+
+
+def _check_limits(state: State, twin: EngineTwin) -> None:
+    books = twin.books
+    found: dict[Any, dict[int, int]] = {limit_key(1, -1, -1): _limits_at(state.firm_limits[0])}
+    for account in range(len(books.accounts)):
+        found[limit_key(2, account, -1)] = _limits_at(state.account_limits[account])
+        for symbol in range(len(books.instruments)):
+            pair = symbol * len(state.accounts) + account
+            found[limit_key(4, account, symbol)] = _limits_at(state.account_symbol_limits[pair])
+    for symbol in range(len(books.instruments)):
+        found[limit_key(3, -1, symbol)] = _limits_at(state.symbol_limits[symbol])
+    assert {k: v for k, v in found.items() if v} == {k: v for k, v in books.limits.items() if v}

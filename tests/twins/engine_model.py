@@ -1,0 +1,238 @@
+"""What the plain-Python twin of the engine knows: objects, dictionaries, sums made when they are asked for.
+
+Nothing here is kept up to date incrementally but cash, positions and profit: what is reserved, exposed or
+open is added up from the open orders each time, so that it cannot drift with the engine's own sums.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from app.engine.types import OrderFlag, OrderStatus, Scope, Side
+
+UNLIMITED = 2**62 - 1
+MONEY_MAX = 2**60
+
+
+@dataclass
+class Order:
+    order_id: int
+    account: int
+    symbol: int
+    side: int
+    type: int
+    time_in_force: int
+    flags: int
+    self_trade_prevention: int
+    price: int
+    stop_price: int
+    quantity: int
+    expire_ts: int
+    client_order_id: bytes
+    content: tuple[int, ...]  # what a repeat of its client order id must agree in
+    created_ts: int
+    updated_ts: int
+    seq: int
+    priority_seq: int
+    status: int = OrderStatus.PENDING_NEW
+    code: int = 0
+    scope: int = 0
+    limit: int = 0
+    observed: int = 0
+    filled_quantity: int = 0
+    filled_notional: int = 0
+    waiting: bool = False
+    reserved: int = 0
+    replace_price: int = 0
+    replace_quantity: int = 0
+    due: int | None = None  # when its time is over, or is to be asked for again
+
+    @property
+    def left(self) -> int:
+        return self.quantity - self.filled_quantity
+
+    @property
+    def reduce_only(self) -> bool:
+        return bool(self.flags & OrderFlag.REDUCE_ONLY)
+
+    @property
+    def post_only(self) -> bool:
+        return bool(self.flags & OrderFlag.POST_ONLY)
+
+
+@dataclass
+class Bucket:
+    """A token bucket; `level` in millionths of an order."""
+
+    level: int = 0
+    ts: int | None = None
+
+    def at(self, rate: int, ts: int) -> int:
+        if self.ts is None:
+            return rate * 10**6
+        seconds_e6 = min(max(ts - self.ts, 0), 10**6)
+        return min(self.level + seconds_e6 * rate, rate * 10**6)
+
+    def take(self, rate: int, ts: int) -> None:
+        self.level, self.ts = self.at(rate, ts) - 10**6, ts
+
+
+@dataclass
+class Position:
+    quantity: int = 0
+    entry_cost: int = 0
+    realised: int = 0
+    fees: int = 0
+
+
+@dataclass
+class Account:
+    name: bytes
+    leverage: int
+    cash: int = 0
+    transferred: int = 0
+    realised: int = 0
+    fees: int = 0
+    peak_equity: int = 0
+    day_start_equity: int = 0
+    state: int = 0
+    bucket: Bucket = field(default_factory=Bucket)
+    open: dict[int, Order] = field(default_factory=dict)  # by id, oldest first
+
+
+@dataclass
+class Instrument:
+    name: bytes
+    price_tick_e12: int
+    quantity_step_e8: int
+    min_quantity: int = 0
+    max_quantity: int = 0
+    min_notional: int = 0
+    status: int = 0
+    mark: int = 0
+    mark_ts: int = 0
+    state: int = 0
+
+    @property
+    def multiplier(self) -> int:
+        return self.price_tick_e12 * self.quantity_step_e8 // 10**12
+
+    @property
+    def max_price(self) -> int:
+        return MONEY_MAX // (self.max_quantity * self.multiplier)
+
+
+@dataclass
+class Reserved:
+    """Sums over the open orders of one account and symbol."""
+
+    buy: int = 0
+    sell: int = 0
+    reduce_buy: int = 0
+    reduce_sell: int = 0
+    orders: int = 0
+
+    def add(self, order: Order) -> None:
+        self.orders += 1
+        if order.side == Side.BUY:
+            self.buy += order.reserved
+            self.reduce_buy += order.reserved if order.reduce_only else 0
+        else:
+            self.sell += order.reserved
+            self.reduce_sell += order.reserved if order.reduce_only else 0
+
+
+LimitKey = tuple[int, int, int]  # scope, account, symbol
+
+
+def limit_key(scope: int, account: int, symbol: int) -> LimitKey:
+    return (
+        int(scope),
+        account if scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL) else -1,
+        symbol if scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL) else -1,
+    )
+
+
+class Books:
+    """The twin's state, and the sums over it."""
+
+    def __init__(self, fills_max: int) -> None:
+        self.seq = 0
+        self.ts = 0
+        self.state = 0  # of the firm
+        self.bucket = Bucket()
+        self.day_start_ts = 0
+        self.accounts: list[Account] = []
+        self.instruments: list[Instrument] = []
+        self.positions: dict[tuple[int, int], Position] = {}
+        self.limits: dict[LimitKey, dict[int, int]] = {}
+        self.limit_versions: dict[LimitKey, int] = {}
+        self.slots: list[Order] = []
+        self.closed: deque[int] = deque()  # slots, oldest first
+        self.named: dict[tuple[int, bytes], Order] = {}
+        self.executions: deque[tuple[int, int]] = deque()  # symbol, id
+        self.fills_max = fills_max
+        self.fills = 0
+
+    def position(self, account: int, symbol: int) -> Position:
+        return self.positions.setdefault((account, symbol), Position())
+
+    def open_orders(self) -> Iterator[Order]:
+        for account in self.accounts:
+            yield from account.open.values()
+
+    def reserved(self, account: int) -> dict[int, Reserved]:
+        """By symbol, of those in which the account has open orders."""
+        sums: dict[int, Reserved] = {}
+        for order in self.accounts[account].open.values():
+            sums.setdefault(order.symbol, Reserved()).add(order)
+        return sums
+
+    def worst(self, account: int, symbol: int, more_buy: int = 0, more_sell: int = 0) -> int:
+        held = self.position(account, symbol).quantity
+        sums = self.reserved(account).get(symbol, Reserved())
+        return max(abs(held + sums.buy + more_buy), abs(held - sums.sell - more_sell))
+
+    def exposure(self, account: int) -> int:
+        """Worst cases at mark, over all symbols."""
+        sums = self.reserved(account)
+        total = 0
+        for symbol, instrument in enumerate(self.instruments):
+            held = self.position(account, symbol).quantity
+            there = sums.get(symbol, Reserved())
+            worst = max(abs(held + there.buy), abs(held - there.sell))
+            total += worst * instrument.mark * instrument.multiplier
+        return total
+
+    def position_value(self, account: int) -> int:
+        return sum(
+            self.position(account, symbol).quantity * instrument.mark * instrument.multiplier
+            for symbol, instrument in enumerate(self.instruments)
+        )
+
+    def equity(self, account: int) -> int:
+        return self.accounts[account].cash + self.position_value(account)
+
+    def limit_at(self, which: int, scope: int, account: int = -1, symbol: int = -1) -> int:
+        return self.limits.get(limit_key(scope, account, symbol), {}).get(int(which), UNLIMITED)
+
+    def tightest(self, which: int, account: int, symbol: int) -> tuple[int, int]:
+        """The smallest value and its scope; of equal ones the widest scope's."""
+        scopes = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)
+        return min((self.limit_at(which, scope, account, symbol), int(scope)) for scope in scopes)
+
+    def strictest_state(self, account: int, symbol: int) -> tuple[int, int]:
+        """The strictest trading state and its scope; of equal ones the widest scope's."""
+        states = [(self.state, Scope.FIRM)]
+        if account >= 0:
+            states.append((self.accounts[account].state, Scope.ACCOUNT))
+        if symbol >= 0:
+            states.append((self.instruments[symbol].state, Scope.SYMBOL))
+        state, scope = max(states, key=lambda row: (row[0], -row[1]))
+        return state, scope
+
+    def reducible(self, account: int, symbol: int, side: int) -> int:
+        """How much more on this side only makes the position smaller; negative where none."""
+        held = self.position(account, symbol).quantity
+        sums = self.reserved(account).get(symbol, Reserved())
+        return -held - sums.buy if side == Side.BUY else held - sums.sell

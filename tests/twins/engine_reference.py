@@ -1,0 +1,181 @@
+"""The twin's reference data: instruments, accounts, cash, limits, trading states, marks, the day."""
+
+from typing import Any
+
+from app.engine.capacity import Capacity
+from app.engine.codes import Code
+from app.engine.types import EventKind, InstrumentStatus, Limit, Scope, TradingState
+from app.runtime.views import EventView
+from tests.engine_support import Command
+from tests.twins.engine_model import MONEY_MAX, Account, Books, Instrument, Order, limit_key
+
+DAY = 24 * 60 * 60 * 1_000_000
+LARGEST = {Limit.PRICE_COLLAR_BPS: 10**6, Limit.ORDER_RATE: 10**9}
+
+_BLANK = EventView(**dict.fromkeys(EventView._fields, 0) | {"client_order_id": bytes(40)})  # type: ignore[arg-type]
+
+
+class Teller:
+    """Writes events."""
+
+    books: Books
+    capacity: Capacity
+    out: list[EventView]
+
+    def say(self, kind: int, **fields: Any) -> None:
+        given = {"account": -1, "symbol": -1} | fields
+        self.out.append(
+            _BLANK._replace(
+                seq=self.books.seq, ts=self.books.ts, kind=int(kind), index=len(self.out), **given
+            )
+        )
+
+    def show(self, kind: int, order: Order, **fields: Any) -> None:
+        """An event with the whole order as it now is."""
+        shown: dict[str, Any] = {
+            name: getattr(order, name)
+            for name in (
+                "account", "symbol", "status", "side", "type", "time_in_force", "flags",
+                "self_trade_prevention", "code", "scope", "order_id", "price", "stop_price", "quantity",
+                "filled_quantity", "filled_notional", "created_ts", "expire_ts", "limit", "observed",
+            )
+        }  # fmt: skip
+        shown["client_order_id"] = order.client_order_id.ljust(40, b"\0")
+        self.say(kind, **(shown | fields))
+
+
+class ReferenceTwin(Teller):
+    def reject(self, command: Command, code: int) -> None:
+        self.say(EventKind.COMMAND_REJECTED, account=command.account, symbol=command.symbol, code=code)
+
+    def _instrument_refusal(self, c: Command) -> int:
+        known = self.books.instruments
+        if not 0 <= c.symbol <= len(known) or not c.name:
+            return Code.INVALID_VALUE
+        if c.symbol >= self.capacity.symbols:
+            return Code.SYMBOL_CAPACITY
+        tick, step = c.price_tick_e12, c.quantity_step_e8
+        sound = (
+            tick > 0
+            and step > 0
+            and tick * step <= MONEY_MAX
+            and tick * step % 10**12 == 0
+            and 0 < c.min_quantity <= c.max_quantity
+            and c.max_quantity * step <= 2**62
+            and c.max_quantity * (tick * step // 10**12) <= MONEY_MAX
+            and 0 <= c.min_notional <= MONEY_MAX
+            and InstrumentStatus.TRADING <= c.status <= InstrumentStatus.HALTED
+        )
+        if sound and c.symbol < len(known):
+            old = known[c.symbol]
+            sound = (old.price_tick_e12, old.quantity_step_e8, old.name) == (tick, step, c.name)
+        return Code.NONE if sound else Code.INVALID_VALUE
+
+    def set_instrument(self, c: Command) -> None:
+        code = self._instrument_refusal(c)
+        if code != Code.NONE:
+            self.reject(c, code)
+            return
+        if c.symbol == len(self.books.instruments):
+            self.books.instruments.append(Instrument(c.name, c.price_tick_e12, c.quantity_step_e8))
+        instrument = self.books.instruments[c.symbol]
+        instrument.min_quantity, instrument.max_quantity = c.min_quantity, c.max_quantity
+        instrument.min_notional, instrument.status = c.min_notional, c.status
+        self.say(EventKind.INSTRUMENT_SET, symbol=c.symbol, status=c.status)
+
+    def set_account(self, c: Command) -> None:
+        accounts = self.books.accounts
+        if not 0 <= c.account <= len(accounts) or not c.name or not 1 <= c.leverage <= 1_000:
+            self.reject(c, Code.INVALID_VALUE)
+        elif c.account >= self.capacity.accounts:
+            self.reject(c, Code.ACCOUNT_CAPACITY)
+        elif c.account < len(accounts) and accounts[c.account].name != c.name:
+            self.reject(c, Code.INVALID_VALUE)
+        else:
+            if c.account == len(accounts):
+                accounts.append(Account(c.name, c.leverage))
+            accounts[c.account].leverage = c.leverage
+            self.say(EventKind.ACCOUNT_SET, account=c.account, limit=c.leverage)
+
+    def transfer_cash(self, c: Command) -> None:
+        if not 0 <= c.account < len(self.books.accounts):
+            self.reject(c, Code.UNKNOWN_ACCOUNT)
+            return
+        account = self.books.accounts[c.account]
+        if abs(c.value) > MONEY_MAX or abs(account.cash + c.value) > MONEY_MAX:
+            self.reject(c, Code.INVALID_VALUE)
+            return
+        account.cash += c.value
+        account.transferred += c.value
+        account.peak_equity += c.value
+        account.day_start_equity += c.value
+        self.say(EventKind.CASH_TRANSFERRED, account=c.account, limit=c.value)
+
+    def set_limit(self, c: Command) -> None:
+        key = limit_key(c.scope, c.account, c.symbol)
+        known = Scope.FIRM <= c.scope <= Scope.ACCOUNT_SYMBOL
+        if c.scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL):
+            known = known and 0 <= c.account < len(self.books.accounts)
+        if c.scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL):
+            known = known and 0 <= c.symbol < len(self.books.instruments)
+        if not known or c.code not in Limit or not 0 <= c.value <= LARGEST.get(Limit(c.code), MONEY_MAX):
+            self.reject(c, Code.INVALID_VALUE)
+            return
+        limits = self.books.limits.setdefault(key, {})
+        old = limits.pop(c.code, -1)
+        if c.state:
+            limits[c.code] = c.value
+        version = self.books.limit_versions.get(key, 0) + 1
+        self.books.limit_versions[key] = version
+        self.say(
+            EventKind.LIMIT_SET,
+            account=c.account,
+            symbol=c.symbol,
+            scope=c.scope,
+            code=c.code,
+            limit=c.value if c.state else -1,
+            observed=old,
+            last_quantity=version,
+        )
+
+    def set_trading_state(self, c: Command) -> None:
+        books = self.books
+        holder: Books | Account | Instrument | None = None
+        if c.scope == Scope.FIRM:
+            holder = books
+        elif c.scope == Scope.ACCOUNT and 0 <= c.account < len(books.accounts):
+            holder = books.accounts[c.account]
+        elif c.scope == Scope.SYMBOL and 0 <= c.symbol < len(books.instruments):
+            holder = books.instruments[c.symbol]
+        if holder is None or c.state not in TradingState:
+            self.reject(c, Code.INVALID_VALUE)
+            return
+        old, holder.state = holder.state, c.state
+        self.say(
+            EventKind.TRADING_STATE_SET,
+            account=c.account,
+            symbol=c.symbol,
+            scope=c.scope,
+            limit=c.state,
+            observed=old,
+        )
+
+    def take_mark(self, c: Command) -> bool:
+        if not 0 <= c.symbol < len(self.books.instruments):
+            self.reject(c, Code.UNKNOWN_SYMBOL)
+            return False
+        instrument = self.books.instruments[c.symbol]
+        if not 0 < c.price <= instrument.max_price:
+            self.reject(c, Code.INVALID_VALUE)
+            return False
+        instrument.mark, instrument.mark_ts = c.price, self.books.ts
+        self.say(EventKind.MARK_UPDATED, symbol=c.symbol, price=c.price)
+        return True
+
+    def start_day(self) -> None:
+        day = self.books.ts // DAY * DAY
+        if day > self.books.day_start_ts:
+            self.books.day_start_ts = day
+            for index, account in enumerate(self.books.accounts):
+                account.day_start_equity = self.books.equity(index)
+            self.say(EventKind.DAY_STARTED)

@@ -1,0 +1,277 @@
+"""The pre-trade check in plain Python: a list of verdicts in the order of precedence."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from app.engine.codes import Code
+from app.engine.types import (
+    Fault,
+    InstrumentStatus,
+    Limit,
+    OrderType,
+    Scope,
+    Side,
+    TimeInForce,
+    TradingState,
+)
+from tests.twins.engine_model import MONEY_MAX, UNLIMITED, Books, Order
+
+PRICED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+RISING = {  # what fires when the mark rises
+    (OrderType.STOP, Side.BUY),
+    (OrderType.STOP_LIMIT, Side.BUY),
+    (OrderType.TAKE_PROFIT, Side.SELL),
+    (OrderType.TAKE_PROFIT_LIMIT, Side.SELL),
+}
+
+
+class Verdict(NamedTuple):
+    code: int
+    passed: bool
+    limit: int
+    observed: int
+    scope: int
+
+
+class Request(NamedTuple):
+    """What is to be checked. `extra`: by how much it adds to what is open."""
+
+    order: Order
+    extra: int
+    fault: int = 0
+    duplicate: bool = False
+    amended: Order | None = None  # the order as it is before the amend
+
+
+def is_rising(order: Order) -> bool:
+    return (OrderType(order.type), Side(order.side)) in RISING
+
+
+def worth(books: Books, order: Order) -> int:
+    """What a step of the order is worth, in ticks."""
+    return order.price or order.stop_price or books.instruments[order.symbol].mark
+
+
+def notional(books: Books, order: Order) -> int:
+    return worth(books, order) * order.quantity * books.instruments[order.symbol].multiplier
+
+
+def verdicts(books: Books, request: Request) -> Iterator[Verdict]:
+    """Every check's verdict, as far as the order can be valued."""
+    yield from _reference(books, request)
+    if request.order.account < 0 or request.order.symbol < 0:
+        return
+    yield from _prices(books, request)
+    yield from _quantities(books, request)
+    if not _is_sane(books, request):
+        return
+    yield from _instructions(books, request)
+    yield from _rate(books, request)
+    yield from _market(books, request)
+    yield from _size(books, request)
+    yield from _exposure(books, request)
+
+
+def first_refusal(books: Books, request: Request) -> Verdict | None:
+    """The verdict that refuses; an order that gets past the rate check takes its tokens."""
+    rate_passed = False
+    for verdict in verdicts(books, request):
+        if verdict.code > Code.ORDER_RATE and not rate_passed:
+            rate_passed = True
+            take_tokens(books, request.order.account)
+        if not verdict.passed:
+            return verdict
+    return None
+
+
+def explained(books: Books, request: Request) -> dict[int, Verdict]:
+    """By code: the first verdict that refuses, else the last that passes."""
+    found: dict[int, Verdict] = {}
+    for verdict in verdicts(books, request):
+        if verdict.code not in found or found[verdict.code].passed:
+            found[verdict.code] = verdict
+    return found
+
+
+def take_tokens(books: Books, account: int) -> None:
+    firm_rate = books.limit_at(Limit.ORDER_RATE, Scope.FIRM)
+    if firm_rate != UNLIMITED:
+        books.bucket.take(firm_rate, books.ts)
+    account_rate = books.limit_at(Limit.ORDER_RATE, Scope.ACCOUNT, account)
+    if account_rate != UNLIMITED:
+        books.accounts[account].bucket.take(account_rate, books.ts)
+
+
+def _reference(books: Books, request: Request) -> Iterator[Verdict]:
+    order, extra = request.order, request.extra
+    account, symbol = order.account, order.symbol
+    state, scope = books.strictest_state(account, symbol)
+    yield Verdict(Code.TRADING_HALTED, state != TradingState.HALTED, 0, state, scope)
+    known = account >= 0 and symbol >= 0
+    shrinks = extra == 0 or (known and extra <= books.reducible(account, symbol, order.side))
+    yield Verdict(Code.REDUCING_ONLY, state == TradingState.ACTIVE or shrinks, 0, state, scope)
+    limited = account < 0 or bool(books.limits.get((Scope.ACCOUNT, account, -1)))
+    yield Verdict(Code.LIMITS_NOT_SET, limited, 1, 0, Scope.ACCOUNT)
+    yield Verdict(Code.UNKNOWN_ACCOUNT, account >= 0, 0, 0, Scope.ACCOUNT)
+    yield Verdict(Code.UNKNOWN_SYMBOL, symbol >= 0, 0, 0, Scope.SYMBOL)
+    if known:
+        status = books.instruments[symbol].status
+        yield Verdict(
+            Code.SYMBOL_NOT_TRADING, status == InstrumentStatus.TRADING, 1, status, Scope.SYMBOL
+        )
+
+
+def _prices(books: Books, request: Request) -> Iterator[Verdict]:
+    order, fault = request.order, request.fault
+    instrument = books.instruments[order.symbol]
+    priced = order.type in PRICED
+    off_tick, off_range = bool(fault & Fault.PRICE_TICK), bool(fault & Fault.PRICE_RANGE)
+    missing = priced and order.price == 0 and not off_tick and not off_range
+    yield Verdict(Code.PRICE_REQUIRED, not missing, 1, 0, Scope.NONE)
+    highest = instrument.max_price
+    in_range = not off_range and 0 <= order.price <= (highest if priced else 0)
+    yield Verdict(Code.PRICE_INVALID, in_range, highest, order.price, Scope.SYMBOL)
+    yield Verdict(Code.PRICE_TICK, not off_tick, 1, 0, Scope.SYMBOL)
+    stop = order.stop_price
+    if order.type not in STOPS:
+        passed = stop == 0
+    else:
+        passed = 0 < stop <= highest
+        if request.amended is None and instrument.mark:
+            passed = passed and (stop > instrument.mark if is_rising(order) else stop < instrument.mark)
+    passed = passed and not fault & Fault.STOP_PRICE
+    yield Verdict(Code.STOP_PRICE_INVALID, passed, instrument.mark, stop, Scope.SYMBOL)
+
+
+def _quantities(books: Books, request: Request) -> Iterator[Verdict]:
+    order, fault = request.order, request.fault
+    instrument = books.instruments[order.symbol]
+    quantity, smallest, largest = order.quantity, instrument.min_quantity, instrument.max_quantity
+    yield Verdict(Code.QUANTITY_STEP, not fault & Fault.QUANTITY_STEP, 1, 0, Scope.SYMBOL)
+    off_range = bool(fault & Fault.QUANTITY_RANGE)
+    yield Verdict(Code.QUANTITY_MIN, off_range or quantity >= smallest, smallest, quantity, Scope.SYMBOL)
+    yield Verdict(Code.QUANTITY_MAX, not off_range and quantity <= largest, largest, quantity, Scope.SYMBOL)
+    if not _is_sane(books, request):
+        return
+    value = notional(books, order)
+    enough = order.reduce_only or value >= instrument.min_notional or worth(books, order) == 0
+    yield Verdict(Code.NOTIONAL_MIN, enough, instrument.min_notional, value, Scope.SYMBOL)
+
+
+def _is_sane(books: Books, request: Request) -> bool:
+    """Whether the numbers are in the instrument's range, so that products of them mean something."""
+    order = request.order
+    instrument = books.instruments[order.symbol]
+    return (
+        request.fault == 0
+        and 0 <= order.quantity <= instrument.max_quantity
+        and 0 <= order.price <= instrument.max_price
+        and 0 <= order.stop_price <= instrument.max_price
+    )
+
+
+def _instructions(books: Books, request: Request) -> Iterator[Verdict]:
+    order = request.order
+    if order.time_in_force == TimeInForce.GTD:
+        passed = order.expire_ts > books.ts
+    else:
+        passed = order.expire_ts == 0
+    yield Verdict(Code.EXPIRE_TIME_INVALID, passed, books.ts, order.expire_ts, Scope.NONE)
+    room = max(books.reducible(order.account, order.symbol, order.side), 0)
+    passed = not order.reduce_only or request.extra <= room
+    yield Verdict(Code.REDUCE_ONLY, passed, room, request.extra, Scope.ACCOUNT_SYMBOL)
+    rests = order.type in PRICED and order.time_in_force in (TimeInForce.GTC, TimeInForce.GTD)
+    yield Verdict(Code.POST_ONLY_WOULD_TAKE, not order.post_only or rests, 0, 0, Scope.NONE)
+    yield Verdict(Code.DUPLICATE_CLIENT_ORDER_ID, not request.duplicate, 0, 0, Scope.ACCOUNT)
+
+
+def _rate(books: Books, request: Request) -> Iterator[Verdict]:
+    account = request.order.account
+    for scope, bucket in ((Scope.FIRM, books.bucket), (Scope.ACCOUNT, books.accounts[account].bucket)):
+        rate = books.limit_at(Limit.ORDER_RATE, scope, account)
+        passed = rate == UNLIMITED or bucket.at(rate, books.ts) >= 10**6
+        yield Verdict(Code.ORDER_RATE, passed, rate, rate + 1, scope)
+
+
+def _market(books: Books, request: Request) -> Iterator[Verdict]:
+    order = request.order
+    instrument = books.instruments[order.symbol]
+    oldest, scope = books.tightest(Limit.MAX_MARK_AGE, order.account, order.symbol)
+    age = books.ts - instrument.mark_ts
+    yield Verdict(
+        Code.MARKET_DATA_STALE, instrument.mark > 0 and age <= oldest, oldest, age, scope
+    )
+    if order.type in PRICED:
+        middle = order.stop_price or instrument.mark
+        allowed, scope = collar(books, order, middle)
+        away = abs(order.price - middle)
+        yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, scope)
+
+
+def collar(books: Books, order: Order, middle: int) -> tuple[int, int]:
+    """How far from `middle` a price may be, UNLIMITED where nothing says; and whose limit it is."""
+    basis_points, scope = books.tightest(Limit.PRICE_COLLAR_BPS, order.account, order.symbol)
+    if basis_points == UNLIMITED:
+        return UNLIMITED, scope
+    return middle * basis_points // 10_000, scope
+
+
+def protection_price(books: Books, order: Order) -> int:
+    """The worst price for an order without a price of its own; 0 where any will do."""
+    middle = books.instruments[order.symbol].mark
+    distance, _ = collar(books, order, middle)
+    if order.type in PRICED or distance == UNLIMITED:
+        return 0
+    return middle + distance if order.side == Side.BUY else max(middle - distance, 1)
+
+
+def _size(books: Books, request: Request) -> Iterator[Verdict]:
+    order, before = request.order, request.amended
+    account, symbol = order.account, order.symbol
+    quantity = order.quantity * books.instruments[symbol].quantity_step_e8
+    allowed, scope = books.tightest(Limit.MAX_ORDER_QUANTITY, account, symbol)
+    no_more = before is not None and request.extra == 0
+    yield Verdict(Code.MAX_ORDER_QUANTITY, quantity <= allowed or no_more, allowed, quantity, scope)
+    value = notional(books, order)
+    allowed, scope = books.tightest(Limit.MAX_ORDER_NOTIONAL, account, symbol)
+    no_more = before is not None and request.extra == 0 and value <= notional(books, before)
+    yield Verdict(Code.MAX_ORDER_NOTIONAL, value <= allowed or no_more, allowed, value, scope)
+    if before is None:
+        mine = books.accounts[account].open.values()
+        counts = (len(mine), sum(1 for other in mine if other.symbol == symbol))
+        for scope, count in zip((Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL), counts, strict=True):
+            allowed = books.limit_at(Limit.MAX_OPEN_ORDERS, scope, account, symbol)
+            yield Verdict(Code.MAX_OPEN_ORDERS, count + 1 <= allowed, allowed, count + 1, scope)
+
+
+def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
+    order, extra = request.order, request.extra
+    account, symbol = order.account, order.symbol
+    instrument = books.instruments[symbol]
+    more = (extra, 0) if order.side == Side.BUY else (0, extra)
+    worst = books.worst(account, symbol, *more)
+    growth = worst - books.worst(account, symbol)
+    step = instrument.quantity_step_e8
+    total = sum(books.worst(other, symbol) for other in range(len(books.accounts))) + growth
+    for scope, steps in ((Scope.ACCOUNT_SYMBOL, worst), (Scope.SYMBOL, total)):
+        allowed = books.limit_at(Limit.MAX_POSITION, scope, account, symbol)
+        yield Verdict(
+            Code.MAX_POSITION, growth <= 0 or steps * step <= allowed, allowed, steps * step, scope
+        )
+    unit = max(instrument.mark * instrument.multiplier, 1)
+    if growth > MONEY_MAX // unit:
+        yield Verdict(Code.MAX_GROSS_EXPOSURE, False, MONEY_MAX, MONEY_MAX + 1, Scope.FIRM)
+        return
+    mine = books.exposure(account)
+    everyone = sum(books.exposure(other) for other in range(len(books.accounts)))
+    for scope, value in ((Scope.FIRM, everyone), (Scope.ACCOUNT, mine)):
+        allowed = books.limit_at(Limit.MAX_GROSS_EXPOSURE, scope, account)
+        allowed = min(allowed, MONEY_MAX) if scope == Scope.FIRM else allowed
+        value += growth * unit
+        yield Verdict(Code.MAX_GROSS_EXPOSURE, growth <= 0 or value <= allowed, allowed, value, scope)
+    margin = -(-(mine + growth * unit) // books.accounts[account].leverage)
+    equity = books.equity(account)
+    yield Verdict(
+        Code.INSUFFICIENT_MARGIN, growth <= 0 or margin <= equity, equity, margin, Scope.ACCOUNT
+    )
