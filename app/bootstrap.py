@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -264,6 +265,9 @@ async def _serve(settings: Settings) -> None:
     server = Server(settings, notify=_say)
     listener = _listen(settings)
     http = _http_server(server)
+    # The web server passes a signal on once it has shut down: ours then has no more to do.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: setattr(http, "should_exit", True))
     greeting = asyncio.ensure_future(_greet(server, http, _url_of(listener)))
     try:
         await http.serve([listener])

@@ -8,6 +8,7 @@ import asyncio
 import gc
 import socket
 import sys
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -16,7 +17,10 @@ import uvloop
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
-from app.api.asgi import Application, Receive, Scope, Send
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Order(BaseModel):

@@ -43,10 +43,8 @@ class Churn:
         self._fill(open_orders)
 
     def _fill(self, count: int) -> None:
-        ids = []
-        for first in range(0, count, STEP):
-            ids.append(self._place(min(STEP, count - first)))
-        self._open = np.concatenate(ids)
+        steps = range(0, count, STEP)
+        self._open = np.concatenate([self._place(min(STEP, count - first)) for first in steps])
 
     def age(self) -> None:
         """Go on until every slot of the engine has been used, so that none is new to the memory."""

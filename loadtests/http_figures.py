@@ -15,7 +15,8 @@ _ORDERS_PER_SECOND = 18_000
 
 LOAD = (
     "account load, half resting and half taking orders over 8 symbols of the synthetic market, each with a "
-    "client order id of its own, answered when durable; server and its journal on one core, generator on another"
+    "client order id of its own, answered when durable; server and its journal on one core, the generator "
+    "on another"
 )
 
 
@@ -25,10 +26,9 @@ def _run(server: Server, seconds: float = SECONDS) -> dict[str, Any]:
 
 def accepted(result: dict[str, Any]) -> dict[str, Any]:
     """The same result, unless orders were refused that should not have been."""
-    if result["refused"]:
-        raise RuntimeError(
-            f"{result['refused']} orders were refused {result['refused_statuses']}: {result['refused_example']}"
-        )
+    refused, statuses = result["refused"], result["refused_statuses"]
+    if refused:
+        raise RuntimeError(f"{refused} orders were refused {statuses}: {result['refused_example']}")
     return result
 
 
@@ -43,10 +43,14 @@ def measure_http(rounds: int) -> list[Figure]:
             for name, server in servers.items():
                 results.setdefault(name, []).append(accepted(_run(server)))
     rate = {name: median(each["answers_per_second"] for each in found) for name, found in results.items()}
+    cpu = {
+        name: median(each["server_cpu_us_per_answer"] for each in found) for name, found in results.items()
+    }
     busy = median(each["generator_busy"] for each in results["bare"])
     details = {
         "load": f"{CONNECTIONS} keep-alive connections, {LOAD}",
-        "generator_ceiling": f"{rate['bare']:.0f} requests/s against the bare no-op, {busy:.0%} of its core busy",
+        "generator": f"{rate['bare']:.0f} requests/s against the bare no-op with {busy:.0%} of its core",
+        "server_cpu_us_per_order": cpu,
         "rounds": results,
     }
     claim = f"durable orders over HTTP, {CONNECTIONS} connections"

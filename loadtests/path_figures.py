@@ -111,11 +111,9 @@ async def _rounds(rounds: int) -> list[dict[str, float]]:
     for symbol in range(SYMBOLS):  # fresh marks, in the time of the real clock
         loop.on_mark(symbol, MARK)
     await asyncio.sleep(0.5)
-    found = []
     with without_garbage_collection():
         await _round(loop, journals[0], firm)
-        for _ in range(rounds):
-            found.append(await _round(loop, journals[0], firm))
+        found = [await _round(loop, journals[0], firm) for _ in range(rounds)]
     await loop.close()
     return found
 

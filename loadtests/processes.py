@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from loadtests.machine import ROOT, cores, started_on
 
 START_SECONDS_MAX = 240.0  # compiling the kernels for the first time is part of it
@@ -146,6 +148,7 @@ def generate(server: Server, kind: str, **job: Any) -> dict[str, Any]:
         **job,
     }
     pinned = cores()
+    before = _cpu_seconds(server)
     with started_on(pinned[1] if pinned else None):
         process = subprocess.Popen(
             [sys.executable, "-m", "loadtests.generator"],
@@ -164,4 +167,11 @@ def generate(server: Server, kind: str, **job: Any) -> dict[str, Any]:
     if process.returncode:
         raise RuntimeError(f"a load generator failed: {errors.strip()[-500:]}")
     found: dict[str, Any] = json.loads(out)
+    # Of the server's processor, whatever else the machine is busy with.
+    found["server_cpu_us_per_answer"] = (_cpu_seconds(server) - before) / found["all_answers"] * 1e6
     return found
+
+
+def _cpu_seconds(server: Server) -> float:
+    times = psutil.Process(server.process.pid).cpu_times()
+    return float(times.user + times.system)

@@ -18,6 +18,7 @@ class Tally:
         self.counting = False
         self.over = False
         self.answers = 0
+        self.all_answers = 0  # before and after the counted time too
         self.orders = 0
         self.refused = 0
         self.answer_bytes = 0
@@ -33,6 +34,7 @@ class Tally:
 
     def answered(self, now: float, sent: float, size: int, orders: int = 1) -> None:
         """One answer of `size` bytes to what was sent (or meant to be sent) at `sent`."""
+        self.all_answers += 1
         if not self.counting:
             if now < self.begin or self.over:
                 return
@@ -62,6 +64,7 @@ class Tally:
         return {
             "seconds": self._seconds,
             "answers": self.answers,
+            "all_answers": self.all_answers,
             "answers_per_second": self.answers / self._seconds,
             "orders_per_second": self.orders / self._seconds,
             "answer_bytes": self.answer_bytes / self.answers,

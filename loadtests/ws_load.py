@@ -11,7 +11,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from loadtests.order_bodies import OrderBodies
 from loadtests.tally import Tally
@@ -80,18 +80,16 @@ class Connection(asyncio.Protocol):
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses
 
     def upgrade(self, host: str, key: str) -> None:
         assert self._transport is not None
         nonce = base64.b64encode(os.urandom(16)).decode()
-        self._transport.write(
-            (
-                f"GET /v1/trade HTTP/1.1\r\nhost: {host}\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"
-                f"sec-websocket-version: 13\r\nsec-websocket-key: {nonce}\r\nauthorization: Bearer {key}\r\n\r\n"
-            ).encode()
+        lines = (
+            *("GET /v1/trade HTTP/1.1", f"host: {host}", "upgrade: websocket", "connection: Upgrade"),
+            *("sec-websocket-version: 13", f"sec-websocket-key: {nonce}", f"authorization: Bearer {key}"),
         )
+        self._transport.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
 
     def send(self, count: int) -> None:
         assert self._transport is not None
@@ -146,7 +144,7 @@ async def pipelined(
     *,
     echo: bool = False,
 ) -> dict[str, Any]:
-    """Always `in_flight` messages under way on each connection, with `batch` orders in each (0: one, alone)."""
+    """Always `in_flight` messages under way on each connection; `batch`: orders in each, 0: one, alone."""
     tally = Tally(warmup, seconds)
     bodies = OrderBodies(prefix)
     number = 0

@@ -138,6 +138,6 @@ def limit_order(account: str, **changes: Any) -> dict[str, Any]:
 
 
 def market_order(account: str, **changes: Any) -> dict[str, Any]:
-    order = limit_order(account, type="MARKET", **changes)
+    order = limit_order(account, **{"type": "MARKET", **changes})
     del order["price"]
     return order

@@ -12,6 +12,7 @@ from app.engine.types import (
     InstrumentStatus,
     Limit,
     OrderFlag,
+    OrderStatus,
     OrderType,
     ReportKind,
     Scope,
@@ -27,13 +28,23 @@ ACCOUNTS, SYMBOLS = 3, 2
 MIDDLE = 100
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 _LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+# What a venue may well report.
+_LIKELY: dict[int, tuple[ReportKind, ...]] = {
+    OrderStatus.PENDING_NEW: (*[ReportKind.NEW] * 4, ReportKind.TRADE, ReportKind.REJECTED),
+    OrderStatus.TRIGGERED: (ReportKind.NEW, ReportKind.TRADE, ReportKind.REJECTED),
+    OrderStatus.NEW: (*[ReportKind.TRADE] * 6, ReportKind.CANCELED, ReportKind.UNKNOWN),
+    OrderStatus.PARTIALLY_FILLED: (*[ReportKind.TRADE] * 6, ReportKind.CANCELED, ReportKind.REPLACED),
+    OrderStatus.PENDING_CANCEL: (ReportKind.CANCELED, ReportKind.CANCEL_REJECTED, ReportKind.TRADE),
+    OrderStatus.PENDING_REPLACE: (ReportKind.REPLACED, ReportKind.REPLACE_REJECTED, ReportKind.TRADE),
+    OrderStatus.UNKNOWN: (ReportKind.NEW, ReportKind.CANCELED, ReportKind.TRADE, ReportKind.REPLACED),
+}
 # By limit: values that sometimes bind.
 _VALUES = {
     Limit.MAX_ORDER_QUANTITY: (50, 400),
     Limit.MAX_ORDER_NOTIONAL: (20_000, 300_000),
     Limit.MAX_OPEN_ORDERS: (2, 12),
     Limit.MAX_POSITION: (50, 800),
-    Limit.MAX_GROSS_EXPOSURE: (50_000, 3_000_000),
+    Limit.MAX_GROSS_EXPOSURE: (1_000, 200_000),
     Limit.ORDER_RATE: (0, 5),
     Limit.PRICE_COLLAR_BPS: (100, 2_500),
     Limit.MAX_MARK_AGE: (0, 3_000_000),
@@ -93,6 +104,12 @@ class Stream:
     def price(self) -> int:
         return self.random.choice([MIDDLE, self.random.randint(85, 115), self.random.randint(97, 103)])
 
+    def stop_price(self, order_type: int, side: int) -> int:
+        """Mostly on the side of the mark from which it does not fire at once."""
+        rises = (order_type in (OrderType.STOP, OrderType.STOP_LIMIT)) == (side == build.BUY)
+        distance = self.random.randint(1, 8) if not self.rarely() else -1
+        return MIDDLE + distance if rises else MIDDLE - distance
+
     def quantity(self) -> int:
         if self.rarely():
             return self.random.choice([0, -1, 1, 100, 101, 2**62])
@@ -105,15 +122,10 @@ class Stream:
         return self.random.choice([-1, SYMBOLS]) if self.rarely(0.01) else self.random.randrange(SYMBOLS)
 
     def order(self) -> Order | None:
-        """One that is open, if chance finds one, else any."""
-        slots = self.twin.books.slots
-        if not slots:
-            return None
-        for _ in range(3):
-            order = self.random.choice(slots[-60:])
-            if order.reserved:
-                break
-        return order
+        """Mostly one that is open."""
+        orders = [] if self.rarely(0.1) else list(self.twin.books.open_orders())
+        orders = orders or self.twin.books.slots[-60:]
+        return self.random.choice(orders) if orders else None
 
     # --- Orders.
 
@@ -123,7 +135,8 @@ class Stream:
         time_in_force = random.choice([TimeInForce.GTC] * 5 + list(TimeInForce))
         expires = time_in_force == TimeInForce.GTD
         price = self.price() if order_type in _LIMITED else 0
-        stop_price = self.price() if order_type in _STOPS else 0
+        side = random.randrange(2)
+        stop_price = self.stop_price(order_type, side) if order_type in _STOPS else 0
         if self.rarely(0.02):
             price = random.choice([0, -1, 2**62, MIDDLE])
         if self.rarely(0.02):
@@ -131,16 +144,16 @@ class Stream:
         return build.place(
             self.account(),
             self.symbol(),
-            random.randrange(2),
+            side,
             self.quantity(),
             price,
             type=order_type,
             time_in_force=time_in_force,
             stop_price=stop_price,
-            flags=random.choice([0, 0, 0, OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, 3]),
+            flags=random.choice([*[0] * 10, OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, OrderFlag.REDUCE_ONLY, 3]),
             self_trade_prevention=random.randrange(4),
             expire_ts=build_expiry(random, self.twin.books.ts) if expires != self.rarely(0.01) else 0,
-            client_order_id=random.choice([b"", b"", b"%d" % random.randint(1, 40), b"x" * 36]),
+            client_order_id=random.choice([b"", b"", b"", b"%d" % random.randint(1, 99), b"x" * random.randint(30, 36)]),
             fault=random.choice(list(Fault)) if self.rarely(0.02) else 0,
         )
 
@@ -169,9 +182,9 @@ class Stream:
         order = self.order()
         if order is None or self.rarely(0.01):
             return build.trade(self.order_id(), self.execution_id(), 1, MIDDLE)
-        if self.random.random() < 0.5:
-            return self.trade(order)
-        kind = self.random.choice([ReportKind.NEW] * 4 + [*ReportKind, 200])
+        kind = self.random.choice(_LIKELY.get(order.status, (ReportKind.TRADE,)))
+        if self.rarely(0.1):
+            kind = self.random.choice([*ReportKind, 200])
         if kind == ReportKind.TRADE:
             return self.trade(order)
         price, quantity = order.replace_price, order.replace_quantity
@@ -208,12 +221,12 @@ class Stream:
         if self.rarely():
             value = self.random.choice([-1, 0, 10**6, 10**6 + 1, 10**9, 10**9 + 1, 2**60, 2**60 + 1])
         scope = self.random.choice([*Scope, 9])
-        state = self.random.choice([0, 1])
+        state = int(self.rarely(0.35) or scope == Scope.ACCOUNT)
         code = 40 if self.rarely() else which
         return build.limit(code, value, scope, self.account(), self.symbol(), state)
 
     def trading_state(self) -> Command:
-        state = self.random.choice([TradingState.ACTIVE] * 4 + [*TradingState, 7])
+        state = self.random.choice([TradingState.ACTIVE] * 12 + [*TradingState, 7])
         return build.trading_state(state, self.random.choice(list(Scope)), self.account(), self.symbol())
 
     def transfer(self) -> Command:
@@ -229,7 +242,7 @@ class Stream:
         status = self.random.choice([InstrumentStatus.TRADING] * 4 + [*InstrumentStatus])
         wrong = {"name": b"OTHER"} if self.rarely(0.2) else {}
         tick = {"price_tick_e12": 3 * 10**4, "quantity_step_e8": 10**9} if kind == 2 else {}
-        largest = self.random.choice([50, 100, 2**60])
+        largest = self.random.choice([50, 100, 10**6, 2**62])
         return build.instrument(self.symbol(), status=status, max_quantity=largest, **wrong, **tick)
 
 

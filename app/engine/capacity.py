@@ -8,11 +8,14 @@ SLOT_BITS = 21
 # Money and money-like products stay below this, so that sums of a few cannot overflow 64 bits.
 MONEY_MAX = 1 << 60
 
+# A hundred times the largest price, which is as far as a collar reaches, fits too.
+PRICE_MAX = 1 << 55
+
 # A command that touches one order leaves at most so many events.
 EVENTS_PER_COMMAND_MAX = 4
 
-# Verdicts of a check stand at the number of their code.
-VERDICTS_MAX = 64
+# Verdicts of a check stand at the number of their code: more than any code of an order.
+VERDICTS_MAX = 128
 
 
 @dataclass(frozen=True)

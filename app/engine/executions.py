@@ -13,7 +13,7 @@ from app.engine.orders import change_status, close, retry_expiry, trim_reduce_on
 from app.engine.positions import apply_fill, position_index, reserve
 from app.engine.slots import find_order
 from app.engine.state import NO_SLOT, State
-from app.engine.transitions import Trigger, next_status
+from app.engine.transitions import Trigger, is_final, next_status
 from app.engine.types import EventKind, OrderStatus, ReportKind
 
 
@@ -145,7 +145,7 @@ def _replace(st: State, i: int, slot: int, status: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
     if report.price != order.price or report.quantity > order.quantity:
-        order.priority_seq = st.firm[0].seq
+        order.priority = order.replace_priority
     order.price = report.price
     order.quantity = report.quantity
     reserve(st, slot, order.quantity - order.filled_quantity)
@@ -166,6 +166,14 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
 
 
 @inline
+def _tell_refusal(st: State, i: int, slot: int) -> None:
+    report = st.reports[i]
+    cancel = report.report == ReportKind.CANCEL_REJECTED
+    at = emit_order(st, EventKind.CANCEL_REJECTED if cancel else EventKind.REPLACE_REJECTED, slot)
+    st.events[at].code = report.code
+
+
+@inline
 def _move(st: State, i: int, slot: int) -> None:
     """Everything but executions."""
     report = st.reports[i]
@@ -173,9 +181,12 @@ def _move(st: State, i: int, slot: int) -> None:
     trigger = _trigger_of(report.report)
     status = next_status(order.status, trigger, order.filled_quantity)
     illegal = status == OrderStatus.NONE or order.waiting
+    illegal = illegal or not ReportKind.NEW <= report.report <= ReportKind.UNKNOWN
     if trigger == Trigger.REPLACE:
         illegal = illegal or not _can_replace(st, i, slot)
-    if illegal:
+    if trigger == Trigger.REFUSE and is_final(order.status):
+        _tell_refusal(st, i, slot)  # the order has ended before the request reached the venue
+    elif illegal:
         _anomaly(st, i, slot, Code.ILLEGAL_TRANSITION)
     elif trigger == Trigger.REPLACE:
         _replace(st, i, slot, status)
@@ -190,11 +201,7 @@ def _move(st: State, i: int, slot: int) -> None:
         change_status(st, slot, status)
         if order.expire_ts != 0 and st.expiries[slot].rank == 0:
             retry_expiry(st, slot)
-        cancel = report.report == ReportKind.CANCEL_REJECTED
-        at = emit_order(
-            st, EventKind.CANCEL_REJECTED if cancel else EventKind.REPLACE_REJECTED, slot
-        )
-        st.events[at].code = report.code
+        _tell_refusal(st, i, slot)
     else:
         _end(st, slot, status, report.code)
 

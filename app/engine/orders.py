@@ -39,6 +39,7 @@ from app.engine.types import (
 )
 
 _HALF = np.uint64(1)
+_EVENT_INDEX_BITS = 20
 _EXPIRY_RETRY_US = 1_000_000
 
 
@@ -54,6 +55,13 @@ def fingerprint(st: State, i: int) -> int:
     h = mix(h, np.uint64(c.quantity))
     h = mix(h, np.uint64(c.expire_ts))
     return np.int64(h >> _HALF)
+
+
+@inline
+def _queue_place(st: State) -> int:
+    """Orders reach the venue in the order of the events that send them there."""
+    firm = st.firm[0]
+    return (firm.seq << _EVENT_INDEX_BITS) | min(firm.event_index, (1 << _EVENT_INDEX_BITS) - 1)
 
 
 @inline
@@ -78,7 +86,7 @@ def describe(st: State, i: int) -> None:
     order.next = NO_SLOT
     order.previous = NO_SLOT
     order.seq = firm.seq
-    order.priority_seq = firm.seq
+    order.priority = _queue_place(st)
     order.price = c.price
     order.stop_price = c.stop_price
     order.quantity = c.quantity
@@ -89,6 +97,7 @@ def describe(st: State, i: int) -> None:
     order.expire_ts = c.expire_ts
     order.replace_price = 0
     order.replace_quantity = 0
+    order.replace_priority = 0
     order.reserved = 0
     order.limit = 0
     order.observed = 0
@@ -174,13 +183,14 @@ def _refuse(st: State, slot: int, code: int) -> None:
 @inline
 def _check_new(st: State, fault: int, duplicate: bool) -> int:
     firm = st.firm[0]
-    if firm.open_orders >= firm.open_orders_max:
-        verdict = st.verdicts[Code.ORDER_CAPACITY]
+    code = check_order(st, False, True, st.candidate[0].quantity, fault, duplicate)
+    if code == Code.NONE and firm.open_orders >= firm.open_orders_max:
+        code = Code.ORDER_CAPACITY
+        verdict = st.verdicts[code]
         verdict.scope = Scope.FIRM
         verdict.limit = firm.open_orders_max
         verdict.observed = firm.open_orders + 1
-        return Code.ORDER_CAPACITY
-    return check_order(st, False, True, st.candidate[0].quantity, fault, duplicate)
+    return code
 
 
 @inline
@@ -311,6 +321,7 @@ def amend(st: State, i: int) -> None:
         return
     order.replace_price = candidate.price
     order.replace_quantity = candidate.quantity
+    order.replace_priority = _queue_place(st)
     remaining = candidate.quantity - order.filled_quantity
     reserve(st, slot, max(order.reserved, remaining))  # the larger of both, until the venue says which
     change_status(st, slot, OrderStatus.PENDING_REPLACE)
@@ -340,7 +351,9 @@ def cancel_all(st: State, i: int) -> bool:
     symbol = c.symbol if one_symbol else -1
     first = c.account if one_account else 0
     last = c.account + 1 if one_account else firm.accounts
-    if first < 0 or last > firm.accounts or (one_symbol and not 0 <= symbol < firm.symbols):
+    known = Scope.FIRM <= c.scope <= Scope.ACCOUNT_SYMBOL
+    known = known and first >= 0 and last <= firm.accounts
+    if not known or (one_symbol and not 0 <= symbol < firm.symbols):
         at = emit(st, EventKind.COMMAND_REJECTED)
         st.events[at].code = Code.INVALID_VALUE
         return True
@@ -384,7 +397,7 @@ def _fire(st: State, slot: int) -> None:
         emit_order(st, EventKind.ORDER_CANCELED, slot)
     else:
         change_status(st, slot, next_status(order.status, Trigger.FIRE, 0))
-        order.priority_seq = st.firm[0].seq
+        order.priority = _queue_place(st)
         at = emit_order(st, EventKind.ORDER_TRIGGERED, slot)
         st.events[at].last_price = protection_price(st, slot)
 

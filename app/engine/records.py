@@ -159,7 +159,7 @@ ORDER = _record(
     ("next", "i4"),  # among the open orders of its account; of closed ones, by age
     ("previous", "i4"),
     ("seq", "i8"),  # of the last change
-    ("priority_seq", "i8"),  # since when it holds its place in the queue
+    ("priority", "i8"),  # its place in the venue's queue: smaller is earlier
     ("price", "i8"),
     ("stop_price", "i8"),
     ("quantity", "i8"),
@@ -170,6 +170,7 @@ ORDER = _record(
     ("expire_ts", "i8"),
     ("replace_price", "i8"),  # PENDING_REPLACE: what is asked for
     ("replace_quantity", "i8"),
+    ("replace_priority", "i8"),
     ("reserved", "i8"),  # steps that count as open
     ("limit", "i8"),  # REJECTED: as in the event
     ("observed", "i8"),

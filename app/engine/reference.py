@@ -1,6 +1,6 @@
 """Reference data and limits: instruments, accounts, cash, limits, trading states, marks, the day."""
 
-from app.engine.capacity import MONEY_MAX
+from app.engine.capacity import MONEY_MAX, PRICE_MAX
 from app.engine.codes import Code
 from app.engine.emission import emit
 from app.engine.jit import inline
@@ -10,6 +10,8 @@ from app.engine.types import EventKind, InstrumentStatus, Limit, Scope, TradingS
 
 DAY_US = 86_400_000_000
 QUANTITY_MAX = 1 << 62  # of one order, in 1e-8 of the base currency
+ORDER_RATE_MAX = 1_000_000_000  # a second; a second's tokens fit into 64 bits
+PRICE_COLLAR_BPS_MAX = 1_000_000
 
 _LIMITS = len(Limit)
 _MONEY_PER_TICK_STEP = 10**12  # e12 of the tick times e8 of the step, over 1e8 for money
@@ -74,7 +76,7 @@ def set_instrument(st: State, i: int) -> None:
     instrument.multiplier = c.price_tick_e12 * c.quantity_step_e8 // _MONEY_PER_TICK_STEP
     instrument.min_quantity = c.min_quantity
     instrument.max_quantity = c.max_quantity
-    instrument.max_price = MONEY_MAX // (c.max_quantity * instrument.multiplier)
+    instrument.max_price = min(MONEY_MAX // (c.max_quantity * instrument.multiplier), PRICE_MAX)
     instrument.min_notional = c.min_notional
     instrument.maker_fee_ppm = c.maker_fee_ppm
     instrument.taker_fee_ppm = c.taker_fee_ppm
@@ -96,8 +98,10 @@ def set_account(st: State, i: int) -> None:
         code = Code.INVALID_VALUE
     elif c.account >= len(st.accounts):
         code = Code.ACCOUNT_CAPACITY
-    elif c.account < firm.accounts and st.accounts[c.account].name[0] != c.name[0]:
-        code = Code.INVALID_VALUE
+    elif c.account < firm.accounts:
+        for word in range(5):
+            if st.accounts[c.account].name[word] != c.name[word]:
+                code = Code.INVALID_VALUE
     if code != Code.NONE:
         _reject(st, i, code)
         return
@@ -117,10 +121,13 @@ def transfer_cash(st: State, i: int) -> None:
     """Deposit (positive) or withdraw: not a profit, so peak and day start move along."""
     c = st.values[i]
     known = 0 <= c.account < st.firm[0].accounts
-    if not known or abs(c.value) > MONEY_MAX or abs(c.value + st.accounts[c.account].cash) > MONEY_MAX:
-        _reject(st, i, Code.INVALID_VALUE if known else Code.UNKNOWN_ACCOUNT)
+    if not known:
+        _reject(st, i, Code.UNKNOWN_ACCOUNT)
         return
     account = st.accounts[c.account]
+    if not -MONEY_MAX <= c.value <= MONEY_MAX or abs(c.value + account.cash) > MONEY_MAX:
+        _reject(st, i, Code.INVALID_VALUE)
+        return
     account.cash += c.value
     account.transferred += c.value
     account.peak_equity += c.value
@@ -148,11 +155,20 @@ def _limits_of(st: State, scope: int, account: int, symbol: int) -> Array:
 
 
 @inline
+def _value_max(limit: int) -> int:
+    if limit == Limit.ORDER_RATE:
+        return ORDER_RATE_MAX
+    if limit == Limit.PRICE_COLLAR_BPS:
+        return PRICE_COLLAR_BPS_MAX
+    return MONEY_MAX
+
+
+@inline
 def set_limit(st: State, i: int) -> None:
     """Set or remove one limit of one scope; LIMIT_SET tells the new value and the old (-1: none)."""
     c = st.values[i]
     limits = _limits_of(st, c.scope, c.account, c.symbol)
-    if len(limits) == 0 or c.code >= _LIMITS or not 0 <= c.value <= MONEY_MAX:
+    if len(limits) == 0 or c.code >= _LIMITS or not 0 <= c.value <= _value_max(c.code):
         _reject(st, i, Code.INVALID_VALUE)
         return
     record = limits[0]

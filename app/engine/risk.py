@@ -11,8 +11,10 @@ order, the increase of an amended one. A limit on position, exposure or margin
 never refuses what does not make it worse.
 """
 
+from typing import Any
+
 from app.engine.arithmetic import basis_points_of
-from app.engine.capacity import MONEY_MAX
+from app.engine.capacity import MONEY_MAX, SLOT_BITS
 from app.engine.codes import Code
 from app.engine.jit import inline
 from app.engine.limits import UNLIMITED, has_token, limit_in, take_token, tightest
@@ -29,6 +31,8 @@ from app.engine.types import (
     TimeInForce,
     TradingState,
 )
+
+_SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
 @inline
@@ -154,14 +158,26 @@ def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
 
 
 @inline
-def reference_price(st: State) -> int:
-    """What the candidate is worth a step: its price, else its stop price, else the mark."""
-    order = st.candidate[0]
+def reference_price(st: State, order: Any) -> int:
+    """What an order is worth a step: its price, else its stop price, else the mark."""
     if order.price > 0:
         return order.price
     if order.stop_price > 0:
         return order.stop_price
     return st.instruments[order.symbol].mark
+
+
+@inline
+def _can_be_valued(st: State, fault: int) -> bool:
+    """Whether the candidate's numbers are such that products of them fit."""
+    order = st.candidate[0]
+    instrument = st.instruments[order.symbol]
+    return bool(
+        fault == 0
+        and 0 <= order.quantity <= instrument.max_quantity
+        and 0 <= order.price <= instrument.max_price
+        and 0 <= order.stop_price <= instrument.max_price
+    )
 
 
 @inline
@@ -183,9 +199,12 @@ def _check_quantity(st: State, explain: bool, fault: int) -> int:
         st, explain, Code.QUANTITY_MAX, passed, instrument.max_quantity, quantity, Scope.SYMBOL
     ):
         return Code.QUANTITY_MAX
-    notional = reference_price(st) * quantity * instrument.multiplier if passed else MONEY_MAX
+    if not _can_be_valued(st, fault):  # only explained; a check has ended here
+        return Code.NONE
+    price = reference_price(st, order)
+    notional = price * quantity * instrument.multiplier
     reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0  # the rest of a position may be small
-    passed = reduce_only or notional >= instrument.min_notional or reference_price(st) == 0
+    passed = reduce_only or notional >= instrument.min_notional or price == 0
     if _refuses(
         st, explain, Code.NOTIONAL_MIN, passed, instrument.min_notional, notional, Scope.SYMBOL
     ):
@@ -290,9 +309,12 @@ def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
     passed = quantity <= allowed or extra == 0
     if _refuses(st, explain, Code.MAX_ORDER_QUANTITY, passed, allowed, quantity, scope):
         return Code.MAX_ORDER_QUANTITY
-    notional = reference_price(st) * order.quantity * instrument.multiplier
+    notional = reference_price(st, order) * order.quantity * instrument.multiplier
     allowed, scope = tightest(st, Limit.MAX_ORDER_NOTIONAL, account, symbol)
-    passed = notional <= allowed or extra == 0
+    passed = notional <= allowed
+    if not passed and not is_new and extra == 0:  # less of it, but not at a worse price
+        before = st.orders[order.order_id & _SLOT_MASK]
+        passed = notional <= reference_price(st, before) * before.quantity * instrument.multiplier
     if _refuses(st, explain, Code.MAX_ORDER_NOTIONAL, passed, allowed, notional, scope):
         return Code.MAX_ORDER_NOTIONAL
     if is_new:
@@ -359,19 +381,6 @@ def _check_exposure(st: State, explain: bool, extra: int) -> int:
     if _refuses(st, explain, Code.INSUFFICIENT_MARGIN, passed, equity, margin, Scope.ACCOUNT):
         return Code.INSUFFICIENT_MARGIN
     return Code.NONE
-
-
-@inline
-def _can_be_valued(st: State, fault: int) -> bool:
-    """Whether the candidate's numbers are such that products of them fit."""
-    order = st.candidate[0]
-    instrument = st.instruments[order.symbol]
-    return bool(
-        fault == 0
-        and order.quantity <= instrument.max_quantity
-        and order.price <= instrument.max_price
-        and order.stop_price <= instrument.max_price
-    )
 
 
 @inline

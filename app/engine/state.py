@@ -175,6 +175,9 @@ def used_lengths(state: State) -> dict[str, int]:
 def state_hash(state: State) -> str:
     """Fingerprint of everything that decides the engine's future, as hexadecimal text."""
     digest = hashlib.blake2b(digest_size=16)
+    firm = state.firm.copy()
+    firm["event_count"] = 0  # how the last batch was cut
     for name, length in used_lengths(state).items():
-        digest.update(np.ascontiguousarray(getattr(state, name)[:length]).view(np.uint8).data)
+        array = firm if name == "firm" else getattr(state, name)
+        digest.update(np.ascontiguousarray(array[:length]).view(np.uint8).data)
     return digest.hexdigest()

@@ -2,7 +2,8 @@
 
 What is not in the table is illegal and changes nothing. NEW as the target of
 ACKNOWLEDGE, REPLACE and REFUSE stands for "working": an order that has fills is
-PARTIALLY_FILLED instead (`next_status`).
+PARTIALLY_FILLED instead (`next_status`). A fill ends the wait of a pending
+cancel or replace, so the venue's answer to it may also reach a working order.
 """
 
 from enum import IntEnum
@@ -51,10 +52,10 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.CANCEL: S.CANCELED,
         T.EXPIRE: S.EXPIRED,
         T.FIRE: S.TRIGGERED,
-        T.REPLACE: S.NEW,  # of a stop that waits here, or after a fill that came between
         T.LOSE: S.UNKNOWN,
     },
     S.PARTIALLY_FILLED: {
+        T.ACKNOWLEDGE: S.NEW,  # overtaken by the first fill
         T.FILL: S.PARTIALLY_FILLED,
         T.COMPLETE: S.FILLED,
         T.REQUEST_CANCEL: S.PENDING_CANCEL,
@@ -62,6 +63,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.CANCEL: S.CANCELED,
         T.EXPIRE: S.EXPIRED,
         T.REPLACE: S.NEW,
+        T.REFUSE: S.NEW,  # the fill came between the request and its answer
         T.LOSE: S.UNKNOWN,
     },
     S.PENDING_CANCEL: {

@@ -35,6 +35,7 @@ from app.runtime.segments import (
 SEGMENT_BYTES_MAX = 256 << 20
 QUEUE_BYTES_MAX = 64 << 20
 FRAME_BYTES_MAX = 8 << 20  # what one group takes from the queue, unless a single tick is larger
+_CRC_SLICE_BYTES = 5 << 10  # longer ones make zlib release the interpreter lock
 FRAME_TICKS_MAX = 500  # each tick is two buffers, and one writev takes at most 1,024
 
 
@@ -205,9 +206,9 @@ class JournalWriter:
         )
         crc = zlib.crc32(fields)
         for buffer in commands:
-            crc = zlib.crc32(buffer, crc)
+            crc = _crc32(buffer, crc)
         for buffer in events:
-            crc = zlib.crc32(buffer, crc)
+            crc = _crc32(buffer, crc)
         frame_bytes = FRAME_HEADER.size + size
         if SEGMENT_HEADER.size < self._size and self._size + frame_bytes > self._segment_bytes_max:
             self._rotate()
@@ -230,6 +231,20 @@ class JournalWriter:
         except OSError as second:  # the first error is the one to report; recovery finds what is there
             error.add_note(f"and the incomplete frame could not be cut off: {second}")
         self._on_failure(error)
+
+
+def _crc32(buffer: bytes, crc: int) -> int:
+    """zlib.crc32 in slices so short that it keeps the interpreter lock.
+
+    To let go of it for microseconds is dear: beside a busy loop it takes up to
+    5 ms, the interpreter's switch interval, to get it back.
+    """
+    if len(buffer) <= _CRC_SLICE_BYTES:
+        return zlib.crc32(buffer, crc)
+    with memoryview(buffer) as view:
+        for start in range(0, len(view), _CRC_SLICE_BYTES):
+            crc = zlib.crc32(view[start : start + _CRC_SLICE_BYTES], crc)
+    return crc
 
 
 def _write_all(descriptor: int, buffers: list[bytes], size: int) -> None:

@@ -91,7 +91,10 @@ def recover(folder: Path, engine: Replayable, progress: Progress | None = None) 
 def replay_into(
     engine: Replayable, reader: JournalReader, on_events: Callable[[Records], None] | None = None
 ) -> Replayed:
-    """Apply what the reader reads and compare all events. Raises JournalError, RecoveryError."""
+    """Apply what the reader reads and compare all events, which `on_events` gets then.
+
+    Raises JournalError, RecoveryError.
+    """
     started = perf_counter()
     command_count = event_count = 0
     for commands, journaled in reader.batches():

@@ -107,7 +107,7 @@ def _all_orders(server: ServerProcess) -> dict[str, Order]:
     """Every order of the account by client order id; fails where one is there twice."""
     orders: dict[str, Order] = {}
     with httpx.Client(base_url=server.url, headers=AUTHORIZATION, timeout=30) as http:
-        parameters = {"account": "load", "status": "all", "limit": "1000"}
+        parameters = {"account": "load", "status": "all", "limit": "500"}
         while True:
             page = http.get("/v1/orders", params=parameters).raise_for_status().json()
             for order in page["items"]:

@@ -54,8 +54,8 @@ def test_every_single_bit_matters() -> None:
         for segment in list_segments(folder):
             content = bytearray(segment.path.read_bytes())
             for bit in range(8 * len(content)):
-                if bit % 8 and 64 + 32 < bit // 8 % 500:
-                    continue  # of most payload bytes one bit is enough
+                if bit % 83 and bit // 8 > 64 + 32:
+                    continue  # of the payload a sample is enough
                 content[bit // 8] ^= 1 << bit % 8
                 segment.path.write_bytes(content)
                 assert is_refused_or_cut(folder, whole, 1), (segment.path.name, bit)
@@ -123,7 +123,8 @@ def test_every_cut_into_batches_reads_the_same(
     with journal_of(ticks, segment_bytes_max) as folder:
         whole = read(folder)[:2]
         from_seq = data.draw(st.integers(1, sum(ticks) + 1))
-        batches = list(JournalReader(folder, from_seq, batch_commands=batch).batches())
+        reader = JournalReader(folder, from_seq, batch_commands=batch)
+        batches = list(reader.batches())
         commands = b"".join(commands.tobytes() for commands, _ in batches)
         assert commands == whole[0][(from_seq - 1) * 128 :]
         assert whole[1].endswith(b"".join(events.tobytes() for _, events in batches))

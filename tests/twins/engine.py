@@ -50,10 +50,11 @@ class EngineTwin(ReferenceTwin, VenueSide):
             CommandKind.SET_LIMIT: self.set_limit,
             CommandKind.SET_TRADING_STATE: self.set_trading_state,
         }
-        if command.kind in CommandKind and command.kind != CommandKind.NONE:
-            actions[CommandKind(command.kind)](command)
-        else:
+        action = {int(kind): action for kind, action in actions.items()}.get(command.kind)
+        if action is None:
             self.say(EventKind.COMMAND_REJECTED, code=Code.INVALID_VALUE)
+        else:
+            action(command)
         for index, account in enumerate(self.books.accounts):
             account.peak_equity = max(account.peak_equity, self.books.equity(index))
         return self.out
@@ -84,7 +85,7 @@ class EngineTwin(ReferenceTwin, VenueSide):
             created_ts=command.ts,
             updated_ts=command.ts,
             seq=command.seq,
-            priority_seq=command.seq,
+            priority=command.seq << 20,
         )  # fmt: skip
 
     def explain(self, command: Command, ts: int) -> dict[int, Verdict]:
@@ -219,6 +220,7 @@ class EngineTwin(ReferenceTwin, VenueSide):
             self.show(EventKind.ORDER_REPLACED, order)
         else:
             order.replace_price, order.replace_quantity = wanted.price, wanted.quantity
+            order.replace_priority = self.books.seq << 20 | len(self.out)
             order.reserved = max(order.reserved, wanted.left)
             self.change(order, OrderStatus.PENDING_REPLACE)
             self.show(
@@ -279,7 +281,7 @@ class EngineTwin(ReferenceTwin, VenueSide):
             self.show(EventKind.ORDER_CANCELED, order)
         else:
             self.change(order, OrderStatus.TRIGGERED)
-            order.priority_seq = books.seq
+            order.priority = books.seq << 20 | len(self.out)
             self.show(EventKind.ORDER_TRIGGERED, order, last_price=protection_price(books, order))
 
     def advance_time(self, _command: Command) -> None:

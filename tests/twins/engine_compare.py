@@ -12,9 +12,9 @@ from tests.twins.engine_model import Bucket, Order, Reserved, limit_key
 
 _ORDER_FIELDS = (
     "order_id", "account", "symbol", "status", "side", "type", "time_in_force", "flags",
-    "self_trade_prevention", "code", "scope", "seq", "priority_seq", "price", "stop_price", "quantity",
+    "self_trade_prevention", "code", "scope", "seq", "priority", "price", "stop_price", "quantity",
     "filled_quantity", "filled_notional", "created_ts", "updated_ts", "expire_ts", "replace_price",
-    "replace_quantity", "reserved", "limit", "observed",
+    "replace_quantity", "replace_priority", "reserved", "limit", "observed",
 )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class Order:
     created_ts: int
     updated_ts: int
     seq: int
-    priority_seq: int
+    priority: int
     status: int = OrderStatus.PENDING_NEW
     code: int = 0
     scope: int = 0
@@ -45,6 +45,7 @@ class Order:
     reserved: int = 0
     replace_price: int = 0
     replace_quantity: int = 0
+    replace_priority: int = 0
     due: int | None = None  # when its time is over, or is to be asked for again
 
     @property
@@ -119,7 +120,7 @@ class Instrument:
 
     @property
     def max_price(self) -> int:
-        return MONEY_MAX // (self.max_quantity * self.multiplier)
+        return min(MONEY_MAX // (self.max_quantity * self.multiplier), 2**55)
 
 
 @dataclass

@@ -118,7 +118,7 @@ class ReferenceTwin(Teller):
             known = known and 0 <= c.account < len(self.books.accounts)
         if c.scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL):
             known = known and 0 <= c.symbol < len(self.books.instruments)
-        if not known or c.code not in Limit or not 0 <= c.value <= LARGEST.get(Limit(c.code), MONEY_MAX):
+        if not known or c.code >= len(Limit) or not 0 <= c.value <= LARGEST.get(Limit(c.code), MONEY_MAX):
             self.reject(c, Code.INVALID_VALUE)
             return
         limits = self.books.limits.setdefault(key, {})
@@ -147,7 +147,7 @@ class ReferenceTwin(Teller):
             holder = books.accounts[c.account]
         elif c.scope == Scope.SYMBOL and 0 <= c.symbol < len(books.instruments):
             holder = books.instruments[c.symbol]
-        if holder is None or c.state not in TradingState:
+        if holder is None or c.state > TradingState.HALTED:
             self.reject(c, Code.INVALID_VALUE)
             return
         old, holder.state = holder.state, c.state

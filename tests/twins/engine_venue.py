@@ -19,7 +19,9 @@ PENDING = {S.PENDING_CANCEL, S.PENDING_REPLACE}
 
 # From where each may happen, and where it leads; None is working, with or without fills.
 STEPS: dict[str, tuple[set[OrderStatus], OrderStatus | None]] = {
-    "acknowledge": ({S.PENDING_NEW, S.TRIGGERED, S.UNKNOWN}, None),
+    "acknowledge": (
+        {S.PENDING_NEW, S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.TRIGGERED, S.UNKNOWN}, None
+    ),
     "fill": (OPEN, S.PARTIALLY_FILLED),
     "complete": (OPEN, S.FILLED),
     "request_cancel": (WORKING | {S.PENDING_NEW, S.TRIGGERED}, S.PENDING_CANCEL),
@@ -28,12 +30,12 @@ STEPS: dict[str, tuple[set[OrderStatus], OrderStatus | None]] = {
     "expire": (OPEN, S.EXPIRED),
     "reject": (PENDING | {S.PENDING_NEW, S.TRIGGERED, S.UNKNOWN}, S.REJECTED),
     "fire": ({S.NEW}, S.TRIGGERED),
-    "replace": (WORKING | {S.PENDING_REPLACE, S.UNKNOWN}, None),
+    "replace": ({S.PARTIALLY_FILLED, S.PENDING_REPLACE, S.UNKNOWN}, None),
     "refuse": (PENDING | {S.PARTIALLY_FILLED}, None),
     "lose": (OPEN - {S.UNKNOWN}, S.UNKNOWN),
 }
 
-_STEP_OF = {
+_STEP_OF: dict[int, str] = {
     ReportKind.NEW: "acknowledge",
     ReportKind.CANCELED: "cancel",
     ReportKind.EXPIRED: "expire",
@@ -59,6 +61,8 @@ class VenueSide(Teller):
             return None
         if step == "reject" and order.status == S.TRIGGERED:
             return S.CANCELED  # it was accepted once
+        if step == "acknowledge" and order.status == S.PENDING_CANCEL:
+            return S.PENDING_CANCEL
         if target is None:
             return S.PARTIALLY_FILLED if order.filled_quantity else S.NEW
         return target
@@ -180,15 +184,16 @@ class VenueSide(Teller):
     # --- Everything else.
 
     def other_report(self, report: Command, order: Order) -> None:
-        known = report.report in ReportKind and report.report != ReportKind.NONE
-        step = _STEP_OF[ReportKind(report.report)] if known else ""
-        status = self.after(order, step) if known and not order.waiting else None
+        step = _STEP_OF.get(report.report)
+        status = None if step is None or order.waiting else self.after(order, step)
         if step == "replace" and (
             (report.price, report.quantity) != (order.replace_price, order.replace_quantity)
             or report.quantity <= order.filled_quantity
         ):
             status = None
-        if status is None:
+        if step == "refuse" and order.status not in OPEN:
+            self.tell_refusal(report, order)
+        elif status is None:
             self.anomaly(report, order, Code.ILLEGAL_TRANSITION)
         elif step == "acknowledge":
             self.change(order, status)
@@ -198,7 +203,7 @@ class VenueSide(Teller):
             self.show(EventKind.ORDER_UNKNOWN, order)
         elif step == "replace":
             if report.price != order.price or report.quantity > order.quantity:
-                order.priority_seq = self.books.seq
+                order.priority = order.replace_priority
             order.price, order.quantity = report.price, report.quantity
             order.reserved = order.left
             self.change(order, status)
@@ -216,6 +221,9 @@ class VenueSide(Teller):
         self.change(order, status)
         if order.expire_ts and order.due is None:
             order.due = self.books.ts + 1_000_000
+        self.tell_refusal(report, order)
+
+    def tell_refusal(self, report: Command, order: Order) -> None:
         canceling = report.report == ReportKind.CANCEL_REJECTED
         kind = EventKind.CANCEL_REJECTED if canceling else EventKind.REPLACE_REJECTED
         self.show(kind, order, code=report.code)

@@ -52,12 +52,8 @@ class Journaled:
 
 def read(folder: Path, from_seq: int = 1, batch: int = 4_096) -> tuple[bytes, bytes, JournalReader]:
     reader = JournalReader(folder, from_seq, batch_commands=batch)
-    batches = list(reader.batches())
-    return (
-        b"".join(commands.tobytes() for commands, _ in batches),
-        b"".join(events.tobytes() for _, events in batches),
-        reader,
-    )
+    batches = [(commands.tobytes(), events.tobytes()) for commands, events in reader.batches()]
+    return b"".join(batch[0] for batch in batches), b"".join(batch[1] for batch in batches), reader
 
 
 def frame_offsets(folder: Path, ticks: list[int]) -> list[int]:

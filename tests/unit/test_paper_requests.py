@@ -78,7 +78,7 @@ def test_a_replace_that_is_refused_leaves_the_order_where_it_was() -> None:
 def stored(number: int, status: int, side: int, price: int, quantity: int, **fields: int) -> Records:
     """An ORDER record, sequenced by its number unless told otherwise."""
     record = np.zeros(1, ORDER)
-    values = {"type": OrderType.LIMIT, "seq": number, "priority_seq": number, **fields}
+    values = {"type": OrderType.LIMIT, "seq": number, "priority": number, **fields}
     values |= {"order_id": order_id(number), "status": status, "side": side}
     values |= {"price": price, "quantity": quantity}
     for name, value in values.items():
@@ -89,8 +89,8 @@ def stored(number: int, status: int, side: int, price: int, quantity: int, **fie
 def test_working_orders_rest_again_by_priority() -> None:
     desk = Desk()
     orders = [
-        stored(0, OrderStatus.NEW, SELL, 100, 2, account=1, priority_seq=7),
-        stored(1, OrderStatus.PARTIALLY_FILLED, SELL, 100, 5, account=1, filled_quantity=3, priority_seq=6),
+        stored(0, OrderStatus.NEW, SELL, 100, 2, account=1, priority=7),
+        stored(1, OrderStatus.PARTIALLY_FILLED, SELL, 100, 5, account=1, filled_quantity=3, priority=6),
         stored(2, OrderStatus.NEW, SELL, 100, 9, waiting=1),
         stored(3, OrderStatus.FILLED, SELL, 100, 9),
     ]

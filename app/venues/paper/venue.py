@@ -102,27 +102,30 @@ class PaperVenue:
     def resume(self, orders: Records) -> Iterator[Records]:
         """Rebuild the book from the engine's open ORDER records, of a venue that has none.
 
-        Orders that were at the venue rest again by `priority_seq`, without a
+        Orders that were at the venue rest again by `priority`, without a
         report. Then cancels that were on their way are done (and orders of which
         the outcome is not known are canceled: they died with the venue), after
         them new orders and replacements, each by the `seq` of its last change.
         """
         self._continue_execution_ids()
-        orders = orders[orders["waiting"] == 0]
-        resting = orders[np.isin(orders["status"], _AT_VENUE)]
-        resting = resting[np.argsort(resting["priority_seq"], kind="stable")]
-        yield from self._resume(resting, np.full(len(resting), EventKind.ORDER_OPENED, np.uint8))
+        status = np.where(orders["waiting"] == 0, orders["status"], OrderStatus.NONE)
+        rows = np.flatnonzero(np.isin(status, _AT_VENUE))
+        rows = rows[np.argsort(orders["priority"][rows], kind="stable")]
+        yield from self._resume(orders, rows, np.full(len(rows), EventKind.ORDER_OPENED, np.uint8))
 
-        pending = orders[np.isin(orders["status"], list(_ROUTED_AGAIN))]
-        kinds = np.zeros(len(pending), np.uint8)
-        for status, kind in _ROUTED_AGAIN.items():
-            kinds[pending["status"] == status] = kind
-        order = np.lexsort((pending["seq"], kinds != EventKind.CANCEL_REQUESTED))
-        yield from self._resume(pending[order], kinds[order])
+        rows = np.flatnonzero(np.isin(status, list(_ROUTED_AGAIN)))
+        kinds = np.zeros(len(rows), np.uint8)
+        for pending, kind in _ROUTED_AGAIN.items():
+            kinds[status[rows] == pending] = kind
+        order = np.lexsort((orders["seq"][rows], kinds != EventKind.CANCEL_REQUESTED))
+        yield from self._resume(orders, rows[order], kinds[order])
 
-    def _resume(self, orders: Records, kinds: NDArray[np.uint8]) -> Iterator[Records]:
-        for start in range(0, len(orders), _RESUMED_AT_ONCE):
-            part = orders[start : start + _RESUMED_AT_ONCE]
+    def _resume(
+        self, orders: Records, rows: NDArray[np.int64], kinds: NDArray[np.uint8]
+    ) -> Iterator[Records]:
+        """Carry out `kinds` of events with the orders in `rows`."""
+        for start in range(0, len(rows), _RESUMED_AT_ONCE):
+            part = orders[rows[start : start + _RESUMED_AT_ONCE]]
             events = np.zeros(len(part), EVENT)
             for field in _SHARED_FIELDS:
                 events[field] = part[field]

@@ -1,0 +1,137 @@
+"""The engine's kernels and their plain-Python twin: the same events, field by field, and the same state."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.engine.capacity import Capacity
+from app.engine.codes import Code
+from app.engine.engine import Engine
+from app.engine.records import EVENT
+from app.engine.state import state_hash
+from app.engine.types import CommandKind
+from app.runtime.views import EventView
+from tests.engine_streams import Stream, opening
+from tests.engine_support import Command, Desk, events_of, pack
+from tests.twins.engine import EngineTwin
+from tests.twins.engine_compare import check_same
+
+# Small, so that slots and executions are used again and command and event buffers overflow.
+CAPACITY = Capacity(accounts=4, symbols=3, orders=64, open_orders=40, fills=64, commands=256, events=64)
+
+
+class Pair:
+    """Engine and twin under the same commands."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.desk = Desk(CAPACITY)
+        self.twin = EngineTwin(CAPACITY)
+        self.stream = Stream(random, self.twin)
+        self.events: list[EventView] = []
+        self.send(opening(random))
+
+    def send(self, commands: list[Command]) -> None:
+        stamped = self.desk.stamp(commands)
+        expected = [event for command in stamped for event in self.twin.apply(command)]
+        found = events_of(self.desk.engine.process(pack(stamped)))
+        for one, other in zip(found, expected, strict=False):
+            assert one._asdict() == other._asdict()
+        assert len(found) == len(expected)
+        check_same(self.desk.engine, self.twin)
+        self.events += found
+
+    def go_on(self, commands: int) -> None:
+        while commands > 0:
+            batch = self.random.randint(1, min(commands, 8))
+            commands -= batch
+            self.send([self.stream.next() for _ in range(batch)])
+            self.desk.ts += self.stream.pause()
+
+    def check_explanations(self, count: int) -> None:
+        """What `explain` says of random orders, and that it changes nothing."""
+        engine, before = self.desk.engine, state_hash(self.desk.engine.state)
+        for _ in range(count):
+            command = self.stream.place()
+            found = engine.explain(pack([command]), self.desk.ts)
+            expected = self.twin.explain(command, self.desk.ts)
+            assert {int(v.code): tuple(v) for v in found} == {c: tuple(v) for c, v in expected.items()}
+        assert state_hash(engine.state) == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(1, 40))
+def test_short_streams(random: Random, commands: int) -> None:
+    pair = Pair(random)
+    pair.go_on(commands)
+    pair.check_explanations(2)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_long_streams(seed: int) -> None:
+    pair = Pair(Random(seed))
+    for _ in range(10):
+        pair.go_on(50)
+        pair.check_explanations(5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_very_long_streams(seed: int) -> None:
+    pair = Pair(Random(seed))
+    for _ in range(60):
+        pair.go_on(50)
+        pair.check_explanations(5)
+
+
+def test_streams_reach_everything() -> None:
+    """The random streams are worth something only if nearly every refusal and event occurs in them."""
+    seen: set[int] = set()
+    for seed in range(6):
+        pair = Pair(Random(1_000 + seed))
+        pair.go_on(250)
+        seen |= {event.code for event in pair.events}
+    expected = {
+        Code.TRADING_HALTED, Code.REDUCING_ONLY, Code.UNKNOWN_ACCOUNT, Code.UNKNOWN_SYMBOL,
+        Code.SYMBOL_NOT_TRADING, Code.PRICE_INVALID, Code.STOP_PRICE_INVALID, Code.QUANTITY_MIN,
+        Code.QUANTITY_MAX, Code.EXPIRE_TIME_INVALID, Code.REDUCE_ONLY, Code.POST_ONLY_WOULD_TAKE,
+        Code.DUPLICATE_CLIENT_ORDER_ID, Code.ORDER_RATE, Code.MAX_OPEN_ORDERS, Code.INSUFFICIENT_MARGIN,
+        Code.ORDER_CLOSED, Code.ORDER_PENDING, Code.OVERFILL, Code.ILLEGAL_TRANSITION,
+    }  # fmt: skip
+    assert {Code(code).name for code in expected - seen} == set()
+
+
+def run(log: list[Command], capacity: Capacity, cuts: list[int]) -> tuple[bytes, str]:
+    """Events and state hash of a log, cut into batches of these sizes, again and again."""
+    engine = Engine(capacity)
+    records = pack(log)
+    events = b""
+    first = number = 0
+    while first < len(records):
+        size = cuts[number % len(cuts)]
+        batch = engine.process(records[first : first + size])
+        assert batch.dtype == EVENT
+        events += batch.tobytes()
+        first, number = first + size, number + 1
+    return events, state_hash(engine.state)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.lists(st.integers(1, 90), min_size=1, max_size=6),
+    st.sampled_from([16, 17, 19, 32, 1024]),
+    st.sampled_from([1, 3, 64, 512]),
+)
+def test_any_cut_and_any_buffer(seed: int, cuts: list[int], events: int, commands: int) -> None:
+    """Batches and buffers are no part of what is decided."""
+    pair = Pair(Random(seed))
+    pair.go_on(150)
+    if seed % 2:
+        pair.send([Command(CommandKind.CANCEL_ALL, scope=1)])
+    sizes = {"accounts": 4, "symbols": 3, "orders": 64, "open_orders": 40, "fills": 64}
+    usual = run(pair.desk.log, CAPACITY, [len(pair.desk.log)])
+    assert usual == run(pair.desk.log, Capacity(**sizes, events=events, commands=commands), cuts)
+    assert usual[1] == state_hash(pair.desk.engine.state)
