@@ -33,11 +33,13 @@ from app.main import create_app
 from app.market.feed import open_feed
 from app.market.types import Feed
 from app.runtime.clock import SystemClock
+from app.runtime.folder_lock import FolderLock
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
 from app.runtime.snapshot_schedule import keep_snapshots
+from app.runtime.snapshots import save_snapshot
 from app.settings import Settings
 from app.store.dependencies import Dependencies
 from app.venues.paper.venue import PaperVenue
@@ -50,6 +52,7 @@ logger = logging.getLogger(__name__)
 _FEED_RETRY_SECONDS = 5.0
 _FIRST_MARKS_SECONDS = 2.0
 _SHUTDOWN_SECONDS = 10
+_SNAPSHOT_COMMANDS_MIN = 500_000  # with less to replay the next start is quick enough
 _YOUNG_OBJECTS = 20_000
 
 Notify = Callable[[str], None]
@@ -66,8 +69,10 @@ class Server:
     settings: Settings
     notify: Notify = _quiet
     new_admin_key: str | None = None
-    failure: Exception | None = None
+    failure: BaseException | None = None
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    _folder_lock: FolderLock | None = None
+    _snapshot_seq: int = 0
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -79,9 +84,7 @@ class Server:
         self.engine = Engine(DEFAULT_CAPACITY)
         self.reference = Reference.from_state(self.engine.state)
         self.venue = PaperVenue(self.engine.state, DEFAULT_CAPACITY)
-        self.loop = EngineLoop(
-            self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms
-        )
+        self.loop = EngineLoop(self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms)
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
         self.dependencies = Dependencies(self.embedded)
         self.services = Services(
@@ -104,7 +107,8 @@ class Server:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        starting = asyncio.ensure_future(self._start_or_fail())
+        starting = asyncio.ensure_future(self.start())
+        starting.add_done_callback(self._note_start)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         starting.cancel()
@@ -112,13 +116,11 @@ class Server:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start_or_fail(self) -> None:
-        try:
-            await self.start()
-        except Exception as error:  # kept for whoever runs the server; it cannot go on without
-            self.failure = error
-        finally:
-            self.started.set()
+    def _note_start(self, starting: asyncio.Task[None]) -> None:
+        """What went wrong is kept for whoever runs the server."""
+        if not starting.cancelled():
+            self.failure = starting.exception()
+        self.started.set()
 
     async def start(self) -> None:
         """Make ready. Raises what stands in the way: RecoveryError, JournalError, FolderLocked, OSError."""
@@ -126,8 +128,10 @@ class Server:
         began = time.monotonic()
         await asyncio.to_thread(compile_kernels, self.notify)
         folder = self.settings.journal_dir
+        self._folder_lock = FolderLock(folder)
         recovered = await asyncio.to_thread(recover, folder, self.engine, self._show_recovery())
         self.loop.seq = recovered.last_seq
+        self._snapshot_seq = recovered.snapshot_seq
         self.clock.not_before(recovered.last_ts)
         self.reference.refresh(self.engine.state)
         self.loop.start(partial(JournalWriter, folder))
@@ -152,6 +156,10 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.loop.close()
+        if self.loop.seq - self._snapshot_seq >= _SNAPSHOT_COMMANDS_MIN and not self.loop.failed:
+            await asyncio.to_thread(save_snapshot, self.engine, self.settings.journal_dir)
+        if self._folder_lock is not None:
+            self._folder_lock.release()
         await self.dependencies.stop()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -179,10 +187,10 @@ class Server:
 
     async def _await_marks(self) -> None:
         """Give the market a moment to appear: the first order after a start should not meet a stale mark."""
-        deadline = time.monotonic() + _FIRST_MARKS_SECONDS
-        while self.settings.feed != "none" and not self.loop.mark_releases and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0)
+        if self.settings.feed == "none":
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.loop.marked.wait(), _FIRST_MARKS_SECONDS)
         await self.loop.durable()
 
     async def _follow(self, feed: Feed) -> None:
@@ -254,9 +262,7 @@ async def running_server(settings: Settings) -> AsyncIterator[tuple[Server, str]
 
 def serve(settings: Settings) -> None:
     """Run a server until it is told to stop. Raises what keeps it from starting."""
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 
@@ -294,7 +300,7 @@ async def _greet(server: Server, http: uvicorn.Server, url: str) -> None:
         _say(f"admin key, shown only now and kept in {key_file}:\n  {server.new_admin_key}")
     shown = "$BOT4_ADMIN_KEY" if server.settings.admin_key else f"$(cat {key_file})"
     _say(
-        f"place an order:\n  curl -s {url}/v1/orders -H \"Authorization: Bearer {shown}\" -d '"
+        f'place an order:\n  curl -s {url}/v1/orders -H "Authorization: Bearer {shown}" -d \''
         '{"account":"alpha","symbol":"BTC-USDT","side":"BUY","type":"MARKET","quantity":"0.01"}\''
     )
 

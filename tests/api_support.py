@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 import numpy as np
@@ -43,7 +43,7 @@ class ApiServer:
         self._started = threading.Event()
         self._failure: BaseException | None = None
 
-    def __enter__(self) -> "ApiServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._started.wait(_SECONDS_MAX), "the server did not start"
         if self._failure is not None:
@@ -60,7 +60,7 @@ class ApiServer:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # the waiting test raises it
             self._failure = error
             self._started.set()
 

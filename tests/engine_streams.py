@@ -116,7 +116,11 @@ class Stream:
         return self.random.randint(1, 30)
 
     def account(self) -> int:
-        return self.random.choice([-1, ACCOUNTS, 2**31 - 1]) if self.rarely(0.01) else self.random.randrange(ACCOUNTS)
+        return (
+            self.random.choice([-1, ACCOUNTS, 2**31 - 1])
+            if self.rarely(0.01)
+            else self.random.randrange(ACCOUNTS)
+        )
 
     def symbol(self) -> int:
         return self.random.choice([-1, SYMBOLS]) if self.rarely(0.01) else self.random.randrange(SYMBOLS)
@@ -150,10 +154,14 @@ class Stream:
             type=order_type,
             time_in_force=time_in_force,
             stop_price=stop_price,
-            flags=random.choice([*[0] * 10, OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, OrderFlag.REDUCE_ONLY, 3]),
+            flags=random.choice(
+                [*[0] * 10, OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, OrderFlag.REDUCE_ONLY, 3]
+            ),
             self_trade_prevention=random.randrange(4),
             expire_ts=build_expiry(random, self.twin.books.ts) if expires != self.rarely(0.01) else 0,
-            client_order_id=random.choice([b"", b"", b"", b"%d" % random.randint(1, 99), b"x" * random.randint(30, 36)]),
+            client_order_id=random.choice(
+                [b"", b"", b"", b"%d" % random.randint(1, 99), b"x" * random.randint(30, 36)]
+            ),
             fault=random.choice(list(Fault)) if self.rarely(0.02) else 0,
         )
 

@@ -15,7 +15,10 @@ AUTHORIZATION = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 _START_SECONDS_MAX = 240.0  # a first start compiles the kernels
 # Nothing listens there: the server runs without a database, which these tests do not need.
-_NO_DATABASE = {"BOT4_DATABASE_URL": "postgresql://127.0.0.1:9/none", "BOT4_REDIS_URL": "redis://127.0.0.1:9/0"}
+_NO_DATABASE = {
+    "BOT4_DATABASE_URL": "postgresql://127.0.0.1:9/none",
+    "BOT4_REDIS_URL": "redis://127.0.0.1:9/0",
+}
 
 
 class ServerProcess:
@@ -23,11 +26,16 @@ class ServerProcess:
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
-        self._environment = os.environ | _NO_DATABASE | {
-            "BOT4_DATA_DIR": str(data_dir),
-            "BOT4_PORT": "0",
-            "BOT4_ADMIN_KEY": ADMIN_KEY,
-        } | settings
+        self._environment = (
+            os.environ
+            | _NO_DATABASE
+            | {
+                "BOT4_DATA_DIR": str(data_dir),
+                "BOT4_PORT": "0",
+                "BOT4_ADMIN_KEY": ADMIN_KEY,
+            }
+            | settings
+        )
         self._log = data_dir.parent / f"{data_dir.name}.log"
 
     @property

@@ -1,11 +1,11 @@
 """Exact integer arithmetic whose products may not fit into 64 bits."""
 
-from app.engine.jit import inline
+from app.engine.jit import force_inline
 
 _INT64_MAX = (1 << 63) - 1
 
 
-@inline
+@force_inline
 def multiply_divide(a: int, b: int, c: int) -> int:
     """floor(a * b / c) for a >= 0, 0 <= b <= c < 2**61, without overflow."""
     if b == 0:
@@ -36,7 +36,7 @@ def multiply_divide(a: int, b: int, c: int) -> int:
     return quotient
 
 
-@inline
+@force_inline
 def basis_points_of(value: int, basis_points: int) -> int:
     """floor(value * basis_points / 10,000) for value >= 0 and 0 <= basis_points <= 1,000,000."""
     return value // 10_000 * basis_points + value % 10_000 * basis_points // 10_000

@@ -18,7 +18,7 @@ from numba.core.datamodel.models import OpaqueModel
 from numba.extending import intrinsic, overload_attribute, register_model
 from numpy.typing import NDArray
 
-from app.engine.jit import inline
+from app.engine.jit import force_inline
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ def directory_of(arrays: tuple[NDArray[Any], ...]) -> NDArray[np.int64]:
     return np.array([(a.ctypes.data, len(a)) for a in arrays], dtype=np.int64).ravel()
 
 
-class ViewType(types.Type):  # type: ignore[misc]  # numba is not typed
+class ViewType(types.Type):
     """The type of a view; one for each set of arrays."""
 
 
@@ -79,8 +79,8 @@ def define_view(kind: type[T], dtypes: dict[str, np.dtype[Any]]) -> Callable[[ND
 
         return instance(directory), generate
 
-    @inline
+    @force_inline
     def attach(directory: NDArray[np.int64]) -> T:
-        return _view_of(directory)  # type: ignore[no-any-return]
+        return _view_of(directory)
 
     return attach

@@ -144,14 +144,14 @@ class Engine:
         self.state: State = allocate(capacity)
         self.directory = directory_of(self.state)
         self._firm = self.state.firm[0]
-        self._input = memoryview(self.state.commands.view(np.uint8)).cast("B")
+        self._input = self.state.commands.view(np.uint8).data.cast("B")
 
     def process(self, commands: NDArray[np.void]) -> NDArray[np.void]:
         """Apply COMMAND records, `seq` and `ts` filled in, in order; the EVENT records they cause.
 
         The result is a view that holds until the next call.
         """
-        source = memoryview(np.ascontiguousarray(commands).view(np.uint8)).cast("B")
+        source = np.ascontiguousarray(commands).view(np.uint8).data.cast("B")
         batches: list[NDArray[np.void]] = []
         for first in range(0, len(commands), self.capacity.commands):
             count = min(self.capacity.commands, len(commands) - first)
@@ -168,7 +168,7 @@ class Engine:
         return np.concatenate(batches) if batches else np.empty(0, EVENT)
 
     def check(self, commands: NDArray[np.void]) -> int:
-        """How many PLACE_ORDER commands, at most a batch, would pass now. Takes rate tokens, places nothing."""
+        """How many PLACE_ORDER commands of a batch would pass. Takes rate tokens, places nothing."""
         self.state.commands[: len(commands)] = commands
         return _check(self.directory, 0, len(commands))
 

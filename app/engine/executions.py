@@ -103,9 +103,9 @@ def _fill(st: State, i: int, slot: int) -> bool:
     event.execution_id = report.execution_id
     event.liquidity = report.liquidity
     position = st.positions[position_index(st, account, symbol)]
-    return bool(
-        position.reduce_buy == 0 and position.reduce_sell == 0
-    ) or trim_reduce_only(st, account, symbol)
+    return bool(position.reduce_buy == 0 and position.reduce_sell == 0) or trim_reduce_only(
+        st, account, symbol
+    )
 
 
 @inline
@@ -180,11 +180,11 @@ def _move(st: State, i: int, slot: int) -> None:
     order = st.orders[slot]
     trigger = _trigger_of(report.report)
     status = next_status(order.status, trigger, order.filled_quantity)
-    illegal = status == OrderStatus.NONE or order.waiting
-    illegal = illegal or not ReportKind.NEW <= report.report <= ReportKind.UNKNOWN
+    known = ReportKind.NEW <= report.report <= ReportKind.UNKNOWN
+    illegal = not known or status == OrderStatus.NONE or order.waiting
     if trigger == Trigger.REPLACE:
         illegal = illegal or not _can_replace(st, i, slot)
-    if trigger == Trigger.REFUSE and is_final(order.status):
+    if known and trigger == Trigger.REFUSE and is_final(order.status):
         _tell_refusal(st, i, slot)  # the order has ended before the request reached the venue
     elif illegal:
         _anomaly(st, i, slot, Code.ILLEGAL_TRANSITION)

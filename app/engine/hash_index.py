@@ -8,10 +8,13 @@ tombstones collect.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.engine.jit import inline
+from app.engine.jit import force_inline
 from app.engine.records import CLIENT_ORDER_ID_BYTES
 from app.engine.state import NO_SLOT, Array, State
+
+Table = NDArray[np.int64]
 
 _WORDS = CLIENT_ORDER_ID_BYTES // 8
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -19,20 +22,20 @@ _SHIFT = np.uint64(29)
 _TOP_31_BITS = np.uint64(33)
 
 
-@inline
+@force_inline
 def mix(h: np.uint64, value: np.uint64) -> np.uint64:
     """One step of a multiplicative hash; all arithmetic is modulo 2**64."""
     h = (h ^ value) * _MULTIPLIER
     return h ^ (h >> _SHIFT)
 
 
-@inline
+@force_inline
 def _position(entry: int) -> int:
     return (entry & 0xFFFFFFFF) - 1
 
 
-@inline
-def _insert(table: Array, hashed: int, position: int) -> None:
+@force_inline
+def _insert(table: Table, hashed: int | np.int64, position: int) -> None:
     mask = len(table) - 1
     at = hashed & mask
     while table[at] != 0:
@@ -40,8 +43,8 @@ def _insert(table: Array, hashed: int, position: int) -> None:
     table[at] = (hashed << 32) | (position + 1)
 
 
-@inline
-def _remove(table: Array, hashed: int, position: int) -> None:
+@force_inline
+def _remove(table: Table, hashed: int | np.int64, position: int) -> None:
     mask = len(table) - 1
     gap = hashed & mask
     while _position(table[gap]) != position:
@@ -59,15 +62,15 @@ def _remove(table: Array, hashed: int, position: int) -> None:
     table[gap] = 0
 
 
-@inline
-def _client_id_hash(account: int, words: Array) -> int:
+@force_inline
+def _client_id_hash(account: int, words: Array) -> np.int64:
     h = np.uint64(account)
     for word in range(_WORDS):
         h = mix(h, words[word])
     return np.int64(h >> _TOP_31_BITS)
 
 
-@inline
+@force_inline
 def find_client_order(st: State, account: int, words: Array) -> int:
     """Slot of the account's order with this client order id, or NO_SLOT."""
     table = st.client_ids
@@ -86,26 +89,26 @@ def find_client_order(st: State, account: int, words: Array) -> int:
     return NO_SLOT
 
 
-@inline
+@force_inline
 def add_client_order(st: State, slot: int) -> None:
     order = st.orders[slot]
     _insert(st.client_ids, _client_id_hash(order.account, order.client_order_id), slot)
     order.indexed = 1
 
 
-@inline
+@force_inline
 def forget_client_order(st: State, slot: int) -> None:
     order = st.orders[slot]
     _remove(st.client_ids, _client_id_hash(order.account, order.client_order_id), slot)
     order.indexed = 0
 
 
-@inline
-def _execution_hash(symbol: int, execution_id: int) -> int:
+@force_inline
+def _execution_hash(symbol: int, execution_id: int) -> np.int64:
     return np.int64(mix(np.uint64(symbol), np.uint64(execution_id)) >> _TOP_31_BITS)
 
 
-@inline
+@force_inline
 def has_execution(st: State, symbol: int, execution_id: int) -> bool:
     """Whether a fill in the window has this execution id."""
     table = st.executions
@@ -121,13 +124,13 @@ def has_execution(st: State, symbol: int, execution_id: int) -> bool:
     return False
 
 
-@inline
+@force_inline
 def add_execution(st: State, position: int) -> None:
     fill = st.fills[position]
     _insert(st.executions, _execution_hash(fill.symbol, fill.execution_id), position)
 
 
-@inline
+@force_inline
 def forget_execution(st: State, position: int) -> None:
     fill = st.fills[position]
     _remove(st.executions, _execution_hash(fill.symbol, fill.execution_id), position)

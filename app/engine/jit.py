@@ -1,7 +1,7 @@
 """How kernels are compiled, in one place.
 
-`kernel` compiles for callers in Python and in other kernels, `inline` for
-callers in kernels only. No fastmath and no parallel reductions: a kernel that
+`kernel` compiles for callers in Python, `inline` and `force_inline` for callers
+in kernels only. No fastmath and no parallel reductions: a kernel that
 decides gives the same answer everywhere. Compiled code is cached on disk under
 a key made from all source files of the engine and of the kernel's own package,
 because numba by itself looks only at the file of the outermost function.
@@ -40,7 +40,15 @@ def kernel(function: F) -> F:
     return cast(F, numba.njit(cache=True, error_model="numpy")(function))
 
 
+# No entry for Python, no C entry: making those takes as long as the function itself.
+_INNER = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def inline(function: F) -> F:
-    # No entry for Python, no C entry: making those takes as long as the function itself.
-    compile_it = numba.njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-    return cast(F, compile_it(function))
+    """For functions that kernels call; whether a call becomes part of its caller is left to LLVM."""
+    return cast(F, numba.njit(**_INNER)(function))
+
+
+def force_inline(function: F) -> F:
+    """For small functions on the path of every order: always part of their callers."""
+    return cast(F, numba.njit(forceinline=True, **_INNER)(function))

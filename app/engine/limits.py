@@ -1,6 +1,6 @@
 """Limits as the checks see them: the tightest of the scopes that set one; token buckets."""
 
-from app.engine.jit import inline
+from app.engine.jit import force_inline
 from app.engine.positions import position_index
 from app.engine.state import Array, State
 from app.engine.types import Scope
@@ -11,7 +11,7 @@ _TOKEN = 1_000_000  # one order, in the bucket's unit
 _REFILL_US_MAX = 1_000_000  # a bucket holds what refills in one second
 
 
-@inline
+@force_inline
 def limit_in(limits: Array, limit: int) -> int:
     """The value of one limit in one scope's record, UNLIMITED where it is not set."""
     record = limits[0]
@@ -20,7 +20,7 @@ def limit_in(limits: Array, limit: int) -> int:
     return UNLIMITED
 
 
-@inline
+@force_inline
 def tightest(st: State, limit: int, account: int, symbol: int) -> tuple[int, int]:
     """The smallest value over firm, account, symbol and account+symbol, and whose it is."""
     value = limit_in(st.firm_limits, limit)
@@ -40,7 +40,7 @@ def tightest(st: State, limit: int, account: int, symbol: int) -> tuple[int, int
     return value, scope
 
 
-@inline
+@force_inline
 def tokens_at(holder: Array, rate: int, ts: int) -> int:
     """What a bucket of `rate` orders a second holds at `ts`, in millionths of an order."""
     record = holder[0]
@@ -50,13 +50,13 @@ def tokens_at(holder: Array, rate: int, ts: int) -> int:
     return min(record.order_tokens + elapsed_us * rate, rate * _TOKEN)
 
 
-@inline
+@force_inline
 def take_token(holder: Array, rate: int, ts: int) -> None:
     record = holder[0]
     record.order_tokens = tokens_at(holder, rate, ts) - _TOKEN
     record.order_tokens_ts = ts
 
 
-@inline
+@force_inline
 def has_token(holder: Array, rate: int, ts: int) -> bool:
     return bool(rate > 0 and tokens_at(holder, rate, ts) >= _TOKEN)

@@ -44,7 +44,7 @@ _EXPIRY_RETRY_US = 1_000_000
 
 
 @inline
-def fingerprint(st: State, i: int) -> int:
+def fingerprint(st: State, i: int) -> np.int64:
     """What an order asks for, as a hash: two requests with one client order id must agree in it."""
     c = st.commands[i]
     h = np.uint64(c.symbol)
@@ -221,9 +221,7 @@ def place(st: State, i: int) -> None:
     link_open(st, slot)
     reserve(st, slot, order.quantity)
     if order.time_in_force == TimeInForce.GTD:
-        firm.expiry_root = heap.push(
-            st.expiries, firm.expiry_root, slot, order.expire_ts, order.order_id
-        )
+        firm.expiry_root = heap.push(st.expiries, firm.expiry_root, slot, order.expire_ts, order.order_id)
     if order.waiting:
         order.status = OrderStatus.NEW
         _hold_stop(st, slot)

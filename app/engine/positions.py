@@ -9,34 +9,34 @@ shrinks, rounded towards zero; the rounding stays in the cost of what is left.
 """
 
 from app.engine.arithmetic import multiply_divide
-from app.engine.jit import inline
+from app.engine.jit import force_inline
 from app.engine.state import State
 from app.engine.types import OrderFlag, Side
 
 
-@inline
+@force_inline
 def position_index(st: State, account: int, symbol: int) -> int:
     return symbol * len(st.accounts) + account
 
 
-@inline
+@force_inline
 def worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
     """The largest magnitude a position can reach if all buys or all sells fill."""
     return max(abs(quantity + open_buy), abs(quantity - open_sell))
 
 
-@inline
+@force_inline
 def equity_of(st: State, account: int) -> int:
     return st.accounts[account].cash + st.accounts[account].position_value
 
 
-@inline
+@force_inline
 def touch_equity(st: State, account: int) -> None:
     record = st.accounts[account]
     record.peak_equity = max(record.peak_equity, equity_of(st, account))
 
 
-@inline
+@force_inline
 def revalue(st: State, account: int, symbol: int) -> None:
     """Bring value and exposure of one position up to date, and the sums above it."""
     position = st.positions[position_index(st, account, symbol)]
@@ -55,7 +55,7 @@ def revalue(st: State, account: int, symbol: int) -> None:
     touch_equity(st, account)
 
 
-@inline
+@force_inline
 def reserve(st: State, slot: int, quantity: int) -> None:
     """Make `quantity` the part of an order that counts as open."""
     order = st.orders[slot]
@@ -74,10 +74,8 @@ def reserve(st: State, slot: int, quantity: int) -> None:
     revalue(st, order.account, order.symbol)
 
 
-@inline
-def apply_fill(
-    st: State, account: int, symbol: int, side: int, quantity: int, price: int, fee: int
-) -> None:
+@force_inline
+def apply_fill(st: State, account: int, symbol: int, side: int, quantity: int, price: int, fee: int) -> None:
     """Move cash, position, entry cost and realised profit; the caller revalues."""
     position = st.positions[position_index(st, account, symbol)]
     record = st.accounts[account]

@@ -25,7 +25,23 @@ Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 
 
 def _record(*fields: Field) -> np.dtype[np.void]:
-    return np.dtype(list(fields), align=True)
+    """An aligned dtype whose holes are fields too.
+
+    NumPy leaves holes unset when it copies, but records are compared, hashed and journaled as bytes.
+    """
+    aligned = np.dtype(list(fields), align=True)
+    assert aligned.fields is not None
+    filled: list[Field] = []
+    end = 0
+    for field in fields:
+        kind, offset = aligned.fields[field[0]][:2]
+        if offset > end:
+            filled.append((f"_hole{end}", "u1", (offset - end,)))
+        filled.append(field)
+        end = offset + kind.itemsize
+    if aligned.itemsize > end:
+        filled.append((f"_hole{end}", "u1", (aligned.itemsize - end,)))
+    return np.dtype(filled, align=True)
 
 
 _HEADER = (("seq", "i8"), ("ts", "i8"), ("account", "i4"), ("symbol", "i4"), ("kind", "u1"))
@@ -66,7 +82,6 @@ REPORT_COMMAND = _record(
     ("_unused", "u8", (3,)),
     ("code", "u2"),
     ("liquidity", "u1"),
-    ("_scope", "u1", (2,)),
     ("actor", "i8"),
 )
 
@@ -85,7 +100,6 @@ VALUE_COMMAND = _record(  # TRANSFER_CASH, SET_LIMIT
 INSTRUMENT_COMMAND = _record(
     *_HEADER,
     ("status", "u1"),
-    ("_pad", "u1", (6,)),
     ("name", "u8", (SYMBOL_BYTES // 8,)),
     ("base", "u8"),
     ("quote", "u8"),
@@ -101,7 +115,6 @@ INSTRUMENT_COMMAND = _record(
 
 ACCOUNT_COMMAND = _record(
     *_HEADER,
-    ("_pad", "u1", (7,)),
     ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
     ("leverage", "i8"),  # whole times, at least 1
     ("_unused", "i8", (5,)),
@@ -123,7 +136,6 @@ EVENT = _record(
     ("liquidity", "u1"),
     ("code", "u2"),
     ("scope", "u1"),
-    ("_pad", "u1", (1,)),
     ("index", "i4"),  # 0, 1, ... among the events of one command
     ("order_id", "i8"),
     ("price", "i8"),  # of the order; MARK_UPDATED: the mark

@@ -16,7 +16,7 @@ from typing import Any
 from app.engine.arithmetic import basis_points_of
 from app.engine.capacity import MONEY_MAX, SLOT_BITS
 from app.engine.codes import Code
-from app.engine.jit import inline
+from app.engine.jit import force_inline
 from app.engine.limits import UNLIMITED, has_token, limit_in, take_token, tightest
 from app.engine.positions import equity_of, position_index, worst_case
 from app.engine.state import State
@@ -35,7 +35,7 @@ from app.engine.types import (
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
-@inline
+@force_inline
 def needs_price(order_type: int) -> bool:
     return bool(
         order_type == OrderType.LIMIT
@@ -44,19 +44,19 @@ def needs_price(order_type: int) -> bool:
     )
 
 
-@inline
+@force_inline
 def needs_stop_price(order_type: int) -> bool:
     return bool(order_type >= OrderType.STOP)
 
 
-@inline
+@force_inline
 def fires_on_rise(order_type: int, side: int) -> bool:
     """Whether a stop waits for the mark to rise to its stop price, rather than to fall."""
     stop = order_type == OrderType.STOP or order_type == OrderType.STOP_LIMIT
     return bool(stop == (side == Side.BUY))
 
 
-@inline
+@force_inline
 def reduces(st: State, account: int, symbol: int, side: int, quantity: int) -> bool:
     """Whether `quantity` more on `side`, with all that is open there, stays within the position."""
     position = st.positions[position_index(st, account, symbol)]
@@ -65,7 +65,7 @@ def reduces(st: State, account: int, symbol: int, side: int, quantity: int) -> b
     return bool(position.open_sell + quantity <= position.quantity)
 
 
-@inline
+@force_inline
 def _refuses(
     st: State, explain: bool, code: int, passed: bool, limit: int, observed: int, scope: int
 ) -> bool:
@@ -83,7 +83,7 @@ def _refuses(
     return not explain
 
 
-@inline
+@force_inline
 def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
     """The strictest trading state that applies, and whose it is."""
     state = st.firm[0].trading_state
@@ -97,7 +97,7 @@ def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
     return state, scope
 
 
-@inline
+@force_inline
 def _check_reference(st: State, explain: bool, extra: int) -> int:
     order = st.candidate[0]
     account = order.account
@@ -125,7 +125,7 @@ def _check_reference(st: State, explain: bool, extra: int) -> int:
     return Code.NONE
 
 
-@inline
+@force_inline
 def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
@@ -136,9 +136,7 @@ def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
     if _refuses(st, explain, Code.PRICE_REQUIRED, passed, 1, 0, Scope.NONE):
         return Code.PRICE_REQUIRED
     passed = not range_fault and 0 <= order.price <= (instrument.max_price if priced else 0)
-    if _refuses(
-        st, explain, Code.PRICE_INVALID, passed, instrument.max_price, order.price, Scope.SYMBOL
-    ):
+    if _refuses(st, explain, Code.PRICE_INVALID, passed, instrument.max_price, order.price, Scope.SYMBOL):
         return Code.PRICE_INVALID
     if _refuses(st, explain, Code.PRICE_TICK, not tick_fault, 1, 0, Scope.SYMBOL):
         return Code.PRICE_TICK
@@ -150,14 +148,12 @@ def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
             passed = passed and (stop > instrument.mark if rise else stop < instrument.mark)
     else:
         passed = (fault & Fault.STOP_PRICE) == 0 and stop == 0
-    if _refuses(
-        st, explain, Code.STOP_PRICE_INVALID, passed, instrument.mark, stop, Scope.SYMBOL
-    ):
+    if _refuses(st, explain, Code.STOP_PRICE_INVALID, passed, instrument.mark, stop, Scope.SYMBOL):
         return Code.STOP_PRICE_INVALID
     return Code.NONE
 
 
-@inline
+@force_inline
 def reference_price(st: State, order: Any) -> int:
     """What an order is worth a step: its price, else its stop price, else the mark."""
     if order.price > 0:
@@ -167,7 +163,7 @@ def reference_price(st: State, order: Any) -> int:
     return st.instruments[order.symbol].mark
 
 
-@inline
+@force_inline
 def _can_be_valued(st: State, fault: int) -> bool:
     """Whether the candidate's numbers are such that products of them fit."""
     order = st.candidate[0]
@@ -180,7 +176,7 @@ def _can_be_valued(st: State, fault: int) -> bool:
     )
 
 
-@inline
+@force_inline
 def _check_quantity(st: State, explain: bool, fault: int) -> int:
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
@@ -190,14 +186,10 @@ def _check_quantity(st: State, explain: bool, fault: int) -> int:
         return Code.QUANTITY_STEP
     range_fault = (fault & Fault.QUANTITY_RANGE) != 0
     passed = range_fault or quantity >= instrument.min_quantity
-    if _refuses(
-        st, explain, Code.QUANTITY_MIN, passed, instrument.min_quantity, quantity, Scope.SYMBOL
-    ):
+    if _refuses(st, explain, Code.QUANTITY_MIN, passed, instrument.min_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MIN
     passed = not range_fault and quantity <= instrument.max_quantity
-    if _refuses(
-        st, explain, Code.QUANTITY_MAX, passed, instrument.max_quantity, quantity, Scope.SYMBOL
-    ):
+    if _refuses(st, explain, Code.QUANTITY_MAX, passed, instrument.max_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MAX
     if not _can_be_valued(st, fault):  # only explained; a check has ended here
         return Code.NONE
@@ -205,14 +197,12 @@ def _check_quantity(st: State, explain: bool, fault: int) -> int:
     notional = price * quantity * instrument.multiplier
     reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0  # the rest of a position may be small
     passed = reduce_only or notional >= instrument.min_notional or price == 0
-    if _refuses(
-        st, explain, Code.NOTIONAL_MIN, passed, instrument.min_notional, notional, Scope.SYMBOL
-    ):
+    if _refuses(st, explain, Code.NOTIONAL_MIN, passed, instrument.min_notional, notional, Scope.SYMBOL):
         return Code.NOTIONAL_MIN
     return Code.NONE
 
 
-@inline
+@force_inline
 def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -> int:
     order = st.candidate[0]
     now = st.firm[0].ts
@@ -228,9 +218,7 @@ def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -
     else:
         reducible = max(position.quantity - position.open_sell, 0)
     passed = (order.flags & OrderFlag.REDUCE_ONLY) == 0 or extra <= reducible
-    if _refuses(
-        st, explain, Code.REDUCE_ONLY, passed, reducible, extra, Scope.ACCOUNT_SYMBOL
-    ):
+    if _refuses(st, explain, Code.REDUCE_ONLY, passed, reducible, extra, Scope.ACCOUNT_SYMBOL):
         return Code.REDUCE_ONLY
     can_rest = needs_price(order.type) and (
         order.time_in_force == TimeInForce.GTC or order.time_in_force == TimeInForce.GTD
@@ -238,14 +226,12 @@ def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -
     passed = (order.flags & OrderFlag.POST_ONLY) == 0 or can_rest
     if _refuses(st, explain, Code.POST_ONLY_WOULD_TAKE, passed, 0, 0, Scope.NONE):
         return Code.POST_ONLY_WOULD_TAKE
-    if _refuses(
-        st, explain, Code.DUPLICATE_CLIENT_ORDER_ID, not duplicate, 0, 0, Scope.ACCOUNT
-    ):
+    if _refuses(st, explain, Code.DUPLICATE_CLIENT_ORDER_ID, not duplicate, 0, 0, Scope.ACCOUNT):
         return Code.DUPLICATE_CLIENT_ORDER_ID
     return Code.NONE
 
 
-@inline
+@force_inline
 def _check_rate(st: State, explain: bool) -> int:
     """Firm's and account's token buckets; a message that passes takes a token of each."""
     account = st.candidate[0].account
@@ -257,9 +243,7 @@ def _check_rate(st: State, explain: bool) -> int:
         return Code.ORDER_RATE
     holder = st.accounts[account:]
     passed = account_rate == UNLIMITED or has_token(holder, account_rate, now)
-    if _refuses(
-        st, explain, Code.ORDER_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT
-    ):
+    if _refuses(st, explain, Code.ORDER_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
         return Code.ORDER_RATE
     if not explain:
         if firm_rate != UNLIMITED:
@@ -269,7 +253,7 @@ def _check_rate(st: State, explain: bool) -> int:
     return Code.NONE
 
 
-@inline
+@force_inline
 def collar_of(st: State, account: int, symbol: int, reference: int) -> tuple[int, int]:
     """How far, in ticks, a price may be from `reference`, and in whose name; UNLIMITED if at will."""
     basis_points, scope = tightest(st, Limit.PRICE_COLLAR_BPS, account, symbol)
@@ -278,7 +262,7 @@ def collar_of(st: State, account: int, symbol: int, reference: int) -> tuple[int
     return basis_points_of(reference, basis_points), scope
 
 
-@inline
+@force_inline
 def _check_market(st: State, explain: bool) -> int:
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
@@ -298,7 +282,7 @@ def _check_market(st: State, explain: bool) -> int:
     return Code.NONE
 
 
-@inline
+@force_inline
 def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
     order = st.candidate[0]
     account = order.account
@@ -320,9 +304,7 @@ def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
     if is_new:
         count = st.accounts[account].open_orders + 1
         allowed = limit_in(st.account_limits[account:], Limit.MAX_OPEN_ORDERS)
-        if _refuses(
-            st, explain, Code.MAX_OPEN_ORDERS, count <= allowed, allowed, count, Scope.ACCOUNT
-        ):
+        if _refuses(st, explain, Code.MAX_OPEN_ORDERS, count <= allowed, allowed, count, Scope.ACCOUNT):
             return Code.MAX_OPEN_ORDERS
         at = position_index(st, account, symbol)
         count = st.positions[at].open_orders + 1
@@ -334,7 +316,7 @@ def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
     return Code.NONE
 
 
-@inline
+@force_inline
 def _check_exposure(st: State, explain: bool, extra: int) -> int:
     order = st.candidate[0]
     account = order.account
@@ -343,16 +325,12 @@ def _check_exposure(st: State, explain: bool, extra: int) -> int:
     at = position_index(st, account, symbol)
     position = st.positions[at]
     buy = extra if order.side == Side.BUY else 0
-    worst = worst_case(
-        position.quantity, position.open_buy + buy, position.open_sell + extra - buy
-    )
+    worst = worst_case(position.quantity, position.open_buy + buy, position.open_sell + extra - buy)
     growth = worst - position.worst
     step = instrument.quantity_step_e8
     allowed = limit_in(st.account_symbol_limits[at:], Limit.MAX_POSITION)
     passed = growth <= 0 or worst <= allowed // step
-    if _refuses(
-        st, explain, Code.MAX_POSITION, passed, allowed, worst * step, Scope.ACCOUNT_SYMBOL
-    ):
+    if _refuses(st, explain, Code.MAX_POSITION, passed, allowed, worst * step, Scope.ACCOUNT_SYMBOL):
         return Code.MAX_POSITION
     allowed = limit_in(st.symbol_limits[symbol:], Limit.MAX_POSITION)
     total = instrument.worst + growth
@@ -383,10 +361,8 @@ def _check_exposure(st: State, explain: bool, extra: int) -> int:
     return Code.NONE
 
 
-@inline
-def check_order(
-    st: State, explain: bool, is_new: bool, extra: int, fault: int, duplicate: bool
-) -> int:
+@force_inline
+def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, duplicate: bool) -> int:
     """The code of the first check that the candidate fails, Code.NONE where it passes all."""
     order = st.candidate[0]
     code = _check_reference(st, explain, extra)

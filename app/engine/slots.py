@@ -7,13 +7,13 @@ in which orders can be read back and repeats recognised.
 
 from app.engine.capacity import SLOT_BITS
 from app.engine.hash_index import forget_client_order
-from app.engine.jit import inline
+from app.engine.jit import force_inline
 from app.engine.state import NO_SLOT, State
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
-@inline
+@force_inline
 def find_order(st: State, order_id: int) -> int:
     """The slot of an order, or NO_SLOT where it is not known (any more)."""
     slot = order_id & _SLOT_MASK
@@ -22,7 +22,7 @@ def find_order(st: State, order_id: int) -> int:
     return slot
 
 
-@inline
+@force_inline
 def take_slot(st: State) -> int:
     """A slot for a new order. There always is one: fewer orders may be open than there are slots."""
     firm = st.firm[0]
@@ -40,7 +40,7 @@ def take_slot(st: State) -> int:
     return slot
 
 
-@inline
+@force_inline
 def retire(st: State, slot: int) -> None:
     """Line a closed order up among those whose slot may be used again."""
     firm = st.firm[0]
@@ -52,7 +52,7 @@ def retire(st: State, slot: int) -> None:
     firm.closed_last = slot
 
 
-@inline
+@force_inline
 def link_open(st: State, slot: int) -> None:
     """Add an order to the open ones of its account, as the newest."""
     order = st.orders[slot]
@@ -69,7 +69,7 @@ def link_open(st: State, slot: int) -> None:
     st.positions[order.symbol * len(st.accounts) + order.account].open_orders += 1
 
 
-@inline
+@force_inline
 def unlink_open(st: State, slot: int) -> None:
     order = st.orders[slot]
     account = st.accounts[order.account]

@@ -175,7 +175,7 @@ def used_lengths(state: State) -> dict[str, int]:
 def state_hash(state: State) -> str:
     """Fingerprint of everything that decides the engine's future, as hexadecimal text."""
     digest = hashlib.blake2b(digest_size=16)
-    firm = state.firm.copy()
+    firm = np.frombuffer(bytearray(state.firm.tobytes()), FIRM)  # a copy of the gaps between fields too
     firm["event_count"] = 0  # how the last batch was cut
     for name, length in used_lengths(state).items():
         array = firm if name == "firm" else getattr(state, name)

@@ -67,6 +67,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.LOSE: S.UNKNOWN,
     },
     S.PENDING_CANCEL: {
+        T.ACKNOWLEDGE: S.PENDING_CANCEL,  # overtaken by the request
         T.FILL: S.PARTIALLY_FILLED,
         T.COMPLETE: S.FILLED,
         T.CANCEL: S.CANCELED,
@@ -76,6 +77,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.LOSE: S.UNKNOWN,
     },
     S.PENDING_REPLACE: {
+        T.ACKNOWLEDGE: S.PENDING_REPLACE,  # of a stop that has fired
         T.FILL: S.PARTIALLY_FILLED,
         T.COMPLETE: S.FILLED,
         T.CANCEL: S.CANCELED,
@@ -109,6 +111,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
 
 FINAL = (S.FILLED, S.CANCELED, S.REJECTED, S.EXPIRED)
 
+_PARTIALLY_FILLED = int(S.PARTIALLY_FILLED)
 _NEXT = np.zeros((len(S), len(Trigger)), np.int64)
 for _status, _row in TABLE.items():
     for _trigger, _target in _row.items():
@@ -120,8 +123,8 @@ def next_status(status: int, trigger: int, filled_quantity: int) -> int:
     """Where `trigger` leads from `status`; OrderStatus.NONE where it is illegal."""
     target = _NEXT[status, trigger]
     if target == S.NEW and filled_quantity > 0:
-        return np.int64(S.PARTIALLY_FILLED)
-    return target
+        return _PARTIALLY_FILLED
+    return int(target)
 
 
 @inline

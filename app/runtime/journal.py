@@ -35,8 +35,8 @@ from app.runtime.segments import (
 SEGMENT_BYTES_MAX = 256 << 20
 QUEUE_BYTES_MAX = 64 << 20
 FRAME_BYTES_MAX = 8 << 20  # what one group takes from the queue, unless a single tick is larger
-_CRC_SLICE_BYTES = 5 << 10  # longer ones make zlib release the interpreter lock
 FRAME_TICKS_MAX = 500  # each tick is two buffers, and one writev takes at most 1,024
+_CRC_SLICE_BYTES = 5 << 10  # longer ones make zlib release the interpreter lock
 
 
 class _Tick(NamedTuple):

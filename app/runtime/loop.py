@@ -69,8 +69,9 @@ class _Tick(NamedTuple):
 class EngineLoop:
     """See the module. All methods are called on the event loop's thread.
 
-    `halted`: no command is accepted any more, and why is in the log. `ready`: set by who
-    starts it, when orders may come. `seq`: of the last command applied.
+    `halted`: no command is accepted any more; `failed`: because of an error, which is in the log. `ready`: set by who
+    starts it, when orders may come. `marked`: set when the first marks since then are in.
+    `seq`: of the last command applied.
     """
 
     def __init__(
@@ -84,12 +85,13 @@ class EngineLoop:
         self.engine = engine
         self.reference = reference
         self.halted = False
+        self.failed = False
         self.ready = False
         self.seq = int(engine.state.firm[0]["seq"])
         self.latency = {stage: Histogram() for stage in ("queue", "engine", "journal", "reply")}
         self.ticks = 0
         self.overloads = 0
-        self.mark_releases = 0
+        self.marked = asyncio.Event()
         self._venue = venue
         self._clock = clock
         self._mark_interval = mark_interval_ms / 1_000
@@ -105,7 +107,8 @@ class EngineLoop:
         self._scheduled = False
         self._offsets = np.arange(INBOX_COMMANDS_MAX, dtype=np.int64)
         self._in_flight: deque[_Tick] = deque()
-        self.journal: JournalWriter | None = None
+        self.journal: JournalWriter  # from `start` on
+        self._opened = False
         self._timers: list[asyncio.TimerHandle] = []
         self._observers: list[Callable[[bytes], None]] = []
 
@@ -119,6 +122,7 @@ class EngineLoop:
             on_durable=lambda seq: self._loop.call_soon_threadsafe(self._on_durable, seq),
             on_failure=lambda error: self._loop.call_soon_threadsafe(self._halt, str(error)),
         )
+        self._opened = True
         self._keep_house()
         self._release_marks()
 
@@ -136,7 +140,7 @@ class EngineLoop:
         self.halted = True
         for timer in self._timers:
             timer.cancel()
-        if self.journal is None:
+        if not self._opened:
             return
         await asyncio.to_thread(self.journal.close)
         await asyncio.sleep(0)  # the journal's last callback answers the last callers
@@ -255,6 +259,7 @@ class EngineLoop:
             self._take_reports(self._venue.apply_levels(batch), pieces, now)
         if self._marks_due:
             self._marks_due = False
+            self.marked.set()
             marks, self._marks = self._marks, {}
             self._process(_mark_commands(marks), pieces, now)
         if self._time_is_due(now):
@@ -271,9 +276,7 @@ class EngineLoop:
         events = pieces.apply(self.engine, commands, now, self._offsets)
         self._take_reports(self._venue.execute(events), pieces, now)
 
-    def _take_reports(
-        self, reports: Iterable[NDArray[np.void]], pieces: "_Pieces", now: int
-    ) -> None:
+    def _take_reports(self, reports: Iterable[NDArray[np.void]], pieces: "_Pieces", now: int) -> None:
         """Apply what the venue reports; it may lead to further orders to the venue, and so on."""
         while True:
             caused = [pieces.apply(self.engine, batch, now, self._offsets) for batch in reports]
@@ -319,6 +322,7 @@ class EngineLoop:
 
     def _halt(self, reason: str) -> None:
         logger.critical("engine halted: %s", reason)
+        self.failed = True
         self.halted = True
         self.ready = False
         self._fail_waiting(reason)
@@ -343,7 +347,6 @@ class EngineLoop:
         """Marks are conflated: the newest of each symbol enters the engine once an interval."""
         if self._marks:
             self._marks_due = True
-            self.mark_releases += 1
             self._schedule()
         if not self.halted:
             self._timers[1:] = [self._loop.call_later(self._mark_interval, self._release_marks)]

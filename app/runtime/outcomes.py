@@ -104,9 +104,7 @@ def _extend(outcome: Outcome, event: EventView) -> None:
         outcome.orders.append(event)
 
 
-def _complete(
-    outcome: Outcome, latest: dict[int, EventView], fills: dict[int, list[EventView]]
-) -> None:
+def _complete(outcome: Outcome, latest: dict[int, EventView], fills: dict[int, list[EventView]]) -> None:
     event = outcome.event
     order_id = event.order_id
     if order_id and event.kind not in _ANSWERS:

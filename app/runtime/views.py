@@ -1,7 +1,7 @@
 """Fixed-size records as Python tuples, and back: the bridge between arrays and the edges.
 
 The layouts are derived from the engine's dtypes, so they cannot drift apart.
-Unpacking 256 bytes with `struct` costs a fraction of reading the same fields
+Unpacking a record with `struct` costs a fraction of reading the same fields
 from a NumPy record one by one.
 """
 

@@ -77,7 +77,9 @@ class Client:
         """Keep requests in flight until the connection breaks."""
         self.sent.clear()
         try:
-            async with connect(f"{url.replace('http', 'ws')}/v1/trade", additional_headers=AUTHORIZATION) as socket:
+            async with connect(
+                f"{url.replace('http', 'ws')}/v1/trade", additional_headers=AUTHORIZATION
+            ) as socket:
                 for _ in range(IN_FLIGHT):
                     await socket.send(json.dumps(self._request()))
                 await self._exchange(socket)

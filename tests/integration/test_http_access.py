@@ -55,9 +55,7 @@ def _body(body: dict[str, Any] | None, account: str) -> dict[str, Any] | None:
 def keys(api: ApiServer) -> dict[str, str]:
     account = api.open_account("access")
     api.open_account("access-other")
-    return {
-        role: api.make_key(role, *([account] if role == "trader" else []))[1] for role in ROLES
-    }
+    return {role: api.make_key(role, *([account] if role == "trader" else []))[1] for role in ROLES}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -89,7 +87,7 @@ def test_without_a_valid_key(
     body: dict[str, Any] | None,
     first: str,
 ) -> None:
-    headers = {} if header is None else {"authorization": header.encode("latin-1")}
+    headers = {} if header is None else {b"authorization": header.encode("latin-1")}
     with api.client(None) as client:
         response = client.request(
             method, path.format(account="alpha"), json=_body(body, "alpha"), headers=headers

@@ -71,7 +71,8 @@ def test_limits(client: httpx.Client, account: str) -> None:
     assert values.items() <= changed.json()["limits"].items()
     assert client.get(path).json() == changed.json()
     assert changed.json() in client.get("/v1/limits").json()["items"]
-    for body in ({}, {"MAX_POSITION": "x"}, {"ORDER_RATE": -1}, {"MAX_POSITION": 10**20}, []):
+    bodies: list[Any] = [{}, {"MAX_POSITION": "x"}, {"ORDER_RATE": -1}, {"MAX_POSITION": 10**20}, []]
+    for body in bodies:
         _refused(client.put(path, json=body), 400, "INVALID_REQUEST")
     _refused(client.put("/v1/limits/accounts/nobody", json=values), 404, "UNKNOWN_ACCOUNT")
     _refused(client.get("/v1/limits/symbols/NOPE"), 404, "UNKNOWN_SYMBOL")
@@ -100,12 +101,16 @@ def test_instruments(client: httpx.Client) -> None:
     created = client.post("/v1/instruments", json=NEW_INSTRUMENT)
     assert created.status_code == 201, created.text
     shown = created.json()
-    assert shown | {
-        **NEW_INSTRUMENT,
-        "max_quantity": "1000.000",
-        "status": "TRADING",
-        "mark": None,
-    } == shown
+    assert (
+        shown
+        | {
+            **NEW_INSTRUMENT,
+            "max_quantity": "1000.000",
+            "status": "TRADING",
+            "mark": None,
+        }
+        == shown
+    )
     _refused(client.post("/v1/instruments", json=NEW_INSTRUMENT), 409, "INSTRUMENT_EXISTS")
     changed = client.patch("/v1/instruments/NEW-USDT", json={"status": "HALTED", "taker_fee_bps": "3"})
     assert changed.json() == shown | {"status": "HALTED", "taker_fee_bps": "3"}
@@ -184,7 +189,7 @@ def test_figures(client: httpx.Client, account: str) -> None:
     metrics = client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     samples = [line.rsplit(" ", 1) for line in metrics.text.splitlines() if not line.startswith("#")]
-    assert dict((name, float(value)) for name, value in samples)["bot4_ready"] == 1
+    assert {name: float(value) for name, value in samples}["bot4_ready"] == 1
 
 
 def test_every_route_is_documented(client: httpx.Client) -> None:

@@ -21,12 +21,21 @@ from tests.twins.engine_compare import check_same
 # Small, so that slots and executions are used again and command and event buffers overflow.
 CAPACITY = Capacity(accounts=4, symbols=3, orders=64, open_orders=40, fills=64, commands=256, events=64)
 
+# Checks that are still to come, and what takes more than a few accounts and symbols.
+_NOT_HERE = {
+    Code.SYMBOL_RESTRICTED, Code.CANCEL_RATE, Code.REPEATED_ORDER, Code.MAX_NET_EXPOSURE, Code.MAX_LEVERAGE,
+    Code.MAX_DAILY_NOTIONAL, Code.DAILY_LOSS, Code.MAX_DRAWDOWN, Code.MAX_ORDER_TO_TRADE_RATIO,
+    Code.MAX_PORTFOLIO_VAR, Code.MAX_CORRELATED_EXPOSURE, Code.UNKNOWN_EXECUTION, Code.VENUE_CAPACITY,
+    Code.ACCOUNT_CAPACITY, Code.SYMBOL_CAPACITY, Code.ORDER_CAPACITY, Code.LIMITS_NOT_SET,
+}  # fmt: skip
+
 
 class Pair:
     """Engine and twin under the same commands."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, check: bool = True) -> None:
         self.random = random
+        self.check = check
         self.desk = Desk(CAPACITY)
         self.twin = EngineTwin(CAPACITY)
         self.stream = Stream(random, self.twin)
@@ -40,7 +49,8 @@ class Pair:
         for one, other in zip(found, expected, strict=False):
             assert one._asdict() == other._asdict()
         assert len(found) == len(expected)
-        check_same(self.desk.engine, self.twin)
+        if self.check:
+            check_same(self.desk.engine, self.twin)
         self.events += found
 
     def go_on(self, commands: int) -> None:
@@ -61,7 +71,7 @@ class Pair:
         assert state_hash(engine.state) == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 40))
 def test_short_streams(random: Random, commands: int) -> None:
     pair = Pair(random)
@@ -87,20 +97,13 @@ def test_very_long_streams(seed: int) -> None:
 
 
 def test_streams_reach_everything() -> None:
-    """The random streams are worth something only if nearly every refusal and event occurs in them."""
+    """The random streams are worth something only if every refusal that there is occurs in them."""
     seen: set[int] = set()
-    for seed in range(6):
-        pair = Pair(Random(1_000 + seed))
-        pair.go_on(250)
+    for seed in range(12):
+        pair = Pair(Random(1_000 + seed), check=False)
+        pair.go_on(500)
         seen |= {event.code for event in pair.events}
-    expected = {
-        Code.TRADING_HALTED, Code.REDUCING_ONLY, Code.UNKNOWN_ACCOUNT, Code.UNKNOWN_SYMBOL,
-        Code.SYMBOL_NOT_TRADING, Code.PRICE_INVALID, Code.STOP_PRICE_INVALID, Code.QUANTITY_MIN,
-        Code.QUANTITY_MAX, Code.EXPIRE_TIME_INVALID, Code.REDUCE_ONLY, Code.POST_ONLY_WOULD_TAKE,
-        Code.DUPLICATE_CLIENT_ORDER_ID, Code.ORDER_RATE, Code.MAX_OPEN_ORDERS, Code.INSUFFICIENT_MARGIN,
-        Code.ORDER_CLOSED, Code.ORDER_PENDING, Code.OVERFILL, Code.ILLEGAL_TRANSITION,
-    }  # fmt: skip
-    assert {Code(code).name for code in expected - seen} == set()
+    assert {code.name for code in Code if code not in seen} <= {code.name for code in _NOT_HERE}
 
 
 def run(log: list[Command], capacity: Capacity, cuts: list[int]) -> tuple[bytes, str]:
@@ -118,7 +121,7 @@ def run(log: list[Command], capacity: Capacity, cuts: list[int]) -> tuple[bytes,
     return events, state_hash(engine.state)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.integers(0, 2**32),
     st.lists(st.integers(1, 90), min_size=1, max_size=6),

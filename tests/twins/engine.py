@@ -109,9 +109,7 @@ class EngineTwin(ReferenceTwin, VenueSide):
         refusal = first_refusal(books, request)
         count = sum(1 for _ in books.open_orders())
         if refusal is None and count >= self.capacity.open_orders:
-            refusal = Verdict(
-                Code.ORDER_CAPACITY, False, self.capacity.open_orders, count + 1, Scope.FIRM
-            )
+            refusal = Verdict(Code.ORDER_CAPACITY, False, self.capacity.open_orders, count + 1, Scope.FIRM)
         self.give_slot(order)
         if named and first is None:
             books.named[order.account, order.client_order_id] = order

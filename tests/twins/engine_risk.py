@@ -117,9 +117,7 @@ def _reference(books: Books, request: Request) -> Iterator[Verdict]:
     yield Verdict(Code.UNKNOWN_SYMBOL, symbol >= 0, 0, 0, Scope.SYMBOL)
     if known:
         status = books.instruments[symbol].status
-        yield Verdict(
-            Code.SYMBOL_NOT_TRADING, status == InstrumentStatus.TRADING, 1, status, Scope.SYMBOL
-        )
+        yield Verdict(Code.SYMBOL_NOT_TRADING, status == InstrumentStatus.TRADING, 1, status, Scope.SYMBOL)
 
 
 def _prices(books: Books, request: Request) -> Iterator[Verdict]:
@@ -199,9 +197,7 @@ def _market(books: Books, request: Request) -> Iterator[Verdict]:
     instrument = books.instruments[order.symbol]
     oldest, scope = books.tightest(Limit.MAX_MARK_AGE, order.account, order.symbol)
     age = books.ts - instrument.mark_ts
-    yield Verdict(
-        Code.MARKET_DATA_STALE, instrument.mark > 0 and age <= oldest, oldest, age, scope
-    )
+    yield Verdict(Code.MARKET_DATA_STALE, instrument.mark > 0 and age <= oldest, oldest, age, scope)
     if order.type in PRICED:
         middle = order.stop_price or instrument.mark
         allowed, scope = collar(books, order, middle)
@@ -256,9 +252,7 @@ def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
     total = sum(books.worst(other, symbol) for other in range(len(books.accounts))) + growth
     for scope, steps in ((Scope.ACCOUNT_SYMBOL, worst), (Scope.SYMBOL, total)):
         allowed = books.limit_at(Limit.MAX_POSITION, scope, account, symbol)
-        yield Verdict(
-            Code.MAX_POSITION, growth <= 0 or steps * step <= allowed, allowed, steps * step, scope
-        )
+        yield Verdict(Code.MAX_POSITION, growth <= 0 or steps * step <= allowed, allowed, steps * step, scope)
     unit = max(instrument.mark * instrument.multiplier, 1)
     if growth > MONEY_MAX // unit:
         yield Verdict(Code.MAX_GROSS_EXPOSURE, False, MONEY_MAX, MONEY_MAX + 1, Scope.FIRM)
@@ -272,6 +266,4 @@ def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
         yield Verdict(Code.MAX_GROSS_EXPOSURE, growth <= 0 or value <= allowed, allowed, value, scope)
     margin = -(-(mine + growth * unit) // books.accounts[account].leverage)
     equity = books.equity(account)
-    yield Verdict(
-        Code.INSUFFICIENT_MARGIN, growth <= 0 or margin <= equity, equity, margin, Scope.ACCOUNT
-    )
+    yield Verdict(Code.INSUFFICIENT_MARGIN, growth <= 0 or margin <= equity, equity, margin, Scope.ACCOUNT)

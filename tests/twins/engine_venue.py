@@ -19,9 +19,7 @@ PENDING = {S.PENDING_CANCEL, S.PENDING_REPLACE}
 
 # From where each may happen, and where it leads; None is working, with or without fills.
 STEPS: dict[str, tuple[set[OrderStatus], OrderStatus | None]] = {
-    "acknowledge": (
-        {S.PENDING_NEW, S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.TRIGGERED, S.UNKNOWN}, None
-    ),
+    "acknowledge": (PENDING | {S.PENDING_NEW, S.PARTIALLY_FILLED, S.TRIGGERED, S.UNKNOWN}, None),
     "fill": (OPEN, S.PARTIALLY_FILLED),
     "complete": (OPEN, S.FILLED),
     "request_cancel": (WORKING | {S.PENDING_NEW, S.TRIGGERED}, S.PENDING_CANCEL),
@@ -61,8 +59,8 @@ class VenueSide(Teller):
             return None
         if step == "reject" and order.status == S.TRIGGERED:
             return S.CANCELED  # it was accepted once
-        if step == "acknowledge" and order.status == S.PENDING_CANCEL:
-            return S.PENDING_CANCEL
+        if step == "acknowledge" and order.status in PENDING:
+            return S(order.status)  # overtaken by the request
         if target is None:
             return S.PARTIALLY_FILLED if order.filled_quantity else S.NEW
         return target
@@ -170,9 +168,7 @@ class VenueSide(Teller):
         held = self.books.position(account, symbol).quantity
         mine = [o for o in self.books.accounts[account].open.values() if o.symbol == symbol and o.reduce_only]
         covered = {Side.BUY: max(-held, 0), Side.SELL: max(held, 0)}
-        excess = {
-            side: sum(o.reserved for o in mine if o.side == side) - covered[side] for side in covered
-        }
+        excess = {side: sum(o.reserved for o in mine if o.side == side) - covered[side] for side in covered}
         for order in reversed(mine):
             side = Side(order.side)
             if excess[side] <= 0:

@@ -1,23 +1,23 @@
 """Resting orders of users: price levels, each a first-in-first-out list."""
 
+from app.engine.jit import force_inline
 from app.engine.types import Side
-from app.venues.paper.inlining import inline
 from app.venues.paper.ladder import close_row, lower_bound, open_row
 from app.venues.paper.records import NO_KEY, NOWHERE
 from app.venues.paper.state import PaperState
 
 
-@inline
+@force_inline
 def key_of(side: int, price: int) -> int:
     return price if side == Side.BUY else -price
 
 
-@inline
+@force_inline
 def ladder_levels(st: PaperState) -> int:
     return len(st.rungs) // len(st.sides)
 
 
-@inline
+@force_inline
 def best_resting_key(st: PaperState, book_side: int) -> int:
     """Key of the best resting order, `NO_KEY` where there is none."""
     count = st.sides[book_side]["rungs"]
@@ -26,14 +26,14 @@ def best_resting_key(st: PaperState, book_side: int) -> int:
     return int(st.rungs[book_side * ladder_levels(st) + count - 1]["key"])
 
 
-@inline
+@force_inline
 def best_level(st: PaperState, book_side: int) -> int:
     """The best level; there must be one."""
     last = book_side * ladder_levels(st) + st.sides[book_side]["rungs"] - 1
     return int(st.rungs[last]["level"])
 
 
-@inline
+@force_inline
 def has_place(st: PaperState, book_side: int, key: int) -> bool:
     """Whether an order may rest at `key`: the ladder is not full or has that level."""
     count = st.sides[book_side]["rungs"]
@@ -44,7 +44,7 @@ def has_place(st: PaperState, book_side: int, key: int) -> bool:
     return bool(index < first + count and st.rungs[index]["key"] == key)
 
 
-@inline
+@force_inline
 def _new_level(st: PaperState, book_side: int, key: int) -> int:
     venue = st.venue[0]
     number = venue["free_level"]
@@ -63,7 +63,7 @@ def _new_level(st: PaperState, book_side: int, key: int) -> int:
     return int(number)
 
 
-@inline
+@force_inline
 def find_level(st: PaperState, book_side: int, key: int) -> int:
     """The level of this price, `NOWHERE` where there is none."""
     first = book_side * ladder_levels(st)
@@ -74,7 +74,7 @@ def find_level(st: PaperState, book_side: int, key: int) -> int:
     return NOWHERE
 
 
-@inline
+@force_inline
 def _is_level(st: PaperState, number: int, book_side: int, key: int) -> bool:
     """Whether this is the level of this price: there is but one in use."""
     if number == NOWHERE:
@@ -83,7 +83,7 @@ def _is_level(st: PaperState, number: int, book_side: int, key: int) -> bool:
     return bool(level["key"] == key and level["book_side"] == book_side and level["orders"] > 0)
 
 
-@inline
+@force_inline
 def _level_at(st: PaperState, book_side: int, key: int) -> int:
     """The level of this price, made if needed; `NOWHERE` where the ladder is full."""
     first = book_side * ladder_levels(st)
@@ -101,7 +101,7 @@ def _level_at(st: PaperState, book_side: int, key: int) -> int:
     return number
 
 
-@inline
+@force_inline
 def _give_back(st: PaperState, number: int) -> None:
     """An empty level leaves its ladder and returns to the pool."""
     level = st.levels[number]
@@ -114,7 +114,7 @@ def _give_back(st: PaperState, number: int) -> None:
     st.venue[0]["free_level"] = number
 
 
-@inline
+@force_inline
 def put(
     st: PaperState,
     slot: int,
@@ -154,7 +154,7 @@ def put(
     return True
 
 
-@inline
+@force_inline
 def take_out(st: PaperState, slot: int) -> None:
     """A resting order leaves the book."""
     order = st.resting[slot]
@@ -178,7 +178,7 @@ def take_out(st: PaperState, slot: int) -> None:
         _give_back(st, number)
 
 
-@inline
+@force_inline
 def reduce(st: PaperState, slot: int, quantity: int) -> None:
     """An execution of a resting order, which leaves the book when nothing remains."""
     order = st.resting[slot]

@@ -4,7 +4,7 @@ What was taken stays taken for as long as it is displayed; quantity that a
 later update adds can be taken; a level that is removed is forgotten.
 """
 
-from app.venues.paper.inlining import inline
+from app.engine.jit import force_inline
 from app.venues.paper.ladder import close_row, drop_first_rows, lower_bound, open_row
 from app.venues.paper.records import NO_KEY
 from app.venues.paper.state import PaperState
@@ -13,18 +13,18 @@ from app.venues.paper.state import PaperState
 DROPPED_PART = 16
 
 
-@inline
+@force_inline
 def depth_levels(st: PaperState) -> int:
     return len(st.depth) // len(st.sides)
 
 
-@inline
+@force_inline
 def available(st: PaperState, index: int) -> int:
     row = st.depth[index]
     return int(row["displayed"] - row["consumed"])
 
 
-@inline
+@force_inline
 def best_depth(st: PaperState, book_side: int) -> int:
     """Index of the best displayed level with something left; before the first where there is none."""
     first = book_side * depth_levels(st)
@@ -35,19 +35,19 @@ def best_depth(st: PaperState, book_side: int) -> int:
     return int(first + top - 1)
 
 
-@inline
+@force_inline
 def best_depth_key(st: PaperState, book_side: int) -> int:
     """Key of the best displayed level with something left, `NO_KEY` where there is none."""
     index = best_depth(st, book_side)
     return int(st.depth[index]["key"]) if index >= book_side * depth_levels(st) else NO_KEY
 
 
-@inline
+@force_inline
 def consume(st: PaperState, index: int, quantity: int) -> None:
     st.depth[index]["consumed"] += quantity
 
 
-@inline
+@force_inline
 def _remove(st: PaperState, book_side: int, index: int) -> None:
     side = st.sides[book_side]
     first = book_side * depth_levels(st)
@@ -57,7 +57,7 @@ def _remove(st: PaperState, book_side: int, index: int) -> None:
         side["depth_top"] -= 1
 
 
-@inline
+@force_inline
 def _insert(st: PaperState, book_side: int, index: int, key: int, quantity: int) -> None:
     side = st.sides[book_side]
     first = book_side * depth_levels(st)
@@ -78,7 +78,7 @@ def _insert(st: PaperState, book_side: int, index: int, key: int, quantity: int)
     side["depth_top"] = max(side["depth_top"] + 1, index - first + 1)
 
 
-@inline
+@force_inline
 def _uncross(st: PaperState, book_side: int, bound: int) -> None:
     """Levels that the other side has passed are stale: the outside market never crosses itself."""
     side = st.sides[book_side]
@@ -88,7 +88,7 @@ def _uncross(st: PaperState, book_side: int, bound: int) -> None:
     side["depth_top"] = min(side["depth_top"], side["depth"])
 
 
-@inline
+@force_inline
 def display(st: PaperState, book_side: int, key: int, quantity: int) -> None:
     """The displayed quantity at this price is now `quantity`; 0 removes the level."""
     if quantity > 0:
@@ -109,7 +109,7 @@ def display(st: PaperState, book_side: int, key: int, quantity: int) -> None:
         _insert(st, book_side, index, key, quantity)
 
 
-@inline
+@force_inline
 def forget(st: PaperState, book_side: int) -> None:
     st.sides[book_side]["depth"] = 0
     st.sides[book_side]["depth_top"] = 0

@@ -3,18 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.jit import kernel
+from app.engine.jit import force_inline, kernel
 from app.engine.types import Liquidity, Side
 from app.market.types import LevelKind
 from app.venues.paper.book import best_level, best_resting_key, key_of, ladder_levels, reduce
 from app.venues.paper.depth import available, best_depth, consume, depth_levels, display, forget
-from app.venues.paper.inlining import inline
 from app.venues.paper.records import NO_KEY, REPORTS_PER_STEP_MAX
 from app.venues.paper.reports import has_room, write_trade
 from app.venues.paper.state import PaperState, attach
 
 
-@inline
+@force_inline
 def _touch(st: PaperState, symbol: int) -> None:
     if st.sides[2 * symbol]["touched"] == 0:
         st.sides[2 * symbol]["touched"] = 1
@@ -22,7 +21,7 @@ def _touch(st: PaperState, symbol: int) -> None:
         st.venue[0]["touched"] += 1
 
 
-@inline
+@force_inline
 def _take_updates(st: PaperState, updates: NDArray[np.void]) -> None:
     """All updates first: a feed's batch is one picture, its states in between never were."""
     for index in range(len(updates)):
@@ -39,7 +38,7 @@ def _take_updates(st: PaperState, updates: NDArray[np.void]) -> None:
             _touch(st, symbol)
 
 
-@inline
+@force_inline
 def _fill_resting(st: PaperState, book_side: int) -> bool:
     """Fill resting orders of one side that displayed depth reaches. False where reports are full."""
     first = (book_side ^ 1) * depth_levels(st)

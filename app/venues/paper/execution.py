@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
-from app.engine.jit import kernel
+from app.engine.jit import force_inline, kernel
 from app.engine.types import EventKind, OrderFlag, OrderType, ReportKind, TimeInForce
 from app.venues.paper.book import find_level, has_place, key_of, put, take_out
-from app.venues.paper.inlining import inline
 from app.venues.paper.matching import can_fill, match, refuse, would_take
 from app.venues.paper.memory import prefetch
 from app.venues.paper.records import ANY_KEY, HINTS, NOWHERE, REPORTS_PER_STEP_MAX
@@ -26,14 +25,14 @@ _NEIGHBOURS_AHEAD = 8
 _POST_ONLY = int(OrderFlag.POST_ONLY)
 
 
-@inline
+@force_inline
 def _takes_market_price(order_type: int) -> bool:
     return bool(
         order_type == OrderType.MARKET or order_type == OrderType.STOP or order_type == OrderType.TAKE_PROFIT
     )
 
 
-@inline
+@force_inline
 def _bound_of(side: int, price: int) -> int:
     """The smallest key of the other side that is not worse than `price`; 0 takes any."""
     if price == 0:
@@ -41,7 +40,7 @@ def _bound_of(side: int, price: int) -> int:
     return key_of(side ^ 1, price)
 
 
-@inline
+@force_inline
 def _accept(st: PaperState, event: Any, index: int) -> None:
     """A new order, or a stop that has become one, begins to match."""
     incoming = st.incoming[0]
@@ -77,7 +76,7 @@ def _accept(st: PaperState, event: Any, index: int) -> None:
         st.venue[0]["matching"] = 1
 
 
-@inline
+@force_inline
 def _resting_slot(st: PaperState, order_id: int) -> int:
     """Slot of a resting order, -1 where it does not rest."""
     slot = order_id & _SLOT_MASK
@@ -86,7 +85,7 @@ def _resting_slot(st: PaperState, order_id: int) -> int:
     return -1
 
 
-@inline
+@force_inline
 def _cancel(st: PaperState, event: Any) -> None:
     slot = _resting_slot(st, event["order_id"])
     if slot >= 0:
@@ -99,7 +98,7 @@ def _cancel(st: PaperState, event: Any) -> None:
     record["code"] = Code.UNKNOWN_ORDER
 
 
-@inline
+@force_inline
 def _replace_refusal(st: PaperState, event: Any, slot: int, book_side: int, key: int) -> int:
     """Why a resting order cannot move to `key`: a `Code`, NONE where it can."""
     if event["flags"] & _POST_ONLY and would_take(st, book_side ^ 1, -key):
@@ -110,7 +109,7 @@ def _replace_refusal(st: PaperState, event: Any, slot: int, book_side: int, key:
     return Code.NONE
 
 
-@inline
+@force_inline
 def _replace_in_place(st: PaperState, slot: int, quantity: int) -> None:
     """Less of it at the same price: it keeps its place in the queue."""
     order = st.resting[slot]
@@ -120,7 +119,7 @@ def _replace_in_place(st: PaperState, slot: int, quantity: int) -> None:
     st.levels[order["level"]]["quantity"] -= less
 
 
-@inline
+@force_inline
 def _move(st: PaperState, event: Any, slot: int, filled: int) -> None:
     """The order leaves its place and comes in again at its new price."""
     incoming = st.incoming[0]
@@ -142,7 +141,7 @@ def _move(st: PaperState, event: Any, slot: int, filled: int) -> None:
     st.venue[0]["matching"] = 1
 
 
-@inline
+@force_inline
 def _reject_replace(st: PaperState, event: Any, code: int) -> None:
     record = write_report(
         st, ReportKind.REPLACE_REJECTED, event["order_id"], event["account"], event["symbol"]
@@ -150,14 +149,14 @@ def _reject_replace(st: PaperState, event: Any, code: int) -> None:
     record["code"] = code
 
 
-@inline
+@force_inline
 def _confirm_replace(st: PaperState, event: Any) -> None:
     record = write_report(st, ReportKind.REPLACED, event["order_id"], event["account"], event["symbol"])
     record["price"] = event["last_price"]
     record["quantity"] = event["last_quantity"]
 
 
-@inline
+@force_inline
 def _replace(st: PaperState, event: Any) -> None:
     slot = _resting_slot(st, event["order_id"])
     if slot < 0:
@@ -183,7 +182,7 @@ def _replace(st: PaperState, event: Any) -> None:
     _move(st, event, slot, filled)
 
 
-@inline
+@force_inline
 def _rest_again(st: PaperState, event: Any) -> None:
     """After a restart: an order takes its place without a report and without matching."""
     slot = event["order_id"] & _SLOT_MASK
@@ -202,7 +201,7 @@ def _rest_again(st: PaperState, event: Any) -> None:
         write_canceled(st, event["order_id"], event["account"], event["symbol"], Code.VENUE_CAPACITY)
 
 
-@inline
+@force_inline
 def _look_ahead(st: PaperState, events: NDArray[np.void], index: int) -> None:
     """First the order's own record, then, when that is there, its neighbours and its level."""
     if index + _ORDER_AHEAD < len(events):

@@ -8,11 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from app.venues.paper.inlining import inline
+from app.engine.jit import force_inline
 from app.venues.paper.memory import move_rows
 
 
-@inline
+@force_inline
 def lower_bound(rows: NDArray[Any], first: int, count: int, key: int) -> int:
     """Index of the first row whose key is at least `key`; `first + count` where there is none."""
     low = first
@@ -25,19 +25,19 @@ def lower_bound(rows: NDArray[Any], first: int, count: int, key: int) -> int:
     return low
 
 
-@inline
+@force_inline
 def open_row(rows: NDArray[Any], first: int, count: int, index: int) -> None:
     """Make room at `index`: the rows from there on move up by one."""
     move_rows(rows, index + 1, index, first + count - index)
 
 
-@inline
+@force_inline
 def close_row(rows: NDArray[Any], first: int, count: int, index: int) -> None:
     """Drop the row at `index`: the rows above move down by one."""
     move_rows(rows, index, index + 1, first + count - index - 1)
 
 
-@inline
+@force_inline
 def drop_first_rows(rows: NDArray[Any], first: int, count: int, dropped: int) -> None:
     """Drop the `dropped` rows with the smallest keys."""
     move_rows(rows, first, first + dropped, count - dropped)

@@ -6,10 +6,10 @@ Reports may fill their buffer at any step. What is left of the order is in
 
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
+from app.engine.jit import force_inline
 from app.engine.types import Liquidity, ReportKind, SelfTradePrevention
 from app.venues.paper.book import best_level, best_resting_key, key_of, ladder_levels, put, reduce, take_out
 from app.venues.paper.depth import available, best_depth, best_depth_key, consume, depth_levels
-from app.venues.paper.inlining import inline
 from app.venues.paper.records import REPORTS_PER_STEP_MAX
 from app.venues.paper.reports import has_room, write_canceled, write_report, write_trade
 from app.venues.paper.state import PaperState
@@ -17,12 +17,12 @@ from app.venues.paper.state import PaperState
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
-@inline
+@force_inline
 def would_take(st: PaperState, opposite: int, bound: int) -> bool:
     return best_depth_key(st, opposite) >= bound or best_resting_key(st, opposite) >= bound
 
 
-@inline
+@force_inline
 def _could_fill(st: PaperState, opposite: int, bound: int, quantity: int) -> bool:
     """Whether so much is there at all, whoever it belongs to: by levels, not orders."""
     first = opposite * depth_levels(st)
@@ -38,7 +38,7 @@ def _could_fill(st: PaperState, opposite: int, bound: int, quantity: int) -> boo
     return bool(quantity <= 0)
 
 
-@inline
+@force_inline
 def can_fill(st: PaperState, opposite: int, bound: int, quantity: int, account: int, mode: int) -> bool:
     """Whether an order would fill entirely, its self-trade prevention considered."""
     if not _could_fill(st, opposite, bound, quantity):
@@ -68,7 +68,7 @@ def can_fill(st: PaperState, opposite: int, bound: int, quantity: int, account: 
         rung -= 1
 
 
-@inline
+@force_inline
 def _trade_with_depth(st: PaperState, index: int) -> None:
     incoming = st.incoming[0]
     quantity = min(incoming["remaining"], available(st, index))
@@ -82,7 +82,7 @@ def _trade_with_depth(st: PaperState, index: int) -> None:
     )
 
 
-@inline
+@force_inline
 def _trade_with_order(st: PaperState, slot: int, key: int) -> None:
     incoming = st.incoming[0]
     order = st.resting[slot]
@@ -96,7 +96,7 @@ def _trade_with_order(st: PaperState, slot: int, key: int) -> None:
     reduce(st, slot, quantity)
 
 
-@inline
+@force_inline
 def _prevent_self_trade(st: PaperState, slot: int) -> None:
     incoming = st.incoming[0]
     mode = incoming["self_trade_prevention"]
@@ -109,7 +109,7 @@ def _prevent_self_trade(st: PaperState, slot: int) -> None:
         incoming["remaining"] = 0
 
 
-@inline
+@force_inline
 def _finish(st: PaperState) -> None:
     """Nothing more to trade with: what remains rests or is canceled."""
     incoming = st.incoming[0]
@@ -142,7 +142,7 @@ def _finish(st: PaperState) -> None:
         write_report(st, ReportKind.NEW, order_id, account, symbol)
 
 
-@inline
+@force_inline
 def refuse(st: PaperState, code: int) -> None:
     """The incoming order ends: REJECTED, or CANCELED where it was acknowledged before."""
     incoming = st.incoming[0]
@@ -152,7 +152,7 @@ def refuse(st: PaperState, code: int) -> None:
     record["code"] = code
 
 
-@inline
+@force_inline
 def match(st: PaperState) -> None:
     """Trade the incoming order until it is finished or the reports' buffer is full."""
     incoming = st.incoming[0]

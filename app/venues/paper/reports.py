@@ -2,19 +2,19 @@
 
 from typing import Any
 
+from app.engine.jit import force_inline
 from app.engine.types import CommandKind, Liquidity, ReportKind
-from app.venues.paper.inlining import inline
 from app.venues.paper.state import WORDS_PER_REPORT, PaperState
 
 _PPM = 1_000_000
 
 
-@inline
+@force_inline
 def has_room(st: PaperState, reports: int) -> bool:
     return bool(st.venue[0]["reports"] + reports <= len(st.reports))
 
 
-@inline
+@force_inline
 def write_report(st: PaperState, report: int, order_id: int, account: int, symbol: int) -> Any:
     """Append a report and return it, all other fields zero. There must be room."""
     index = st.venue[0]["reports"]
@@ -30,7 +30,7 @@ def write_report(st: PaperState, report: int, order_id: int, account: int, symbo
     return record
 
 
-@inline
+@force_inline
 def fee_of(notional: int, fee_ppm: int) -> int:
     """Money, rounded up: in favour of the venue, also where it is a rebate."""
     # The product would not fit in 64 bits, so whole millions and the rest are charged apart.
@@ -39,7 +39,7 @@ def fee_of(notional: int, fee_ppm: int) -> int:
     return whole * fee_ppm - (-rest * fee_ppm) // _PPM
 
 
-@inline
+@force_inline
 def write_trade(
     st: PaperState, order_id: int, account: int, symbol: int, price: int, quantity: int, liquidity: int
 ) -> None:
@@ -55,7 +55,7 @@ def write_trade(
     record["liquidity"] = liquidity
 
 
-@inline
+@force_inline
 def write_canceled(st: PaperState, order_id: int, account: int, symbol: int, code: int) -> None:
     record = write_report(st, ReportKind.CANCELED, order_id, account, symbol)
     record["code"] = code

@@ -1,0 +1,71 @@
+"""Integer arithmetic of the kernels against Python's unlimited integers."""
+
+from random import Random
+
+import pytest
+
+from app.engine import arithmetic, positions
+from app.engine.capacity import PRICE_MAX
+from app.engine.records import COMMAND, EVENT
+from app.engine.reference import PRICE_COLLAR_BPS_MAX
+from tests.engine_support import for_python
+
+multiply_divide = for_python(arithmetic.multiply_divide)
+basis_points_of = for_python(arithmetic.basis_points_of)
+worst_case = for_python(positions.worst_case)
+
+BIGGEST = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c"),
+    [
+        (0, 0, 1),
+        (0, 1, 1),
+        (BIGGEST, 0, 1),
+        (BIGGEST, 1, 1),
+        (BIGGEST, 2**61 - 1, 2**61 - 1),
+        (BIGGEST, 2**61 - 2, 2**61 - 1),
+        (BIGGEST, 1, 2**61 - 1),
+        (BIGGEST - 1, 2**60, 2**60 + 1),
+        (2**62, 2, 3),
+        (2**62 + 1, 2**60 - 1, 2**60),
+        (3, 2**60, 2**61 - 1),
+    ],
+)
+def test_multiply_divide_at_the_ends(a: int, b: int, c: int) -> None:
+    assert multiply_divide(a, b, c) == a * b // c
+
+
+def test_multiply_divide_of_random_numbers() -> None:
+    random = Random(1)
+    for _ in range(5_000):
+        a = random.getrandbits(random.randint(1, 63))
+        c = random.randint(1, 2 ** random.randint(1, 61) - 1)
+        b = random.randint(0, c)
+        assert multiply_divide(a, b, c) == a * b // c, (a, b, c)
+
+
+def test_basis_points() -> None:
+    random = Random(2)
+    ends = [(0, 0), (PRICE_MAX, PRICE_COLLAR_BPS_MAX), (1, 9_999), (1, 10_000), (PRICE_MAX, 1)]
+    for value, basis_points in ends + [
+        (random.randint(0, PRICE_MAX), random.randint(0, PRICE_COLLAR_BPS_MAX)) for _ in range(2_000)
+    ]:
+        assert basis_points_of(value, basis_points) == value * basis_points // 10_000
+
+
+@pytest.mark.parametrize(
+    ("held", "buys", "sells", "worst"),
+    [(0, 0, 0, 0), (5, 3, 4, 8), (5, 3, 20, 15), (-5, 3, 4, 9), (-5, 20, 0, 15), (5, 0, 5, 5)],
+)
+def test_worst_case(held: int, buys: int, sells: int, worst: int) -> None:
+    assert worst_case(held, buys, sells) == worst
+
+
+def test_events_have_no_gaps() -> None:
+    """Copying a record may leave gaps between fields unset, so events, which are compared byte by byte, have none."""
+    fields = EVENT.fields
+    assert fields is not None
+    assert sum(field[0].itemsize for field in fields.values()) == EVENT.itemsize == 192
+    assert COMMAND.itemsize == 128
