@@ -96,6 +96,8 @@ class Server:
             keys=self.keys,
             version=__version__,
             started_ts=self.clock.now(),
+            body_bytes_max=settings.max_body_bytes,
+            dependencies=self.dependencies.status,
         )
         self._app = create_app(self.services)
 
@@ -130,6 +132,8 @@ class Server:
         folder = self.settings.journal_dir
         self._folder_lock = FolderLock(folder)
         recovered = await asyncio.to_thread(recover, folder, self.engine, self._show_recovery())
+        if recovered.torn_bytes:
+            logger.warning("cut an incomplete tail of %d bytes off the journal", recovered.torn_bytes)
         self.loop.seq = recovered.last_seq
         self._snapshot_seq = recovered.snapshot_seq
         self.clock.not_before(recovered.last_ts)

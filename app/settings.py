@@ -21,6 +21,10 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # Read by test and build tooling, not by the server.
 _FOREIGN_PREFIXES = ("BOT4_TEST_", "BOT4_CI_", "BOT4_LOAD_")
 
+_REPLAY_OPTION = (
+    r"speed=(max|0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)|loop=(true|false)|times=(now|recorded)"
+)
+
 
 class SettingsError(ValueError):
     """One line: the variable, its value (never a secret one) and what is allowed."""
@@ -99,12 +103,12 @@ def _feed(raw: str) -> str:
         return raw
     if kind != "replay" or not rest:
         raise _Refused("synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N] or none")
-    files, _, option = rest.partition(";")
+    files, *options = rest.split(";")  # what they mean is for the feed to say
     for name in files.split(","):
         if not Path(name).expanduser().is_file():
             raise _Refused(f"a replay of files that exist, and {name or 'an empty name'} does not")
-    if option and not re.fullmatch(r"speed=(0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)", option):
-        raise _Refused("after the files nothing but ;speed=N, with N above 0")
+    if not all(re.fullmatch(_REPLAY_OPTION, option) for option in options):
+        raise _Refused("after the files ;speed=N, ;speed=max, ;loop=true, ;loop=false or ;times=recorded")
     return raw
 
 
@@ -142,7 +146,7 @@ class Settings:
     feed: str = _variable(
         "synthetic",
         _feed,
-        "market data: synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N] or none",
+        "market data: synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N|max][;loop=false] or none",
     )
     mark_interval_ms: int = _variable(
         "200", _whole(1, 60_000), "marks enter the engine at most this often for each symbol"

@@ -57,11 +57,10 @@ def _counts(services: Services) -> dict[str, int]:
 
 def _figures(services: Services) -> dict[str, int]:
     loop = services.loop
-    journal = loop.journal
     return {
         "seq": loop.seq,
-        "durable_seq": 0 if journal is None else journal.durable_seq,
-        "journal_backlog_bytes": 0 if journal is None else journal.backlog_bytes,
+        "durable_seq": loop.durable_seq,
+        "journal_backlog_bytes": loop.journal_backlog_bytes,
         "inbox_commands": loop.inbox_commands,
     }
 

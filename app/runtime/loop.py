@@ -26,6 +26,7 @@ from app.engine.records import COMMAND, EVENT
 from app.engine.reference import DAY_US
 from app.engine.state import NO_SLOT
 from app.engine.types import CommandKind, EventKind
+from app.market.conflation import newest_levels
 from app.runtime.clock import Clock
 from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
@@ -69,8 +70,9 @@ class _Tick(NamedTuple):
 class EngineLoop:
     """See the module. All methods are called on the event loop's thread.
 
-    `halted`: no command is accepted any more; `failed`: because of an error, which is in the log. `ready`: set by who
-    starts it, when orders may come. `marked`: set when the first marks since then are in.
+    `halted`: no command is accepted any more; `failed`: because of an error, which is in the
+    log. `ready`: set by who starts it, when orders may come. `marked`: set when the first marks
+    since then are in.
     `seq`: of the last command applied.
     """
 
@@ -188,6 +190,14 @@ class EngineLoop:
         self._observers.append(observer)
 
     @property
+    def durable_seq(self) -> int:
+        return self.journal.durable_seq if self._opened else 0
+
+    @property
+    def journal_backlog_bytes(self) -> int:
+        return self.journal.backlog_bytes if self._opened else 0
+
+    @property
     def inbox_commands(self) -> int:
         return self._count
 
@@ -198,8 +208,12 @@ class EngineLoop:
             return
         self._levels.append(levels.copy())
         self._level_count += len(levels)
-        if self._level_count >= PENDING_LEVELS_MAX and not self.journal.full:
-            self._tick()
+        if self._level_count >= PENDING_LEVELS_MAX:
+            if self.journal.full:
+                self._levels = [newest_levels(np.concatenate(self._levels))]
+                self._level_count = len(self._levels[0])
+            else:
+                self._tick()
         self._schedule()
 
     def on_mark(self, symbol: int, mark: int) -> None:

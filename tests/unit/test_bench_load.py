@@ -1,6 +1,7 @@
 """The load generators: their orders, their protocols, what they count."""
 
 import asyncio
+from collections import defaultdict
 from decimal import Decimal
 from itertools import islice
 from typing import cast
@@ -34,11 +35,9 @@ def test_the_account_never_crosses_itself_and_takers_stop_before_what_rests() ->
     orders = [orjson.loads(body) for body in islice(OrderBodies("test-"), TEMPLATES)]
     for symbol in {order["symbol"] for order in orders}:
         mine = [order for order in orders if order["symbol"] == symbol and "price" in order]
-        prices = {
-            (side, time): [Decimal(each["price"]) for each in mine if each["side"] == side and each["time_in_force"] == time]
-            for side in ("BUY", "SELL")
-            for time in ("GTC", "IOC")
-        }  # fmt: skip
+        prices = defaultdict(list)
+        for order in mine:
+            prices[order["side"], order["time_in_force"]].append(Decimal(order["price"]))
         assert max(prices["BUY", "GTC"]) < min(prices["SELL", "GTC"])
         assert max(prices["BUY", "IOC"]) < min(prices["SELL", "GTC"])
         assert min(prices["SELL", "IOC"]) > max(prices["BUY", "GTC"])
@@ -72,8 +71,8 @@ def open_connection(tally: Tally) -> tuple[Connection, Wire, list[Connection]]:
 
 
 def response(status: str, body: bytes) -> bytes:
-    head = f"HTTP/1.1 {status}\r\ndate: now\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    lines = (f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}", "", "")
+    return "\r\n".join(lines).encode() + body
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 10_000])
