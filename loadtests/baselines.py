@@ -106,6 +106,7 @@ async def _serve(application: Application) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=2,
     )
     listener = socket.socket()

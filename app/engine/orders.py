@@ -213,7 +213,6 @@ def place(st: State, i: int) -> None:
     st.orders[slot] = candidate
     if named and not duplicate:
         add_client_order(st, slot)
-    st.expiries[slot].rank = 0
     if code != Code.NONE:
         _refuse(st, slot, code)
         return

@@ -12,6 +12,7 @@ house before the journal has it; a venue outside would be routed to from
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -39,7 +40,6 @@ logger = logging.getLogger(__name__)
 INBOX_COMMANDS_MAX = 1 << 14
 PENDING_LEVELS_MAX = 1 << 16
 HOUSEKEEPING_SECONDS = 0.05
-RETRY_SECONDS = 0.001
 
 _COMMAND_BYTES = COMMAND.itemsize
 
@@ -136,12 +136,15 @@ class EngineLoop:
 
     async def close(self) -> None:
         """Refuse what comes, finish what is there, wait for the disk."""
-        if self._scheduled and not self.halted:
-            self._tick()
         self.ready = False
-        self.halted = True
         for timer in self._timers:
             timer.cancel()
+        if self._opened and not self.halted:
+            with contextlib.suppress(EngineHalted):
+                await self.durable()
+                self._tick()
+                await self.durable()
+        self.halted = True
         if not self._opened:
             return
         await asyncio.to_thread(self.journal.close)
@@ -209,7 +212,7 @@ class EngineLoop:
         self._levels.append(levels.copy())
         self._level_count += len(levels)
         if self._level_count >= PENDING_LEVELS_MAX:
-            if self.journal.full:
+            if self._in_flight:
                 self._levels = [newest_levels(np.concatenate(self._levels))]
                 self._level_count = len(self._levels[0])
             else:
@@ -245,11 +248,9 @@ class EngineLoop:
 
     def _tick(self) -> None:
         self._scheduled = False
-        if self.halted:
-            return
-        if self.journal.full:  # the disk is behind: what is in the inbox waits, no more is admitted
-            self._scheduled = True
-            self._loop.call_later(RETRY_SECONDS, self._tick)
+        if self.halted or self._in_flight:
+            # While a tick is on its way to the disk the next one gathers: it could not be durable any
+            # sooner, and larger batches cost less. `_on_durable` goes on.
             return
         started = time.perf_counter_ns()
         waiters, self._waiters = self._waiters, []
@@ -322,6 +323,8 @@ class EngineLoop:
             self.latency["journal"].record(now - tick.started_ns, tick.commands)
             self._deliver(tick)
             self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
+        if self._count or self._levels or self._marks_due:
+            self._schedule()
 
     def _deliver(self, tick: _Tick) -> None:
         if settle(tick.events, tick.waiters):
@@ -403,7 +406,8 @@ class _Pieces:
         events = engine.process(commands).tobytes()
         self.commands.append(commands.tobytes())
         self.events.append(events)
-        return np.frombuffer(events, EVENT)
+        # Over bytes an array is read-only, and the venue would copy it record by record, which is slow.
+        return np.frombuffer(bytearray(events), EVENT)
 
 
 def _has_routes(events: NDArray[np.void]) -> bool:

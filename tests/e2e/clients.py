@@ -55,9 +55,9 @@ class HttpClient:
         """By symbol."""
         return {each["symbol"]: each for each in self.get(f"/v1/accounts/{account}/positions")["items"]}
 
-    def book(self, symbol: str = "BTC-USDT") -> tuple[dict[str, str], dict[str, str]]:
+    def book(self, symbol: str = "BTC-USDT", depth: int = 20) -> tuple[dict[str, str], dict[str, str]]:
         """Quantity by price, best first: bids, asks."""
-        content = self.get(f"/v1/market/{symbol}/book")
+        content = self.get(f"/v1/market/{symbol}/book?depth={depth}")
         return dict(content["bids"]), dict(content["asks"])
 
     def await_market(self, request: Content) -> None:

@@ -22,10 +22,11 @@ class MarketRecording:
     def __init__(self) -> None:
         self._lines: list[bytes] = []
         self._at_ms = 0
-        self._last_id = 100
+        self._last_id = 100  # of everything
+        self._depth_id = 99  # of the depth updates: the next one begins behind it
         self._bid = BIDS[0]
         self._ask = ASKS[0]
-        self._add(depth(100, 100, [], []))
+        self._show_depth([], [])
         self._show_touch()
         self._add(snapshot(100, BIDS, ASKS))
         self._add(trade("60010.00", "0.01000"))
@@ -35,14 +36,14 @@ class MarketRecording:
         for _ in range(seconds * 1000 // QUIET_STEP_MS):
             self._at_ms += QUIET_STEP_MS
             self._show_touch()
-            self._add(depth(self._last_id, self._last_id, [], []))
+            self._show_depth([], [])
         return self
 
     def move(self, bids: Pairs, asks: Pairs, touch_after: tuple[int, int]) -> Self:
         """Levels change, 0 takes one away; `touch_after`: which of them are the best bid and ask then."""
         self._bid, self._ask = bids[touch_after[0]], asks[touch_after[1]]
         self._last_id += 1
-        self._add(depth(self._last_id, self._last_id, bids, asks))
+        self._show_depth(bids, asks)
         self._show_touch()
         self._add(trade(self._ask[0], "0.01000"))
         return self
@@ -50,6 +51,10 @@ class MarketRecording:
     def write(self, path: Path) -> Path:
         path.write_bytes(b"".join(self._lines))
         return path
+
+    def _show_depth(self, bids: Pairs, asks: Pairs) -> None:
+        self._add(depth(self._depth_id + 1, self._last_id, bids, asks))
+        self._depth_id = self._last_id
 
     def _show_touch(self) -> None:
         self._last_id += 1

@@ -92,7 +92,6 @@ def test_resting_orders_outlive_the_process(data_dir: Path, quiet_market: str) -
         before = _held(http, ids)
         server.kill()
 
-    server.start()
     with server, HttpClient(server.url) as http:
         assert _held(http, ids) == before
         assert [http.order(each)["status"] for each in ids] == ["NEW", "FILLED", "NEW", "PARTIALLY_FILLED"]
@@ -180,11 +179,11 @@ def test_orders_fill_against_the_recorded_exchange(data_dir: Path) -> None:
         _ids(each) for each in placed if each["fills"]
     ]
     assert set(positions.values()) == {"0.00500", "0.0050"}
-    server.start()
     with server, HttpClient(server.url) as http:
         assert [http.order(each["order_id"]) for each in placed] == before
         assert {symbol: http.positions()[symbol]["quantity"] for symbol in symbols} == positions
         for resting in (placed[2], placed[5]):
             http.await_market(order("BUY", "0.01000", symbol=resting["symbol"]))
+            assert resting["price"] in http.book(resting["symbol"], depth=1_000)[0]
             canceled = http.http.delete(f"/v1/orders/{resting['order_id']}").json()
             assert canceled["status"] == "CANCELED"
