@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 import time
@@ -70,6 +71,7 @@ class Server:
     notify: Notify = _quiet
     new_admin_key: str | None = None
     failure: BaseException | None = None
+    cut_off: bool = False  # told to stop while it was starting
     started: asyncio.Event = field(default_factory=asyncio.Event)
     _folder_lock: FolderLock | None = None
     _snapshot_seq: int = 0
@@ -120,7 +122,8 @@ class Server:
 
     def _note_start(self, starting: asyncio.Task[None]) -> None:
         """What went wrong is kept for whoever runs the server."""
-        if not starting.cancelled():
+        self.cut_off = starting.cancelled()
+        if not self.cut_off:
             self.failure = starting.exception()
         self.started.set()
 
@@ -286,13 +289,17 @@ async def _serve(settings: Settings) -> None:
         greeting.cancel()
     if server.failure is not None:
         raise server.failure
+    if server.cut_off:
+        # Kernels compile in a thread that cannot be stopped, for a minute maybe. All is closed: do not wait.
+        logging.shutdown()
+        os._exit(0)
 
 
 async def _greet(server: Server, http: uvicorn.Server, url: str) -> None:
     """Say what there is to know once the server is ready; end it if it cannot be."""
     _say(f"bot4 {__version__} starting on {url}, data in {server.settings.data_dir}")
     await server.started.wait()
-    if server.failure is not None:
+    if server.failure is not None or server.cut_off:
         http.should_exit = True
         return
     # From here on garbage is mostly short-lived: look at the young objects less often, at the old never.

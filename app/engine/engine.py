@@ -17,6 +17,7 @@ from app.engine.directory import directory_of
 from app.engine.emission import emit, room_for_events
 from app.engine.hash_index import find_client_order
 from app.engine.jit import inline, kernel
+from app.engine.prefetch import AHEAD, prefetch_command
 from app.engine.records import COMMAND, EVENT
 from app.engine.risk import check_order
 from app.engine.state import NO_SLOT, State, allocate, attach
@@ -74,6 +75,8 @@ def _process(directory: NDArray[np.int64], start: int, count: int) -> int:
     for i in range(start, count):
         if room_for_events(st) < EVENTS_PER_COMMAND_MAX:
             return i
+        if i + AHEAD < count:
+            prefetch_command(st, i + AHEAD)
         if firm.progress == 0:
             firm.seq = st.commands[i].seq
             firm.ts = st.commands[i].ts

@@ -71,6 +71,12 @@ def _client_id_hash(account: int, words: Array) -> np.int64:
 
 
 @force_inline
+def client_id_home(st: State, account: int, words: Array) -> np.int64:
+    """Where in the index a client order id begins to be looked for."""
+    return _client_id_hash(account, words) & (len(st.client_ids) - 1)
+
+
+@force_inline
 def find_client_order(st: State, account: int, words: Array) -> int:
     """Slot of the account's order with this client order id, or NO_SLOT."""
     table = st.client_ids
@@ -106,6 +112,11 @@ def forget_client_order(st: State, slot: int) -> None:
 @force_inline
 def _execution_hash(symbol: int, execution_id: int) -> np.int64:
     return np.int64(mix(np.uint64(symbol), np.uint64(execution_id)) >> _TOP_31_BITS)
+
+
+@force_inline
+def execution_home(st: State, symbol: int, execution_id: int) -> np.int64:
+    return _execution_hash(symbol, execution_id) & (len(st.executions) - 1)
 
 
 @force_inline

@@ -71,8 +71,10 @@ def describe(st: State, i: int) -> None:
     firm = st.firm[0]
     order = st.candidate[0]
     order.order_id = 0
-    order.account = c.account if 0 <= c.account < firm.accounts else -1
-    order.symbol = c.symbol if 0 <= c.symbol < firm.symbols else -1
+    account = np.int64(c.account)  # why: see `app.engine.risk._check_reference`
+    symbol = np.int64(c.symbol)
+    order.account = account if 0 <= account < firm.accounts else -1
+    order.symbol = symbol if 0 <= symbol < firm.symbols else -1
     order.status = OrderStatus.PENDING_NEW
     order.side = c.side
     order.type = c.type

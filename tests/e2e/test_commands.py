@@ -162,9 +162,8 @@ def test_a_server_that_is_asked_to_stop_keeps_all_it_has_acknowledged(data_dir: 
     with server:
         first = _stop_under_load(server, signal.SIGTERM)
     replayed = [_bot4(data_dir, "replay") for _ in range(2)]
-    counts = dict(line.split(None, 1) for line in replayed[0].stdout.splitlines())
-    assert int(counts["commands"]) > len(first)
-    assert int(counts["events"]) > int(counts["commands"])
+    assert _count("commands", replayed[0]) > len(first)
+    assert _count("events", replayed[0]) > _count("commands", replayed[0])
     assert len(_hashes(replayed[0])) == 2
     assert _hashes(replayed[0]) == _hashes(replayed[1])
 
@@ -176,6 +175,11 @@ def test_a_server_that_is_asked_to_stop_keeps_all_it_has_acknowledged(data_dir: 
         _check_acknowledged(http, first)
         assert http.get("/v1/system")["counts"]["open_orders"] >= len(first) + len(second)
         assert server.stop() == 0
+
+
+def _count(name: str, done: "subprocess.CompletedProcess[str]") -> int:
+    (found,) = re.findall(rf"^{name} +(\d+)$", done.stdout, re.MULTILINE)
+    return int(found)
 
 
 def _hashes(done: "subprocess.CompletedProcess[str]") -> list[str]:
@@ -262,6 +266,10 @@ def test_a_server_that_is_starting_lives_but_is_not_ready(data_dir: Path, tmp_pa
             f"{url}/v1/orders", json=order("BUY", "0.01"), headers=AUTHORIZATION, timeout=SECONDS_MAX
         )
         assert (refused.status_code, refused.json()["code"]) == (503, "NOT_READY")
-        assert "bot4 is ready" not in data_dir.with_suffix(".log").read_text()
+        # Told to stop, it does not first compile to the end, nor does it claim to be ready.
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(SECONDS_MAX) == 0
+        said = data_dir.with_suffix(".log").read_text()
+        assert "bot4 is ready" not in said
+        assert "Traceback" not in said
+        assert not list((tmp_path / "kernels").glob("venues-*/**/*.nbi")), "the venue's kernels come last"

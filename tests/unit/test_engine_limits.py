@@ -158,11 +158,11 @@ def test_margin(cash: int, accepted: bool) -> None:
 
 
 def test_margin_rounds_up_and_counts_unrealised_loss() -> None:
-    made = desk(cash=1_001, price=1_001)
-    assert not passes(made.one(place(0, 0, BUY, 10, 1_001)))  # 10,010 / 10 is 1,001: equal
-    made.one(transfer(0, 9))
+    made = desk(cash=100, price=1_001)
+    check_refused(made.one(place(0, 0, BUY, 1, 1_001)), Code.INSUFFICIENT_MARGIN, 100, 101, Scope.ACCOUNT)
+    made.one(transfer(0, 910))
     bought(made, 10, 1_001)
-    made.send(mark(0, 1_000))
+    made.send(mark(0, 1_000))  # a loss of 10
     event = made.one(place(0, 0, BUY, 1, 1_000))
     check_refused(event, Code.INSUFFICIENT_MARGIN, 1_000, 1_100, Scope.ACCOUNT)
 
@@ -286,7 +286,9 @@ def test_the_instruments_own_bounds(quantity: int, price: int, code: Code, allow
 def test_what_decoding_could_not_express(fault: int, code: Code) -> None:
     made = desk()
     assert made.one(place(0, 0, BUY, 10, 1_000, fault=fault)).code == code
-    assert made.one(place(0, 0, BUY, 0, 0, type=OrderType.LIMIT, fault=fault)).code == code
+    # The number itself is then not there, which is no mistake of its own.
+    price = 0 if fault & (Fault.PRICE_TICK | Fault.PRICE_RANGE) else 1_000
+    assert made.one(place(0, 0, BUY, 0, price, type=OrderType.LIMIT, fault=fault)).code == code
     order_id = working(made, place(0, 0, BUY, 10, 1_000))
     event = made.one(amend(order_id, fault=fault))
     assert (event.kind, event.code) == (EventKind.REPLACE_REJECTED, code)

@@ -49,7 +49,12 @@ class Violation:
 
 
 VIOLATIONS: dict[Code, Violation] = {
-    Code.TRADING_HALTED: Violation((trading_state(TradingState.HALTED, Scope.SYMBOL, symbol=0),)),
+    Code.TRADING_HALTED: Violation(
+        (
+            trading_state(TradingState.HALTED, Scope.SYMBOL, symbol=0),
+            trading_state(TradingState.HALTED, Scope.ACCOUNT, account=0),
+        )
+    ),
     Code.REDUCING_ONLY: Violation((trading_state(TradingState.REDUCING, Scope.FIRM),)),
     Code.LIMITS_NOT_SET: Violation((limit(Limit.MAX_OPEN_ORDERS, 0, Scope.ACCOUNT, 0, state=0),)),
     Code.UNKNOWN_ACCOUNT: Violation(fields={"account": 3}),
