@@ -41,7 +41,7 @@ from app.runtime.recovery import recover
 from app.runtime.reference import Reference
 from app.runtime.snapshot_schedule import keep_snapshots
 from app.runtime.snapshots import save_snapshot
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from app.store.dependencies import Dependencies
 from app.venues.paper.venue import PaperVenue
 from app.warmup import compile_kernels
@@ -79,6 +79,7 @@ class Server:
 
     def __post_init__(self) -> None:
         settings = self.settings
+        _check_feed(settings)
         for folder in (settings.data_dir, settings.journal_dir):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.clock = SystemClock()
@@ -211,6 +212,14 @@ class Server:
                 logger.info("feed %s has ended", feed.name)
                 return
             await asyncio.sleep(_FEED_RETRY_SECONDS)
+
+
+def _check_feed(settings: Settings) -> None:
+    """Raises SettingsError: now, and not when everything else has started."""
+    try:
+        open_feed(settings.feed, ())
+    except ValueError as error:
+        raise SettingsError(f"BOT4_FEED={settings.feed!r} is not allowed: {error}") from None
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from app.engine.capacity import Capacity
-from app.engine.engine import Engine
+from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, ORDER
 from app.engine.types import CommandKind
 from app.market.types import LEVEL_UPDATE
@@ -44,7 +44,7 @@ def _run_all() -> None:
     engine = Engine(_CAPACITY)
     venue = PaperVenue(engine.state, _CAPACITY)
     command = np.zeros(1, COMMAND)
-    command["seq"] = command["ts"] = 1
+    stamp(command, 1, 1)
     command["kind"] = CommandKind.ADVANCE_TIME
     events = engine.process(command).copy()
     engine.explain(command, 1)

@@ -57,7 +57,8 @@ def opening(random: Random) -> list[Command]:
         build.instrument(0, max_quantity=100, min_quantity=2, min_notional=300),
         build.instrument(1, price_tick_e12=3 * 10**4, quantity_step_e8=10**9, max_quantity=100),
     ]
-    commands += [build.mark(symbol, MIDDLE) for symbol in range(SYMBOLS)]
+    marked = SYMBOLS if random.random() < 0.9 else 1
+    commands += [build.mark(symbol, MIDDLE) for symbol in range(marked)]
     for account in range(ACCOUNTS):
         commands.append(build.account(account, leverage=random.choice([1, 3, 10])))
         commands.append(build.limit(Limit.MAX_OPEN_ORDERS, random.randint(3, 20), Scope.ACCOUNT, account))

@@ -268,7 +268,7 @@ class Desk:
 
     def account(self, index: int) -> dict[str, Any]:
         record = self.engine.state.accounts[index]
-        return {name: record[name].item() for name in record.dtype.names if name != "name"}
+        return {name: record[name].item() for name in record.dtype.names if not record[name].shape}
 
     def equity(self, index: int) -> int:
         record = self.account(index)

@@ -67,6 +67,14 @@ def _apply(st: State, i: int) -> bool:
 
 
 @kernel
+def stamp(commands: NDArray[np.void], first_seq: int, ts: int) -> None:
+    """Give COMMAND records their sequence numbers, from `first_seq` on, and their time."""
+    for i in range(len(commands)):
+        commands[i].seq = first_seq + i
+        commands[i].ts = ts
+
+
+@kernel
 def _process(directory: NDArray[np.int64], start: int, count: int) -> int:
     """Apply `State.commands[start:count]` as far as there is room for events; where it stopped."""
     st = attach(directory)
@@ -154,8 +162,8 @@ class Engine:
 
         The result is a view that holds until the next call.
         """
-        source = np.ascontiguousarray(commands).view(np.uint8).data.cast("B")
-        batches: list[NDArray[np.void]] = []
+        source = commands.tobytes()
+        batches: list[bytes] = []  # as arrays, NumPy would copy them field by field
         for first in range(0, len(commands), self.capacity.commands):
             count = min(self.capacity.commands, len(commands) - first)
             begin = first * COMMAND.itemsize
@@ -167,8 +175,8 @@ class Engine:
                 events = self.state.events[: int(self._firm["event_count"])]
                 if done == count and count == len(commands) and not batches:
                     return events
-                batches.append(events.copy())
-        return np.concatenate(batches) if batches else np.empty(0, EVENT)
+                batches.append(events.tobytes())
+        return np.frombuffer(bytearray().join(batches), EVENT)
 
     def check(self, commands: NDArray[np.void]) -> int:
         """How many PLACE_ORDER commands of a batch would pass. Takes rate tokens, places nothing."""

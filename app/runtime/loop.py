@@ -22,12 +22,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.engine import Engine, Verdict
+from app.engine.engine import Engine, Verdict, stamp
 from app.engine.records import COMMAND, EVENT
 from app.engine.reference import DAY_US
 from app.engine.state import NO_SLOT
 from app.engine.types import CommandKind, EventKind
 from app.market.conflation import newest_levels
+from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
 from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
@@ -43,9 +44,14 @@ HOUSEKEEPING_SECONDS = 0.05
 
 _COMMAND_BYTES = COMMAND.itemsize
 
-_ROUTES = np.zeros(256, np.bool_)
-_ROUTES[[EventKind.ORDER_ACCEPTED, EventKind.ORDER_TRIGGERED]] = True
-_ROUTES[[EventKind.CANCEL_REQUESTED, EventKind.REPLACE_REQUESTED]] = True
+_ROUTES = (
+    EventKind.ORDER_ACCEPTED,
+    EventKind.ORDER_TRIGGERED,
+    EventKind.CANCEL_REQUESTED,
+    EventKind.REPLACE_REQUESTED,
+)
+_NOT_ROUTES = bytes(kind for kind in range(256) if kind not in _ROUTES)
+_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
 
 
 class EngineHalted(Exception):
@@ -106,8 +112,8 @@ class EngineLoop:
         self._level_count = 0
         self._marks: dict[int, int] = {}
         self._marks_due = False
+        self._time_due = False
         self._scheduled = False
-        self._offsets = np.arange(INBOX_COMMANDS_MAX, dtype=np.int64)
         self._in_flight: deque[_Tick] = deque()
         self.journal: JournalWriter  # from `start` on
         self._opened = False
@@ -209,7 +215,7 @@ class EngineLoop:
     def on_levels(self, levels: NDArray[np.void]) -> None:
         if self.halted:
             return
-        self._levels.append(levels.copy())
+        self._levels.append(np.frombuffer(bytearray(levels.tobytes()), LEVEL_UPDATE))
         self._level_count += len(levels)
         if self._level_count >= PENDING_LEVELS_MAX:
             if self._in_flight:
@@ -277,7 +283,8 @@ class EngineLoop:
             self.marked.set()
             marks, self._marks = self._marks, {}
             self._process(_mark_commands(marks), pieces, now)
-        if self._time_is_due(now):
+        if self._time_due:
+            self._time_due = False
             self._process(_advance_command(), pieces, now)
         count, self._count = self._count, 0
         if count:
@@ -288,17 +295,18 @@ class EngineLoop:
 
     def _process(self, commands: NDArray[np.void], pieces: "_Pieces", now: int) -> None:
         """Stamp and apply commands, then whatever the venue makes of them."""
-        events = pieces.apply(self.engine, commands, now, self._offsets)
-        self._take_reports(self._venue.execute(events), pieces, now)
+        events = pieces.apply(self.engine, commands, now)
+        if _has_routes(events):
+            self._take_reports(self._venue.execute(_event_records(events)), pieces, now)
 
     def _take_reports(self, reports: Iterable[NDArray[np.void]], pieces: "_Pieces", now: int) -> None:
         """Apply what the venue reports; it may lead to further orders to the venue, and so on."""
         while True:
-            caused = [pieces.apply(self.engine, batch, now, self._offsets) for batch in reports]
+            caused = [pieces.apply(self.engine, batch, now) for batch in reports]
             routed = [events for events in caused if _has_routes(events)]
             if not routed:
                 return
-            reports = self._venue.execute(np.concatenate(routed) if len(routed) > 1 else routed[0])
+            reports = self._venue.execute(_event_records(b"".join(routed)))
 
     def _commit(self, pieces: "_Pieces", waiters: list[Waiter], started: int) -> None:
         self.seq = pieces.seq
@@ -323,7 +331,7 @@ class EngineLoop:
             self.latency["journal"].record(now - tick.started_ns, tick.commands)
             self._deliver(tick)
             self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
-        if self._count or self._levels or self._marks_due:
+        if self._count or self._levels or self._marks_due or self._time_due:
             self._schedule()
 
     def _deliver(self, tick: _Tick) -> None:
@@ -370,6 +378,7 @@ class EngineLoop:
 
     def _keep_house(self) -> None:
         if self._time_is_due(self._clock.now()):
+            self._time_due = True
             self._schedule()
         if not self.halted:
             self._timers[:1] = [self._loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)]
@@ -395,23 +404,24 @@ class _Pieces:
         self.commands: list[bytes] = []
         self.events: list[bytes] = []
 
-    def apply(
-        self, engine: Engine, commands: NDArray[np.void], now: int, offsets: NDArray[np.int64]
-    ) -> NDArray[np.void]:
-        """Give commands their numbers and time, apply them; the events, which stay valid."""
-        count = len(commands)
-        commands["seq"] = offsets[:count] + (self.seq + 1)
-        commands["ts"] = now
-        self.seq += count
+    def apply(self, engine: Engine, commands: NDArray[np.void], now: int) -> bytes:
+        """Give commands their numbers and time, and apply them; the EVENT records they cause."""
+        stamp(commands, self.seq + 1, now)
+        self.seq += len(commands)
         events = engine.process(commands).tobytes()
         self.commands.append(commands.tobytes())
         self.events.append(events)
-        # Over bytes an array is read-only, and the venue would copy it record by record, which is slow.
-        return np.frombuffer(bytearray(events), EVENT)
+        return events
 
 
-def _has_routes(events: NDArray[np.void]) -> bool:
-    return bool(_ROUTES[events["kind"]].any())
+def _has_routes(events: bytes) -> bool:
+    """Whether any of these EVENT records is an order to the venue."""
+    return bool(events[_KIND_OFFSET :: EVENT.itemsize].translate(None, _NOT_ROUTES))
+
+
+def _event_records(events: bytes) -> NDArray[np.void]:
+    """As an array that may be written to: what the venue's kernels are compiled for."""
+    return np.frombuffer(bytearray(events), EVENT)
 
 
 def _mark_commands(marks: dict[int, int]) -> NDArray[np.void]:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from app.engine.types import EventKind
-from app.runtime.views import EventView, event_views
+from app.runtime.views import EVENT_LAYOUT, EventView
 
 # Answers to a request that changed nothing: they stand for themselves, whatever
 # else happens to the order in the same tick.
@@ -17,8 +17,14 @@ _ANSWERS = frozenset(
     )
 )
 _REFERENCE = frozenset((EventKind.INSTRUMENT_SET, EventKind.ACCOUNT_SET))
+_NO_NEWS = _ANSWERS | {EventKind.EXECUTION_ANOMALY}
 _FILLED = int(EventKind.ORDER_FILLED)
-_ANOMALY = int(EventKind.EXECUTION_ANOMALY)
+
+# An event as its layout unpacks it; as an EventView it costs twice as much.
+_Raw = tuple[Any, ...]
+_SEQ = EventView._fields.index("seq")
+_KIND = EventView._fields.index("kind")
+_ORDER_ID = EventView._fields.index("order_id")
 
 
 class Outcome:
@@ -64,51 +70,51 @@ def settle(events: bytes, waiters: list[Waiter]) -> bool:
     Waiters are in the order of their commands, and so are the events of client commands, so
     one pass over both does. Each command has at least one event.
     """
-    latest: dict[int, EventView] = {}
-    fills: dict[int, list[EventView]] = {}
+    latest: dict[int, _Raw] = {}
+    fills: dict[int, list[_Raw]] = {}
     reference_changed = False
+    found: list[list[_Raw]] = []  # the events of each awaited command
     queue = iter(waiters)
     waiter = next(queue, None)
-    seq = 0
-    for event in event_views(events):
-        kind = event.kind
-        if kind in _REFERENCE:
+    first, behind = (waiter.first_seq, waiter.first_seq + waiter.count) if waiter else (0, 0)
+    last_seq = 0
+    for event in EVENT_LAYOUT.iter_unpack(events):
+        kind = event[_KIND]
+        order_id = event[_ORDER_ID]
+        if order_id:
+            if kind not in _NO_NEWS:
+                latest[order_id] = event
+                if kind == _FILLED:
+                    fills.setdefault(order_id, []).append(event)
+        elif kind in _REFERENCE:
             reference_changed = True
-        elif event.order_id and kind not in _ANSWERS and kind != _ANOMALY:
-            latest[event.order_id] = event
-            if kind == _FILLED:
-                fills.setdefault(event.order_id, []).append(event)
-        if waiter is None or event.seq < waiter.first_seq:
-            continue
-        if event.seq >= waiter.first_seq + waiter.count:
+        seq = event[_SEQ]
+        if waiter is not None and seq >= behind:
             waiter = next(queue, None)
-            if waiter is None or event.seq < waiter.first_seq:
-                continue
-        if event.seq != seq:
-            seq = event.seq
-            waiter.outcomes.append(Outcome(event))
+            if waiter is not None:
+                first, behind = waiter.first_seq, waiter.first_seq + waiter.count
+        if waiter is None or seq < first:
+            continue
+        if seq != last_seq:
+            last_seq = seq
+            found.append([event])
         else:
-            _extend(waiter.outcomes[-1], event)
+            found[-1].append(event)
+    each = iter(found)
     for waiter in waiters:
-        for outcome in waiter.outcomes:
-            _complete(outcome, latest, fills)
+        waiter.outcomes = [_outcome(next(each), latest, fills) for _ in range(waiter.count)]
     return reference_changed
 
 
-def _extend(outcome: Outcome, event: EventView) -> None:
-    """A further event of the same command: CANCEL_ALL has one for each order, then its own."""
-    if not outcome.orders:
-        outcome.orders.append(outcome.event)
-    outcome.event = event
-    if event.kind != EventKind.CANCEL_ALL_DONE:
-        outcome.orders.append(event)
-
-
-def _complete(outcome: Outcome, latest: dict[int, EventView], fills: dict[int, list[EventView]]) -> None:
-    event = outcome.event
-    order_id = event.order_id
-    if order_id and event.kind not in _ANSWERS:
-        outcome.event = latest[order_id]
-        outcome.fills = fills.get(order_id, outcome.fills)
-    if outcome.orders:
-        outcome.orders = [latest[order.order_id] for order in outcome.orders]
+def _outcome(own: list[_Raw], latest: dict[int, _Raw], fills: dict[int, list[_Raw]]) -> Outcome:
+    """From the events of one command: one, but for CANCEL_ALL, which has one for each order before its own."""
+    event = own[-1]
+    order_id = event[_ORDER_ID]
+    if not order_id or event[_KIND] in _ANSWERS:
+        outcome = Outcome(EventView._make(event))
+        outcome.orders = [EventView._make(latest[order[_ORDER_ID]]) for order in own[:-1]]
+        return outcome
+    outcome = Outcome(EventView._make(latest[order_id]))
+    if order_id in fills:
+        outcome.fills = [EventView._make(fill) for fill in fills[order_id]]
+    return outcome

@@ -19,6 +19,8 @@ PRICE_DIGITS = 12
 QUANTITY_DIGITS = 8
 MONEY_DIGITS = 8
 
+_REMEMBERED_MAX = 4_096
+
 _POWERS = tuple(int(f"1{'0' * digits}") for digits in range(PRICE_DIGITS + 1))
 
 
@@ -37,12 +39,15 @@ class Grid:
     needs: a step of 0.01 writes 5 as "0.05" and 1000 as "10.00".
     """
 
-    __slots__ = ("decimals", "step", "text_step", "unit")
+    __slots__ = ("_counts", "_texts", "decimals", "step", "text_step", "unit")
 
     def __init__(self, step: int, digits: int) -> None:
         if step <= 0:
             raise ValueError(f"a step must be positive, not {step}")
         self.step = step
+        # What was asked for lately: prices and sizes come back, and a look-up takes a fifth of the time.
+        self._texts: dict[int, str] = {}
+        self._counts: dict[str, int] = {}
         self.unit = step
         self.decimals = digits
         while self.decimals and self.unit % 10 == 0:
@@ -52,6 +57,14 @@ class Grid:
 
     def text(self, count: int) -> str:
         """`count` steps as decimal text."""
+        text = self._texts.get(count)
+        if text is None:
+            if len(self._texts) >= _REMEMBERED_MAX:
+                self._texts.clear()
+            text = self._texts[count] = self._write(count)
+        return text
+
+    def _write(self, count: int) -> str:
         decimals = self.decimals
         digits = str(count * self.unit)
         if not decimals:
@@ -68,6 +81,14 @@ class Grid:
 
         Raises OffGrid, OutOfRange.
         """
+        count = self._counts.get(text)
+        if count is None:
+            if len(self._counts) >= _REMEMBERED_MAX:
+                self._counts.clear()
+            count = self._counts[text] = self._read(text)
+        return count
+
+    def _read(self, text: str) -> int:
         whole, point, fraction = text.partition(".")
         decimals = self.decimals
         if point:

@@ -27,9 +27,9 @@ def quiet_market(tmp_path: Path) -> str:
 
 @pytest.fixture
 def falling_market(tmp_path: Path) -> str:
-    """Two seconds of quiet, then the asks come down to 59,940, in two steps."""
+    """A second of quiet, then the asks come down to 59,940, in two steps."""
     gone = [(price, "0") for price, _ in BIDS]
-    recording = MarketRecording().quiet(2)
+    recording = MarketRecording().quiet(1)
     recording.move([*gone, ("59930.00", "1.00000")], [("59940.00", "0.40000")], (-1, 0)).quiet(1)
     recording.move([("59930.00", "1.00000")], [("59935.00", "1.00000"), ("59940.00", "0")], (0, 0))
     return f"replay:{recording.quiet(QUIET_SECONDS).write(tmp_path / 'falling.txt')}"

@@ -196,7 +196,7 @@ def _market(books: Books, request: Request) -> Iterator[Verdict]:
     order = request.order
     instrument = books.instruments[order.symbol]
     oldest, scope = books.tightest(Limit.MAX_MARK_AGE, order.account, order.symbol)
-    age = books.ts - instrument.mark_ts
+    age = books.ts - instrument.mark_ts if instrument.mark else UNLIMITED
     yield Verdict(Code.MARKET_DATA_STALE, instrument.mark > 0 and age <= oldest, oldest, age, scope)
     if order.type in PRICED:
         middle = order.stop_price or instrument.mark

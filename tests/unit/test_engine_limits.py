@@ -239,7 +239,7 @@ def test_mark_age(scope: Scope) -> None:
 def test_no_mark_at_all() -> None:
     made = desk()
     made.send(instrument(1))
-    check_refused(made.one(place(0, 1, BUY, 1, 1_000)), Code.MARKET_DATA_STALE, UNLIMITED, made.ts, Scope.FIRM)
+    check_refused(made.one(place(0, 1, BUY, 1, 1_000)), Code.MARKET_DATA_STALE, UNLIMITED, UNLIMITED, Scope.FIRM)
 
 
 @pytest.mark.parametrize(
