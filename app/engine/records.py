@@ -154,10 +154,12 @@ EVENT = _record(
     ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
 )
 
+# From here on every index is as wide as an address. Where LLVM 22 has to widen one that may be
+# negative, it moves the widening in front of the check of the sign, and then drops the check.
 ORDER = _record(
     ("order_id", "i8"),
-    ("account", "i4"),
-    ("symbol", "i4"),
+    ("account", "i8"),
+    ("symbol", "i8"),
     ("status", "u1"),
     ("side", "u1"),
     ("type", "u1"),
@@ -168,8 +170,8 @@ ORDER = _record(
     ("scope", "u1"),
     ("waiting", "u1"),  # 1: a stop held by the engine, not yet at the venue
     ("indexed", "u1"),  # 1: its client order id stands in the index
-    ("next", "i4"),  # among the open orders of its account; of closed ones, by age
-    ("previous", "i4"),
+    ("next", "i8"),  # among the open orders of its account; of closed ones, by age
+    ("previous", "i8"),
     ("seq", "i8"),  # of the last change
     ("priority", "i8"),  # its place in the venue's queue: smaller is earlier
     ("price", "i8"),
@@ -219,8 +221,8 @@ INSTRUMENT = _record(
     ("taker_fee_ppm", "i4"),
     ("mark", "i8"),
     ("mark_ts", "i8"),
-    ("rise_root", "i4"),  # heap of the stops that fire when the mark rises to them
-    ("fall_root", "i4"),  # and of those that fire when it falls to them
+    ("rise_root", "i8"),  # heap of the stops that fire when the mark rises to them
+    ("fall_root", "i8"),  # and of those that fire when it falls to them
     ("status", "u1"),
     ("trading_state", "u1"),
     ("version", "i8"),
@@ -241,8 +243,8 @@ ACCOUNT = _record(
     ("order_tokens", "i8"),  # millionths of an order
     ("order_tokens_ts", "i8"),
     ("open_orders", "i8"),
-    ("first_open", "i4"),
-    ("last_open", "i4"),
+    ("first_open", "i8"),
+    ("last_open", "i8"),
     ("trading_state", "u1"),
     ("exists", "u1"),
     ("limits_set", "u1"),
@@ -272,10 +274,10 @@ LIMITS = _record(
 HEAP_NODE = _record(
     ("key", "i8"),
     ("tie", "i8"),  # of equal keys the smaller goes first
-    ("parent", "i4"),
-    ("left", "i4"),
-    ("right", "i4"),
-    ("rank", "i4"),
+    ("parent", "i8"),
+    ("left", "i8"),
+    ("right", "i8"),
+    ("rank", "i8"),
 )
 
 FIRM = _record(
@@ -298,7 +300,7 @@ FIRM = _record(
     ("progress", "i8"),
     ("event_count", "i8"),
     ("event_index", "i8"),
-    ("expiry_root", "i4"),
+    ("expiry_root", "i8"),
     ("trading_state", "u1"),
 )
 

@@ -13,8 +13,6 @@ never refuses what does not make it worse.
 
 from typing import Any
 
-import numpy as np
-
 from app.engine.arithmetic import basis_points_of
 from app.engine.capacity import MONEY_MAX, SLOT_BITS
 from app.engine.codes import Code
@@ -102,10 +100,8 @@ def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
 @force_inline
 def _check_reference(st: State, explain: bool, extra: int) -> int:
     order = st.candidate[0]
-    # Widened before they are compared: LLVM 22 moves the widening that it puts behind a check of
-    # the sign to the front of it, takes the number for positive from then on, and drops the check.
-    account = np.int64(order.account)
-    symbol = np.int64(order.symbol)
+    account = order.account
+    symbol = order.symbol
     known = account >= 0 and symbol >= 0
     state, scope = strictest_state(st, account, symbol)
     if _refuses(st, explain, Code.TRADING_HALTED, state < TradingState.HALTED, 0, state, scope):

@@ -107,7 +107,7 @@ def settle(events: bytes, waiters: list[Waiter]) -> bool:
 
 
 def _outcome(own: list[_Raw], latest: dict[int, _Raw], fills: dict[int, list[_Raw]]) -> Outcome:
-    """From the events of one command: one, but for CANCEL_ALL, which has one for each order before its own."""
+    """From the events of one command: one, but CANCEL_ALL has one for each order before its own."""
     event = own[-1]
     order_id = event[_ORDER_ID]
     if not order_id or event[_KIND] in _ANSWERS:

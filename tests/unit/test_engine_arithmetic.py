@@ -1,13 +1,16 @@
 """Integer arithmetic of the kernels against Python's unlimited integers."""
 
 from random import Random
+from typing import Any
 
+import numpy as np
 import pytest
 
 from app.engine import arithmetic, positions
 from app.engine.capacity import PRICE_MAX
-from app.engine.records import COMMAND, EVENT
+from app.engine.records import COMMAND_KINDS
 from app.engine.reference import PRICE_COLLAR_BPS_MAX
+from app.engine.state import DTYPES, PERSISTENT
 from tests.engine_support import for_python
 
 multiply_divide = for_python(arithmetic.multiply_divide)
@@ -63,9 +66,8 @@ def test_worst_case(held: int, buys: int, sells: int, worst: int) -> None:
     assert worst_case(held, buys, sells) == worst
 
 
-def test_events_have_no_gaps() -> None:
-    """Copying a record may leave gaps between fields unset, so events, which are compared byte by byte, have none."""
-    fields = EVENT.fields
-    assert fields is not None
-    assert sum(field[0].itemsize for field in fields.values()) == EVENT.itemsize == 192
-    assert COMMAND.itemsize == 128
+@pytest.mark.parametrize("dtype", [*COMMAND_KINDS, *(DTYPES[name] for name in (*PERSISTENT, "events"))])
+def test_records_have_no_gaps(dtype: np.dtype[Any]) -> None:
+    """Copying may leave a gap between fields unset, and records are compared and hashed as bytes."""
+    if dtype.fields is not None:
+        assert sum(field[0].itemsize for field in dtype.fields.values()) == dtype.itemsize

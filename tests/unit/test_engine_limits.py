@@ -1,4 +1,4 @@
-"""Each limit at its edge: what is equal to it passes, one more fails and says what, how much, and whose limit."""
+"""Each limit at its edge: equal to it passes, one more fails and says what, how much, and whose limit."""
 
 from typing import Any
 
@@ -43,7 +43,12 @@ def passes(event: EventView) -> bool:
 
 def check_refused(event: EventView, code: Code, allowed: int, observed: int, scope: Scope) -> None:
     assert event.kind in (EventKind.ORDER_REJECTED, EventKind.REPLACE_REJECTED)
-    assert (Code(event.code), event.limit, event.observed, Scope(event.scope)) == (code, allowed, observed, scope)
+    assert (Code(event.code), event.limit, event.observed, Scope(event.scope)) == (
+        code,
+        allowed,
+        observed,
+        scope,
+    )
 
 
 # An order of 10 steps at 1,000 on an empty book: limit, what the order makes of it, where it may be set.
@@ -214,7 +219,9 @@ def test_collar_of_a_stop_limit_order_is_around_its_stop_price() -> None:
     check_refused(event, Code.PRICE_COLLAR, 200, 201, Scope.FIRM)
 
 
-@pytest.mark.parametrize(("side", "bps", "worst"), [(BUY, 1_000, 1_100), (SELL, 1_000, 900), (SELL, 10_000, 1)])
+@pytest.mark.parametrize(
+    ("side", "bps", "worst"), [(BUY, 1_000, 1_100), (SELL, 1_000, 900), (SELL, 10_000, 1)]
+)
 def test_collar_protects_market_orders(side: int, bps: int, worst: int) -> None:
     made = desk()
     assert made.one(place(0, 0, side, 1)).last_price == 0
@@ -239,7 +246,9 @@ def test_mark_age(scope: Scope) -> None:
 def test_no_mark_at_all() -> None:
     made = desk()
     made.send(instrument(1))
-    check_refused(made.one(place(0, 1, BUY, 1, 1_000)), Code.MARKET_DATA_STALE, UNLIMITED, UNLIMITED, Scope.FIRM)
+    check_refused(
+        made.one(place(0, 1, BUY, 1, 1_000)), Code.MARKET_DATA_STALE, UNLIMITED, UNLIMITED, Scope.FIRM
+    )
 
 
 @pytest.mark.parametrize(
@@ -259,7 +268,9 @@ def test_no_mark_at_all() -> None:
         (5, -(2**63), Code.PRICE_INVALID, 2**60 // 50, -(2**63)),
     ],
 )
-def test_the_instruments_own_bounds(quantity: int, price: int, code: Code, allowed: int, observed: int) -> None:
+def test_the_instruments_own_bounds(
+    quantity: int, price: int, code: Code, allowed: int, observed: int
+) -> None:
     made = desk(cash=10**6)
     made.one(instrument(0, min_quantity=5, max_quantity=50, min_notional=500))
     event = made.one(place(0, 0, BUY, quantity, price, type=OrderType.LIMIT))
@@ -361,7 +372,11 @@ def test_reduce_only_amend_stays_within_the_position() -> None:
 
 def test_reserved_is_the_larger_of_old_and_new_until_the_venue_says_which() -> None:
     made = desk()
-    for wanted, answer, after in ((15, ReportKind.REPLACED, 15), (20, ReportKind.REPLACE_REJECTED, 15), (5, ReportKind.REPLACED, 5)):
+    for wanted, answer, after in (
+        (15, ReportKind.REPLACED, 15),
+        (20, ReportKind.REPLACE_REJECTED, 15),
+        (5, ReportKind.REPLACED, 5),
+    ):
         if wanted == 15:
             order_id = working(made, place(0, 0, BUY, 10, 1_000))
         before = made.position(0, 0)["open_buy"]

@@ -250,7 +250,7 @@ def test_a_stop_that_waits_here_is_amended_at_once() -> None:
 
 
 def test_a_replace_answered_after_a_fill() -> None:
-    """A fill between the request and the answer: both answers are still understood, and nothing stays reserved."""
+    """A fill between request and answer: either answer is understood, and nothing stays reserved."""
     made = desk()
     for answer, price, reserved in ((ReportKind.REPLACED, 990, 16), (ReportKind.REPLACE_REJECTED, 1_000, 6)):
         order_id = working(made, place(0, 0, BUY, 10, 1_000))
@@ -301,7 +301,8 @@ def test_cancel_all_skips_what_is_already_on_its_way_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "account", "symbol"), [(0, 0, 0), (5, 0, 0), (2, -1, 0), (2, 2, 0), (3, 0, -1), (3, 0, 1), (4, 0, 1)]
+    ("scope", "account", "symbol"),
+    [(0, 0, 0), (5, 0, 0), (2, -1, 0), (2, 2, 0), (3, 0, -1), (3, 0, 1), (4, 0, 1)],
 )
 def test_cancel_all_of_nothing_that_there_is(scope: int, account: int, symbol: int) -> None:
     made = desk()
@@ -315,7 +316,7 @@ def test_cancel_all_of_nothing_that_there_is(scope: int, account: int, symbol: i
 def test_more_events_than_fit_into_the_buffer(events: int) -> None:
     """Mass cancels, firing stops, expiries and trimmed orders go on in the next round, and nobody sees it."""
 
-    def run(capacity: Capacity) -> tuple[list[tuple[int, ...]], str]:
+    def run(capacity: Capacity) -> tuple[list[tuple[object, ...]], str]:
         made = Desk(capacity)
         made.send(*market(symbols=2))
         bought(made, 200, 1_000)

@@ -1,6 +1,5 @@
-"""Of all the checks that an order fails, the refusal names the first: each check alone, and every two of them."""
+"""Of all the checks that an order fails, the refusal names the first: each alone, and every two of them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any

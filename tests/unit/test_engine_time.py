@@ -27,7 +27,9 @@ from tests.engine_support import (
 STOP, TAKE_PROFIT = OrderType.STOP, OrderType.TAKE_PROFIT
 
 
-def stop(made: Desk, side: int, stop_price: int, order_type: int = STOP, account: int = 0, price: int = 0) -> int:
+def stop(
+    made: Desk, side: int, stop_price: int, order_type: int = STOP, account: int = 0, price: int = 0
+) -> int:
     event = made.one(place(account, 0, side, 1, price, type=order_type, stop_price=stop_price))
     assert (event.kind, event.status) == (EventKind.ORDER_OPENED, OrderStatus.NEW)
     return event.order_id
@@ -85,7 +87,8 @@ def test_a_fired_stop_has_its_place_in_the_queue_from_then_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "code"), [(TradingState.HALTED, Code.TRADING_HALTED), (TradingState.REDUCING, Code.REDUCING_ONLY)]
+    ("state", "code"),
+    [(TradingState.HALTED, Code.TRADING_HALTED), (TradingState.REDUCING, Code.REDUCING_ONLY)],
 )
 def test_a_stop_does_not_get_around_the_trading_state(state: TradingState, code: Code) -> None:
     made = desk()

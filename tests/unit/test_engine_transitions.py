@@ -97,8 +97,7 @@ PAIRS = [(state, trigger) for state in STATES for trigger in Trigger]
 def expected(state: OrderStatus, trigger: Trigger, filled: int) -> OrderStatus:
     """Where a step leads by the domain description; NONE where it is illegal."""
     if (state, trigger) in EXTRA_STEPS:
-        target = EXTRA_STEPS[state, trigger]
-        return target
+        return EXTRA_STEPS[state, trigger]
     if (state, trigger) in NOT_A_STEP or not AIM[trigger] & MAY_BECOME[state]:
         return S.NONE
     if AIM[trigger] == WORKING:

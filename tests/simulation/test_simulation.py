@@ -1,0 +1,155 @@
+"""Engine and paper venue under random traffic from one seed, checked after each batch, and replayed.
+
+A failure prints its seed: `BOT4_TEST_SEEDS=1234 make test ARGS=tests/simulation` runs it again.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.engine.capacity import Capacity
+from app.engine.codes import Code
+from app.engine.engine import Engine
+from app.engine.records import COMMAND, EVENT
+from app.engine.state import state_hash
+from app.engine.types import EventKind
+from app.runtime.views import event_views
+from app.venues.paper import PaperVenue
+from tests.engine_support import FIRST_TS
+from tests.simulation.checks import check_engine, check_venue
+from tests.simulation.ledger import Ledger
+from tests.simulation.traffic import MULTIPLIERS, Traffic, opening
+from tests.twins.paper_checks import check_book
+
+Records = NDArray[np.void]
+
+_SIZES = {"accounts": 8, "symbols": 4, "orders": 1 << 12, "open_orders": 1 << 11, "fills": 1 << 12}
+_ROUTES = (
+    EventKind.ORDER_ACCEPTED,
+    EventKind.ORDER_TRIGGERED,
+    EventKind.CANCEL_REQUESTED,
+    EventKind.REPLACE_REQUESTED,
+)
+_BATCH_MAX = 240
+_COMMANDS = 100_000
+
+
+def seeds(default: Iterable[int]) -> list[int]:
+    given = os.environ.get("BOT4_TEST_SEEDS")
+    return [int(seed) for seed in given.split(",")] if given else list(default)
+
+
+class World:
+    """One engine and one venue under a virtual clock; it ticks as the engine's loop does."""
+
+    def __init__(self, seed: int) -> None:
+        capacity = Capacity(**_SIZES, commands=256, events=512)
+        self.engine = Engine(capacity)
+        self.venue = PaperVenue(self.engine.state, capacity)
+        self.traffic = Traffic(seed)
+        self.random = np.random.default_rng([seed, 1])
+        self.ledger = Ledger(MULTIPLIERS)
+        self.ts = FIRST_TS
+        self.seq = 0
+        self.requested = 0
+        self.kinds: dict[int, int] = {}
+        self.journal: list[bytes] = []
+        self.events: list[bytes] = []
+
+    def run(self, commands: int) -> None:
+        self.tick(opening())
+        while self.requested < commands:
+            count = int(self.random.integers(1, _BATCH_MAX + 1))
+            fills = [
+                (e.order_id, e.execution_id, e.last_price, e.last_quantity) for e in self.ledger.fills[-500:]
+            ]
+            self.tick(self.traffic.commands(count, list(self.ledger.open), fills, self.ts))
+            self.ts += int(
+                self.random.choice(
+                    [0, 1_000, 50_000, 1_500_000, 40_000_000_000], p=[0.3, 0.3, 0.3, 0.09, 0.01]
+                )
+            )
+
+    def tick(self, commands: Records) -> None:
+        """Depth, then commands, then whatever the venue makes of them; then everything is checked."""
+        self._reported(self.venue.apply_levels(self.traffic.levels()))
+        self.requested += len(commands)
+        first = self.seq + 1
+        events = self._apply(commands)
+        injected = set(range(first, first + len(commands)))
+        self._reported(self.venue.execute(events))
+        self._check(injected)
+
+    def _apply(self, commands: Records) -> Records:
+        count = len(commands)
+        commands["seq"] = np.arange(self.seq + 1, self.seq + 1 + count)
+        commands["ts"] = self.ts
+        self.kinds = self.kinds | dict(zip(commands["seq"].tolist(), commands["kind"].tolist(), strict=True))
+        self.seq += count
+        self.journal.append(commands.tobytes())
+        events = self.engine.process(commands).tobytes()
+        self.events.append(events)
+        self.ledger.take(event_views(events), self.kinds)
+        return np.frombuffer(bytearray(events), EVENT)
+
+    def _reported(self, reports: Iterator[Records]) -> None:
+        while True:
+            caused = [self._apply(batch) for batch in reports]
+            routed = [events for events in caused if np.isin(events["kind"], _ROUTES).any()]
+            if not routed:
+                return
+            reports = self.venue.execute(np.concatenate(routed))
+
+    def _check(self, injected: set[int]) -> None:
+        check_engine(self.engine.state, self.ledger)
+        check_venue(self.venue, self.ledger)
+        if len(self.journal) % 16 == 0:
+            check_book(self.venue)
+        for anomaly in self.ledger.anomalies:
+            assert anomaly.seq in injected, f"the venue's own report was refused: {anomaly}"
+            assert anomaly.code in (Code.DUPLICATE_EXECUTION, Code.OVERFILL, Code.UNKNOWN_ORDER)
+        self.ledger.anomalies.clear()
+        self.kinds = {}
+
+    def replay(self, commands: int, events: int) -> tuple[bytes, str]:
+        """The journaled commands through a fresh engine, in other batches and buffers."""
+        engine = Engine(Capacity(**_SIZES, commands=commands, events=events))
+        records = np.frombuffer(bytearray(b"".join(self.journal)), COMMAND)
+        pieces = [engine.process(records[at : at + 777]).tobytes() for at in range(0, len(records), 777)]
+        return b"".join(pieces), state_hash(engine.state)
+
+
+def simulate(seed: int) -> World:
+    print(f"seed {seed}: BOT4_TEST_SEEDS={seed} runs it again")
+    world = World(seed)
+    world.run(_COMMANDS)
+    events, fingerprint = b"".join(world.events), state_hash(world.engine.state)
+    assert world.replay(512, 4_096) == (events, fingerprint)
+    assert world.replay(100, 17) == (events, fingerprint)
+    return world
+
+
+@pytest.mark.parametrize("seed", seeds([1, 2]))
+def test_simulation(seed: int) -> None:
+    world = simulate(seed)
+    kinds = Counter(event.kind for event in event_views(b"".join(world.events)))
+    rare = {EventKind.NONE, EventKind.ORDER_UNKNOWN}
+    assert {kind.name for kind in EventKind if not kinds[kind]} == {kind.name for kind in rare}
+    assert kinds[EventKind.ORDER_FILLED] > _COMMANDS // 10, "too few fills to be worth anything"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_many_seeds(seed: int) -> None:
+    simulate(seed)
+
+
+def test_a_seed_gives_the_same_run_again() -> None:
+    one, other = World(5), World(5)
+    one.run(1_000)
+    other.run(1_000)
+    assert one.journal == other.journal and one.events == other.events

@@ -1,0 +1,224 @@
+"""Random commands of clients, market and operators, drawn in batches from one seeded generator."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.records import COMMAND, REPORT_COMMAND, VALUE_COMMAND
+from app.engine.types import (
+    CommandKind,
+    InstrumentStatus,
+    Limit,
+    OrderFlag,
+    OrderType,
+    ReportKind,
+    Scope,
+    TimeInForce,
+)
+from app.market.types import LEVEL_UPDATE, LevelKind
+from tests import engine_support as build
+
+Records = NDArray[np.void]
+
+ACCOUNTS, SYMBOLS = 5, 3
+START_PRICE = 1_000
+_STEPS_E8 = (10**8, 10**9, 10**6)
+_TICKS_E12 = (10**4, 5 * 10**4, 10**6)  # multipliers 1, 50, 1
+MULTIPLIERS = [tick * step // 10**12 for tick, step in zip(_TICKS_E12, _STEPS_E8, strict=True)]
+
+_KINDS = {
+    CommandKind.PLACE_ORDER: 0.66,
+    CommandKind.CANCEL_ORDER: 0.13,
+    CommandKind.AMEND_ORDER: 0.11,
+    CommandKind.UPDATE_MARK: 0.04,
+    CommandKind.EXECUTION_REPORT: 0.02,
+    CommandKind.ADVANCE_TIME: 0.012,
+    CommandKind.SET_LIMIT: 0.012,
+    CommandKind.TRANSFER_CASH: 0.005,
+    CommandKind.SET_TRADING_STATE: 0.004,
+    CommandKind.SET_INSTRUMENT: 0.002,
+    CommandKind.SET_ACCOUNT: 0.002,
+    CommandKind.CANCEL_ALL: 0.002,
+    CommandKind.NONE: 0.001,
+}
+_STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+_UNPRICED = (OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT)
+# By limit: the range of values that are sometimes reached.
+_VALUES = {
+    Limit.MAX_ORDER_QUANTITY: (10**9, 10**11),
+    Limit.MAX_ORDER_NOTIONAL: (10**4, 10**7),
+    Limit.MAX_OPEN_ORDERS: (5, 400),
+    Limit.MAX_POSITION: (10**9, 10**12),
+    Limit.MAX_GROSS_EXPOSURE: (10**6, 10**9),
+    Limit.ORDER_RATE: (50, 100_000),
+    Limit.PRICE_COLLAR_BPS: (50, 5_000),
+    Limit.MAX_MARK_AGE: (10**4, 10**7),
+}
+
+
+def _instrument(symbol: int, status: int = InstrumentStatus.TRADING) -> build.Command:
+    return build.instrument(
+        symbol,
+        price_tick_e12=_TICKS_E12[symbol],
+        quantity_step_e8=_STEPS_E8[symbol],
+        min_notional=100,
+        max_quantity=10**4,
+        status=status,
+        maker_fee_ppm=(-100, 200, 0)[symbol],
+        taker_fee_ppm=(500, 700, 0)[symbol],
+    )
+
+
+def opening() -> Records:
+    commands = [_instrument(symbol) for symbol in range(SYMBOLS)]
+    commands += [build.mark(symbol, START_PRICE) for symbol in range(SYMBOLS)]
+    for account in range(ACCOUNTS):
+        commands.append(build.account(account, leverage=1 + 4 * account))
+        commands.append(build.limit(Limit.MAX_OPEN_ORDERS, 300, Scope.ACCOUNT, account))
+        commands.append(build.transfer(account, 10**8))
+    return build.pack(commands)
+
+
+class Traffic:
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.middle = np.full(SYMBOLS, START_PRICE, np.int64)
+        self.names = 0
+
+    def levels(self) -> Records:
+        """The displayed book of one symbol has moved a little; sometimes a new picture of it."""
+        random = self.random
+        symbol = int(random.integers(SYMBOLS))
+        self.middle[symbol] = np.clip(self.middle[symbol] + random.integers(-4, 5), 800, 1_250)
+        rows = np.zeros(int(random.integers(1, 9)), LEVEL_UPDATE)
+        rows["symbol"] = symbol
+        rows["side"] = random.integers(0, 2, len(rows))
+        away = random.integers(0, 12, len(rows))
+        rows["price"] = self.middle[symbol] + np.where(rows["side"] == 0, -1 - away, 1 + away)
+        rows["quantity"] = random.integers(0, 150, len(rows)) * (random.random(len(rows)) < 0.8)
+        if random.random() < 0.03:
+            rows["kind"][0] = LevelKind.CLEAR
+        return rows
+
+    def commands(
+        self, count: int, open_ids: list[int], fills: list[tuple[int, int, int, int]], now: int
+    ) -> Records:
+        """So many commands, all kinds of them. `fills`: (order, execution, price, quantity) to repeat."""
+        random = self.random
+        commands = np.zeros(count, COMMAND)
+        commands["kind"] = random.choice(list(_KINDS), count, p=list(_KINDS.values()))
+        commands["account"] = random.integers(0, ACCOUNTS, count)
+        commands["symbol"] = random.integers(0, SYMBOLS, count)
+        strange = random.random(count) < 0.004
+        commands["account"][strange] = random.choice([-1, ACCOUNTS, 2**31 - 1], int(strange.sum()))
+        strange = random.random(count) < 0.004
+        commands["symbol"][strange] = random.choice([-1, SYMBOLS, 2**31 - 1], int(strange.sum()))
+        self._orders(commands, now)
+        self._requests(commands, open_ids)
+        self._market(commands)
+        self._operators(commands)
+        self._reports(commands, open_ids, fills)
+        return commands
+
+    def _rows(self, commands: Records, kind: CommandKind) -> NDArray[np.int64]:
+        return np.flatnonzero(commands["kind"] == kind)
+
+    def _near(self, commands: Records, spread: float) -> NDArray[np.int64]:
+        away = np.rint(self.random.normal(0, spread, len(commands))).astype(np.int64)
+        prices: NDArray[np.int64] = np.maximum(self.middle[commands["symbol"] % SYMBOLS] + away, 1)
+        return prices
+
+    def _orders(self, commands: Records, now: int) -> None:
+        random = self.random
+        rows = self._rows(commands, CommandKind.PLACE_ORDER)
+        part, count = commands[rows], len(rows)
+        part["side"] = random.integers(0, 2, count)
+        part["type"] = random.choice(list(OrderType), count, p=[0.1, 0.7, 0.05, 0.05, 0.05, 0.05])
+        part["time_in_force"] = random.choice(list(TimeInForce), count, p=[0.7, 0.1, 0.1, 0.1])
+        part["price"] = np.where(np.isin(part["type"], _UNPRICED), 0, self._near(part, 12))
+        stops = np.isin(part["type"], _STOPS)
+        rises = np.isin(part["type"], (OrderType.STOP, OrderType.STOP_LIMIT)) == (part["side"] == 0)
+        distance = random.integers(1, 40, count) * np.where(rises, 1, -1)
+        part["stop_price"] = np.where(stops, self.middle[part["symbol"] % SYMBOLS] + distance, 0)
+        part["quantity"] = random.integers(1, 120, count)
+        odd = random.random(count) < 0.01
+        part["quantity"][odd] = random.choice([0, -1, 10**4, 10**4 + 1, 2**63 - 1], int(odd.sum()))
+        part["flags"] = random.choice(
+            [0, OrderFlag.POST_ONLY, OrderFlag.REDUCE_ONLY, 3], count, p=[0.8, 0.1, 0.09, 0.01]
+        )
+        part["self_trade_prevention"] = random.integers(0, 4, count)
+        expires = part["time_in_force"] == TimeInForce.GTD
+        part["expire_ts"] = np.where(expires, now + random.integers(0, 4_000_000, count), 0)
+        part["client_order_id"][:, 0] = np.where(
+            random.random(count) < 0.5, 0, self.names + np.arange(count) + 1
+        )
+        again = (part["client_order_id"][:, 0] != 0) & (random.random(count) < 0.05)
+        part["client_order_id"][again, 0] = random.integers(1, self.names + 2, int(again.sum()))
+        self.names += count
+        if count > 1 and random.random() < 0.5:
+            part[-1] = part[0]  # the very same request again
+        commands[rows] = part
+
+    def _requests(self, commands: Records, open_ids: list[int]) -> None:
+        random = self.random
+        rows = np.flatnonzero(np.isin(commands["kind"], (CommandKind.CANCEL_ORDER, CommandKind.AMEND_ORDER)))
+        part, count = commands[rows], len(rows)
+        if open_ids:
+            # Mostly among the newest ones, so that requests to one order meet in a batch.
+            part["order_id"] = random.choice(open_ids[-400:], count)
+        odd = random.random(count) < 0.03
+        part["order_id"][odd] = random.choice([0, -1, 77, 2**62], int(odd.sum()))
+        amends = part["kind"] == CommandKind.AMEND_ORDER
+        part["price"] = np.where(amends & (random.random(count) < 0.5), self._near(part, 12), 0)
+        part["quantity"] = np.where(amends & (random.random(count) < 0.6), random.integers(1, 150, count), 0)
+        commands[rows] = part
+        rows = self._rows(commands, CommandKind.CANCEL_ALL)
+        commands["scope"][rows] = random.choice([0, 1, 2, 3, 4, 4, 4, 9], len(rows))
+
+    def _market(self, commands: Records) -> None:
+        rows = self._rows(commands, CommandKind.UPDATE_MARK)
+        commands["price"][rows] = self._near(commands[rows], 6)
+        odd = rows[self.random.random(len(rows)) < 0.02]
+        commands["price"][odd] = self.random.choice([0, -1, 2**62], len(odd))
+
+    def _operators(self, commands: Records) -> None:
+        random = self.random
+        rows = self._rows(commands, CommandKind.SET_LIMIT)
+        which = random.choice(list(Limit), len(rows))
+        ends = np.log([_VALUES[Limit(int(each))] for each in which]).reshape(-1, 2)
+        values = commands.view(VALUE_COMMAND)
+        values["value"][rows] = np.exp(random.uniform(ends[:, 0], ends[:, 1])).astype(np.int64)
+        values["code"][rows] = which
+        values["scope"][rows] = random.integers(1, 5, len(rows))
+        values["state"][rows] = random.random(len(rows)) < 0.15
+        kept = rows[(values["scope"][rows] == Scope.ACCOUNT) & (which == Limit.MAX_OPEN_ORDERS)]
+        values["state"][kept] = 1  # an account without any limit cannot trade
+        rows = self._rows(commands, CommandKind.TRANSFER_CASH)
+        values["value"][rows] = random.choice([-(10**6), 10**6, 10**7, -(2**63), 2**60], len(rows))
+        rows = self._rows(commands, CommandKind.SET_TRADING_STATE)
+        commands["state"][rows] = random.choice([0, 1, 2, 7], len(rows), p=[0.95, 0.025, 0.02, 0.005])
+        commands["scope"][rows] = random.integers(1, 4, len(rows))
+        for row in self._rows(commands, CommandKind.SET_INSTRUMENT):
+            status = InstrumentStatus.TRADING if random.random() < 0.95 else random.integers(0, 5)
+            commands[row : row + 1] = build.pack([_instrument(int(random.integers(SYMBOLS)), int(status))])
+        for row in self._rows(commands, CommandKind.SET_ACCOUNT):
+            account = int(random.integers(ACCOUNTS + 1))
+            wrong = b"" if account < ACCOUNTS and random.random() < 0.7 else b"someone else"
+            leverage = 0 if account == ACCOUNTS else int(random.integers(0, 30))
+            commands[row : row + 1] = build.pack([build.account(account, leverage, wrong)])
+
+    def _reports(
+        self, commands: Records, open_ids: list[int], fills: list[tuple[int, int, int, int]]
+    ) -> None:
+        """What a venue must not say: executions again, and more than an order has."""
+        random = self.random
+        reports = commands.view(REPORT_COMMAND)
+        for row in self._rows(commands, CommandKind.EXECUTION_REPORT):
+            reports["report"][row] = ReportKind.TRADE
+            reports["price"][row], reports["quantity"][row] = 1_000, 2**40
+            reports["execution_id"][row] = 2**50 + int(random.integers(2**40))
+            if open_ids:
+                reports["order_id"][row] = open_ids[int(random.integers(len(open_ids)))]
+            if fills and random.random() < 0.6:
+                fill = fills[-1 - int(random.integers(min(len(fills), 500)))]
+                for name, value in zip(("order_id", "execution_id", "price", "quantity"), fill, strict=True):
+                    reports[name][row] = value
