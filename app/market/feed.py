@@ -58,7 +58,7 @@ def _synthetic(
 
 def _replay(text: str, instruments: Sequence[MarketInstrument]) -> Feed:
     names, *rest = text.split(";")
-    paths = [Path(name.strip()) for name in names.split(",") if name.strip()]
+    paths = [Path(name.strip()).expanduser() for name in names.split(",") if name.strip()]
     if not paths:
         raise ValueError(f"feed replay: no file is named; allowed: {FEED_HELP}")
     for path in paths:
