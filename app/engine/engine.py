@@ -17,7 +17,7 @@ from app.engine.directory import directory_of
 from app.engine.emission import emit, room_for_events
 from app.engine.hash_index import find_client_order
 from app.engine.jit import inline, kernel
-from app.engine.prefetch import AHEAD, prefetch_command
+from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbours
 from app.engine.records import COMMAND, EVENT
 from app.engine.risk import check_order
 from app.engine.state import NO_SLOT, State, allocate, attach
@@ -85,6 +85,8 @@ def _process(directory: NDArray[np.int64], start: int, count: int) -> int:
             return i
         if i + AHEAD < count:
             prefetch_command(st, i + AHEAD)
+        if i + THEN < count:
+            prefetch_neighbours(st, i + THEN)
         if firm.progress == 0:
             firm.seq = st.commands[i].seq
             firm.ts = st.commands[i].ts

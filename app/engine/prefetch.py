@@ -19,29 +19,59 @@ from app.engine.types import CommandKind
 
 # How many commands ahead: some 10 x 0.1 us, the time that memory takes.
 AHEAD = 8
+THEN = 4
 
 _LINE_BYTES = 64
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
+def _request(builder: Any, address: Any) -> None:
+    byte_pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte_pointer, word, word, word])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte_pointer], kind)
+    builder.call(function, [address, word(1), word(3), word(1)])  # to write, to keep, data
+
+
+def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    view = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.bitcast(builder.gep(view.data, [arguments[1]]), ir.IntType(8).as_pointer())
+
+
 @intrinsic
 def _prefetch(_typing_context: Any, array: Any, index: Any) -> Any:
-    """Load the cache lines of one element of an array, for writing; out of bounds is harmless."""
+    """Ask for all cache lines of an element of an array; out of bounds does nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        byte_pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        element = builder.gep(view.data, [arguments[1]])
-        start = builder.bitcast(element, byte_pointer)
-        signature_of_it = ir.FunctionType(ir.VoidType(), [byte_pointer, word, word, word])
-        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte_pointer], signature_of_it)
+        start = _address(context, builder, signature, arguments)
         size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
         for offset in range(0, size, _LINE_BYTES):
-            line = builder.gep(start, [ir.Constant(ir.IntType(64), offset)])
-            builder.call(prefetch, [line, word(1), word(3), word(1)])
+            _request(builder, builder.gep(start, [ir.Constant(ir.IntType(64), offset)]))
         return context.get_dummy_value()
 
     return types.none(array, types.int64), generate
+
+
+@intrinsic
+def _prefetch_line(_typing_context: Any, array: Any, index: Any) -> Any:
+    """Ask for the first cache line of an element of an array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _request(builder, _address(context, builder, signature, arguments))
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64), generate
+
+
+@force_inline
+def prefetch_neighbours(st: State, i: int) -> None:
+    """Ask for the orders beside the one of report `i`, which has come meanwhile: it may leave the list."""
+    c = st.commands[i]
+    if c.kind == CommandKind.EXECUTION_REPORT:
+        order = st.orders[c.order_id & _SLOT_MASK & (len(st.orders) - 1)]
+        if order.next >= 0:
+            _prefetch_line(st.orders, order.next)
+        if order.previous >= 0:
+            _prefetch_line(st.orders, order.previous)
 
 
 @force_inline

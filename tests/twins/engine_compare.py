@@ -45,6 +45,9 @@ def check_same(engine: Engine, twin: EngineTwin) -> None:
     for slot, order in enumerate(books.slots):
         _check_order(state, twin, slot, order)
     assert _closed(state) == list(books.closed)
+    # The indexes hold what is remembered and nothing else: stale entries would fill them up.
+    assert np.count_nonzero(state.client_ids) == len(books.named)
+    assert np.count_nonzero(state.executions) == len(books.executions)
     _check_limits(state, twin)
 
 
