@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 ADMIN_KEY = "test-admin-key-0123456789abcdef"
 AUTHORIZATION = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -79,7 +80,7 @@ class ServerProcess:
     def output(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def __enter__(self) -> "ServerProcess":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
