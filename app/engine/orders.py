@@ -30,6 +30,7 @@ from app.engine.transitions import Trigger, is_final, next_status
 from app.engine.types import (
     EventKind,
     Fault,
+    InstrumentStatus,
     OrderFlag,
     OrderStatus,
     Scope,
@@ -393,6 +394,9 @@ def _fire(st: State, slot: int) -> None:
         emit_order(st, EventKind.ORDER_CANCELED, slot)
     elif state == TradingState.REDUCING and not reducing:
         close(st, slot, OrderStatus.CANCELED, Code.REDUCING_ONLY)
+        emit_order(st, EventKind.ORDER_CANCELED, slot)
+    elif st.instruments[order.symbol].status != InstrumentStatus.TRADING:
+        close(st, slot, OrderStatus.CANCELED, Code.SYMBOL_NOT_TRADING)
         emit_order(st, EventKind.ORDER_CANCELED, slot)
     else:
         change_status(st, slot, next_status(order.status, Trigger.FIRE, 0))

@@ -28,6 +28,12 @@ def _reject(st: State, i: int, code: int) -> None:
 
 
 @inline
+def _max_price(max_quantity: int, multiplier: int) -> int:
+    """The highest price at which the largest order can still be valued."""
+    return min(MONEY_MAX // (max_quantity * multiplier), PRICE_MAX)
+
+
+@inline
 def _instrument_code(st: State, i: int) -> int:
     c = st.instrument_commands[i]
     symbols = st.firm[0].symbols
@@ -53,6 +59,8 @@ def _instrument_code(st: State, i: int) -> int:
         old = st.instruments[c.symbol]
         if old.price_tick_e12 != c.price_tick_e12 or old.quantity_step_e8 != c.quantity_step_e8:
             return Code.INVALID_VALUE
+        if old.mark > _max_price(c.max_quantity, multiplier):
+            return Code.INVALID_VALUE
         if old.name[0] != c.name[0] or old.name[1] != c.name[1] or old.name[2] != c.name[2]:
             return Code.INVALID_VALUE
     return Code.NONE
@@ -76,7 +84,7 @@ def set_instrument(st: State, i: int) -> None:
     instrument.multiplier = c.price_tick_e12 * c.quantity_step_e8 // _MONEY_PER_TICK_STEP
     instrument.min_quantity = c.min_quantity
     instrument.max_quantity = c.max_quantity
-    instrument.max_price = min(MONEY_MAX // (c.max_quantity * instrument.multiplier), PRICE_MAX)
+    instrument.max_price = _max_price(c.max_quantity, instrument.multiplier)
     instrument.min_notional = c.min_notional
     instrument.maker_fee_ppm = c.maker_fee_ppm
     instrument.taker_fee_ppm = c.taker_fee_ppm

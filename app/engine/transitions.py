@@ -52,6 +52,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.CANCEL: S.CANCELED,
         T.EXPIRE: S.EXPIRED,
         T.FIRE: S.TRIGGERED,
+        T.REFUSE: S.NEW,
         T.LOSE: S.UNKNOWN,
     },
     S.PARTIALLY_FILLED: {
@@ -80,6 +81,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.ACKNOWLEDGE: S.PENDING_REPLACE,  # of a stop that has fired
         T.FILL: S.PARTIALLY_FILLED,
         T.COMPLETE: S.FILLED,
+        T.REQUEST_CANCEL: S.PENDING_REPLACE,  # a cancel may always follow; the venue answers in order
         T.CANCEL: S.CANCELED,
         T.EXPIRE: S.EXPIRED,
         T.REJECT: S.REJECTED,
@@ -102,10 +104,12 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.ACKNOWLEDGE: S.NEW,
         T.FILL: S.PARTIALLY_FILLED,
         T.COMPLETE: S.FILLED,
+        T.REQUEST_CANCEL: S.UNKNOWN,
         T.CANCEL: S.CANCELED,
         T.EXPIRE: S.EXPIRED,
         T.REJECT: S.REJECTED,
         T.REPLACE: S.NEW,
+        T.REFUSE: S.UNKNOWN,
     },
 }
 

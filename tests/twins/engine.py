@@ -8,7 +8,16 @@ from dataclasses import replace
 
 from app.engine.capacity import SLOT_BITS, Capacity
 from app.engine.codes import Code
-from app.engine.types import CommandKind, EventKind, Fault, OrderStatus, Scope, TimeInForce, TradingState
+from app.engine.types import (
+    CommandKind,
+    EventKind,
+    Fault,
+    InstrumentStatus,
+    OrderStatus,
+    Scope,
+    TimeInForce,
+    TradingState,
+)
 from app.runtime.views import EventView
 from tests.engine_support import Command
 from tests.twins.engine_model import Books, Order
@@ -273,6 +282,8 @@ class EngineTwin(ReferenceTwin, VenueSide):
             code = Code.TRADING_HALTED
         elif state == TradingState.REDUCING and books.reducible(order.account, order.symbol, order.side) < 0:
             code = Code.REDUCING_ONLY
+        elif books.instruments[order.symbol].status != InstrumentStatus.TRADING:
+            code = Code.SYMBOL_NOT_TRADING
         order.waiting = False
         if code != Code.NONE:
             self.close(order, OrderStatus.CANCELED, code)

@@ -69,6 +69,8 @@ class ReferenceTwin(Teller):
         if sound and c.symbol < len(known):
             old = known[c.symbol]
             sound = (old.price_tick_e12, old.quantity_step_e8, old.name) == (tick, step, c.name)
+            largest = c.max_quantity * (tick * step // 10**12)
+            sound = sound and old.mark <= min(MONEY_MAX // largest, 2**55)
         return Code.NONE if sound else Code.INVALID_VALUE
 
     def set_instrument(self, c: Command) -> None:

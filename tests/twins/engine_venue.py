@@ -22,14 +22,14 @@ STEPS: dict[str, tuple[set[OrderStatus], OrderStatus | None]] = {
     "acknowledge": (PENDING | {S.PENDING_NEW, S.PARTIALLY_FILLED, S.TRIGGERED, S.UNKNOWN}, None),
     "fill": (OPEN, S.PARTIALLY_FILLED),
     "complete": (OPEN, S.FILLED),
-    "request_cancel": (WORKING | {S.PENDING_NEW, S.TRIGGERED}, S.PENDING_CANCEL),
+    "request_cancel": (OPEN - {S.PENDING_CANCEL}, S.PENDING_CANCEL),
     "request_replace": (WORKING | {S.TRIGGERED}, S.PENDING_REPLACE),
     "cancel": (OPEN, S.CANCELED),
     "expire": (OPEN, S.EXPIRED),
     "reject": (PENDING | {S.PENDING_NEW, S.TRIGGERED, S.UNKNOWN}, S.REJECTED),
     "fire": ({S.NEW}, S.TRIGGERED),
     "replace": ({S.PARTIALLY_FILLED, S.PENDING_REPLACE, S.UNKNOWN}, None),
-    "refuse": (PENDING | {S.PARTIALLY_FILLED}, None),
+    "refuse": (PENDING | WORKING | {S.UNKNOWN}, None),
     "lose": (OPEN - {S.UNKNOWN}, S.UNKNOWN),
 }
 
@@ -61,6 +61,10 @@ class VenueSide(Teller):
             return S.CANCELED  # it was accepted once
         if step == "acknowledge" and order.status in PENDING:
             return S(order.status)  # overtaken by the request
+        if step == "request_cancel" and order.status in {S.PENDING_REPLACE, S.UNKNOWN}:
+            return S(order.status)
+        if step == "refuse" and order.status == S.UNKNOWN:
+            return S.UNKNOWN
         if target is None:
             return S.PARTIALLY_FILLED if order.filled_quantity else S.NEW
         return target

@@ -183,17 +183,16 @@ def test_a_cancel_that_the_venue_refuses_is_asked_for_again() -> None:
     assert made.one(advance()).kind == EventKind.CANCEL_REQUESTED
 
 
-def test_an_order_that_is_being_amended_expires_later() -> None:
+def test_an_order_that_is_being_amended_expires_too() -> None:
     made = desk()
     made.send(advance())
     order_id = until(made, 1_000)
     made.one(report(ReportKind.NEW, order_id))
     made.one(amend(order_id, price=890))
     made.ts += 1_000
-    assert made.one(advance()).kind == EventKind.TIME_ADVANCED
-    made.one(report(ReportKind.REPLACED, order_id, price=890, quantity=1))
-    made.ts += 1_000_000
     assert made.one(advance()).kind == EventKind.CANCEL_REQUESTED
+    made.one(report(ReportKind.REPLACED, order_id, price=890, quantity=1))
+    assert made.one(report(ReportKind.CANCELED, order_id)).kind == EventKind.ORDER_EXPIRED
 
 
 # --- The day.
