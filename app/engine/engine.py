@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine import executions, orders, reference
+from app.engine import conditions, executions, orders, reference
 from app.engine.capacity import DEFAULT_CAPACITY, EVENTS_PER_COMMAND_MAX, Capacity
 from app.engine.codes import Code
 from app.engine.directory import directory_of
@@ -41,11 +41,11 @@ def _apply(st: State, i: int) -> bool:
         return orders.cancel_all(st, i)
     elif kind == CommandKind.UPDATE_MARK:
         if not fresh or reference.update_mark(st, i):
-            return orders.fire_stops(st, st.commands[i].symbol)
+            return conditions.fire_stops(st, st.commands[i].symbol)
     elif kind == CommandKind.ADVANCE_TIME:
         if fresh:
             reference.start_day(st)
-        if orders.expire_orders(st):
+        if conditions.expire_orders(st):
             if st.firm[0].event_index == 0:  # every command leaves a trace
                 emit(st, EventKind.TIME_ADVANCED)
             return True

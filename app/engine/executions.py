@@ -6,10 +6,11 @@ EXECUTION_ANOMALY and changes nothing.
 """
 
 from app.engine.codes import Code
+from app.engine.conditions import retry_expiry, trim_reduce_only
 from app.engine.emission import emit, emit_order
 from app.engine.hash_index import add_execution, forget_execution, has_execution
 from app.engine.jit import inline
-from app.engine.orders import change_status, close, retry_expiry, trim_reduce_only
+from app.engine.orders import change_status, close
 from app.engine.positions import apply_fill, position_index, reserve
 from app.engine.slots import find_order
 from app.engine.state import NO_SLOT, State

@@ -1,4 +1,4 @@
-"""What clients and the clock do to orders: place, cancel, amend, fire, expire.
+"""What clients do to orders: place, cancel, amend, and cancel all.
 
 Each function applies one command and leaves its events. Those that may touch
 more orders than there is room for events return False and are called again
@@ -14,15 +14,13 @@ from app.engine.emission import emit, emit_order, room_for_events
 from app.engine.hash_index import add_client_order, find_client_order, mix
 from app.engine.jit import inline
 from app.engine.limits import UNLIMITED
-from app.engine.positions import position_index, reserve
+from app.engine.positions import reserve
 from app.engine.risk import (
     check_order,
     collar_of,
     fires_on_rise,
     needs_price,
     needs_stop_price,
-    reduces,
-    strictest_state,
 )
 from app.engine.slots import find_order, link_open, retire, take_slot, unlink_open
 from app.engine.state import NO_SLOT, State
@@ -30,18 +28,14 @@ from app.engine.transitions import Trigger, is_final, next_status
 from app.engine.types import (
     EventKind,
     Fault,
-    InstrumentStatus,
-    OrderFlag,
     OrderStatus,
     Scope,
     Side,
     TimeInForce,
-    TradingState,
 )
 
 _HALF = np.uint64(1)
 _EVENT_INDEX_BITS = 20
-_EXPIRY_RETRY_US = 1_000_000
 
 
 @inline
@@ -59,7 +53,7 @@ def fingerprint(st: State, i: int) -> np.int64:
 
 
 @inline
-def _queue_place(st: State) -> int:
+def queue_place(st: State) -> int:
     """Orders reach the venue in the order of the events that send them there."""
     firm = st.firm[0]
     return (firm.seq << _EVENT_INDEX_BITS) | min(firm.event_index, (1 << _EVENT_INDEX_BITS) - 1)
@@ -89,7 +83,7 @@ def describe(st: State, i: int) -> None:
     order.next = NO_SLOT
     order.previous = NO_SLOT
     order.seq = firm.seq
-    order.priority = _queue_place(st)
+    order.priority = queue_place(st)
     order.price = c.price
     order.stop_price = c.stop_price
     order.quantity = c.quantity
@@ -136,7 +130,7 @@ def _hold_stop(st: State, slot: int) -> None:
 
 
 @inline
-def _release_stop(st: State, slot: int) -> None:
+def release_stop(st: State, slot: int) -> None:
     order = st.orders[slot]
     instrument = st.instruments[order.symbol]
     if fires_on_rise(order.type, order.side):
@@ -159,7 +153,7 @@ def close(st: State, slot: int, status: int, code: int) -> None:
     """End an open order: nothing of it stays reserved, linked or waiting."""
     order = st.orders[slot]
     if order.waiting:
-        _release_stop(st, slot)
+        release_stop(st, slot)
     if order.expire_ts != 0 and st.expiries[slot].rank != 0:
         st.firm[0].expiry_root = heap.remove(st.expiries, st.firm[0].expiry_root, slot)
     reserve(st, slot, 0)
@@ -321,7 +315,7 @@ def amend(st: State, i: int) -> None:
         return
     order.replace_price = candidate.price
     order.replace_quantity = candidate.quantity
-    order.replace_priority = _queue_place(st)
+    order.replace_priority = queue_place(st)
     remaining = candidate.quantity - order.filled_quantity
     reserve(st, slot, max(order.reserved, remaining))  # the larger of both, until the venue says which
     change_status(st, slot, OrderStatus.PENDING_REPLACE)
@@ -378,96 +372,4 @@ def cancel_all(st: State, i: int) -> bool:
     event.symbol = symbol
     event.scope = c.scope
     event.last_quantity = event.index
-    return True
-
-
-@inline
-def _fire(st: State, slot: int) -> None:
-    """A stop's price is reached: it goes to the venue, unless trading has been stopped meanwhile."""
-    order = st.orders[slot]
-    _release_stop(st, slot)
-    state, _ = strictest_state(st, order.account, order.symbol)
-    # Its own quantity is among what is open, so nothing is added to it.
-    reducing = reduces(st, order.account, order.symbol, order.side, 0)
-    if state == TradingState.HALTED:
-        close(st, slot, OrderStatus.CANCELED, Code.TRADING_HALTED)
-        emit_order(st, EventKind.ORDER_CANCELED, slot)
-    elif state == TradingState.REDUCING and not reducing:
-        close(st, slot, OrderStatus.CANCELED, Code.REDUCING_ONLY)
-        emit_order(st, EventKind.ORDER_CANCELED, slot)
-    elif st.instruments[order.symbol].status != InstrumentStatus.TRADING:
-        close(st, slot, OrderStatus.CANCELED, Code.SYMBOL_NOT_TRADING)
-        emit_order(st, EventKind.ORDER_CANCELED, slot)
-    else:
-        change_status(st, slot, next_status(order.status, Trigger.FIRE, 0))
-        order.priority = _queue_place(st)
-        at = emit_order(st, EventKind.ORDER_TRIGGERED, slot)
-        st.events[at].last_price = protection_price(st, slot)
-
-
-@inline
-def fire_stops(st: State, symbol: int) -> bool:
-    """Fire every stop that the mark has reached, those it reached first going first."""
-    instrument = st.instruments[symbol]
-    while room_for_events(st) > 0:
-        rise = instrument.rise_root
-        fall = instrument.fall_root
-        if rise != NO_SLOT and st.triggers[rise].key <= instrument.mark:
-            _fire(st, rise)
-        elif fall != NO_SLOT and -st.triggers[fall].key >= instrument.mark:
-            _fire(st, fall)
-        else:
-            return True
-    return False
-
-
-@inline
-def retry_expiry(st: State, slot: int) -> None:
-    """An order past its time could not be canceled now: ask again later."""
-    firm = st.firm[0]
-    firm.expiry_root = heap.push(
-        st.expiries, firm.expiry_root, slot, firm.ts + _EXPIRY_RETRY_US, st.orders[slot].order_id
-    )
-
-
-@inline
-def expire_orders(st: State) -> bool:
-    """End every order whose time has come; those at the venue are canceled there first."""
-    firm = st.firm[0]
-    while firm.expiry_root != NO_SLOT and st.expiries[firm.expiry_root].key <= firm.ts:
-        if room_for_events(st) < 1:
-            return False
-        slot = firm.expiry_root
-        order = st.orders[slot]
-        if order.waiting:
-            close(st, slot, OrderStatus.EXPIRED, Code.NONE)
-            emit_order(st, EventKind.ORDER_EXPIRED, slot)
-            continue
-        firm.expiry_root = heap.remove(st.expiries, firm.expiry_root, slot)
-        if request_cancel(st, slot) != Code.NONE:  # another request is under way
-            retry_expiry(st, slot)
-    return True
-
-
-@inline
-def trim_reduce_only(st: State, account: int, symbol: int) -> bool:
-    """After a fill: cancel reduce-only orders, newest first, that the position no longer covers."""
-    position = st.positions[position_index(st, account, symbol)]
-    excess_buy = position.reduce_buy - max(-position.quantity, 0)
-    excess_sell = position.reduce_sell - max(position.quantity, 0)
-    slot = st.accounts[account].last_open
-    while slot != NO_SLOT and (excess_buy > 0 or excess_sell > 0):
-        if room_for_events(st) < 1:
-            return False
-        order = st.orders[slot]
-        previous = order.previous
-        if order.symbol == symbol and (order.flags & OrderFlag.REDUCE_ONLY) != 0:
-            buy = order.side == Side.BUY
-            reserved = order.reserved
-            if (excess_buy if buy else excess_sell) > 0 and (
-                order.status == OrderStatus.PENDING_CANCEL or request_cancel(st, slot) == Code.NONE
-            ):
-                excess_buy -= reserved if buy else 0
-                excess_sell -= 0 if buy else reserved
-        slot = previous
     return True

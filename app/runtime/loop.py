@@ -1,7 +1,7 @@
 """The engine's loop: collects commands, applies them in one batch per tick, answers when durable.
 
-A tick runs once per turn of the event loop in which something has come in:
-displayed depth, marks, then client commands. What the engine approves goes to
+A tick runs when something has come in and no earlier tick is on its way to the
+disk: displayed depth, marks, then client commands. What the engine approves goes to
 the venue in the same tick, and the venue's reports come back as commands, until
 nothing is left to do. All commands and events of a tick are one unit in the
 journal. Only when the journal says that it is on disk do callers get answers.
@@ -17,16 +17,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.engine import Engine, Verdict, stamp
-from app.engine.records import COMMAND, EVENT
+from app.engine.engine import Engine, Verdict
+from app.engine.records import COMMAND
 from app.engine.reference import DAY_US
 from app.engine.state import NO_SLOT
-from app.engine.types import CommandKind, EventKind
 from app.market.conflation import newest_levels
 from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
@@ -34,6 +32,7 @@ from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
 from app.runtime.outcomes import Outcome, Waiter, settle
 from app.runtime.reference import Reference
+from app.runtime.tick import Pieces, Tick, advance_command, event_records, has_routes, mark_commands
 from app.venues.paper.venue import PaperVenue
 
 logger = logging.getLogger(__name__)
@@ -44,15 +43,6 @@ HOUSEKEEPING_SECONDS = 0.05
 
 _COMMAND_BYTES = COMMAND.itemsize
 
-_ROUTES = (
-    EventKind.ORDER_ACCEPTED,
-    EventKind.ORDER_TRIGGERED,
-    EventKind.CANCEL_REQUESTED,
-    EventKind.REPLACE_REQUESTED,
-)
-_NOT_ROUTES = bytes(kind for kind in range(256) if kind not in _ROUTES)
-_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
-
 
 class EngineHalted(Exception):
     """The journal cannot be written, or the engine has met a bug: nothing is accepted any more."""
@@ -60,17 +50,6 @@ class EngineHalted(Exception):
 
 class Overloaded(Exception):
     """The inbox or the journal's queue is full: try again in a moment."""
-
-
-class _Tick(NamedTuple):
-    """What waits for the disk."""
-
-    last_seq: int
-    events: bytes
-    waiters: list[Waiter]
-    barriers: list[asyncio.Future[None]]
-    started_ns: int
-    commands: int
 
 
 class EngineLoop:
@@ -114,7 +93,7 @@ class EngineLoop:
         self._marks_due = False
         self._time_due = False
         self._scheduled = False
-        self._in_flight: deque[_Tick] = deque()
+        self._in_flight: deque[Tick] = deque()
         self.journal: JournalWriter  # from `start` on
         self._opened = False
         self._timers: list[asyncio.TimerHandle] = []
@@ -136,7 +115,7 @@ class EngineLoop:
 
     def resume(self, open_orders: NDArray[np.void]) -> None:
         """Give the venue, after a restart, the ORDER records that it had, and take what it reports."""
-        pieces = _Pieces(self.seq)
+        pieces = Pieces(self.seq)
         self._take_reports(self._venue.resume(open_orders), pieces, self._clock.now())
         self._commit(pieces, [], time.perf_counter_ns())
 
@@ -264,17 +243,17 @@ class EngineLoop:
             pieces = self._apply()
         except Exception as error:  # a bug: the state may be half changed, so nothing may go on from it
             logger.exception("the engine failed")
-            self._in_flight.append(_Tick(self.seq, b"", waiters, [], started, 0))
+            self._in_flight.append(Tick(self.seq, b"", waiters, [], started, 0))
             self._halt(f"internal error: {error!r}")
             return
         if waiters:
             self.latency["queue"].record(started - self._first_submit_ns, len(waiters))
         self._commit(pieces, waiters, started)
 
-    def _apply(self) -> "_Pieces":
+    def _apply(self) -> Pieces:
         """Apply all that has come in; client commands last, so that they meet the newest market."""
         now = self._clock.now()
-        pieces = _Pieces(self.seq)
+        pieces = Pieces(self.seq)
         levels, self._levels, self._level_count = self._levels, [], 0
         for batch in levels:
             self._take_reports(self._venue.apply_levels(batch), pieces, now)
@@ -282,10 +261,10 @@ class EngineLoop:
             self._marks_due = False
             self.marked.set()
             marks, self._marks = self._marks, {}
-            self._process(_mark_commands(marks), pieces, now)
+            self._process(mark_commands(marks), pieces, now)
         if self._time_due:
             self._time_due = False
-            self._process(_advance_command(), pieces, now)
+            self._process(advance_command(), pieces, now)
         count, self._count = self._count, 0
         if count:
             pieces.clients_from = pieces.seq + 1
@@ -293,22 +272,22 @@ class EngineLoop:
         self.seq = pieces.seq
         return pieces
 
-    def _process(self, commands: NDArray[np.void], pieces: "_Pieces", now: int) -> None:
+    def _process(self, commands: NDArray[np.void], pieces: Pieces, now: int) -> None:
         """Stamp and apply commands, then whatever the venue makes of them."""
         events = pieces.apply(self.engine, commands, now)
-        if _has_routes(events):
-            self._take_reports(self._venue.execute(_event_records(events)), pieces, now)
+        if has_routes(events):
+            self._take_reports(self._venue.execute(event_records(events)), pieces, now)
 
-    def _take_reports(self, reports: Iterable[NDArray[np.void]], pieces: "_Pieces", now: int) -> None:
+    def _take_reports(self, reports: Iterable[NDArray[np.void]], pieces: Pieces, now: int) -> None:
         """Apply what the venue reports; it may lead to further orders to the venue, and so on."""
         while True:
             caused = [pieces.apply(self.engine, batch, now) for batch in reports]
-            routed = [events for events in caused if _has_routes(events)]
+            routed = [events for events in caused if has_routes(events)]
             if not routed:
                 return
-            reports = self._venue.execute(_event_records(b"".join(routed)))
+            reports = self._venue.execute(event_records(b"".join(routed)))
 
-    def _commit(self, pieces: "_Pieces", waiters: list[Waiter], started: int) -> None:
+    def _commit(self, pieces: Pieces, waiters: list[Waiter], started: int) -> None:
         self.seq = pieces.seq
         if not pieces.commands:
             return
@@ -319,7 +298,7 @@ class EngineLoop:
         events = b"".join(pieces.events)
         applied = time.perf_counter_ns()
         self.latency["engine"].record(applied - started, count)
-        self._in_flight.append(_Tick(pieces.seq, events, waiters, [], applied, count))
+        self._in_flight.append(Tick(pieces.seq, events, waiters, [], applied, count))
         self.journal.append(b"".join(pieces.commands), events, pieces.first_seq, pieces.seq)
 
     # After the disk.
@@ -334,7 +313,7 @@ class EngineLoop:
         if self._count or self._levels or self._marks_due or self._time_due:
             self._schedule()
 
-    def _deliver(self, tick: _Tick) -> None:
+    def _deliver(self, tick: Tick) -> None:
         if settle(tick.events, tick.waiters):
             self.reference.refresh(self.engine.state)
         for waiter in tick.waiters:
@@ -390,51 +369,3 @@ class EngineLoop:
         if root != NO_SLOT and int(self.engine.state.expiries[root]["key"]) <= now:
             return True
         return now - now % DAY_US > int(firm["day_start_ts"])
-
-
-class _Pieces:
-    """The commands and events of one tick, as they pile up."""
-
-    __slots__ = ("clients_from", "commands", "events", "first_seq", "seq")
-
-    def __init__(self, seq: int) -> None:
-        self.seq = seq
-        self.first_seq = seq + 1
-        self.clients_from = 0
-        self.commands: list[bytes] = []
-        self.events: list[bytes] = []
-
-    def apply(self, engine: Engine, commands: NDArray[np.void], now: int) -> bytes:
-        """Give commands their numbers and time, and apply them; the EVENT records they cause."""
-        stamp(commands, self.seq + 1, now)
-        self.seq += len(commands)
-        events = engine.process(commands).tobytes()
-        self.commands.append(commands.tobytes())
-        self.events.append(events)
-        return events
-
-
-def _has_routes(events: bytes) -> bool:
-    """Whether any of these EVENT records is an order to the venue."""
-    return bool(events[_KIND_OFFSET :: EVENT.itemsize].translate(None, _NOT_ROUTES))
-
-
-def _event_records(events: bytes) -> NDArray[np.void]:
-    """As an array that may be written to: what the venue's kernels are compiled for."""
-    return np.frombuffer(bytearray(events), EVENT)
-
-
-def _mark_commands(marks: dict[int, int]) -> NDArray[np.void]:
-    commands = np.zeros(len(marks), COMMAND)
-    commands["kind"] = CommandKind.UPDATE_MARK
-    commands["account"] = -1
-    commands["symbol"] = list(marks)
-    commands["price"] = list(marks.values())
-    return commands
-
-
-def _advance_command() -> NDArray[np.void]:
-    command = np.zeros(1, COMMAND)
-    command["kind"] = CommandKind.ADVANCE_TIME
-    command["account"] = command["symbol"] = -1
-    return command
