@@ -74,6 +74,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.CANCEL: S.CANCELED,
         T.EXPIRE: S.EXPIRED,
         T.REJECT: S.REJECTED,
+        T.REPLACE: S.PENDING_CANCEL,  # asked for before the cancel
         T.REFUSE: S.NEW,
         T.LOSE: S.UNKNOWN,
     },

@@ -28,7 +28,7 @@ STEPS: dict[str, tuple[set[OrderStatus], OrderStatus | None]] = {
     "expire": (OPEN, S.EXPIRED),
     "reject": (PENDING | {S.PENDING_NEW, S.TRIGGERED, S.UNKNOWN}, S.REJECTED),
     "fire": ({S.NEW}, S.TRIGGERED),
-    "replace": ({S.PARTIALLY_FILLED, S.PENDING_REPLACE, S.UNKNOWN}, None),
+    "replace": (PENDING | {S.PARTIALLY_FILLED, S.UNKNOWN}, None),
     "refuse": (PENDING | WORKING | {S.UNKNOWN}, None),
     "lose": (OPEN - {S.UNKNOWN}, S.UNKNOWN),
 }
@@ -65,6 +65,8 @@ class VenueSide(Teller):
             return S(order.status)
         if step == "refuse" and order.status == S.UNKNOWN:
             return S.UNKNOWN
+        if step == "replace" and order.status == S.PENDING_CANCEL:
+            return S.PENDING_CANCEL
         if target is None:
             return S.PARTIALLY_FILLED if order.filled_quantity else S.NEW
         return target

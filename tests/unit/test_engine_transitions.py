@@ -79,7 +79,6 @@ NOT_A_STEP = {
     (S.PENDING_NEW, Trigger.REFUSE),
     (S.TRIGGERED, Trigger.REPLACE),
     (S.TRIGGERED, Trigger.REFUSE),
-    (S.PENDING_CANCEL, Trigger.REPLACE),
     (S.PARTIALLY_FILLED, Trigger.FIRE),
 }
 # And the other way round, each with its reason.
@@ -87,6 +86,7 @@ EXTRA_STEPS = {
     (S.PENDING_CANCEL, Trigger.ACKNOWLEDGE): S.PENDING_CANCEL,  # overtaken by the request
     (S.PENDING_REPLACE, Trigger.ACKNOWLEDGE): S.PENDING_REPLACE,
     (S.PENDING_REPLACE, Trigger.REQUEST_CANCEL): S.PENDING_REPLACE,  # cancels always pass
+    (S.PENDING_CANCEL, Trigger.REPLACE): S.PENDING_CANCEL,  # asked for before the cancel
     (S.UNKNOWN, Trigger.REQUEST_CANCEL): S.UNKNOWN,
     (S.UNKNOWN, Trigger.REFUSE): S.UNKNOWN,
     (S.TRIGGERED, Trigger.REJECT): S.CANCELED,  # it was accepted once
