@@ -15,7 +15,7 @@ help:
 	@echo "make lint     style, types, import contracts"
 	@echo "make slow     the longer tests"
 	@echo "make bench    measure the figures, into build/bench.json"
-	@echo "make load     a minute of load on the server at URL, with USERS users;  make soak: half an hour"
+	@echo "make load     Locust against a server of its own;  make soak: memory over ten million orders"
 	@echo "make format   rewrite the sources in the house style"
 	@echo "make lock     choose new versions of the dependencies"
 	@echo "make clean    remove what was built; never the data folder"
@@ -42,17 +42,11 @@ format: setup
 bench: setup
 	@$(BIN)/bot4 bench $(ARGS)
 
-# Against a server that runs already (`make run` in another terminal), as the account `load`.
-URL ?= http://127.0.0.1:8000
-USERS ?= 64
-LOCUST := $(BIN)/locust --locustfile loadtests/locustfile.py --headless --only-summary --host $(URL) \
-	--users $(USERS) --spawn-rate $(USERS)
-
 load: setup
-	@$(LOCUST) --run-time 1m $(ARGS)
+	@$(BIN)/python -m loadtests.run $(ARGS)
 
 soak: setup
-	@$(LOCUST) --run-time 30m $(ARGS)
+	@$(BIN)/python -m loadtests.run --soak $(ARGS)
 
 setup: $(STAMP)
 
