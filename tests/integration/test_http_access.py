@@ -51,7 +51,7 @@ def _body(body: dict[str, Any] | None, account: str) -> dict[str, Any] | None:
     return {"orders": [limit_order(account)]} if body == {"orders": True} else body
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # not module: a worker may leave a file and come back to it
 def keys(api: ApiServer) -> dict[str, str]:
     account = api.open_account("access")
     api.open_account("access-other")
