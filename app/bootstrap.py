@@ -32,6 +32,7 @@ from app.engine.engine import Engine
 from app.engine.types import OrderStatus
 from app.main import create_app
 from app.market.feed import open_feed
+from app.market.market_data import MarketData
 from app.market.types import Feed
 from app.runtime.clock import SystemClock
 from app.runtime.folder_lock import FolderLock
@@ -88,6 +89,7 @@ class Server:
         self.reference = Reference.from_state(self.engine.state)
         self.venue = PaperVenue(self.engine.state, DEFAULT_CAPACITY)
         self.loop = EngineLoop(self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms)
+        self.market = MarketData(self.loop)
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
         self.dependencies = Dependencies(self.embedded)
         self.services = Services(
@@ -95,6 +97,7 @@ class Server:
             state=self.engine.state,
             reference=self.reference,
             venue=self.venue,
+            market=self.market,
             clock=self.clock,
             keys=self.keys,
             version=__version__,
@@ -149,6 +152,7 @@ class Server:
         await self.loop.durable()
         feed = open_feed(self.settings.feed, self.reference.instruments, self._marks())
         self._spawn(self._follow(feed))
+        self._spawn(self.market.run())
         await self._await_marks()
         self._spawn(keep_snapshots(folder, self.loop.journal))
         self.loop.ready = True
@@ -205,7 +209,7 @@ class Server:
         """Keep the feed running: a market that fails leaves marks that age, and is tried again."""
         while True:
             try:
-                await feed.run(self.loop)
+                await feed.run(self.market)
             except Exception:  # whatever a feed meets, orders must go on without it
                 logger.exception("feed %s failed, next try in %g s", feed.name, _FEED_RETRY_SECONDS)
             else:

@@ -13,7 +13,7 @@ import uvloop
 
 from app.bootstrap import Server, running_server
 from app.engine.types import Side
-from app.market.types import LEVEL_UPDATE, LevelKind
+from app.market.types import LEVEL_UPDATE, FeedState, LevelKind
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -93,8 +93,11 @@ class ApiServer:
                     (mark - 10, quantity, instrument.index, Side.BUY, LevelKind.SET),
                     (mark + 10, quantity, instrument.index, Side.SELL, LevelKind.SET),
                 ]
-                self.server.loop.on_mark(instrument.index, mark)
-                self.server.loop.on_levels(np.array(levels, LEVEL_UPDATE))
+                market = self.server.market
+                market.on_feed_state(instrument.index, FeedState.LIVE)
+                market.on_mark(instrument.index, mark)
+                market.on_levels(np.array(levels, LEVEL_UPDATE))
+                market.on_trade(instrument.index, mark + 10, quantity, self.server.clock.now())
 
         self.call(show)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.engine.types import Side
 from app.market.demo_instruments import DEMO_INSTRUMENTS
-from app.market.types import Feed, LevelKind
+from app.market.types import Feed, FeedState, LevelKind
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -54,6 +54,7 @@ class ReplicaSink:
     trades: list[tuple[int, int, int, int]] = field(default_factory=list)
     records: list[tuple[int, ...]] = field(default_factory=list)
     keep_records: bool = False
+    states: dict[int, FeedState] = field(default_factory=dict)
 
     def on_levels(self, levels: NDArray[np.void]) -> None:
         for price, quantity, symbol, side, kind in levels.tolist():
@@ -77,6 +78,9 @@ class ReplicaSink:
 
     def on_trade(self, symbol: int, price: int, quantity: int, ts: int) -> None:
         self.trades.append((symbol, price, quantity, ts))
+
+    def on_feed_state(self, symbol: int, state: FeedState) -> None:
+        self.states[symbol] = state
 
     def side(self, symbol: int, side: Side) -> dict[int, int]:
         return self.books.setdefault((symbol, side), {})

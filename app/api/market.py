@@ -3,10 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.api.access import Provided, Viewer, json_response, problems, symbol_index
 from app.api.schemas import BOOK_DEPTH_MAX, Decimal
+from app.api.services import Services
+from app.market.market_data import TRADES_MAX
+from app.market.types import FeedState
 from app.runtime.reference import InstrumentView
 
 router = APIRouter(prefix="/v1/market", tags=["market"])
@@ -19,6 +22,37 @@ class Book(BaseModel):
     ts: int
     bids: list[tuple[Decimal, Decimal]]
     asks: list[tuple[Decimal, Decimal]]
+
+
+class Market(BaseModel):
+    """What a symbol costs outside, null where it is not known; `mark` is the middle of bid and ask.
+
+    Only a symbol whose `state` is LIVE is given marks.
+    """
+
+    symbol: str
+    state: FeedState
+    last: Decimal | None
+    mid: Decimal | None
+    mark: Decimal | None
+    ts: Annotated[int | None, Field(description="when the mark was told last")]
+
+
+class Markets(BaseModel):
+    items: list[Market]
+
+
+class MarketTrade(BaseModel):
+    price: Decimal
+    quantity: Decimal
+    ts: int
+
+
+class MarketTrades(BaseModel):
+    """Trades of the outside market, the newest first."""
+
+    symbol: str
+    items: list[MarketTrade]
 
 
 def _levels(instrument: InstrumentView, levels: Any) -> list[tuple[str, str]]:
@@ -46,3 +80,39 @@ async def get_book(
     }
     await services.loop.durable()
     return json_response(content)
+
+
+@router.get("", response_model=Markets, responses=problems())
+async def list_markets(services: Provided, _principal: Viewer) -> Response:
+    """Every symbol's prices and how far its market can be trusted."""
+    return json_response({"items": [_market(services, each) for each in services.reference.instruments]})
+
+
+def _market(services: Services, instrument: InstrumentView) -> dict[str, Any]:
+    prices = services.market.prices(instrument.index)
+    known = {name: getattr(prices, name) for name in ("last", "mid", "mark")}
+    return {
+        "symbol": instrument.symbol,
+        "state": services.market.state(instrument.index),
+        **{name: instrument.price_text(ticks) if ticks else None for name, ticks in known.items()},
+        "ts": prices.ts or None,
+    }
+
+
+@router.get("/{symbol}/trades", response_model=MarketTrades, responses=problems(404))
+async def get_trades(
+    symbol: str,
+    services: Provided,
+    _principal: Viewer,
+    limit: Annotated[int, Query(ge=1, le=TRADES_MAX)] = 100,
+) -> Response:
+    instrument = services.reference.instruments[symbol_index(services, symbol)]
+    items = [
+        {
+            "price": instrument.price_text(trade.price),
+            "quantity": instrument.quantity_text(trade.quantity),
+            "ts": trade.ts,
+        }
+        for trade in services.market.trades(instrument.index, limit)
+    ]
+    return json_response({"symbol": symbol, "items": items})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from app.api.auth import KeyStore
 from app.engine.state import State
+from app.market.market_data import MarketData
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import Reference
@@ -20,6 +21,7 @@ class Services:
     state: State
     reference: Reference
     venue: Venue
+    market: MarketData
     clock: Clock
     keys: KeyStore
     version: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from app.market.book_sync import BookSync, Outcome
 from app.market.level_batch import LevelBatch
 from app.market.messages import DepthUpdate, Message, TouchUpdate, Trade
-from app.market.types import MarketInstrument, MarketSink
+from app.market.types import FeedState, MarketInstrument, MarketSink
 
 
 class MarketBooks:
@@ -21,6 +21,7 @@ class MarketBooks:
         self.books = {each.index: BookSync(each.index, each.symbol, self._batch) for each in instruments}
         self.outcomes: Counter[Outcome] = Counter()
         self._marked: set[int] = set()
+        self._resynced: set[int] = set()  # whose book has come into step, or has fallen out of it
         self._trades: list[Trade] = []
 
     @property
@@ -28,8 +29,12 @@ class MarketBooks:
         return sum(book.gaps for book in self.books.values())
 
     def reset(self) -> None:
-        for book in self.books.values():
-            book.reset()
+        for symbol in self.books:
+            self.reset_symbol(symbol)
+
+    def reset_symbol(self, symbol: int) -> None:
+        self.books[symbol].reset()
+        self._resynced.add(symbol)
 
     def apply(self, message: Message) -> Outcome:
         """Raises KeyError for the symbol of an instrument that was not given."""
@@ -43,9 +48,12 @@ class MarketBooks:
             outcome = book.apply_depth(message)
         else:
             outcome = book.apply_snapshot(message)
+            self._resynced.add(message.symbol)
         self.outcomes[outcome] += 1
         if outcome is Outcome.APPLIED:
             self._marked.add(message.symbol)
+        elif outcome is Outcome.GAP:
+            self._resynced.add(message.symbol)
         return outcome
 
     def snapshot_symbol(self, last_id: int, symbols: Iterable[int]) -> int:
@@ -56,6 +64,8 @@ class MarketBooks:
     def flush(self, sink: MarketSink) -> None:
         if len(self._batch):
             sink.on_levels(self._batch.take())
+        if self._resynced:
+            self._tell_states(sink)
         for symbol in sorted(self._marked):
             mark = self.books[symbol].mark()
             if mark is not None:
@@ -64,3 +74,8 @@ class MarketBooks:
             sink.on_trade(symbol, price, quantity, ts)
         self._marked.clear()
         self._trades.clear()
+
+    def _tell_states(self, sink: MarketSink) -> None:
+        for symbol in sorted(self._resynced):
+            sink.on_feed_state(symbol, FeedState.LIVE if self.books[symbol].in_sync else FeedState.SYNCING)
+        self._resynced.clear()

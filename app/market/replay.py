@@ -18,7 +18,7 @@ from app.market.binance import BinanceDecoder
 from app.market.books import MarketBooks
 from app.market.messages import Trade
 from app.market.recording import RecordedMessage, Recording
-from app.market.types import MarketInstrument, MarketSink
+from app.market.types import FeedState, MarketInstrument, MarketSink
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,8 @@ class ReplayFeed:
         while True:
             self.books.reset()
             self.books.flush(sink)
+            for symbol in self.books.books:
+                sink.on_feed_state(symbol, FeedState.DISCONNECTED)
             decoded = self.decoder.decoded
             await self._play(sink)
             self.passes += 1

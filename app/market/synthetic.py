@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from app.engine.types import Side
 from app.market.demo_instruments import DEMO_INSTRUMENTS
 from app.market.grid import Grid
-from app.market.types import LEVEL_UPDATE, LevelKind, MarketInstrument, MarketSink
+from app.market.types import LEVEL_UPDATE, FeedState, LevelKind, MarketInstrument, MarketSink
 
 _log = logging.getLogger(__name__)
 
@@ -214,6 +214,8 @@ class SyntheticFeed:
         clear["symbol"] = [instrument.index for instrument in self._instruments]
         clear["kind"] = LevelKind.CLEAR
         sink.on_levels(clear)
+        for instrument in self._instruments:
+            sink.on_feed_state(instrument.index, FeedState.LIVE)
         loop = asyncio.get_running_loop()
         due_s = loop.time()
         while True:

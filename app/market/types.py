@@ -1,7 +1,7 @@
-"""What a market feed delivers, whatever its source."""
+"""What a market feed delivers, whatever its source, and what is told of it to others."""
 
-from enum import IntEnum
-from typing import Protocol
+from enum import IntEnum, StrEnum
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,18 @@ class MarketInstrument(Protocol):
     def quantity_step_e8(self) -> int: ...
 
 
-class MarketSink(Protocol):
-    """Where a feed delivers. All calls are made on the event loop's thread and return at once."""
+class FeedState(StrEnum):
+    """How far a symbol's market can be trusted; only a LIVE one is given marks."""
+
+    DISCONNECTED = "DISCONNECTED"  # no connection, the next try is waiting for its time
+    CONNECTING = "CONNECTING"
+    SYNCING = "SYNCING"  # connected; the book waits for a snapshot that fits
+    LIVE = "LIVE"
+    STALE = "STALE"  # connected and in sync, but nothing has been heard for too long
+
+
+class EngineSink(Protocol):
+    """What of a market moves the engine. All calls are made on the event loop's thread and return at once."""
 
     def on_levels(self, levels: NDArray[np.void]) -> None:
         """Displayed depth has changed; `LEVEL_UPDATE` records, of any symbols, in order."""
@@ -50,8 +60,67 @@ class MarketSink(Protocol):
     def on_mark(self, symbol: int, mark: int) -> None:
         """The mark of a symbol (ticks) is known again; called even where it did not move."""
 
+
+class MarketSink(EngineSink, Protocol):
+    """Where a feed delivers."""
+
     def on_trade(self, symbol: int, price: int, quantity: int, ts: int) -> None:
         """A trade of the outside market: ticks, steps, microseconds."""
+
+    def on_feed_state(self, symbol: int, state: FeedState) -> None:
+        """A symbol's state has changed; symbols begin as DISCONNECTED."""
+
+
+class Prices(NamedTuple):
+    """What a symbol costs, in ticks; 0 where it is not known.
+
+    `last` is the newest trade's price, `mid` the middle of the best bid and ask, rounded down. The
+    mark is the mid: trades jump between bid and ask, which a measure of risk would take for movement.
+    """
+
+    symbol: int
+    last: int
+    mid: int
+    mark: int
+    ts: int  # microseconds, when it was told
+
+
+class Candle(NamedTuple):
+    """The trades of a symbol in one interval: prices in ticks, volume in steps, times in microseconds."""
+
+    symbol: int
+    interval_s: int
+    start_ts: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+    closed: bool  # False: the interval is not over, more may come
+
+
+class MarketObserver(Protocol):
+    """Who follows the market, see `app.market.market_data`. Calls return at once and raise nothing.
+
+    Prices, candles and books are told once for each batch of the feed: whoever passes them on
+    to somebody slower keeps the newest.
+    """
+
+    def on_trade(self, symbol: int, price: int, quantity: int, ts: int) -> None:
+        """A trade of the outside market: ticks, steps, microseconds."""
+
+    def on_prices(self, prices: Prices) -> None:
+        """The mark of a symbol is known again."""
+
+    def on_candle(self, candle: Candle) -> None:
+        """A candle has changed or is closed."""
+
+    def on_book(self, symbol: int) -> None:
+        """Displayed depth has changed; the venue's `depth` shows it from the engine's next tick on."""
+
+    def on_feed_state(self, symbol: int, state: FeedState) -> None:
+        """A symbol's state has changed."""
 
 
 class Feed(Protocol):

@@ -189,7 +189,7 @@ class EngineLoop:
     def inbox_commands(self) -> int:
         return self._count
 
-    # What the market calls (`app.market.types.MarketSink`).
+    # What the market calls (`app.market.types.EngineSink`).
 
     def on_levels(self, levels: NDArray[np.void]) -> None:
         if self.halted:
@@ -206,9 +206,6 @@ class EngineLoop:
 
     def on_mark(self, symbol: int, mark: int) -> None:
         self._marks[symbol] = mark
-
-    def on_trade(self, symbol: int, price: int, quantity: int, ts: int) -> None:
-        """Trades of the outside market move nothing here; the feed keeps them for its own readers."""
 
     # The tick.
 

@@ -180,6 +180,21 @@ def test_the_book(client: httpx.Client, account: str) -> None:
     assert float(book["asks"][0][0]) > 50_000
 
 
+def test_the_market(client: httpx.Client) -> None:
+    markets = {each["symbol"]: each for each in client.get("/v1/market").json()["items"]}
+    shown = markets["ETH-USDT"]
+    assert (shown["state"], shown["mid"], shown["mark"]) == ("LIVE", "50000.00", "50000.00")
+    assert shown["last"] == "50000.10" and shown["ts"] > 0
+    unknown = {"state": "DISCONNECTED", "last": None, "mid": None, "mark": None, "ts": None}
+    assert markets["SOL-USDT"] == {"symbol": "SOL-USDT", **unknown}
+    trades = client.get("/v1/market/ETH-USDT/trades?limit=1").json()
+    assert trades["symbol"] == "ETH-USDT"
+    assert [(trade["price"], float(trade["quantity"])) for trade in trades["items"]] == [("50000.10", 10)]
+    assert client.get("/v1/market/SOL-USDT/trades").json()["items"] == []
+    _refused(client.get("/v1/market/NO-USDT/trades"), 404, "UNKNOWN_SYMBOL")
+    _refused(client.get("/v1/market/ETH-USDT/trades?limit=0"), 400, "INVALID_REQUEST")
+
+
 def test_figures(client: httpx.Client, account: str) -> None:
     client.post("/v1/orders", json=limit_order(account))
     system = client.get("/v1/system").json()

@@ -15,6 +15,7 @@ from app.api.order_desk import OrderDesk
 from app.api.services import Services
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.state import allocate
+from app.market.market_data import MarketData
 from app.runtime.clock import VirtualClock
 from app.runtime.loop import EngineHalted, EngineLoop, Overloaded
 from app.runtime.outcomes import Outcome
@@ -53,6 +54,7 @@ def _lane(folder: Path, loop: Loop) -> HotLane:
         state=state,
         reference=Reference.from_state(state),
         venue=cast(Venue, None),
+        market=cast(MarketData, None),
         clock=VirtualClock(),
         keys=KeyStore.open(folder, KEY, lambda: 1)[0],
         version="test",
