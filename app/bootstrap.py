@@ -36,11 +36,12 @@ from app.market.market_data import MarketData
 from app.market.types import Feed
 from app.runtime.clock import SystemClock
 from app.runtime.folder_lock import FolderLock
+from app.runtime.housekeeping import keep_journal_folder, prune_now
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
-from app.runtime.snapshot_schedule import keep_snapshots
+from app.runtime.retention import DiskBudget
 from app.runtime.snapshots import save_snapshot
 from app.settings import Settings, SettingsError
 from app.store.dependencies import Dependencies
@@ -90,6 +91,7 @@ class Server:
         self.venue = PaperVenue(self.engine.state, DEFAULT_CAPACITY)
         self.loop = EngineLoop(self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms)
         self.market = MarketData(self.loop)
+        self.disk = DiskBudget(settings.journal_dir, settings.journal_bytes_max, self.loop.on_disk_state)
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
         self.dependencies = Dependencies(self.embedded)
         self.services = Services(
@@ -103,6 +105,7 @@ class Server:
             version=__version__,
             started_ts=self.clock.now(),
             body_bytes_max=settings.max_body_bytes,
+            disk=self.disk,
             dependencies=self.dependencies.status,
         )
         self._app = create_app(self.services)
@@ -154,7 +157,7 @@ class Server:
         self._spawn(self._follow(feed))
         self._spawn(self.market.run())
         await self._await_marks()
-        self._spawn(keep_snapshots(folder, self.loop.journal))
+        self._spawn(keep_journal_folder(folder, self.loop.journal, self.disk, self._passed_seq))
         self.loop.ready = True
         logger.info(
             "ready after %.1f s: %d commands replayed, seq %d",
@@ -170,9 +173,14 @@ class Server:
         await self.loop.close()
         if self.loop.seq - self._snapshot_seq >= _SNAPSHOT_COMMANDS_MIN and not self.loop.failed:
             await asyncio.to_thread(save_snapshot, self.engine, self.settings.journal_dir)
+            await prune_now(self.settings.journal_dir, self._passed_seq())
         if self._folder_lock is not None:
             self._folder_lock.release()
         await self.dependencies.stop()
+
+    def _passed_seq(self) -> int:
+        """The last command that every projection has passed."""
+        return self.loop.durable_seq
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.ensure_future(work))

@@ -1,4 +1,4 @@
-"""The command line: `bot4 serve | migrate | replay | keys | bench | warm`.
+"""The command line: `bot4 serve | migrate | replay | journal | keys | bench | warm`.
 
 It reads arguments and settings and hands them on. What a command needs is
 imported when the command runs, so that help and refusals come at once and not
@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from app.settings import Settings, SettingsError, unknown_variables, variables
 
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("folder", nargs="?", type=Path, help="default: the journal of BOT4_DATA_DIR")
     replay.set_defaults(command=_replay)
 
+    _add_journal(commands)
     _add_keys(commands)
 
     warm = commands.add_parser("warm", help="compile the kernels into BOT4_KERNEL_CACHE and end")
@@ -90,6 +92,27 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the figures of the README", add_help=False)
     bench.set_defaults(command=_bench)
     return parser
+
+
+def _add_journal(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    journal = commands.add_parser("journal", help="look at a journal, check it, export its records")
+    actions = journal.add_subparsers(metavar="ACTION", required=True)
+    folder: dict[str, Any] = {"nargs": "?", "type": Path, "help": "default: the journal of BOT4_DATA_DIR"}
+    inspect = actions.add_parser("inspect", help="segments, snapshots, counts, times")
+    inspect.add_argument("folder", **folder)
+    inspect.set_defaults(command=_inspect_journal)
+    verify = actions.add_parser(
+        "verify", help="read every byte: checksums and sequence numbers; status 1 where anything is wrong"
+    )
+    verify.add_argument("folder", **folder)
+    verify.set_defaults(command=_verify_journal)
+    export = actions.add_parser("export", help="records as CSV")
+    export.add_argument("folder", **folder)
+    export.add_argument("--records", choices=("events", "commands"), default="events")
+    export.add_argument("--from-seq", type=int, default=1, metavar="SEQ")
+    export.add_argument("--to-seq", type=int, default=(1 << 63) - 1, metavar="SEQ")
+    export.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    export.set_defaults(command=_export_journal)
 
 
 def _add_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -138,16 +161,57 @@ async def _migrate_to(settings: Settings, revision: str) -> tuple[str, str]:
 def _replay(settings: Settings, options: argparse.Namespace) -> int:
     from app.runtime.replay import replay
 
-    folder: Path = options.folder or settings.journal_dir
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no journal in {folder}")
-    result = replay(folder)
+    result = replay(_journal_of(settings, options))
+    print(f"from seq     {result.from_seq}")
     print(f"commands     {result.commands}")
     print(f"events       {result.events}")
     print(f"seconds      {result.seconds:.3f}")
     print(f"commands/s   {result.rate:.0f}")
     print(f"state hash   {result.state_hash}")
     print(f"events hash  {result.events_hash}")
+    return 0
+
+
+def _journal_of(settings: Settings, options: argparse.Namespace) -> Path:
+    folder: Path = options.folder or settings.journal_dir
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no journal in {folder}")
+    return folder
+
+
+def _inspect_journal(settings: Settings, options: argparse.Namespace) -> int:
+    from app.runtime.journal_tools import inspect, segment_lines, snapshot_lines
+
+    summary = inspect(_journal_of(settings, options))
+    print("\n".join((*segment_lines(summary), *snapshot_lines(summary))))
+    return 0
+
+
+def _verify_journal(settings: Settings, options: argparse.Namespace) -> int:
+    from app.runtime.journal_tools import inspect
+
+    summary = inspect(_journal_of(settings, options))
+    commands = sum(segment.last_seq - segment.first_seq + 1 for segment in summary.segments)
+    print(f"sound: {len(summary.segments)} segments, {commands} commands, {summary.events} events")
+    if summary.torn is not None:
+        torn = summary.torn
+        print(
+            f"incomplete tail of {torn.size} bytes at offset {torn.offset} of {torn.path}: "
+            "a frame that is being written, or that a crash interrupted; recovery cuts it"
+        )
+    return 0
+
+
+def _export_journal(settings: Settings, options: argparse.Namespace) -> int:
+    from app.runtime.journal_tools import export_csv
+
+    folder = _journal_of(settings, options)
+    if options.output is None:
+        export_csv(folder, options.records, options.from_seq, options.to_seq, sys.stdout)
+        return 0
+    with options.output.open("x", newline="", encoding="utf-8") as file:
+        rows = export_csv(folder, options.records, options.from_seq, options.to_seq, file)
+    print(f"{rows} {options.records} in {options.output}")
     return 0
 
 

@@ -154,6 +154,11 @@ class Settings:
     max_body_bytes: int = _variable(
         "1048576", _whole(1024, 1 << 28), "a larger request body is refused with 413"
     )
+    journal_bytes_max: int = _variable(
+        "68719476736",
+        _whole(0, 1 << 60),
+        "disk budget of the journal's folder: an alarm from 80 % on, no new orders at 100 %; 0 is none",
+    )
     demo: bool = _variable(
         "1", _flag, "1: at first start make instruments and the accounts alpha, beta and load"
     )

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from app.engine.codes import Code
-from app.runtime.loop import EngineHalted, Overloaded
+from app.runtime.loop import EngineHalted, Overloaded, StorageFull
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -99,6 +99,10 @@ def overloaded() -> Problem:
     return Problem(503, "OVERLOADED", "too many requests are waiting; try again")
 
 
+def storage_full() -> Problem:
+    return Problem(503, "STORAGE_FULL", "the journal has used its disk budget; only cancels are accepted")
+
+
 def body_too_large(bytes_max: int) -> Problem:
     return Problem(413, "BODY_TOO_LARGE", f"a body may have at most {bytes_max} bytes")
 
@@ -121,4 +125,6 @@ def problem_of(error: BaseException) -> Problem | None:
         return engine_halted()
     if isinstance(error, Overloaded):
         return overloaded()
+    if isinstance(error, StorageFull):
+        return storage_full()
     return None

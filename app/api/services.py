@@ -10,6 +10,7 @@ from app.market.market_data import MarketData
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import Reference
+from app.runtime.retention import DiskBudget
 from app.venues.base import Venue
 
 
@@ -24,6 +25,7 @@ class Services:
     market: MarketData
     clock: Clock
     keys: KeyStore
+    disk: DiskBudget
     version: str
     started_ts: int
     body_bytes_max: int = 1 << 20

@@ -12,6 +12,14 @@ from app.api.services import Services
 router = APIRouter(tags=["system"])
 
 
+class JournalDisk(BaseModel):
+    """`state`: ok, alarm (from 80 % of the budget on) or reached (no new orders). A budget of 0 is none."""
+
+    state: str
+    used_bytes: int
+    budget_bytes: int
+
+
 class System(BaseModel):
     """`latency_us` by stage and percentile; `counts` of what the engine holds and has done."""
 
@@ -23,6 +31,7 @@ class System(BaseModel):
     seq: int
     durable_seq: int
     journal_backlog_bytes: int
+    journal_disk: JournalDisk
     inbox_commands: int
     counts: dict[str, int]
     dependencies: dict[str, str]
@@ -74,6 +83,11 @@ async def get_system(services: Provided, _principal: Viewer) -> Response:
         "ready": services.loop.ready,
         "halted": services.loop.halted,
         **_figures(services),
+        "journal_disk": {
+            "state": services.disk.state,
+            "used_bytes": services.disk.used_bytes,
+            "budget_bytes": services.disk.bytes_max,
+        },
         "counts": _counts(services),
         "dependencies": dict(services.dependencies),
         "latency_us": {stage: times.summary_us() for stage, times in services.loop.latency.items()},
@@ -89,6 +103,8 @@ async def metrics(services: Provided, _principal: Viewer) -> Response:
         "halted": int(services.loop.halted),
         **_figures(services),
         **_counts(services),
+        "journal_disk_used_bytes": services.disk.used_bytes,
+        "journal_disk_budget_bytes": services.disk.bytes_max,
     }
     lines = []
     for name, value in numbers.items():

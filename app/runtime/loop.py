@@ -25,6 +25,7 @@ from app.engine.engine import Engine, Verdict
 from app.engine.records import COMMAND
 from app.engine.reference import DAY_US
 from app.engine.state import NO_SLOT
+from app.engine.types import CommandKind
 from app.market.conflation import newest_levels
 from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
@@ -32,6 +33,7 @@ from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
 from app.runtime.outcomes import Outcome, Waiter, settle
 from app.runtime.reference import Reference
+from app.runtime.retention import DiskState
 from app.runtime.tick import Pieces, Tick, advance_command, event_records, has_routes, mark_commands
 from app.venues.paper.venue import PaperVenue
 
@@ -42,6 +44,8 @@ PENDING_LEVELS_MAX = 1 << 16
 HOUSEKEEPING_SECONDS = 0.05
 
 _COMMAND_BYTES = COMMAND.itemsize
+_KIND_OFFSET = COMMAND.fields["kind"][1] if COMMAND.fields else 0
+_MAY_ADD_RISK = bytes((CommandKind.PLACE_ORDER, CommandKind.AMEND_ORDER))
 
 
 class EngineHalted(Exception):
@@ -50,6 +54,10 @@ class EngineHalted(Exception):
 
 class Overloaded(Exception):
     """The inbox or the journal's queue is full: try again in a moment."""
+
+
+class StorageFull(Exception):
+    """The journal has used up its disk budget: nothing that may add risk is accepted, cancels are."""
 
 
 class EngineLoop:
@@ -97,6 +105,7 @@ class EngineLoop:
         self.journal: JournalWriter  # from `start` on
         self._opened = False
         self._timers: list[asyncio.TimerHandle] = []
+        self._storage_full = False
         self._observers: list[Callable[[bytes], None]] = []
 
     # Start and end.
@@ -141,8 +150,10 @@ class EngineLoop:
     def submit(self, record: bytes) -> asyncio.Future[Outcome]:
         """Queue one COMMAND record; its outcome when it is durable.
 
-        Raises EngineHalted, Overloaded; the future may end with EngineHalted too.
+        Raises EngineHalted, Overloaded, StorageFull; the future may end with EngineHalted too.
         """
+        if self._storage_full:
+            self._refuse_risk(record)
         at = self._admit(1) * _COMMAND_BYTES
         self._inbox[at : at + _COMMAND_BYTES] = record
         future: asyncio.Future[Outcome] = self._loop.create_future()
@@ -151,6 +162,8 @@ class EngineLoop:
 
     def submit_batch(self, records: bytes | bytearray) -> asyncio.Future[list[Outcome]]:
         """Queue COMMAND records that are applied one after the other, none in between."""
+        if self._storage_full:
+            self._refuse_risk(records)
         count = len(records) // _COMMAND_BYTES
         at = self._admit(count) * _COMMAND_BYTES
         self._inbox[at : at + count * _COMMAND_BYTES] = records
@@ -172,6 +185,10 @@ class EngineLoop:
     def explain(self, command: NDArray[np.void]) -> list[Verdict]:
         """What every check says to a PLACE_ORDER command now; places nothing."""
         return self.engine.explain(command, self._clock.now())
+
+    def on_disk_state(self, state: DiskState) -> None:
+        """How much of its budget the journal has used; may be called from any thread."""
+        self._storage_full = state == DiskState.REACHED
 
     def observe(self, observer: Callable[[bytes], None]) -> None:
         """Call `observer` with the EVENT records of each tick once they are durable."""
@@ -222,6 +239,10 @@ class EngineLoop:
             self._schedule()
         self._count = at + count
         return at
+
+    def _refuse_risk(self, records: bytes | bytearray) -> None:
+        if any(kind in _MAY_ADD_RISK for kind in records[_KIND_OFFSET::_COMMAND_BYTES]):
+            raise StorageFull("the journal has reached its disk budget")
 
     def _schedule(self) -> None:
         if not self._scheduled:

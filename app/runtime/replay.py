@@ -1,5 +1,9 @@
-"""Replays a journal from its first command: the function behind `bot4 replay`."""
+"""Replays a journal from its first command: the function behind `bot4 replay`.
 
+Where the first segments have been removed, from the oldest snapshot that the rest continues.
+"""
+
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,10 +20,13 @@ from app.engine.state import state_hash
 from app.engine.types import CommandKind
 from app.runtime.journal_reader import JournalReader
 from app.runtime.recovery import replay_into
+from app.runtime.segments import list_segments
+from app.runtime.snapshots import SnapshotUnusable, list_snapshots, load_snapshot
 
 
 @dataclass(frozen=True)
 class ReplayResult:
+    from_seq: int  # 1, unless older segments have been removed
     commands: int
     events: int
     seconds: float
@@ -33,14 +40,15 @@ def replay(
     capacity: Capacity = DEFAULT_CAPACITY,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReplayResult:
-    """Replay everything, ignoring snapshots; changes nothing on disk.
+    """Replay all that is there; changes nothing on disk.
 
     A torn tail is left out, as recovery would. Raises JournalError, RecoveryError.
     """
     _load_kernels()
     engine = Engine(capacity)
     digest = blake2b(digest_size=16)
-    reader = JournalReader(folder, batch_commands=capacity.commands, progress=progress)
+    from_seq = _load_beginning(engine, folder) + 1
+    reader = JournalReader(folder, from_seq, batch_commands=capacity.commands, progress=progress)
     # Hashing needs no interpreter lock, so it goes on beside the engine.
     with ThreadPoolExecutor(max_workers=1) as hasher:
         pending = hasher.submit(digest.update, b"")
@@ -53,6 +61,7 @@ def replay(
         replayed = replay_into(engine, reader, add)
         pending.result()
     return ReplayResult(
+        from_seq=from_seq,
         commands=replayed.commands,
         events=replayed.events,
         seconds=replayed.seconds,
@@ -60,6 +69,19 @@ def replay(
         state_hash=state_hash(engine.state),
         events_hash=digest.hexdigest(),
     )
+
+
+def _load_beginning(engine: Engine, folder: Path) -> int:
+    """Load the oldest usable snapshot if the journal does not begin at its first command; its seq, or 0."""
+    segments = list_segments(folder)
+    if not segments or segments[0].first_seq == 1:
+        return 0
+    for seq, path in reversed(list_snapshots(folder)):
+        if seq >= segments[0].first_seq - 1:
+            with contextlib.suppress(SnapshotUnusable):
+                load_snapshot(engine.state, path, seq)
+                return seq
+    return 0  # the reader will say what is missing
 
 
 def _load_kernels() -> None:

@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 MAGIC = b"BOT4SNP\n"
-KEPT = 2
 
 _PREFIX = struct.Struct("<8sIIQ")  # magic, CRC of all after it, version, bytes of the header
 _CRC_FROM = 12
@@ -62,7 +61,7 @@ def list_snapshots(folder: Path) -> list[tuple[int, Path]]:
 
 
 def save_snapshot(engine: StateHolder, folder: Path) -> Path:
-    """Write what the engine holds now, durably, and remove all but the newest `KEPT`.
+    """Write what the engine holds now, durably. Which ones are kept: `app.runtime.retention`.
 
     All of it must be in the journal already. Takes as long as hashing and writing the
     used part of the state: not for the loop's thread while it serves. Raises OSError.
@@ -81,8 +80,6 @@ def save_snapshot(engine: StateHolder, folder: Path) -> Path:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(folder)
-    for _, old in list_snapshots(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
     return path
 
 

@@ -17,9 +17,10 @@ from app.engine.capacity import SMALL_CAPACITY
 from app.engine.state import allocate
 from app.market.market_data import MarketData
 from app.runtime.clock import VirtualClock
-from app.runtime.loop import EngineHalted, EngineLoop, Overloaded
+from app.runtime.loop import EngineHalted, EngineLoop, Overloaded, StorageFull
 from app.runtime.outcomes import Outcome
 from app.runtime.reference import Reference
+from app.runtime.retention import DiskBudget
 from app.venues.base import Venue
 
 KEY = "a-key-from-the-environment"
@@ -57,6 +58,7 @@ def _lane(folder: Path, loop: Loop) -> HotLane:
         market=cast(MarketData, None),
         clock=VirtualClock(),
         keys=KeyStore.open(folder, KEY, lambda: 1)[0],
+        disk=DiskBudget(folder, 0, lambda _: None),
         version="test",
         started_ts=0,
     )
@@ -91,6 +93,7 @@ def _request(body: Any) -> list[Message]:
     ("error", "status", "code"),
     [
         (Overloaded("full"), 503, "OVERLOADED"),
+        (StorageFull("full"), 503, "STORAGE_FULL"),
         (EngineHalted("disk"), 503, "ENGINE_HALTED"),
         (RuntimeError("secret"), 500, "INTERNAL_ERROR"),
     ],

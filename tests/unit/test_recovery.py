@@ -218,19 +218,6 @@ def test_a_snapshot_restores_every_byte(tmp_path: Path) -> None:
     assert path.stat().st_size < whole / 2
 
 
-def test_the_newest_two_snapshots_are_kept(tmp_path: Path) -> None:
-    engine = new_engine()
-    history = TradingHistory(engine)
-    history.reference_data()
-    seqs = []
-    for _ in range(4):
-        history.tick(3)
-        save_snapshot(engine, tmp_path)
-        seqs.append(int(engine.state.firm[0]["seq"]))
-    assert [seq for seq, _ in list_snapshots(tmp_path)] == seqs[:-3:-1]
-    assert len(list(tmp_path.iterdir())) == 2
-
-
 def test_a_snapshot_that_cannot_be_finished_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,67 @@
+"""Keeps the journal's folder: a snapshot each time a segment is sealed, old files removed, size watched."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from app.runtime.journal import JournalWriter
+from app.runtime.retention import DiskBudget, prune
+
+logger = logging.getLogger(__name__)
+
+_CHECK_SECONDS = 5.0
+
+
+async def keep_journal_folder(
+    folder: Path, journal: JournalWriter, budget: DiskBudget, passed_seq: Callable[[], int]
+) -> None:
+    """Until cancelled. The snapshotter is a process of its own and runs after every rotation.
+
+    `passed_seq`: the last command that every projection has passed.
+    """
+    covered = journal.segment_first_seq
+    while True:
+        newest = journal.segment_first_seq
+        if newest != covered:
+            covered = newest
+            await _run_snapshotter(folder)
+        await prune_now(folder, passed_seq())
+        await asyncio.to_thread(budget.look)
+        await asyncio.sleep(_CHECK_SECONDS)
+
+
+async def prune_now(folder: Path, passed_seq: int) -> None:
+    """Remove files that are no longer needed; a disk that does not let us is an operator's concern."""
+    try:
+        pruned = await asyncio.to_thread(prune, folder, passed_seq)
+    except OSError as error:
+        logger.error("old files of the journal were not removed: %s", error)
+        return
+    if pruned.bytes:
+        logger.info(
+            "removed %d segments and %d snapshots, %d bytes", pruned.segments, pruned.snapshots, pruned.bytes
+        )
+
+
+async def _run_snapshotter(folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app.runtime.snapshotter",
+        str(folder),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.terminate()
+        await process.wait()
+        raise
+    text = output.decode(errors="replace").strip()
+    if process.returncode:
+        logger.error("no snapshot was made (the journal is unharmed): %s", text)
+    else:
+        logger.info("%s", text)
