@@ -28,6 +28,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ("POST", "/v1/orders", {"order": True}, "trader"),
     ("POST", "/v1/orders/batch", {"orders": True}, "trader"),
     ("DELETE", "/v1/orders?account={account}", None, "trader"),
+    ("POST", "/v1/accounts/{account}/positions/SOL-USDT/close", {}, "trader"),
     ("PUT", "/v1/limits/accounts/{account}", {"MAX_OPEN_ORDERS": 1000}, "risk"),
     ("PUT", "/v1/limits/symbols/SOL-USDT", {"MAX_POSITION": "1000"}, "risk"),
     (
