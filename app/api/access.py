@@ -49,14 +49,21 @@ class _ExactRequest(Request):
             raise json.JSONDecodeError(str(error), "", 0) from error
 
 
+def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Bodies are JSON whatever they are said to be: `curl -d` calls them a form."""
+    kept = [header for header in headers if header[0] != b"content-type"]
+    return [*kept, (b"content-type", b"application/json")]
+
+
 class ExactRoute(APIRoute):
-    """A route whose JSON numbers keep their text, see `app.api.decimals`."""
+    """A route that reads bodies as JSON and whose numbers keep their text, see `app.api.decimals`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def handle_exactly(request: Request) -> Response:
-            return await handle(_ExactRequest(request.scope, request.receive))
+            scope = {**request.scope, "headers": _as_json(request.scope["headers"])}
+            return await handle(_ExactRequest(scope, request.receive))
 
         return handle_exactly
 

@@ -79,6 +79,4 @@ def invalid_problem(errors: Sequence[Mapping[str, Any]], skip: int = 0) -> Probl
 def _sentence(item: Mapping[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         return "unknown field"
-    if isinstance(item["input"], bytes) and item["type"] != "json_invalid":
-        return "send JSON, with Content-Type: application/json"
     return str(item["msg"])

@@ -63,6 +63,13 @@ def test_wrong_accounts(client: httpx.Client, body: dict[str, Any]) -> None:
     assert client.get("/v1/accounts/x").status_code == 404
 
 
+def test_a_body_is_json_whatever_it_is_called(client: httpx.Client) -> None:
+    for kind in ("application/x-www-form-urlencoded", "text/plain", ""):
+        body = b'{"account": "alpha", "symbol": "BTC-USDT", "side": "BUY", "type": "MARKET", "quantity": 0.1}'
+        checked = client.post("/v1/risk/check", content=body, headers={"content-type": kind})
+        assert checked.status_code == 200, (kind, checked.text)
+
+
 def test_limits(client: httpx.Client, account: str) -> None:
     path = f"/v1/limits/accounts/{account}"
     values = {"MAX_ORDER_NOTIONAL": "100.5", "ORDER_RATE": 7, "PRICE_COLLAR_BPS": 50, "MAX_MARK_AGE": 10**9}
