@@ -6,7 +6,18 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app.api import accounts, closing, instruments, keys, kill_switch, limits, market, orders, system
+from app.api import (
+    accounts,
+    closing,
+    instruments,
+    keys,
+    kill_switch,
+    limits,
+    market,
+    orders,
+    risk_check,
+    system,
+)
 from app.api.access import Viewer, json_response, problems
 from app.api.asgi import Application
 from app.api.decoding import invalid_problem
@@ -30,7 +41,7 @@ the epoch. Errors are `application/problem+json` with a stable `code`. Every rou
 `Authorization: Bearer <key>`. Orders are also taken over the WebSocket `/v1/trade`.
 """
 
-_ROUTERS = (orders, accounts, closing, instruments, limits, kill_switch, market, keys, system)
+_ROUTERS = (orders, accounts, closing, instruments, limits, kill_switch, risk_check, market, keys, system)
 
 
 def _response(problem: Problem) -> Response:

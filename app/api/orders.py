@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
-from app.api import commands
 from app.api.access import (
     Desk,
     ExactRoute,
@@ -19,9 +18,8 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.auth import Principal
-from app.api.errors import code_name, forbidden, invalid_field, unknown_order
+from app.api.errors import invalid_field, unknown_order
 from app.api.order_desk import OrderDesk
-from app.api.refusals import measure
 from app.api.replies import order_content
 from app.api.schemas import (
     ORDERS_PAGE_MAX,
@@ -32,10 +30,8 @@ from app.api.schemas import (
     OrderPage,
     PlaceOrder,
     PlaceOrders,
-    RiskVerdict,
 )
 from app.api.services import Services
-from app.engine.records import COMMAND
 
 router = APIRouter(prefix="/v1", tags=["orders"], route_class=ExactRoute)
 
@@ -151,28 +147,3 @@ async def _order_response(services: Services, desk: OrderDesk, slot: int) -> Res
     content["fills"] = desk.fills(slot, view)
     await services.loop.durable()
     return json_response(content)
-
-
-@router.post("/risk/check", response_model=RiskVerdict, responses=problems(413), tags=["risk"])
-async def check_order(order: PlaceOrder, services: Provided, principal: Viewer) -> Response:
-    """What every pre-trade check would say to this order now; nothing is placed, no rate is used up."""
-    if not principal.may_read(order["account"]):
-        raise forbidden(f"this key may not read account {order['account']!r}")
-    command = np.frombuffer(commands.place_order(services.reference, order, principal.number), COMMAND)
-    account = int(command[0]["account"])
-    symbol = int(command[0]["symbol"])
-    checks = []
-    for verdict in services.loop.explain(command):
-        found = measure(
-            services.reference,
-            verdict.code,
-            account,
-            symbol,
-            verdict.scope,
-            verdict.limit,
-            verdict.observed,
-        )
-        checks.append({"code": code_name(verdict.code), "passed": verdict.passed, **found._asdict()})
-    await services.loop.durable()
-    failed = next((check["code"] for check in checks if not check["passed"]), None)
-    return json_response({"passed": failed is None, "code": failed, "checks": checks})

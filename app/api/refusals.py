@@ -128,7 +128,9 @@ def scope_text(reference: Reference, scope: int, account: int, symbol: int) -> s
     return "/".join(parts) or None
 
 
-def _shown(reference: Reference, unit: Unit, symbol: int, value: int) -> str | int | None:
+def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int | None:
+    """A value in the unit of the code; None where there is no such thing."""
+    unit = UNITS.get(code, Unit.NONE)
     if unit is Unit.MONEY or unit is Unit.QUANTITY:
         return money_text(value)
     if unit is Unit.NUMBER:
@@ -145,10 +147,9 @@ def measure(
     reference: Reference, code: int, account: int, symbol: int, scope: int, limit: int, observed: int
 ) -> Measure:
     """`limit` and `observed` in the unit of the code; None where there is no such thing."""
-    unit = UNITS.get(code, Unit.NONE)
     return Measure(
-        None if limit >= UNLIMITED else _shown(reference, unit, symbol, limit),
-        _shown(reference, unit, symbol, observed),
+        None if limit >= UNLIMITED else shown(reference, code, symbol, limit),
+        shown(reference, code, symbol, observed),
         scope_text(reference, scope, account, symbol),
     )
 

@@ -197,17 +197,3 @@ class CanceledOrders(BaseModel):
     canceled: int
     pending: int
     failed: int
-
-
-class Check(BaseModel):
-    code: str
-    passed: bool
-    limit: str | int | None
-    observed: str | int | None
-    scope: str | None
-
-
-class RiskVerdict(BaseModel):
-    passed: bool
-    code: str | None
-    checks: list[Check]

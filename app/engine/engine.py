@@ -185,11 +185,14 @@ class Engine:
         self.state.commands[: len(commands)] = commands
         return _check(self.directory, 0, len(commands))
 
+    def first_refusal(self, command: NDArray[np.void], ts: int) -> int:
+        """The code of the first check that would refuse a PLACE_ORDER command at `ts`; changes nothing."""
+        self.state.commands[:1] = command[:1]
+        return int(_explain(self.directory, ts))
+
     def explain(self, command: NDArray[np.void], ts: int) -> list[Verdict]:
         """What every check would say to a PLACE_ORDER command at time `ts`; changes nothing."""
-        self.state.commands[:1] = command[:1]
-        self.state.verdicts["code"] = 0
-        _explain(self.directory, ts)
+        self.first_refusal(command, ts)
         found = self.state.verdicts[self.state.verdicts["code"] != 0]
         return [
             Verdict(

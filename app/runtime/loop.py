@@ -190,6 +190,10 @@ class EngineLoop:
         """How much of its budget the journal has used; may be called from any thread."""
         self._storage_full = state == DiskState.REACHED
 
+    def first_refusal(self, command: NDArray[np.void]) -> int:
+        """The code of the first check that would refuse a PLACE_ORDER command now; places nothing."""
+        return self.engine.first_refusal(command, self._clock.now())
+
     def observe(self, observer: Callable[[bytes], None]) -> None:
         """Call `observer` with the EVENT records of each tick once they are durable."""
         self._observers.append(observer)
