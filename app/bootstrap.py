@@ -154,6 +154,7 @@ class Server:
         self.loop.resume(self._open_orders())
         await self.loop.durable()
         feed = open_feed(self.settings.feed, self.reference.instruments, self._marks())
+        self.services.feed = feed
         self._spawn(self._follow(feed))
         self._spawn(self.market.run())
         await self._await_marks()

@@ -1,4 +1,4 @@
-"""The command line: `bot4 serve | migrate | replay | journal | keys | bench | warm`.
+"""The command line: `bot4 serve | migrate | replay | journal | keys | warm | feed-server | bench`.
 
 It reads arguments and settings and hands them on. What a command needs is
 imported when the command runs, so that help and refusals come at once and not
@@ -89,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     warm = commands.add_parser("warm", help="compile the kernels into BOT4_KERNEL_CACHE and end")
     warm.set_defaults(command=_warm)
 
+    _add_feed_server(commands)
+
     bench = commands.add_parser("bench", help="measure the figures of the README", add_help=False)
     bench.set_defaults(command=_bench)
     return parser
@@ -113,6 +115,30 @@ def _add_journal(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export.add_argument("--to-seq", type=int, default=(1 << 63) - 1, metavar="SEQ")
     export.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     export.set_defaults(command=_export_journal)
+
+
+def _add_feed_server(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    server = commands.add_parser(
+        "feed-server",
+        help="serve recorded market data as Binance does, with faults on request",
+        description="Serve recorded market data on WebSocket and REST as Binance does, until told to stop. "
+        "GET /status tells how it is; GET /faults?drop=0.01&cut=0.0001 changes the faults, "
+        "/faults?now=cut or now=half_open hits all connections at once.",
+        allow_abbrev=False,
+    )
+    server.add_argument("files", nargs="+", type=Path, help="recordings, plain or gzipped")
+    server.add_argument("--host", default="127.0.0.1")
+    server.add_argument("--port", type=int, default=9443, help="default 9443; 0 takes a free one")
+    server.add_argument("--speed", default="1", help="recorded seconds per second, or max; default 1")
+    server.add_argument("--passes", type=int, default=0, help="then it stands still; default 0: for ever")
+    server.add_argument(
+        "--times", choices=("now", "recorded"), default="now", help="of messages; default now"
+    )
+    server.add_argument("--seed", type=int, default=1, help="of the faults; default 1")
+    server.add_argument(
+        "--fault", action="append", default=[], metavar="NAME=NUMBER", help="may be given several times"
+    )
+    server.set_defaults(command=_feed_server)
 
 
 def _add_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -263,6 +289,16 @@ def _warm(_settings: Settings, _options: argparse.Namespace) -> int:
     started = time.monotonic()
     compile_kernels(print)
     print(f"kernels are compiled ({time.monotonic() - started:.1f} s)")
+    return 0
+
+
+def _feed_server(_settings: Settings, options: argparse.Namespace) -> int:
+    from app.feed_server.command import UsageError, run
+
+    try:
+        run(options)
+    except UsageError as error:
+        raise SettingsError(str(error)) from None
     return 0
 
 

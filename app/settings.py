@@ -99,10 +99,10 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _feed(raw: str) -> str:
     kind, _, rest = raw.partition(":")
-    if raw == "none" or kind == "synthetic":
-        return raw
+    if raw == "none" or kind == "synthetic" or kind.partition(";")[0] == "binance":
+        return raw  # what the options mean is for the feed to say
     if kind != "replay" or not rest:
-        raise _Refused("synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N] or none")
+        raise _Refused("synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N], binance or none")
     files, *options = rest.split(";")  # what they mean is for the feed to say
     for name in files.split(","):
         if not Path(name).expanduser().is_file():
@@ -146,7 +146,10 @@ class Settings:
     feed: str = _variable(
         "synthetic",
         _feed,
-        "market data: synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N|max][;loop=false] or none",
+        "market data: synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N|max][;loop=false], none, or "
+        "live with binance[;ws=URL][;rest=URL][;levels=N][;stale_s=X][;idle_s=X][;verify_s=X]: where the "
+        "streams and the snapshots are, levels of a snapshot, seconds until a silent symbol is stale, until "
+        "a silent connection is dropped, and between two checks of a book against a snapshot",
     )
     mark_interval_ms: int = _variable(
         "200", _whole(1, 60_000), "marks enter the engine at most this often for each symbol"

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from app.api.auth import KeyStore
 from app.engine.state import State
+from app.market.feed import SilentFeed
 from app.market.market_data import MarketData
+from app.market.types import Feed
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import Reference
@@ -29,6 +31,7 @@ class Services:
     version: str
     started_ts: int
     body_bytes_max: int = 1 << 20
+    feed: Feed = field(default_factory=SilentFeed)
     # What the engine can do without, and how it is: {"database": "up"}.
     dependencies: Mapping[str, str] = field(default_factory=dict)
     # Held while reference data changes: indexes are given to names one after the other.

@@ -21,7 +21,10 @@ class JournalDisk(BaseModel):
 
 
 class System(BaseModel):
-    """`latency_us` by stage and percentile; `counts` of what the engine holds and has done."""
+    """`latency_us` by stage and percentile; `counts` of what the engine holds and has done.
+
+    `feed`: its name, and counts since the start; a symbol's state is in `/v1/market`.
+    """
 
     version: str
     started_ts: int
@@ -34,6 +37,7 @@ class System(BaseModel):
     journal_disk: JournalDisk
     inbox_commands: int
     counts: dict[str, int]
+    feed: dict[str, str | int]
     dependencies: dict[str, str]
     latency_us: dict[str, dict[str, float | None]]
 
@@ -89,10 +93,19 @@ async def get_system(services: Provided, _principal: Viewer) -> Response:
             "budget_bytes": services.disk.bytes_max,
         },
         "counts": _counts(services),
+        "feed": {"name": services.feed.name, **services.feed.figures()},
         "dependencies": dict(services.dependencies),
         "latency_us": {stage: times.summary_us() for stage, times in services.loop.latency.items()},
     }
     return json_response(content)
+
+
+def _feed_states(services: Services) -> list[str]:
+    lines = ["# TYPE bot4_feed_state gauge"]
+    for instrument in services.reference.instruments:
+        state = services.market.state(instrument.index)
+        lines.append(f'bot4_feed_state{{symbol="{instrument.symbol}",state="{state}"}} 1')
+    return lines
 
 
 @router.get("/metrics", response_class=Response, responses=problems())
@@ -105,10 +118,12 @@ async def metrics(services: Provided, _principal: Viewer) -> Response:
         **_counts(services),
         "journal_disk_used_bytes": services.disk.used_bytes,
         "journal_disk_budget_bytes": services.disk.bytes_max,
+        **{f"feed_{name}": value for name, value in services.feed.figures().items()},
     }
     lines = []
     for name, value in numbers.items():
         lines += [f"# TYPE bot4_{name} gauge", f"bot4_{name} {value}"]
+    lines += _feed_states(services)
     lines.append("# TYPE bot4_latency_us summary")
     for stage, histogram in services.loop.latency.items():
         for quantile in (0.5, 0.95, 0.99, 0.999):

@@ -1,4 +1,4 @@
-"""Binance spot market data: raw messages to `app.market.messages`.
+"""Binance spot market data: where it is, how it is asked for, and raw messages to `app.market.messages`.
 
 Combined streams (`{"stream": ..., "data": ...}`) of bookTicker, trade and depth,
 and the REST depth snapshot, which does not say which symbol it is of. Nothing a
@@ -36,7 +36,15 @@ class Fault(StrEnum):
     MALFORMED = "malformed"
     OFF_GRID = "a price or quantity is not on the instrument's grid"
     UNKNOWN = "of no instrument or stream that is known"
+    REFUSED = "the exchange refuses a request of ours"
 
+
+STREAM_URL = "wss://stream.binance.com:9443"
+REST_URL = "https://api.binance.com"
+# Streams named in one request; the exchange takes five requests a second of a connection.
+SUBSCRIBED_MAX = 200
+# It closes a connection after 24 hours.
+CONNECTION_S_MAX = 23 * 3_600.0
 
 _Decode = Callable[[Any], Message]
 
@@ -85,8 +93,10 @@ class BinanceDecoder:
                     self._fault(Fault.UNKNOWN)
                     return None
                 message = decoder.snapshot(document)
-            else:
-                return None  # an answer to a request of ours
+            else:  # an answer to a request of ours
+                if document.get("result") is not None or "error" in document or "code" in document:
+                    self._fault(Fault.REFUSED)
+                return None
         except OffGrid:
             self._fault(Fault.OFF_GRID)
             return None
@@ -97,22 +107,78 @@ class BinanceDecoder:
         self.decoded += 1
         return message
 
+    def streams(self) -> list[str]:
+        """What of the known instruments is worth subscribing to."""
+        return [name for name in self._streams if not name.endswith("@depth")]
+
+    def name(self, symbol: int) -> str:
+        return self._instruments[symbol].name
+
     def _fault(self, fault: Fault) -> None:
         self.faults[fault] += 1
         if self.faults[fault] == 1:
             _log.warning("market data: first message refused as: %s", fault)
 
 
+class BinanceSpot:
+    """An `app.market.exchange.Exchange`."""
+
+    name = "binance"
+    connection_s_max = CONNECTION_S_MAX
+    message_bytes_max = MESSAGE_BYTES_MAX
+
+    def __init__(
+        self,
+        instruments: Iterable[MarketInstrument],
+        *,
+        stream_url: str = STREAM_URL,
+        rest_url: str = REST_URL,
+        levels: int = 1_000,
+    ) -> None:
+        """levels: of each side in a snapshot, up to LEVELS_MAX; more cost more of the rate limit."""
+        self.stream_url = f"{stream_url.rstrip('/')}/stream"
+        self._rest_url = rest_url.rstrip("/")
+        self._levels = levels
+        self._decoder = BinanceDecoder(instruments)
+
+    @property
+    def parse_errors(self) -> int:
+        return self._decoder.faults.total()
+
+    def subscriptions(self) -> list[str]:
+        streams = self._decoder.streams()
+        chunks = [streams[at : at + SUBSCRIBED_MAX] for at in range(0, len(streams), SUBSCRIBED_MAX)]
+        return [
+            orjson.dumps({"method": "SUBSCRIBE", "params": chunk, "id": number}).decode()
+            for number, chunk in enumerate(chunks, 1)
+        ]
+
+    def decode(self, raw: bytes) -> Message | None:
+        return self._decoder.decode(raw, _nobodys)
+
+    def snapshot_url(self, symbol: int) -> str:
+        return f"{self._rest_url}/api/v3/depth?symbol={self._decoder.name(symbol)}&limit={self._levels}"
+
+    def decode_snapshot(self, symbol: int, raw: bytes) -> DepthSnapshot | None:
+        message = self._decoder.decode(raw, lambda _last_id: symbol)
+        return message if isinstance(message, DepthSnapshot) else None
+
+
+def _nobodys(_last_id: int) -> int:
+    """Snapshots do not come on the streams."""
+    return -1
+
+
 class _InstrumentDecoder:
     def __init__(self, instrument: MarketInstrument) -> None:
         self._index = instrument.index
-        self._name = instrument.base + instrument.quote
+        self.name = instrument.base + instrument.quote
         self._ticks = Grid(instrument.price_tick_e12)
         # Orders older than today's step leave totals between two steps: what can be traded is less.
         self._steps = Grid(instrument.quantity_step_e8 * 10_000, floored=True)
 
     def streams(self) -> dict[str, _Decode]:
-        name = self._name.lower()
+        name = self.name.lower()
         return {
             f"{name}@bookTicker": self.touch,
             f"{name}@trade": self.trade,
@@ -124,19 +190,20 @@ class _InstrumentDecoder:
         ticks, steps = self._ticks, self._steps
         bid, bid_quantity = ticks[data["b"]], steps[data["B"]]
         ask, ask_quantity = ticks[data["a"]], steps[data["A"]]
-        if not 0 < bid < ask or not bid_quantity or not ask_quantity or data["s"] != self._name:
+        if not 0 < bid < ask or not bid_quantity or not ask_quantity or data["s"] != self.name:
             raise Malformed("no touch")
         return TouchUpdate(self._index, _number(data["u"]), bid, bid_quantity, ask, ask_quantity)
 
     def trade(self, data: Any) -> Trade:
         price, quantity = self._ticks[data["p"]], self._steps[data["q"]]
-        if not price or not quantity or data["s"] != self._name:
+        if not price or not quantity or data["s"] != self.name:
             raise Malformed("no trade")
-        return Trade(self._index, price, quantity, _number(data["T"]) * 1_000)
+        ts, trade_id = _number(data["T"]) * 1_000, _number(data["t"])
+        return Trade(self._index, price, quantity, ts, trade_id)
 
     def depth(self, data: Any) -> DepthUpdate:
         first_id, last_id = _number(data["U"]), _number(data["u"])
-        if first_id > last_id or data["s"] != self._name:
+        if first_id > last_id or data["s"] != self.name:
             raise Malformed("no depth update")
         return DepthUpdate(self._index, first_id, last_id, self._levels(data["b"]), self._levels(data["a"]))
 

@@ -12,6 +12,7 @@ price of an ask. What is published is every change of what this side displays.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 
 from app.engine.types import Side
 from app.market.level_batch import SET, LevelBatch
@@ -43,6 +44,24 @@ class BookSide:
         hidden = len(self._keys) if self._watermark is None else bisect_left(self._keys, self._watermark)
         levels = {key: self._depth[key] for key in self._keys[:hidden]} | self._known
         return [(key * self._sign, levels[key]) for key in sorted(levels, reverse=True)]
+
+    def differs(self, levels: Levels, changes: Iterable[Levels]) -> bool:
+        """Whether the depth is not what these levels and then these changes make.
+
+        Below the worst of the levels nothing is compared: a snapshot shows no more.
+        """
+        expected = {price * self._sign: quantity for price, quantity in levels}
+        worst = min(expected, default=None)
+        for change in changes:
+            expected.update((price * self._sign, quantity) for price, quantity in change)
+        first = 0 if worst is None else bisect_left(self._keys, worst)
+        known = {key: self._depth[key] for key in self._keys[first:]}
+        shown = {
+            key: quantity
+            for key, quantity in expected.items()
+            if quantity and (worst is None or key >= worst)
+        }
+        return known != shown
 
     def load(self, levels: Levels) -> None:
         """Begin anew from a snapshot; the sink has been told to forget what was there."""

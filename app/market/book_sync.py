@@ -10,6 +10,10 @@ since quantities are totals.
 https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md
 
 Touches of the same numbering are fresher than depth; see `app.market.book_side`.
+
+Numbers that follow on each other do not prove that what they number arrived undamaged, so a
+book can be checked while it is in step: `begin_check`, then a snapshot, which is compared
+and not loaded.
 """
 
 import logging
@@ -30,6 +34,8 @@ TOUCHES_MAX = 256
 # No symbol has so many changes within the 100 ms between two depth updates: a touch or an
 # update further ahead has been damaged on its way.
 AHEAD_MAX = 1_000_000
+# So many messages in a row that are older than what is known: then what is known must be wrong.
+STALE_RUN_MAX = 64
 
 
 class Outcome(StrEnum):
@@ -41,6 +47,8 @@ class Outcome(StrEnum):
     GAP = "changes are missing: a new snapshot is needed"
     TOO_OLD = "the snapshot is older than the updates kept: another one is needed"
     IMPLAUSIBLE = "too far ahead to be true"
+    CONFIRMED = "the snapshot says what the book says"
+    DIVERGED = "the book was wrong, and has been loaded anew from the snapshot"
 
 
 class BookSync:
@@ -56,6 +64,11 @@ class BookSync:
         self._batch = batch
         self._updates: deque[DepthUpdate] = deque(maxlen=BUFFERED_MAX)
         self._touches: deque[TouchUpdate] = deque(maxlen=TOUCHES_MAX)  # newer than the depth
+        self._snapshot_id = -1  # that the depth goes back to
+        self._stale_updates = 0  # in a row
+        self._stale_touches = 0
+        self._checking = False  # updates that are applied are kept as well
+        self._check: DepthSnapshot | None = None  # waits until the depth has caught up with it
 
     @property
     def newest_id(self) -> int:
@@ -80,7 +93,16 @@ class BookSync:
         self._touches.clear()
         self._lose()
 
+    def begin_check(self) -> None:
+        """The next snapshot is to be compared with the book."""
+        if self.in_sync:
+            self._checking = True
+            self._check = None
+            self._updates.clear()
+
     def apply_snapshot(self, snapshot: DepthSnapshot) -> Outcome:
+        if self._checking:
+            return self._compare(snapshot)
         if self.in_sync and snapshot.last_id < self.last_id:
             return Outcome.STALE
         if self.in_sync and snapshot.last_id > self.last_id + AHEAD_MAX:
@@ -93,7 +115,8 @@ class BookSync:
         self._batch.add_clear(self.symbol)
         self.bids.load(snapshot.bids)
         self.asks.load(snapshot.asks)
-        self.last_id = snapshot.last_id
+        self.last_id = self._snapshot_id = snapshot.last_id
+        self._stale_updates = self._stale_touches = 0
         self.in_sync = True
         touches = list(self._touches)
         self._touches.clear()
@@ -109,22 +132,33 @@ class BookSync:
             self._updates.append(update)
             return Outcome.BUFFERED
         if update.last_id <= self.last_id:
-            return Outcome.STALE
+            self._stale_updates += self.last_id > self._snapshot_id
+            return Outcome.STALE if self._stale_updates < STALE_RUN_MAX else self._report_stale_run()
         if update.first_id > self.last_id + 1:
             return self._report_gap(update)
         if update.last_id > self.last_id + AHEAD_MAX:
             return Outcome.IMPLAUSIBLE
+        self._stale_updates = 0
         self.last_id = update.last_id
         self.bids.update(update.bids)
         self.asks.update(update.asks)
         if self._touches:
             self._drop_overtaken()
-        return self._check_crossed()
+        outcome = self._check_crossed()
+        if self._checking:
+            self._updates.append(update)
+            if self._check is not None and self.last_id >= self._check.last_id:
+                return self._compare(self._check)
+        return outcome
 
     def apply_touch(self, touch: TouchUpdate) -> Outcome:
         touches = self._touches
         if touches and touch.update_id <= touches[-1].update_id:
-            return Outcome.STALE
+            self._stale_touches += 1
+            if self._stale_touches < STALE_RUN_MAX:
+                return Outcome.STALE
+            self._drop_touches()
+        self._stale_touches = 0
         if not self.in_sync:
             touches.append(touch)
             return Outcome.BUFFERED
@@ -143,6 +177,44 @@ class BookSync:
             touches.popleft()
         self.bids.lay_over([(touch.bid, touch.bid_quantity) for touch in touches])
         self.asks.lay_over([(touch.ask, touch.ask_quantity) for touch in touches])
+
+    def _drop_touches(self) -> None:
+        """Forget touches whose number cannot be true: every newer one seems older than they are."""
+        self._touches.clear()
+        if self.in_sync:
+            self.bids.lay_over([])
+            self.asks.lay_over([])
+
+    def _compare(self, snapshot: DepthSnapshot) -> Outcome:
+        """Of the snapshot and the updates after it must come the depth that is known."""
+        if snapshot.last_id > self.last_id:
+            if snapshot.last_id > self.last_id + AHEAD_MAX:
+                return Outcome.IMPLAUSIBLE
+            self._check = snapshot
+            return Outcome.BUFFERED
+        updates = [update for update in self._updates if update.last_id > snapshot.last_id]
+        first_id = updates[0].first_id if updates else self.last_id + 1
+        self._checking, self._check = False, None
+        self._updates.clear()
+        if first_id > snapshot.last_id + 1:
+            return Outcome.TOO_OLD
+        wrong = self.bids.differs(snapshot.bids, [update.bids for update in updates])
+        if not wrong and not self.asks.differs(snapshot.asks, [update.asks for update in updates]):
+            return Outcome.CONFIRMED
+        self.gaps += 1
+        _log.warning("%s: the book at update %d is not what a snapshot says", self._name, self.last_id)
+        touches = list(self._touches)
+        self._lose()
+        self._touches.extend(touches)
+        self._updates.extend(updates)
+        outcome = self.apply_snapshot(snapshot)
+        return Outcome.DIVERGED if outcome is Outcome.APPLIED else outcome
+
+    def _report_stale_run(self) -> Outcome:
+        self.gaps += 1
+        _log.warning("%s: update %d cannot have been, book cleared", self._name, self.last_id)
+        self._lose()
+        return Outcome.GAP
 
     def _report_gap(self, update: DepthUpdate) -> Outcome:
         self.gaps += 1
@@ -164,7 +236,11 @@ class BookSync:
 
     def _lose(self) -> None:
         self.in_sync = False
-        self.last_id = -1
+        self.last_id = self._snapshot_id = -1
+        self._stale_updates = 0
+        if self._checking:
+            self._checking, self._check = False, None
+            self._updates.clear()
         self._batch.add_clear(self.symbol)
         self.bids.forget()
         self.asks.forget()

@@ -29,12 +29,11 @@ class MarketBooks:
         return sum(book.gaps for book in self.books.values())
 
     def reset(self) -> None:
-        for symbol in self.books:
-            self.reset_symbol(symbol)
-
-    def reset_symbol(self, symbol: int) -> None:
-        self.books[symbol].reset()
-        self._resynced.add(symbol)
+        """Forget all books; who does it tells their states."""
+        for book in self.books.values():
+            book.reset()
+        self._resynced.clear()
+        self._marked.clear()
 
     def apply(self, message: Message) -> Outcome:
         """Raises KeyError for the symbol of an instrument that was not given."""
@@ -50,11 +49,15 @@ class MarketBooks:
             outcome = book.apply_snapshot(message)
             self._resynced.add(message.symbol)
         self.outcomes[outcome] += 1
-        if outcome is Outcome.APPLIED:
+        if outcome is Outcome.APPLIED or outcome is Outcome.DIVERGED:
             self._marked.add(message.symbol)
         elif outcome is Outcome.GAP:
             self._resynced.add(message.symbol)
         return outcome
+
+    def mark_again(self, symbol: int) -> None:
+        """Tell the mark of this symbol at the next flush, whether or not it has moved."""
+        self._marked.add(symbol)
 
     def snapshot_symbol(self, last_id: int, symbols: Iterable[int]) -> int:
         """Of which of the symbols a snapshot without a name must be, by its number; -1 for none."""
@@ -70,7 +73,7 @@ class MarketBooks:
             mark = self.books[symbol].mark()
             if mark is not None:
                 sink.on_mark(symbol, mark)
-        for symbol, price, quantity, ts in self._trades:
+        for symbol, price, quantity, ts, _ in self._trades:
             sink.on_trade(symbol, price, quantity, ts)
         self._marked.clear()
         self._trades.clear()

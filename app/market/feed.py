@@ -4,14 +4,22 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from app.market.replay import MAX_SPEED, ReplayFeed, wall_clock_us
+from app.market.binance import LEVELS_MAX, REST_URL, STREAM_URL, BinanceSpot
+from app.market.connection import ConnectionLimits
+from app.market.live_feed import FeedLimits, LiveFeed
+from app.market.pace import MAX_SPEED
+from app.market.replay import ReplayFeed, wall_clock_us
 from app.market.synthetic import SyntheticFeed
 from app.market.types import Feed, MarketInstrument, MarketSink
 
+LEVELS_MIN = 100
+
 FEED_HELP = (
     "synthetic[:seed=N,interval_ms=N,volatility=X] | "
-    "replay:FILE[,FILE...][;speed=X|max][;loop=true|false][;times=now|recorded] | none"
+    "replay:FILE[,FILE...][;speed=X|max][;loop=true|false][;times=now|recorded] | "
+    "binance[;ws=URL][;rest=URL][;levels=N][;stale_s=X][;idle_s=X][;verify_s=X] | none"
 )
 
 
@@ -22,6 +30,9 @@ class SilentFeed:
 
     async def run(self, sink: MarketSink) -> None:
         await asyncio.Event().wait()
+
+    def figures(self) -> Mapping[str, int]:
+        return {}
 
 
 def open_feed(
@@ -40,6 +51,8 @@ def open_feed(
         return _synthetic(rest, instruments, start_marks)
     if kind == "replay":
         return _replay(rest, instruments)
+    if kind.partition(";")[0].strip() == "binance":
+        return _binance(spec.strip().partition(";")[2], instruments)
     raise ValueError(f"feed {spec!r} is not known; allowed: {FEED_HELP}")
 
 
@@ -78,6 +91,42 @@ def _replay(text: str, instruments: Sequence[MarketInstrument]) -> Feed:
         loop=loop == "true",
         trade_clock_us=wall_clock_us if times == "now" else None,
     )
+
+
+def _binance(text: str, instruments: Sequence[MarketInstrument]) -> Feed:
+    options = _options(text.split(";"), ("ws", "rest", "levels", "stale_s", "idle_s", "verify_s"))
+    limits = FeedLimits(
+        stale_s=_positive("stale_s", options.get("stale_s", "10"), 3_600.0),
+        verify_s=_positive("verify_s", options.get("verify_s", "300"), 86_400.0),
+        connection=ConnectionLimits(idle_s=_positive("idle_s", options.get("idle_s", "10"), 3_600.0)),
+    )
+    exchange = BinanceSpot(
+        instruments,
+        stream_url=_url("ws", options.get("ws", STREAM_URL), "wss", "ws"),
+        rest_url=_url("rest", options.get("rest", REST_URL), "https", "http"),
+        levels=_levels(options.get("levels", "1000")),
+    )
+    return LiveFeed(exchange, instruments, limits)
+
+
+def _levels(text: str) -> int:
+    levels = _integer("levels", text)
+    if not LEVELS_MIN <= levels <= LEVELS_MAX:
+        raise ValueError(f"feed option levels must be from {LEVELS_MIN} to {LEVELS_MAX}, not {levels}")
+    return levels
+
+
+def _url(name: str, text: str, *schemes: str) -> str:
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bad port or bracket
+        known = False
+    if not known or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"feed option {name} must be a URL that begins with {schemes[0]}://, not {text!r}")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError(f"feed option {name} takes host, port and path alone, not {text!r}")
+    return text
 
 
 def _options(parts: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:

@@ -42,12 +42,16 @@ class DepthSnapshot(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """One trade, at the exchange's time `ts` in microseconds."""
+    """One trade, at the exchange's time `ts` in microseconds.
+
+    `trade_id` numbers the symbol's trades one by one; -1 where the exchange does not number them.
+    """
 
     symbol: int
     price: int
     quantity: int
     ts: int
+    trade_id: int = -1
 
 
 Message = TouchUpdate | DepthUpdate | DepthSnapshot | Trade

@@ -8,31 +8,19 @@ the engine then refuses orders for stale market data, as it would if an exchange
 
 import asyncio
 import logging
-import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app.market.binance import BinanceDecoder
 from app.market.books import MarketBooks
 from app.market.messages import Trade
+from app.market.pace import SLEEP_S_MIN, SLICE_NS_MAX, Pace
 from app.market.recording import RecordedMessage, Recording
 from app.market.types import FeedState, MarketInstrument, MarketSink
 
 _log = logging.getLogger(__name__)
-
-# How long it decodes before everything else on the event loop gets its turn.
-SLICE_NS_MAX = 1_000_000
-# Shorter waits would only cost wake-ups.
-SLEEP_S_MIN = 0.001
-# After a standstill, or where the speed is more than the machine can do, the recording is
-# not hurried through to catch up: it goes on from where it is.
-LAG_S_MAX = 0.5
-# A longer silence in a recording is cut to this.
-SILENCE_S_MAX = 60.0
-
-MAX_SPEED = math.inf
 
 
 def wall_clock_us() -> int:
@@ -86,8 +74,16 @@ class ReplayFeed:
                 return
             _log.info("market replay: the recording is over and starts again")
 
+    def figures(self) -> Mapping[str, int]:
+        return {
+            "messages": self.decoder.decoded,
+            "parse_errors": sum(self.decoder.faults.values()),
+            "gaps": self.books.gaps,
+            "passes": self.passes,
+        }
+
     async def _play(self, sink: MarketSink) -> None:
-        pace = _Pace(self._speed)
+        pace = Pace(self._speed)
         recording = Recording(self._paths)
         try:
             while (message := recording.peek() or await recording.read()) is not None:
@@ -124,26 +120,3 @@ class ReplayFeed:
     def _snapshot_symbol(self, last_id: int) -> int:
         """Snapshots do not name their symbol: it is one of those whose messages are in the same file."""
         return self.books.snapshot_symbol(last_id, self._symbols[self._source])
-
-
-class _Pace:
-    """How far the recording has come by now."""
-
-    def __init__(self, speed: float) -> None:
-        self._ns_per_s = speed * 1e9
-        self._start_s = 0.0
-        self._start_ns: int | None = None
-        self.reached_ns = MAX_SPEED
-
-    def delay_s(self, next_ns: int) -> float:
-        """Until the message received at `next_ns` is due; sets `reached_ns`."""
-        if self._ns_per_s == MAX_SPEED:
-            return 0.0
-        now_s = asyncio.get_running_loop().time()
-        if self._start_ns is not None:
-            self.reached_ns = self._start_ns + (now_s - self._start_s) * self._ns_per_s
-            delay_s = (next_ns - self.reached_ns) / self._ns_per_s
-            if -LAG_S_MAX < delay_s and next_ns - self.reached_ns <= SILENCE_S_MAX * 1e9:
-                return delay_s
-        self._start_s, self._start_ns, self.reached_ns = now_s, next_ns, float(next_ns)
-        return 0.0

@@ -208,6 +208,9 @@ class SyntheticFeed:
             start_marks=self._start_marks,
         )
 
+    def figures(self) -> Mapping[str, int]:
+        return {}
+
     async def run(self, sink: MarketSink) -> None:
         market = self.market()
         clear = np.zeros(len(self._instruments), dtype=LEVEL_UPDATE)

@@ -1,5 +1,6 @@
 """What a market feed delivers, whatever its source, and what is told of it to others."""
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
 
@@ -128,3 +129,6 @@ class Feed(Protocol):
 
     async def run(self, sink: MarketSink) -> None:
         """Deliver until cancelled or at the end of what there is."""
+
+    def figures(self) -> Mapping[str, int]:
+        """What there is to count, for those who operate it."""

@@ -13,7 +13,7 @@ from tests.market_support import BTC, ETH, depth, snapshot, stream, touch, trade
 
 TOUCH = {"u": 7, "s": "BTCUSDT", "b": "61837.63", "B": "3.78826", "a": "61837.64", "A": "1.54698"}
 DEPTH = {"e": "depthUpdate", "s": "BTCUSDT", "U": 1, "u": 2, "b": [["1.00", "1.0"]], "a": []}
-TRADE = {"e": "trade", "s": "BTCUSDT", "p": "61837.63", "q": "0.02", "T": 1723161255342}
+TRADE = {"e": "trade", "s": "BTCUSDT", "p": "61837.63", "q": "0.02", "T": 1723161255342, "t": 5}
 
 
 def no_symbol(last_id: int) -> int:
@@ -76,7 +76,7 @@ def test_decodes_each_kind() -> None:
         0, 7, 6183763, 100000, 6183764, 200000
     )
     assert decode(trade("2683.80000000", "0.02000000", 12, "ETHUSDT"), no_symbol) == Trade(
-        1, 268380, 200, 12000
+        1, 268380, 200, 12000, 1
     )
     update = depth(5, 9, [("2.00", "1.5"), ("1.00", "0.0")], [("3.00", "0.1")], "ETHUSDT")
     assert decode(update, no_symbol) == DepthUpdate(1, 5, 9, [(200, 15000), (100, 0)], [(300, 1000)])

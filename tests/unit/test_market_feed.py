@@ -42,7 +42,16 @@ def test_replay(recording: Path, options: str) -> None:
     ("spec", "message"),
     [
         ("", "allowed: synthetic"),
-        ("binance", "'binance' is not known; allowed: synthetic"),
+        ("bitmex", "'bitmex' is not known; allowed: synthetic"),
+        ("binance:x", "'binance:x' is not known"),
+        ("binance;ws=http://x", "ws must be a URL that begins with wss://, not 'http://x'"),
+        ("binance;rest=https://:80", "rest must be a URL"),
+        ("binance;rest=https://x/?a=b", "takes host, port and path alone"),
+        ("binance;ws=wss://me:secret@x", "takes host, port and path alone"),
+        ("binance;ws=wss://x:99999", "ws must be a URL"),
+        ("binance;levels=50", "levels must be from 100 to 5000, not 50"),
+        ("binance;stale_s=0", "stale_s must be a number above 0"),
+        ("binance;speed=1", "'speed=1' is not known"),
         ("none:x", "not known"),
         ("synthetic:speed=3", "'speed=3' is not known"),
         ("synthetic:seed", "'seed' is not known"),
@@ -66,6 +75,13 @@ def test_errors_say_what_is_wrong(spec: str, message: str, recording: Path) -> N
     with pytest.raises(ValueError, match=r".") as error:
         open_feed(spec.format(recording), demo_instruments())
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options", ["", ";levels=5000", ";ws=ws://127.0.0.1:9443/x; rest=http://[::1]:1", ";stale_s=2.5;idle_s=1"]
+)
+def test_binance(options: str) -> None:
+    assert open_feed(f"binance{options}", demo_instruments()).name == "binance"
 
 
 def test_none_delivers_nothing_until_cancelled() -> None:

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from app.engine.types import Side
-from app.market.replay import MAX_SPEED, ReplayFeed
+from app.market.pace import MAX_SPEED
+from app.market.replay import ReplayFeed
 from tests.market_support import BTC, ETH, Instrument, ReplicaSink
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "binance"

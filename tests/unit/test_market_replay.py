@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.engine.types import Side
+from app.market.pace import MAX_SPEED
 from app.market.recording import BLOCK_BYTES, LINE_BYTES_MAX, RecordedMessage, Recording
-from app.market.replay import MAX_SPEED, ReplayFeed
+from app.market.replay import ReplayFeed
 from tests.market_support import BTC, ETH, CountingSink, ReplicaSink, depth, snapshot, touch, trade
 
 START_NS = 1_723_161_253_000_000_000

@@ -69,7 +69,7 @@ def test_a_variable_set_to_nothing_is_not_set() -> None:
         ("BOT4_PORT", "tcp://10.0.0.1:8000", "0 to 65535"),
         ("BOT4_PORT", "١٢", "0 to 65535"),
         ("BOT4_DATA_DIR", __file__, "a folder"),
-        ("BOT4_FEED", "binance", "synthetic"),
+        ("BOT4_FEED", "bitmex", "synthetic"),
         ("BOT4_FEED", "replay:", "synthetic"),
         ("BOT4_FEED", "replay:/no/such/file.gz", "/no/such/file.gz"),
         ("BOT4_FEED", f"replay:{__file__};speed=0", "speed=N"),

@@ -1,0 +1,108 @@
+"""One WebSocket connection to an exchange's stream, from its opening to its end."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from app.market.exchange import Exchange
+
+_log = logging.getLogger(__name__)
+
+# Decode for so long before everything else on the event loop gets its turn.
+SLICE_S_MAX = 0.001
+# Frames kept for us; with more the connection is not read from until there are fewer.
+QUEUED_FRAMES_MAX = 512
+
+
+class ConnectionFailed(OSError):
+    """A connection did not come about, or has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """A connection is given up if it does not open, says nothing, or answers no ping for so long."""
+
+    open_s: float = 10.0
+    idle_s: float = 10.0
+    ping_s: float = 5.0
+    pong_s: float = 5.0
+
+
+class FeedConnection:
+    """`heard_s`: by the event loop's clock, when the newest message came."""
+
+    def __init__(self, exchange: Exchange, limits: ConnectionLimits) -> None:
+        self._exchange = exchange
+        self._limits = limits
+        self._socket: ClientConnection | None = None
+        self._idle = False
+        self.opened_s = self.heard_s = 0.0
+
+    async def open(self) -> None:
+        """Connect and subscribe. Raises ConnectionFailed."""
+        limits = self._limits
+        try:
+            self._socket = await connect(
+                self._exchange.stream_url,
+                compression=None,
+                proxy=None,
+                user_agent_header="bot4",
+                open_timeout=limits.open_s,
+                ping_interval=limits.ping_s,
+                ping_timeout=limits.pong_s,
+                close_timeout=1.0,
+                max_size=self._exchange.message_bytes_max,
+                max_queue=QUEUED_FRAMES_MAX,
+            )
+            for request in self._exchange.subscriptions():
+                await self._socket.send(request)
+        except (OSError, WebSocketException) as error:  # OSError: TimeoutError and TLS too
+            self.abort()
+            raise ConnectionFailed(
+                f"{self._exchange.stream_url}: {str(error) or type(error).__name__}"
+            ) from error
+        except BaseException:
+            self.abort()
+            raise
+        self.opened_s = self.heard_s = asyncio.get_running_loop().time()
+
+    async def read(self, receive: Callable[[bytes], None]) -> None:
+        """Hand on each message until the connection ends: raises ConnectionFailed, which says why."""
+        socket = self._socket
+        assert socket is not None
+        time_s = asyncio.get_running_loop().time
+        pause_s = 0.0
+        try:
+            while True:
+                raw = await socket.recv(decode=False)
+                now_s = self.heard_s = time_s()
+                receive(raw)
+                if now_s >= pause_s:
+                    await asyncio.sleep(0)
+                    pause_s = time_s() + SLICE_S_MAX
+        except ConnectionClosed as error:
+            reason = f"nothing heard for {self._limits.idle_s:g} s" if self._idle else str(error)
+            raise ConnectionFailed(reason) from error
+        finally:
+            self.abort()
+
+    def drop_if_idle(self, now_s: float) -> None:
+        if now_s - self.heard_s > self._limits.idle_s:
+            self._idle = True
+            self.abort()
+
+    def abort(self) -> None:
+        """Be rid of the connection now: nobody is asked whether that suits them."""
+        if self._socket is not None:
+            self._socket.transport.abort()
+
+    async def close(self) -> None:
+        """Say goodbye, briefly."""
+        if self._socket is not None:
+            with contextlib.suppress(WebSocketException, OSError):
+                await self._socket.close()

@@ -1,0 +1,133 @@
+"""Asks an exchange for depth snapshots: no more often than it allows, and until it gets them."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.market.backoff import Backoff
+from app.market.exchange import Exchange
+from app.market.http_get import Answer, HttpError, get
+from app.market.messages import DepthSnapshot
+
+_log = logging.getLogger(__name__)
+
+TOO_MANY_REQUESTS, BANNED = 429, 418
+PAUSE_S_MAX = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLimits:
+    """`burst` requests at once, further ones at `rate_per_s`, at most `concurrent_max` on their way.
+
+    The defaults are half of what Binance allows for snapshots of 1,000 levels.
+    """
+
+    rate_per_s: float = 1.0
+    burst: int = 60
+    concurrent_max: int = 4
+    timeout_s: float = 10.0
+    backoff_first_s: float = 0.5
+    backoff_s_max: float = 30.0
+    pause_s: float = 60.0  # after a refusal that does not say how long
+
+
+class DepthRequests:
+    """`accept` is given each snapshot and says whether it was of use; if not, it is asked for again.
+
+    One request for each symbol at most. `requests`, `failures` and `refusals` (by rate limit) count.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        accept: Callable[[DepthSnapshot], bool],
+        limits: RequestLimits,
+        rng: random.Random,
+    ) -> None:
+        self.requests = 0
+        self.failures = 0
+        self.refusals = 0
+        self._exchange = exchange
+        self._accept = accept
+        self._limits = limits
+        self._rng = rng
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(limits.concurrent_max)
+        self._tokens = float(limits.burst)
+        self._refilled_s = 0.0
+        self._paused_until_s = 0.0
+
+    def want(self, symbol: int) -> None:
+        """See to it that a snapshot of this symbol comes."""
+        if symbol not in self._tasks:
+            task = asyncio.ensure_future(self._fetch(symbol))
+            self._tasks[symbol] = task
+            task.add_done_callback(lambda done: self._end(symbol, done))
+
+    def cancel(self) -> None:
+        """Nothing is wanted any more, for now."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks = {}
+
+    def _end(self, symbol: int, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(symbol) is task:
+            del self._tasks[symbol]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("market data: asking for a snapshot failed", exc_info=error)
+
+    async def _fetch(self, symbol: int) -> None:
+        backoff = Backoff(self._limits.backoff_first_s, self._limits.backoff_s_max, self._rng)
+        while True:
+            async with self._slots:
+                await self._take_turn()
+                snapshot = await self._request(symbol)
+            if snapshot is not None and self._accept(snapshot):
+                return
+            await asyncio.sleep(backoff.next_s())
+
+    async def _take_turn(self) -> None:
+        """Wait until another request is allowed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now_s = loop.time()
+            rate = self._limits.rate_per_s
+            self._tokens = min(self._limits.burst, self._tokens + (now_s - self._refilled_s) * rate)
+            self._refilled_s = now_s
+            wait_s = max(self._paused_until_s - now_s, (1 - self._tokens) / rate)
+            if wait_s <= 0:
+                self._tokens -= 1
+                return
+            await asyncio.sleep(wait_s)
+
+    async def _request(self, symbol: int) -> DepthSnapshot | None:
+        self.requests += 1
+        url = self._exchange.snapshot_url(symbol)
+        try:
+            answer = await get(
+                url, timeout_s=self._limits.timeout_s, bytes_max=self._exchange.message_bytes_max
+            )
+        except (HttpError, TimeoutError) as error:
+            self.failures += 1
+            _log.warning("market data: no snapshot from %s: %s", url, str(error) or "no answer in time")
+            return None
+        if answer.status == 200:
+            snapshot = self._exchange.decode_snapshot(symbol, answer.body)
+            self.failures += snapshot is None
+            return snapshot
+        self.failures += 1
+        _log.warning("market data: no snapshot from %s: status %d", url, answer.status)
+        if answer.status in (TOO_MANY_REQUESTS, BANNED):
+            self.refusals += 1
+            self._pause(answer)
+        return None
+
+    def _pause(self, answer: Answer) -> None:
+        """A client that goes on asking is locked out for longer each time."""
+        text = answer.headers.get("retry-after", "")
+        told_s = float(text) if text.isascii() and text.isdigit() else self._limits.pause_s
+        pause_s = min(told_s, PAUSE_S_MAX)
+        now_s = asyncio.get_running_loop().time()
+        self._paused_until_s = max(self._paused_until_s, now_s + pause_s)

@@ -1,0 +1,335 @@
+"""A market feed from an exchange, that never gives up and says what it has missed.
+
+One connection carries all streams. Depth that has a gap, or no beginning, waits for a snapshot
+(`app.market.depth_requests`); a connection that is lost takes all books with it at once, because nobody
+should trade against depth that may be gone, and the next try is made after a growing pause. Before the
+exchange ends a connection for its age, a second one is opened; when both tell the same, the first
+one is closed: update and trade numbers make sure that what comes twice counts once.
+
+Only a symbol that is LIVE is given marks: in step with the exchange, and heard of lately. It is given
+them again while it stands still, so that an old mark means a market that is not known.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.market.backoff import Backoff
+from app.market.book_sync import Outcome
+from app.market.books import MarketBooks
+from app.market.connection import ConnectionFailed, ConnectionLimits, FeedConnection
+from app.market.depth_requests import DepthRequests, RequestLimits
+from app.market.exchange import Exchange
+from app.market.messages import DepthSnapshot, DepthUpdate, Trade
+from app.market.trade_numbers import TradeNumbers
+from app.market.types import FeedState, MarketInstrument, MarketSink
+
+_log = logging.getLogger(__name__)
+
+# How often it looks whether something is due.
+WATCH_S = 0.1
+# A snapshot is asked for once the first update has come, or after so long without one.
+QUIET_S = 2.0
+# Marks are told again so often while nothing moves.
+REMARK_S = 1.0
+# Messages applied before their changes are handed on, at the most.
+BATCH_MESSAGES_MAX = 256
+# A new connection that has not caught up by then replaces the old one all the same.
+OVERLAP_S_MAX = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLimits:
+    """`stale_s`: a symbol of which nothing is heard for so long has no marks any more.
+
+    `steady_s`: a connection that lived for so long was a good one: the next pause is short again.
+    `verify_s`: each book is compared with a snapshot this often; 0 for never.
+    """
+
+    stale_s: float = 10.0
+    verify_s: float = 300.0
+    steady_s: float = 30.0
+    backoff_first_s: float = 1.0
+    backoff_s_max: float = 60.0
+    connection: ConnectionLimits = field(default_factory=ConnectionLimits)
+    requests: RequestLimits = field(default_factory=RequestLimits)
+
+
+class LiveFeed:
+    """`seed`: of the waits, that nobody else should have; tests give one."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        instruments: Sequence[MarketInstrument],
+        limits: FeedLimits | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.name = exchange.name
+        self.books = MarketBooks(instruments)
+        self._exchange = exchange
+        self._limits = limits or FeedLimits()
+        self._random = random.Random(seed)  # noqa: S311  # spreads waits, keeps no secret
+        self._requests = DepthRequests(exchange, self._accept, self._limits.requests, self._random)
+        self._numbers = {symbol: TradeNumbers() for symbol in self.books.books}
+        self._counts: Counter[str] = Counter()
+        self._heard_s: dict[int, float] = {}
+        self._stale: set[int] = set()
+        self._readings: dict[FeedConnection, asyncio.Task[None]] = {}  # the newest last
+        self._newest: FeedConnection | None = None
+        self._caught_up: set[int] | None = None  # while two connections overlap: heard on the newest
+        self._unflushed = 0
+        self._flush_handle: asyncio.Handle | None = None
+        self._lag_us = 0
+
+    async def run(self, sink: MarketSink) -> None:
+        self._sink = sink
+        self._loop = asyncio.get_running_loop()
+        self._lose(FeedState.DISCONNECTED)
+        if not self.books.books:
+            await asyncio.Event().wait()  # no instruments, nothing to follow
+        watching = asyncio.ensure_future(self._watch())
+        try:
+            await self._stay_connected()
+        finally:
+            watching.cancel()
+            self._requests.cancel()
+            self._lose(FeedState.DISCONNECTED)
+            await asyncio.gather(watching, return_exceptions=True)
+
+    def figures(self) -> Mapping[str, int]:
+        """Counts since the start, and the newest `lag_us`: from the exchange's time of a trade to ours."""
+        numbers = self._numbers.values()
+        return {
+            "connections": len(self._readings),
+            "messages": self._counts["messages"],
+            "connects": self._counts["connects"],
+            "connect_failures": self._counts["connect_failures"],
+            "disconnects": self._counts["disconnects"],
+            "rollovers": self._counts["rollovers"],
+            "parse_errors": self._exchange.parse_errors,
+            "gaps": self.books.gaps,
+            "resyncs": self._counts["resyncs"],
+            "checks_confirmed": self.books.outcomes[Outcome.CONFIRMED],
+            "checks_diverged": self.books.outcomes[Outcome.DIVERGED],
+            "snapshot_requests": self._requests.requests,
+            "snapshot_failures": self._requests.failures,
+            "snapshot_refusals": self._requests.refusals,
+            "trades_missing": sum(each.missing for each in numbers),
+            "trades_repeated": sum(each.repeated for each in numbers),
+            "lag_us": self._lag_us,
+        }
+
+    # Connections.
+
+    async def _stay_connected(self) -> None:
+        backoff = Backoff(self._limits.backoff_first_s, self._limits.backoff_s_max, self._random)
+        while True:
+            reason = ""
+            self._tell_all(FeedState.CONNECTING)
+            connection = FeedConnection(self._exchange, self._limits.connection)
+            try:
+                await self._open(connection)
+                self._lose(FeedState.SYNCING)
+                await self._follow(connection)
+            except ConnectionFailed as error:
+                reason = str(error)
+            self._lose(FeedState.DISCONNECTED)
+            if connection.heard_s - connection.opened_s >= self._limits.steady_s:
+                backoff.reset()
+            pause_s = backoff.next_s()
+            _log.warning("market data: %s is lost: %s; next try in %.1f s", self.name, reason, pause_s)
+            await asyncio.sleep(pause_s)
+
+    async def _open(self, connection: FeedConnection) -> None:
+        try:
+            await connection.open()
+        except ConnectionFailed:
+            self._counts["connect_failures"] += 1
+            raise
+        self._counts["connects"] += 1
+        _log.info("market data: connected to %s", self.name)
+
+    async def _follow(self, connection: FeedConnection) -> None:
+        """Read, and replace the connection before it is too old. Raises ConnectionFailed when it is lost."""
+        reading = self._start_reading(connection)
+        try:
+            while True:
+                age_max_s = self._exchange.connection_s_max * self._random.uniform(0.95, 1.0)
+                await asyncio.wait({reading}, timeout=age_max_s)
+                if reading.done():
+                    break
+                connection, reading = await self._replace(connection, reading)
+            await reading
+        finally:
+            readings = list(self._readings.values())
+            for each in readings:
+                each.cancel()
+            await asyncio.gather(*readings, return_exceptions=True)
+
+    def _start_reading(self, connection: FeedConnection) -> asyncio.Task[None]:
+        reading = asyncio.ensure_future(connection.read(lambda raw: self._receive(raw, connection)))
+        self._readings[connection] = reading
+        self._newest = connection
+        reading.add_done_callback(lambda _done: self._note_end(connection))
+        return reading
+
+    def _note_end(self, connection: FeedConnection) -> None:
+        del self._readings[connection]
+        self._counts["disconnects"] += 1
+
+    async def _replace(
+        self, old: FeedConnection, reading: asyncio.Task[None]
+    ) -> tuple[FeedConnection, asyncio.Task[None]]:
+        """Open a second connection beside the first; which one it is from now on.
+
+        One try: if it fails, the first goes on for a while, until the next try or its end.
+        """
+        new = FeedConnection(self._exchange, self._limits.connection)
+        try:
+            await self._open(new)
+        except ConnectionFailed as error:
+            _log.warning("market data: no second connection to replace the first: %s", error)
+            await asyncio.wait({reading}, timeout=self._limits.backoff_s_max)
+            return old, reading
+        self._caught_up = set()
+        successor = self._start_reading(new)
+        deadline_s = self._loop.time() + OVERLAP_S_MAX
+        while not (successor.done() or reading.done()) and self._loop.time() < deadline_s:
+            in_step = {symbol for symbol, book in self.books.books.items() if book.in_sync}
+            if in_step <= self._caught_up:
+                break
+            await asyncio.sleep(WATCH_S)
+        self._caught_up = None
+        if successor.done():
+            await asyncio.gather(successor, return_exceptions=True)
+            return old, reading
+        await old.close()
+        await asyncio.gather(reading, return_exceptions=True)
+        self._counts["rollovers"] += 1
+        _log.info("market data: the connection to %s has been replaced by a new one", self.name)
+        return new, successor
+
+    # Messages.
+
+    def _receive(self, raw: bytes, connection: FeedConnection) -> None:
+        self._counts["messages"] += 1
+        message = self._exchange.decode(raw)
+        if message is None:
+            return
+        symbol = message.symbol
+        self._heard_s[symbol] = connection.heard_s
+        if symbol in self._stale:
+            self._refresh(symbol)
+        if isinstance(message, Trade):
+            if not self._numbers[symbol].admit(message.trade_id):
+                return
+            self._lag_us = time.time_ns() // 1_000 - message.ts
+        outcome = self.books.apply(message)
+        if isinstance(message, DepthUpdate):
+            if not self.books.books[symbol].in_sync:
+                self._requests.want(symbol)
+            if outcome is Outcome.GAP:
+                # Between a gap and its mending the book is empty, and everybody should know now.
+                self._flush()
+            if self._caught_up is not None and connection is self._newest:
+                self._caught_up.add(symbol)
+        self._unflushed += 1
+        if self._unflushed >= BATCH_MESSAGES_MAX:
+            self._flush()
+        elif self._flush_handle is None:
+            self._flush_handle = self._loop.call_soon(self._flush)
+
+    def _accept(self, snapshot: DepthSnapshot) -> bool:
+        book = self.books.books[snapshot.symbol]
+        before = book.in_sync
+        self.books.apply(snapshot)
+        self._heard_s[snapshot.symbol] = self._loop.time()
+        if book.in_sync and not before:
+            self._counts["resyncs"] += 1
+        self._flush()
+        return book.in_sync
+
+    def _flush(self) -> None:
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        self._unflushed = 0
+        self.books.flush(self._sink)
+
+    # States.
+
+    def _lose(self, state: FeedState) -> None:
+        """What the books say is not known to be true any more."""
+        self._requests.cancel()
+        self._stale.clear()
+        for numbers in self._numbers.values():
+            numbers.restart()
+        self.books.reset()
+        self._flush()
+        self._tell_all(state)
+
+    def _tell_all(self, state: FeedState) -> None:
+        for symbol in self.books.books:
+            self._sink.on_feed_state(symbol, state)
+
+    def _refresh(self, symbol: int) -> None:
+        """Heard of again."""
+        self._stale.discard(symbol)
+        state = FeedState.LIVE if self.books.books[symbol].in_sync else FeedState.SYNCING
+        self._sink.on_feed_state(symbol, state)
+
+    async def _watch(self) -> None:
+        """Drop silent connections, find stale symbols, tell marks again, have books compared."""
+        remark_s = 0.0
+        verify_s = self._loop.time() + self._verify_interval_s()
+        unverified: list[int] = []
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now_s = self._loop.time()
+            for connection in self._readings:
+                connection.drop_if_idle(now_s)
+            self._find_stale(now_s)
+            self._ask_for_quiet(now_s)
+            if now_s >= remark_s:
+                remark_s = now_s + REMARK_S
+                self._mark_again()
+            if self._limits.verify_s and now_s >= verify_s:
+                verify_s = now_s + self._verify_interval_s()
+                unverified = unverified or list(self.books.books)
+                self._verify(unverified.pop())
+
+    def _verify_interval_s(self) -> float:
+        """The books take turns, so that the requests are spread."""
+        return self._limits.verify_s / max(1, len(self.books.books))
+
+    def _verify(self, symbol: int) -> None:
+        book = self.books.books[symbol]
+        if book.in_sync and symbol not in self._stale:
+            book.begin_check()
+            self._requests.want(symbol)
+
+    def _find_stale(self, now_s: float) -> None:
+        oldest_s = now_s - self._limits.stale_s
+        for symbol, book in self.books.books.items():
+            if book.in_sync and symbol not in self._stale and self._heard_s.get(symbol, 0.0) < oldest_s:
+                self._stale.add(symbol)
+                self._sink.on_feed_state(symbol, FeedState.STALE)
+                _log.warning("market data: nothing heard of symbol %d for %g s", symbol, self._limits.stale_s)
+
+    def _ask_for_quiet(self, now_s: float) -> None:
+        """Depth that does not change sends no update that would make us ask for a snapshot."""
+        if self._newest in self._readings and now_s - self._newest.opened_s > QUIET_S:
+            for symbol, book in self.books.books.items():
+                if not book.in_sync:
+                    self._requests.want(symbol)
+
+    def _mark_again(self) -> None:
+        for symbol, book in self.books.books.items():
+            if book.in_sync and symbol not in self._stale:
+                self.books.mark_again(symbol)
+        self._flush()
