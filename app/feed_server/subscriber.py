@@ -1,12 +1,12 @@
 """One connection of a feed server: what it has subscribed to, and what it is sent."""
 
-import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
 
 import orjson
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame
+from websockets.protocol import State
 
 from app.feed_server.faults import Faults, Injector, Payload
 
@@ -84,7 +84,10 @@ class Subscriber:
         transport = self._socket.transport
         if len(self._frames) > FRAMES_MAX:
             self.cut()
-        if not self._frames or now_s < self._held_until_s or self.mute or transport.is_closing():
+        if not self._frames or now_s < self._held_until_s or self.mute:
+            return
+        if self._socket.state is not State.OPEN or transport.is_closing():
+            self._frames.clear()  # it is saying goodbye
             return
         transport.write(b"".join(self._frames))
         self._frames.clear()
@@ -104,9 +107,7 @@ class Subscriber:
         """As after a power cut on the way: the connection stands, and is dead. Not even pings are read."""
         self.mute = True
         self._frames.clear()
-        transport = self._socket.transport
-        assert isinstance(transport, asyncio.ReadTransport)
-        transport.pause_reading()
+        self._socket.transport.pause_reading()
 
     def _add(self, data: bytes) -> None:
         # A text frame's header by hand: a message goes to many, and most have nothing done to them.

@@ -45,6 +45,10 @@ class BookSide:
         levels = {key: self._depth[key] for key in self._keys[:hidden]} | self._known
         return [(key * self._sign, levels[key]) for key in sorted(levels, reverse=True)]
 
+    def depth(self) -> Levels:
+        """(price, quantity) by the depth alone, best first."""
+        return [(key * self._sign, self._depth[key]) for key in reversed(self._keys)]
+
     def differs(self, levels: Levels, changes: Iterable[Levels]) -> bool:
         """Whether the depth is not what these levels and then these changes make.
 

@@ -51,8 +51,9 @@ def open_feed(
         return _synthetic(rest, instruments, start_marks)
     if kind == "replay":
         return _replay(rest, instruments)
-    if kind.partition(";")[0].strip() == "binance":
-        return _binance(spec.strip().partition(";")[2], instruments)
+    name, _, options = spec.partition(";")
+    if name.strip() == "binance":
+        return _binance(options, instruments)
     raise ValueError(f"feed {spec!r} is not known; allowed: {FEED_HELP}")
 
 
