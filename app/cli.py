@@ -1,4 +1,4 @@
-"""The command line: `bot4 serve | migrate | replay | journal | keys | warm | feed-server | bench`.
+"""The command line: `bot4 serve | migrate | replay | journal | keys | feed-server | bench | warm`.
 
 It reads arguments and settings and hands them on. What a command needs is
 imported when the command runs, so that help and refusals come at once and not
