@@ -25,6 +25,8 @@ import uvloop
 from app import __version__, demo
 from app.api.asgi import Receive, Scope, Send
 from app.api.auth import KeyStore
+from app.api.order_desk import OrderDesk
+from app.api.order_protocol import order_protocol
 from app.api.services import Services
 from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
@@ -108,7 +110,9 @@ class Server:
             disk=self.disk,
             dependencies=self.dependencies.status,
         )
-        self._app = create_app(self.services)
+        desk = OrderDesk(self.services)
+        self.http_protocol = order_protocol(self.services, desk)
+        self._app = create_app(self.services, desk)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """ASGI: the lifespan is the server's, everything else goes on without a detour."""
@@ -259,7 +263,7 @@ def _http_server(server: Server) -> uvicorn.Server:
         server,
         interface="asgi3",
         loop="uvloop",
-        http="httptools",
+        http=server.http_protocol,
         ws="websockets-sansio",
         ws_max_size=server.settings.max_body_bytes,
         ws_per_message_deflate=False,

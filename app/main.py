@@ -27,12 +27,13 @@ from app.api.errors import (
     http_problem,
     internal_error,
     overloaded,
+    storage_full,
 )
 from app.api.hot_lane import BodyLimit, HotLane
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
 from app.api.trade_socket import TradeSocket
-from app.runtime.loop import EngineHalted, Overloaded
+from app.runtime.loop import EngineHalted, Overloaded, StorageFull
 
 DESCRIPTION = """A trading engine: orders, accounts, limits.
 
@@ -71,6 +72,10 @@ def _add_error_answers(app: FastAPI) -> None:
     async def answer_overloaded(_request: Request, _error: Overloaded) -> Response:
         return _response(overloaded())
 
+    @app.exception_handler(StorageFull)
+    async def answer_storage_full(_request: Request, _error: StorageFull) -> Response:
+        return _response(storage_full())
+
     @app.exception_handler(Exception)
     async def answer_bug(_request: Request, _error: Exception) -> Response:
         # The framework raises the error again behind this answer, and the server logs it.
@@ -101,8 +106,7 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
     return app
 
 
-def create_app(services: Services) -> Application:
+def create_app(services: Services, desk: OrderDesk) -> Application:
     """What the server runs."""
-    desk = OrderDesk(services)
     framework = BodyLimit(create_framework(services, desk), services.body_bytes_max)
     return HotLane(framework, TradeSocket(services, desk), services, desk)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from app.codec.names import name_tables
+from app.codec.settle import AWAITED, Scratch
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine, stamp
-from app.engine.records import COMMAND, ORDER
+from app.engine.records import COMMAND, EVENT, ORDER
 from app.engine.types import CommandKind
 from app.market.types import LEVEL_UPDATE
 from app.venues.paper.venue import PaperVenue
@@ -56,3 +58,4 @@ def _run_all() -> None:
     for _ in venue.resume(np.zeros(0, ORDER)):
         pass
     venue.depth(0, 1)
+    Scratch().settle(np.zeros(1, EVENT), np.zeros(1, AWAITED), name_tables((), ()))

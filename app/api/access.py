@@ -12,7 +12,7 @@ from app.api.auth import Principal, Role
 from app.api.decoding import exact_json
 from app.api.errors import Problem, engine_halted, forbidden, not_ready, unauthorized
 from app.api.order_desk import OrderDesk
-from app.api.replies import Reply
+from app.api.replies import Answer
 from app.api.schemas import ProblemDocument
 from app.api.services import Services
 from app.engine.types import EventKind
@@ -113,10 +113,10 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def reply_response(reply: Reply) -> Response:
-    media_type = "application/json" if reply.status < 400 else "application/problem+json"
-    headers = {"idempotency-replayed": "true"} if reply.replayed else None
-    return Response(orjson.dumps(reply.content), reply.status, headers, media_type)
+def answer_response(answer: Answer) -> Response:
+    media_type = "application/json" if answer.status < 400 else "application/problem+json"
+    headers = {"idempotency-replayed": "true"} if answer.replayed else None
+    return Response(answer.body, answer.status, headers, media_type)
 
 
 def is_refused(outcome: Outcome) -> bool:

@@ -21,9 +21,9 @@ from app.api.decimals import decimal_text, ratio_text
 from app.api.errors import Problem, invalid_field
 from app.api.limits import limit_values
 from app.api.refusals import refusal
-from app.api.replies import AVERAGE_PRICE_EXTRA_DECIMALS
 from app.api.schemas import Decimal, NewAccount
 from app.api.services import Services
+from app.codec.order_json import AVERAGE_PRICE_EXTRA_DECIMALS
 from app.engine.types import TradingState
 from app.runtime.reference import MONEY, money_text
 

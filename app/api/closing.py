@@ -1,5 +1,7 @@
 """Closing a position: one reduce-only market order for all of it."""
 
+from functools import partial
+
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
@@ -9,12 +11,13 @@ from app.api.access import (
     Provided,
     Trader,
     account_index,
+    answer_response,
     problems,
-    reply_response,
     symbol_index,
 )
 from app.api.errors import Problem, forbidden
 from app.api.order_desk import OrderDesk
+from app.api.order_requests import answer_of
 from app.api.schemas import CLOSED, ClientOrderId, Order, PlaceOrder
 from app.api.services import Services
 from app.engine.types import OrderFlag, OrderType, Side
@@ -97,10 +100,10 @@ async def close_position(
     if request.cancel_open_orders and not placed_before:
         await desk.cancel_all(principal, account, symbol)
         order, placed_before = _closing_order(services, desk, index, number, request.client_order_id)
-    reply = desk.placed(order, await desk.place(principal, order))
-    if reply.status >= 400 and request.client_order_id is not None:
+    answer = await answer_of(partial(desk.place, principal, order))
+    if answer.status >= 400 and request.client_order_id is not None:
         twin, placed_before = _closing_order(services, desk, index, number, request.client_order_id)
         if placed_before and twin != order:
             # The same request came twice at once, and the position was another by then: one result for both.
-            reply = desk.placed(twin, await desk.place(principal, twin))
-    return reply_response(reply)
+            answer = await answer_of(partial(desk.place, principal, twin))
+    return answer_response(answer)

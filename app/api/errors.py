@@ -43,6 +43,17 @@ def problem_content(status: int, code: str, detail: str, **members: Any) -> dict
     }
 
 
+def problem_headers(status: int) -> dict[str, str]:
+    headers = {"content-type": PROBLEM_TYPE}
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    elif status == 503:
+        headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+    elif status == 413:
+        headers["connection"] = "close"
+    return headers
+
+
 class Problem(Exception):
     """An answer other than success; raised where there is no short way to return it."""
 
@@ -54,14 +65,7 @@ class Problem(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        headers = {"content-type": PROBLEM_TYPE}
-        if self.status == 401:
-            headers["www-authenticate"] = "Bearer"
-        elif self.status == 503:
-            headers["retry-after"] = str(RETRY_AFTER_SECONDS)
-        elif self.status == 413:
-            headers["connection"] = "close"
-        return headers
+        return problem_headers(self.status)
 
     def body(self) -> bytes:
         return orjson.dumps(self.content)

@@ -1,16 +1,16 @@
 """Order entry in front of the framework: placing, canceling and amending over HTTP.
 
-FastAPI costs four times as much as the whole rest of an order. So this plain
+FastAPI costs several times as much as the whole rest of an order. So this plain
 ASGI callable answers the busy routes itself and passes everything else on; the
 framework has the same routes (`app.api.orders`), which document them and work,
-but are not reached. Responses' headers are made once for each length of body.
+but are not reached. In front of it `app.api.order_protocol` answers the plainest
+of these requests without ASGI.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
-
-import orjson
 
 from app.api.asgi import (
     Application,
@@ -26,6 +26,7 @@ from app.api.auth import Principal
 from app.api.decoding import decoder
 from app.api.errors import (
     PROBLEM_TYPE,
+    RETRY_AFTER_SECONDS,
     engine_halted,
     internal_error,
     not_ready,
@@ -33,7 +34,8 @@ from app.api.errors import (
     unauthorized,
 )
 from app.api.order_desk import OrderDesk
-from app.api.replies import Reply
+from app.api.order_requests import answer_of
+from app.api.replies import Answer
 from app.api.schemas import AmendOrder, PlaceOrder, PlaceOrders
 from app.api.services import Services
 
@@ -43,8 +45,8 @@ ORDER_BYTES_MAX = 1 << 14
 
 _JSON_HEADER = (b"content-type", b"application/json")
 _PROBLEM_HEADER = (b"content-type", PROBLEM_TYPE.encode())
+_RETRY_HEADER = (b"retry-after", str(RETRY_AFTER_SECONDS).encode())
 _REPLAYED_HEADER = (b"idempotency-replayed", b"true")
-_LENGTHS_MAX = 4_096
 
 _ORDERS = "/v1/orders"
 _BATCH = "/v1/orders/batch"
@@ -56,17 +58,16 @@ decode_orders = decoder(PlaceOrders)
 decode_amend = decoder(AmendOrder)
 
 
-def _start(status: int, length: int, replayed: bool = False) -> Message:
+def _start(answer: Answer) -> Message:
     headers = [
-        _JSON_HEADER if status < 400 else _PROBLEM_HEADER,
-        (b"content-length", str(length).encode()),
+        _JSON_HEADER if answer.status < 400 else _PROBLEM_HEADER,
+        (b"content-length", str(len(answer.body)).encode()),
     ]
-    if replayed:
+    if answer.status == 503:
+        headers.append(_RETRY_HEADER)
+    if answer.replayed:
         headers.append(_REPLAYED_HEADER)
-    return {"type": "http.response.start", "status": status, "headers": headers}
-
-
-_CREATED = [_start(201, length) for length in range(_LENGTHS_MAX)]
+    return {"type": "http.response.start", "status": answer.status, "headers": headers}
 
 
 async def _send_error(scope: Scope, send: Send, error: Exception) -> None:
@@ -77,7 +78,7 @@ async def _send_error(scope: Scope, send: Send, error: Exception) -> None:
     await send_problem(send, problem)
 
 
-Handler = Callable[[Principal, Scope, Receive], Awaitable[Reply]]
+Handler = Callable[[Principal, Scope, Receive], Awaitable[Answer]]
 
 
 class HotLane:
@@ -99,7 +100,7 @@ class HotLane:
             method = scope["method"]
             if method == "POST":
                 if path == _ORDERS:
-                    return self._place(scope, receive, send)
+                    return self._answer(self._place, scope, receive, send)
                 if path == _BATCH:
                     return self._answer(self._place_batch, scope, receive, send)
             elif (method == "DELETE" or method == "PATCH") and path.startswith(_ORDER_PREFIX):
@@ -121,53 +122,32 @@ class HotLane:
                 return principal
         raise unauthorized()
 
-    async def _place(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The busiest path, so it is written out: as `_answer` with a handler in it."""
+    async def _answer(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            principal = self._principal(scope)
-            message = await receive()
-            if message.get("more_body", True) or len(message["body"]) > ORDER_BYTES_MAX:
-                order = decode_order(await read_rest(message, scope, receive, ORDER_BYTES_MAX))
-            else:
-                order = decode_order(message["body"])
-            reply = self._desk.placed(order, await self._desk.place(principal, order))
-            body = orjson.dumps(reply.content)
+            answer = await handler(self._principal(scope), scope, receive)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001  # expected, or a bug: a logged 500
             await _send_error(scope, send, error)
             return
-        if reply.status == 201 and len(body) < _LENGTHS_MAX:
-            await send(_CREATED[len(body)])
-        else:
-            await send(_start(reply.status, len(body), reply.replayed))
-        await send({"type": "http.response.body", "body": body})
+        await send(_start(answer))
+        await send({"type": "http.response.body", "body": answer.body})
 
-    async def _answer(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            reply = await handler(self._principal(scope), scope, receive)
-            body = orjson.dumps(reply.content)
-        except Disconnected:
-            return
-        except Exception as error:  # noqa: BLE001  # as above
-            await _send_error(scope, send, error)
-            return
-        await send(_start(reply.status, len(body), reply.replayed))
-        await send({"type": "http.response.body", "body": body})
+    async def _place(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
+        order = decode_order(await read_rest(await receive(), scope, receive, ORDER_BYTES_MAX))
+        return await answer_of(partial(self._desk.place, principal, order))
 
-    async def _place_batch(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
+    async def _place_batch(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
         batch = decode_orders(await read_rest(await receive(), scope, receive, self._body_bytes_max))
-        submissions, outcomes = self._desk.place_batch(principal, batch)
-        return self._desk.batch_placed(submissions, await outcomes)
+        return await answer_of(partial(self._desk.place_batch, principal, batch))
 
-    async def _cancel(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
-        order_id = scope["path"][len(_ORDER_PREFIX) :]
-        return self._desk.changed(await self._desk.cancel(principal, order_id))
+    async def _cancel(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
+        return await answer_of(partial(self._desk.cancel, principal, scope["path"][len(_ORDER_PREFIX) :]))
 
-    async def _amend(self, principal: Principal, scope: Scope, receive: Receive) -> Reply:
+    async def _amend(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
         order_id = scope["path"][len(_ORDER_PREFIX) :]
         amend = decode_amend(await read_rest(await receive(), scope, receive, ORDER_BYTES_MAX))
-        return self._desk.changed(await self._desk.amend(principal, order_id, amend))
+        return await answer_of(partial(self._desk.amend, principal, order_id, amend))
 
 
 class BodyLimit:

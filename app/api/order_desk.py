@@ -1,8 +1,8 @@
 """What clients can do with orders, whatever the transport.
 
-Each request has two halves: one that checks rights, builds the command and
-hands it to the loop, and one that makes the reply of the outcome. Between them
-the caller waits, as its transport waits best.
+Each request checks rights, builds the command and hands it to the loop; the
+transport is called back with the answer once it is durable. A request that is
+refused before it reaches the engine raises, and its transport is not called.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from app.api import commands
 from app.api.auth import Principal, Role
 from app.api.errors import Problem, forbidden, problem_content, unknown_order
 from app.api.order_reader import OrderReader
+from app.api.order_requests import BatchRequest, ChangeRequest, PlaceRequest, Respond, Submission
 from app.api.refusals import refusal
 from app.api.replies import Reply, event_fill, fill_content, order_content
 from app.api.schemas import AmendOrder, PlaceOrder, PlaceOrders
@@ -25,10 +26,6 @@ _REPLAYED = int(EventKind.ORDER_REPLAYED)
 _REJECTED = int(OrderStatus.REJECTED)
 _REFUSED_REQUESTS = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED, EventKind.COMMAND_REJECTED)
 _PENDING = (OrderStatus.PENDING_CANCEL, OrderStatus.UNKNOWN)
-
-OutcomeFuture = asyncio.Future[Outcome]
-OutcomesFuture = asyncio.Future[list[Outcome]]
-Submission = tuple[PlaceOrder, Problem | None]
 
 
 def _foreign_account(principal: Principal, account: str) -> Problem:
@@ -43,12 +40,13 @@ class OrderDesk:
         self._reference = services.reference
         self.reader = OrderReader(services.state)
 
-    def place(self, principal: Principal, order: PlaceOrder) -> OutcomeFuture:
-        """Raises Problem (foreign account), EngineHalted, Overloaded."""
+    def place(self, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
+        """Raises Problem (foreign account), EngineHalted, Overloaded, StorageFull."""
         account = order["account"]
         if not principal.may_trade(account):
             raise _foreign_account(principal, account)
-        return self._loop.submit(commands.place_order(self._reference, order, principal.number))
+        record = commands.place_order(self._reference, order, principal.number)
+        self._loop.submit_for(PlaceRequest(self, order, respond), record)
 
     def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply:
         event = outcome.event
@@ -92,10 +90,8 @@ class OrderDesk:
             for fill in self.reader.fills(slot, event.filled_quantity)
         ]
 
-    def place_batch(
-        self, principal: Principal, batch: PlaceOrders
-    ) -> tuple[list[Submission], OutcomesFuture]:
-        """Foreign accounts are refused one by one, the others go on. Raises EngineHalted, Overloaded."""
+    def place_batch(self, principal: Principal, batch: PlaceOrders, respond: Respond) -> None:
+        """Foreign accounts are refused one by one, the others go on. Raises as `place`."""
         submissions: list[Submission] = []
         records = bytearray()
         for order in batch["orders"]:
@@ -106,32 +102,22 @@ class OrderDesk:
                 submissions.append((order, _foreign_account(principal, order["account"])))
         if not records:
             raise _foreign_account(principal, submissions[0][0]["account"])
-        return submissions, self._loop.submit_batch(records)
+        self._loop.submit_for(BatchRequest(self, submissions, respond), records)
 
-    def batch_placed(self, submissions: list[Submission], outcomes: Sequence[Outcome]) -> Reply:
-        remaining = iter(outcomes)
-        results = []
-        for order, problem in submissions:
-            if problem is not None:
-                results.append({"status": problem.status, "error": problem.content})
-                continue
-            reply = self.placed(order, next(remaining))
-            member = "order" if reply.status < 400 else "error"
-            results.append({"status": reply.status, member: reply.content})
-        return Reply(200, {"results": results})
-
-    def cancel(self, principal: Principal, order_id: str) -> OutcomeFuture:
+    def cancel(self, principal: Principal, order_id: str, respond: Respond) -> None:
         """Raises Problem (unknown or foreign order), EngineHalted, Overloaded."""
         number, account, symbol = self._find(principal, order_id)
-        return self._loop.submit(commands.cancel_order(account, symbol, number, principal.number))
+        record = commands.cancel_order(account, symbol, number, principal.number)
+        self._loop.submit_for(ChangeRequest(self, respond), record)
 
-    def amend(self, principal: Principal, order_id: str, amend: AmendOrder) -> OutcomeFuture:
-        """Raises Problem (unknown or foreign order), EngineHalted, Overloaded."""
+    def amend(self, principal: Principal, order_id: str, amend: AmendOrder, respond: Respond) -> None:
+        """Raises as `cancel`, and StorageFull."""
         number, account, symbol = self._find(principal, order_id)
         if symbol < 0:
             raise Problem(409, "ORDER_CLOSED", "the order has already ended")
         instrument = self._reference.instruments[symbol]
-        return self._loop.submit(commands.amend_order(account, instrument, number, amend, principal.number))
+        record = commands.amend_order(account, instrument, number, amend, principal.number)
+        self._loop.submit_for(ChangeRequest(self, respond), record)
 
     def changed(self, outcome: Outcome) -> Reply:
         """The reply to a cancel or an amend."""
@@ -162,7 +148,9 @@ class OrderDesk:
             return principal.accounts is None
         return principal.may_read(self._reference.account_names[account])
 
-    def cancel_all(self, principal: Principal, account: str | None, symbol: str | None) -> OutcomesFuture:
+    def cancel_all(
+        self, principal: Principal, account: str | None, symbol: str | None
+    ) -> asyncio.Future[list[Outcome]]:
         """Ask to cancel what is open: of an account, a symbol, both, or of all that the key may trade.
 
         Raises Problem (foreign account, unknown names), EngineHalted, Overloaded.

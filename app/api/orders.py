@@ -1,5 +1,7 @@
 """Orders over HTTP, all but the busiest part: `app.api.hot_lane` answers that before it comes here."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,14 +14,15 @@ from app.api.access import (
     Trader,
     Viewer,
     account_index,
+    answer_response,
     json_response,
     problems,
-    reply_response,
     symbol_index,
 )
 from app.api.auth import Principal
 from app.api.errors import invalid_field, unknown_order
 from app.api.order_desk import OrderDesk
+from app.api.order_requests import Respond, answer_of
 from app.api.replies import order_content
 from app.api.schemas import (
     ORDERS_PAGE_MAX,
@@ -42,30 +45,33 @@ _REPLAYED: dict[int | str, dict[str, Any]] = {
 }
 
 
+async def _answered(start: Callable[[Respond], None]) -> Response:
+    return answer_response(await answer_of(start))
+
+
 @router.post(
     "/orders", status_code=201, response_model=Order, responses={**_REPLAYED, **problems(409, 413, 422)}
 )
 async def place_order(order: PlaceOrder, desk: Desk, principal: Trader) -> Response:
     """Place an order. The answer comes when it is durable and has the fills of its arrival in it."""
-    return reply_response(desk.placed(order, await desk.place(principal, order)))
+    return await _answered(partial(desk.place, principal, order))
 
 
 @router.post("/orders/batch", response_model=BatchResults, responses=problems(413))
 async def place_orders(batch: PlaceOrders, desk: Desk, principal: Trader) -> Response:
     """Place up to 1,000 orders; the results are in their order. A malformed order refuses the whole batch."""
-    submissions, outcomes = desk.place_batch(principal, batch)
-    return reply_response(desk.batch_placed(submissions, await outcomes))
+    return await _answered(partial(desk.place_batch, principal, batch))
 
 
 @router.patch("/orders/{order_id}", response_model=Order, responses=problems(404, 409, 413, 422))
 async def amend_order(order_id: str, amend: AmendOrder, desk: Desk, principal: Trader) -> Response:
     """Change price or total quantity; the place in the queue is kept only if the quantity falls."""
-    return reply_response(desk.changed(await desk.amend(principal, order_id, amend)))
+    return await _answered(partial(desk.amend, principal, order_id, amend))
 
 
 @router.delete("/orders/{order_id}", response_model=Order, responses=problems(404, 409))
 async def cancel_order(order_id: str, desk: Desk, principal: Trader) -> Response:
-    return reply_response(desk.changed(await desk.cancel(principal, order_id)))
+    return await _answered(partial(desk.cancel, principal, order_id))
 
 
 @router.delete("/orders", response_model=CanceledOrders, responses=problems(404))
@@ -73,7 +79,7 @@ async def cancel_orders(
     desk: Desk, principal: Trader, account: AccountQuery = None, symbol: SymbolQuery = None
 ) -> Response:
     """Cancel all open orders of an account, a symbol, both, or of everything that the key may trade."""
-    return reply_response(desk.all_canceled(await desk.cancel_all(principal, account, symbol)))
+    return answer_response(desk.all_canceled(await desk.cancel_all(principal, account, symbol)).answer())
 
 
 @router.get("/orders", response_model=OrderPage, responses=problems(404))

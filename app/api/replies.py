@@ -2,14 +2,14 @@
 
 from typing import Any, NamedTuple
 
+import orjson
+
 from app.api.decimals import ratio_text
 from app.api.errors import code_name
+from app.codec.order_json import AVERAGE_PRICE_EXTRA_DECIMALS
 from app.engine.types import Liquidity, OrderFlag, OrderStatus, OrderType, Side, TimeInForce
 from app.runtime.reference import InstrumentView, Reference, money_text
 from app.runtime.views import EventView
-
-# An average price is rounded half to even so many decimals beyond the tick's.
-AVERAGE_PRICE_EXTRA_DECIMALS = 4
 
 _SIDES = tuple(member.name for member in Side)
 _TYPES = tuple(member.name for member in OrderType)
@@ -20,12 +20,23 @@ _POST_ONLY = int(OrderFlag.POST_ONLY)
 _REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
 
 
+class Answer(NamedTuple):
+    """An answer, whatever the transport: an HTTP status and JSON. `replayed`: that of an earlier request."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+
 class Reply(NamedTuple):
-    """An answer, whatever the transport: an HTTP status and a JSON document."""
+    """The same before it is JSON."""
 
     status: int
     content: dict[str, Any]
     replayed: bool = False
+
+    def answer(self) -> Answer:
+        return Answer(self.status, orjson.dumps(self.content), self.replayed)
 
 
 def average_price(instrument: InstrumentView, notional: int, quantity: int) -> str:

@@ -9,6 +9,7 @@ not read delays nobody but itself, and in the end loses its connection.
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from app.api.auth import Principal, Role
 from app.api.dead_man import DeadManTimers, Reason
 from app.api.errors import Problem, forbidden, internal_error, invalid_request, overloaded, problem_of
 from app.api.order_desk import OrderDesk
-from app.api.replies import Reply
+from app.api.replies import Answer, Reply
 from app.api.schemas import PlaceOrder
 from app.api.services import Services
 from app.api.trade_messages import decode_request, request_id
@@ -86,26 +87,20 @@ class TradeSession:
             self._fail(identity, error)
 
     def _place(self, identity: Id, order: PlaceOrder) -> None:
-        desk = self._desk
-        future = desk.place(self._principal, order)
+        self._desk.place(self._principal, order, partial(self._respond, identity))
         self._in_flight += 1
-        future.add_done_callback(
-            lambda done: self._finish(identity, lambda outcome: desk.placed(order, outcome), done)
-        )
 
     def _place_batch(self, identity: Id, params: Any) -> None:
-        submissions, future = self._desk.place_batch(self._principal, params)
-        self._answer_later(identity, future, lambda found: self._desk.batch_placed(submissions, found))
+        self._desk.place_batch(self._principal, params, partial(self._respond, identity))
+        self._in_flight += 1
 
     def _cancel(self, identity: Id, params: Any) -> None:
-        self._answer_later(
-            identity, self._desk.cancel(self._principal, params["order_id"]), self._desk.changed
-        )
+        self._desk.cancel(self._principal, params["order_id"], partial(self._respond, identity))
+        self._in_flight += 1
 
     def _amend(self, identity: Id, params: Any) -> None:
-        self._answer_later(
-            identity, self._desk.amend(self._principal, params["order_id"], params), self._desk.changed
-        )
+        self._desk.amend(self._principal, params["order_id"], params, partial(self._respond, identity))
+        self._in_flight += 1
 
     def _cancel_all(self, identity: Id, params: Any) -> None:
         params = params or {}
@@ -164,12 +159,16 @@ class TradeSession:
         except Exception as error:  # noqa: BLE001  # as in `handle`
             self._fail(identity, error)
 
+    def _respond(self, identity: Id, answer: Answer) -> None:
+        """Answer a request that was in flight."""
+        self._in_flight -= 1
+        self._put(identity, answer)
+
     def _reply(self, identity: Id, reply: Reply) -> None:
-        member = "result" if reply.status < 400 else "error"
-        self._put({"id": identity, "status": reply.status, member: reply.content})
+        self._put(identity, reply.answer())
 
     def _refuse(self, identity: Id, problem: Problem) -> None:
-        self._put({"id": identity, "status": problem.status, "error": problem.content})
+        self._put(identity, Answer(problem.status, problem.body()))
 
     def _fail(self, identity: Id, error: Exception) -> None:
         problem = problem_of(error)
@@ -178,7 +177,7 @@ class TradeSession:
             problem = internal_error()
         self._refuse(identity, problem)
 
-    def _put(self, message: dict[str, Any]) -> None:
+    def _put(self, identity: Id, answer: Answer) -> None:
         if self._close_code:
             return
         outgoing = self._outgoing
@@ -186,7 +185,9 @@ class TradeSession:
             outgoing.clear()
             self.close(CLOSE_TOO_SLOW)
             return
-        outgoing.append(orjson.dumps(message))
+        status, body, _ = answer
+        member = b"result" if status < 400 else b"error"
+        outgoing.append(b'{"id":%b,"status":%d,"%b":%b}' % (orjson.dumps(identity), status, member, body))
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 

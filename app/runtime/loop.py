@@ -17,6 +17,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
 from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
-from app.runtime.outcomes import Outcome, Waiter, settle
+from app.runtime.outcomes import FutureWaiter, Outcome, Teller, Waiter, tell
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
 from app.runtime.tick import Pieces, Tick, advance_command, event_records, has_routes, mark_commands
@@ -119,6 +120,7 @@ class EngineLoop:
             on_failure=lambda error: self._loop.call_soon_threadsafe(self._halt, str(error)),
         )
         self._opened = True
+        self._teller = Teller(self.reference.name_tables())
         self._keep_house()
         self._release_marks()
 
@@ -152,24 +154,28 @@ class EngineLoop:
 
         Raises EngineHalted, Overloaded, StorageFull; the future may end with EngineHalted too.
         """
-        if self._storage_full:
-            self._refuse_risk(record)
-        at = self._admit(1) * _COMMAND_BYTES
-        self._inbox[at : at + _COMMAND_BYTES] = record
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._waiters.append(Waiter(self._count - 1, 1, future, single=True))
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.submit_for(FutureWaiter(future, single=True), record)
         return future
 
     def submit_batch(self, records: bytes | bytearray) -> asyncio.Future[list[Outcome]]:
-        """Queue COMMAND records that are applied one after the other, none in between."""
+        """Queue COMMAND records that are applied one after the other, none in between. Raises as `submit`."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.submit_for(FutureWaiter(future, single=False), records)
+        return future
+
+    def submit_for(self, waiter: Waiter, records: bytes | bytearray) -> None:
+        """As `submit_batch`, for a waiter that is called back when it is durable."""
         if self._storage_full:
             self._refuse_risk(records)
-        count = len(records) // _COMMAND_BYTES
-        at = self._admit(count) * _COMMAND_BYTES
-        self._inbox[at : at + count * _COMMAND_BYTES] = records
-        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
-        self._waiters.append(Waiter(self._count - count, count, future, single=False))
-        return future
+        size = len(records)
+        count = size // _COMMAND_BYTES
+        at = self._admit(count)
+        offset = at * _COMMAND_BYTES
+        self._inbox[offset : offset + size] = records
+        waiter.first_seq = at
+        waiter.count = count
+        self._waiters.append(waiter)
 
     def durable(self) -> asyncio.Future[None]:
         """Done when everything that the state shows now is on disk; await it before showing it."""
@@ -336,10 +342,11 @@ class EngineLoop:
             self._schedule()
 
     def _deliver(self, tick: Tick) -> None:
-        if settle(tick.events, tick.waiters):
+        told, reference_changed = self._teller.settle(tick.events, tick.waiters)
+        if reference_changed:
             self.reference.refresh(self.engine.state)
-        for waiter in tick.waiters:
-            waiter.answer()
+            self._teller.tables = self.reference.name_tables()
+        tell(tick.waiters, told)
         for barrier in tick.barriers:
             if not barrier.done():
                 barrier.set_result(None)

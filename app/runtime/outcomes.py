@@ -1,30 +1,27 @@
-"""What became of each command: events sorted back to those who wait for them."""
+"""What became of each command of a tick, told to those who wait for it.
+
+A kernel sorts the events back to their commands and writes the orders that are
+asked for as JSON. The rest is told as events, made into tuples only where
+somebody looks at them.
+"""
 
 import asyncio
-from typing import Any
+import logging
+from typing import Any, Protocol
 
-from app.engine.types import EventKind
-from app.runtime.views import EVENT_LAYOUT, EventView
+import numpy as np
 
-# Answers to a request that changed nothing: they stand for themselves, whatever
-# else happens to the order in the same tick.
-_ANSWERS = frozenset(
-    (
-        EventKind.ORDER_REPLAYED,
-        EventKind.CANCEL_REJECTED,
-        EventKind.REPLACE_REJECTED,
-        EventKind.COMMAND_REJECTED,
-    )
-)
-_REFERENCE = frozenset((EventKind.INSTRUMENT_SET, EventKind.ACCOUNT_SET))
-_NO_NEWS = _ANSWERS | {EventKind.EXECUTION_ANOMALY}
-_FILLED = int(EventKind.ORDER_FILLED)
+from app.codec.names import NameTables
+from app.codec.settle import ANSWERS, AWAITED, LINKS, ORDER, ORDER_WITH_FILLS, PLAIN, Scratch, Settled
+from app.engine.records import EVENT
+from app.runtime.views import EventView, event_view
 
-# An event as its layout unpacks it; as an EventView it costs twice as much.
-_Raw = tuple[Any, ...]
-_SEQ = EventView._fields.index("seq")
-_KIND = EventView._fields.index("kind")
-_ORDER_ID = EventView._fields.index("order_id")
+__all__ = ["ORDER", "ORDER_WITH_FILLS", "PLAIN"]
+
+logger = logging.getLogger(__name__)
+
+_ANSWERS = frozenset(ANSWERS)
+_LATEST, _FIRST_FILL, _NEXT_FILL = range(len(LINKS.names or ()))
 
 
 class Outcome:
@@ -43,78 +40,109 @@ class Outcome:
         self.orders: list[EventView] = []
 
 
-class Waiter:
-    """Who waits for the outcomes of commands `first_seq` to `first_seq + count - 1`."""
+class Told:
+    """The outcomes of a tick's awaited commands, by their number among these."""
 
-    __slots__ = ("count", "first_seq", "future", "outcomes", "single")
+    __slots__ = ("_events", "_found", "_json", "_settled")
 
-    def __init__(self, first_seq: int, count: int, future: asyncio.Future[Any], *, single: bool) -> None:
-        self.first_seq = first_seq
-        self.count = count
+    def __init__(self, events: bytes, settled: Settled) -> None:
+        self._events = events
+        self._settled = settled
+        self._found = settled.found.tolist()
+        self._json = settled.out
+
+    def order_json(self, number: int) -> bytes | None:
+        """The order as JSON, if that form was asked for and the outcome is an order that was not refused."""
+        _, _, start, end = self._found[number]
+        return self._json[start:end] if end else None
+
+    def outcome(self, number: int) -> Outcome:
+        """From the events of one command: one, but CANCEL_ALL has one for each order before its own."""
+        first, last, _, _ = self._found[number]
+        own = event_view(self._events, last)
+        if not own.order_id or own.kind in _ANSWERS:
+            outcome = Outcome(own)
+            outcome.orders = [
+                event_view(self._events, self._link(index, _LATEST)) for index in range(first, last)
+            ]
+            return outcome
+        outcome = Outcome(event_view(self._events, self._link(last, _LATEST)))
+        fill = self._link(last, _FIRST_FILL)
+        while fill >= 0:
+            outcome.fills.append(event_view(self._events, fill))
+            fill = self._link(fill, _NEXT_FILL)
+        return outcome
+
+    def _link(self, event: int, field: int) -> int:
+        return int(self._settled.links[event].item()[field])
+
+
+class Waiter(Protocol):
+    """Who waits for the outcomes of commands `first_seq` to `first_seq + count - 1`, told in `form`.
+
+    The loop sets both numbers. Exactly one of `answer` and `fail` is called, once.
+    """
+
+    first_seq: int
+    count: int
+
+    @property
+    def form(self) -> int:
+        """PLAIN, ORDER or ORDER_WITH_FILLS."""
+
+    def answer(self, told: Told, number: int) -> None:
+        """They are durable; the first of them is `number`."""
+
+    def fail(self, error: Exception) -> None:
+        """They may be in effect or not, and nobody will be told more."""
+
+
+class FutureWaiter:
+    """A coroutine that waits for one outcome or for a list of them."""
+
+    __slots__ = ("count", "first_seq", "future", "single")
+
+    form = PLAIN
+
+    def __init__(self, future: "asyncio.Future[Any]", *, single: bool) -> None:
+        self.first_seq = self.count = 0
         self.future = future
         self.single = single
-        self.outcomes: list[Outcome] = []
 
-    def answer(self) -> None:
-        if not self.future.done():  # the caller may have gone away
-            self.future.set_result(self.outcomes[0] if self.single else self.outcomes)
+    def answer(self, told: Told, number: int) -> None:
+        if self.future.done():  # the caller has gone away
+            return
+        outcomes = [told.outcome(index) for index in range(number, number + self.count)]
+        self.future.set_result(outcomes[0] if self.single else outcomes)
 
     def fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
 
 
-def settle(events: bytes, waiters: list[Waiter]) -> bool:
-    """Give each waiter its outcomes; whether reference data has changed.
+class Teller:
+    """Settles ticks; `tables` holds the names of now."""
 
-    Waiters are in the order of their commands, and so are the events of client commands, so
-    one pass over both does. Each command has at least one event.
-    """
-    latest: dict[int, _Raw] = {}
-    fills: dict[int, list[_Raw]] = {}
-    reference_changed = False
-    found: list[list[_Raw]] = []  # the events of each awaited command
-    queue = iter(waiters)
-    waiter = next(queue, None)
-    first, behind = (waiter.first_seq, waiter.first_seq + waiter.count) if waiter else (0, 0)
-    last_seq = 0
-    for event in EVENT_LAYOUT.iter_unpack(events):
-        kind = event[_KIND]
-        order_id = event[_ORDER_ID]
-        if order_id:
-            if kind not in _NO_NEWS:
-                latest[order_id] = event
-                if kind == _FILLED:
-                    fills.setdefault(order_id, []).append(event)
-        elif kind in _REFERENCE:
-            reference_changed = True
-        seq = event[_SEQ]
-        if waiter is not None and seq >= behind:
-            waiter = next(queue, None)
-            if waiter is not None:
-                first, behind = waiter.first_seq, waiter.first_seq + waiter.count
-        if waiter is None or seq < first:
-            continue
-        if seq != last_seq:
-            last_seq = seq
-            found.append([event])
-        else:
-            found[-1].append(event)
-    each = iter(found)
+    def __init__(self, tables: NameTables) -> None:
+        self.tables = tables
+        self._scratch = Scratch()
+
+    def settle(self, events: bytes, waiters: list[Waiter]) -> tuple[Told, bool]:
+        """The outcomes for waiters in the order of their commands; whether reference data has changed."""
+        flat: list[int] = []
+        for waiter in waiters:
+            flat += (waiter.first_seq, waiter.count, waiter.form)
+        awaited = np.array(flat, np.int64).view(AWAITED)
+        settled = self._scratch.settle(np.frombuffer(events, EVENT), awaited, self.tables)
+        return Told(events, settled), settled.reference_changed
+
+
+def tell(waiters: list[Waiter], told: Told) -> None:
+    """Answer everyone; what goes wrong with one is its own affair."""
+    number = 0
     for waiter in waiters:
-        waiter.outcomes = [_outcome(next(each), latest, fills) for _ in range(waiter.count)]
-    return reference_changed
-
-
-def _outcome(own: list[_Raw], latest: dict[int, _Raw], fills: dict[int, list[_Raw]]) -> Outcome:
-    """From the events of one command: one, but CANCEL_ALL has one for each order before its own."""
-    event = own[-1]
-    order_id = event[_ORDER_ID]
-    if not order_id or event[_KIND] in _ANSWERS:
-        outcome = Outcome(EventView._make(event))
-        outcome.orders = [EventView._make(latest[order[_ORDER_ID]]) for order in own[:-1]]
-        return outcome
-    outcome = Outcome(EventView._make(latest[order_id]))
-    if order_id in fills:
-        outcome.fills = [EventView._make(fill) for fill in fills[order_id]]
-    return outcome
+        try:
+            waiter.answer(told, number)
+        except Exception:  # a bug in one transport must not keep the others from their answers
+            logger.exception("an answer could not be given")
+        number += waiter.count

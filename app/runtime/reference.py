@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.codec.names import InstrumentText, NameTables, name_tables
 from app.engine.state import State
 
 # A number beyond this has no place in a command; the engine's own limits are tighter.
@@ -199,6 +200,20 @@ class Reference:
         reference = cls()
         reference.refresh(state)
         return reference
+
+    def name_tables(self) -> NameTables:
+        """The same names as kernels read them."""
+        instruments = [
+            InstrumentText(
+                view.symbol,
+                view.prices.unit,
+                view.prices.decimals,
+                view.quantities.unit,
+                view.quantities.decimals,
+            )
+            for view in self.instruments
+        ]
+        return name_tables(self.account_names, instruments)
 
     def refresh(self, state: State) -> None:
         """Read the reference data again; the collections keep their identity."""

@@ -18,7 +18,7 @@ from app.engine.state import allocate
 from app.market.market_data import MarketData
 from app.runtime.clock import VirtualClock
 from app.runtime.loop import EngineHalted, EngineLoop, Overloaded, StorageFull
-from app.runtime.outcomes import Outcome
+from app.runtime.outcomes import Waiter
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
 from app.venues.base import Venue
@@ -35,13 +35,8 @@ class Loop:
         self.ready = ready
         self.halted = halted
 
-    def submit(self, _record: bytes) -> "asyncio.Future[Outcome]":
+    def submit_for(self, _waiter: Waiter, _records: bytes) -> None:
         raise self.error
-
-    def submit_batch(self, _records: bytes) -> "asyncio.Future[list[Outcome]]":
-        future: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        future.set_exception(self.error)
-        return future
 
 
 async def _elsewhere(_scope: Scope, _receive: Receive, send: Send) -> None:

@@ -1,0 +1,274 @@
+"""HTTP/1.1 connections that answer the busiest requests themselves.
+
+A client that trades sends the same head over and over; only the body is new. So
+a head that has been read once is recognised by its bytes, and such a request
+costs one look-up, one call of the desk and one write: no task, no scope, no
+header by header. Anything that is not plainly one of these requests, whole and
+alone on its connection, takes uvicorn's own way to `app.api.hot_lane`, which
+answers the same requests with the same words.
+
+One request of a connection is under way at a time. What a client has sent
+beyond it waits here, and when that is much the connection is not read.
+"""
+
+import asyncio
+import re
+from typing import Any, NamedTuple
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from app.api.auth import KeyStore, Principal
+from app.api.errors import problem_headers
+from app.api.hot_lane import ORDER_BYTES_MAX, decode_amend, decode_order, decode_orders
+from app.api.order_desk import OrderDesk
+from app.api.order_requests import Respond, failure_answer
+from app.api.replies import Answer
+from app.api.services import Services
+from app.runtime.loop import EngineLoop
+
+HEAD_BYTES_MAX = 4_096
+HEADS_MAX = 4_096  # remembered, of all connections
+
+_HEAD_END = b"\r\n\r\n"
+_REQUEST = re.compile(
+    rb"(POST /v1/orders|POST /v1/orders/batch|(?:DELETE|PATCH) /v1/orders/([0-9]{1,19})) HTTP/1\.1"
+)
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?[ \t]*")
+_LENGTH = re.compile(rb"[0-9]{1,9}")
+# Headers that change how a message is framed or answered.
+_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"content-encoding"))
+
+_PLACE, _PLACE_BATCH, _CANCEL, _AMEND = range(4)
+_KINDS = {b"POST /v1/orders": _PLACE, b"POST /v1/orders/batch": _PLACE_BATCH}
+
+
+class Head(NamedTuple):
+    """What the head of a plain request says."""
+
+    kind: int
+    length: int  # of the body
+    order_id: str
+    principal: Principal
+
+
+class OrderLane:
+    """The requests that connections answer themselves, and the heads that are known."""
+
+    def __init__(self, services: Services, desk: OrderDesk) -> None:
+        self._loop: EngineLoop = services.loop
+        self._keys: KeyStore = services.keys
+        self._desk = desk
+        self._bytes_max = (ORDER_BYTES_MAX, services.body_bytes_max, 0, ORDER_BYTES_MAX)
+        self._heads: dict[bytes, Head] = {}
+
+    def find(self, raw: bytes) -> Head | None:
+        """What a request's head, blank line included, asks of us; None where it is for others to answer."""
+        if not self._loop.ready:
+            return None
+        head = self._heads.get(raw)
+        if head is None:
+            head = self._read(raw)
+            if head is not None and head.kind <= _PLACE_BATCH:
+                if len(self._heads) >= HEADS_MAX:
+                    self._heads.clear()
+                self._heads[raw] = head
+        elif head.principal.revoked_ts:
+            del self._heads[raw]
+            return None
+        return head
+
+    def _read(self, raw: bytes) -> Head | None:
+        lines = raw[: -len(_HEAD_END)].split(b"\r\n")
+        request = _REQUEST.fullmatch(lines[0])
+        if request is None:
+            return None
+        found: dict[bytes, bytes] = {}
+        for line in lines[1:]:
+            header = _HEADER.fullmatch(line)
+            if header is None:
+                return None
+            name = header[1].lower()
+            if name in found or name in _NOT_PLAIN:
+                return None
+            found[name] = header[2] or b""
+        if found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+            return None
+        kind = _KINDS.get(request[1], _CANCEL if request[1].startswith(b"DELETE") else _AMEND)
+        length = found.get(b"content-length", b"0" if kind == _CANCEL else b"")
+        if not _LENGTH.fullmatch(length) or int(length) > self._bytes_max[kind]:
+            return None
+        principal = self._keys.of_header(found.get(b"authorization", b""))
+        if principal is None:
+            return None
+        return Head(kind, int(length), (request[2] or b"").decode(), principal)
+
+    def handle(self, head: Head, body: bytes, respond: Respond) -> None:
+        """Start on a request; `respond` is called once, now or later."""
+        desk = self._desk
+        try:
+            if head.kind == _PLACE:
+                desk.place(head.principal, decode_order(body), respond)
+            elif head.kind == _PLACE_BATCH:
+                desk.place_batch(head.principal, decode_orders(body), respond)
+            elif head.kind == _CANCEL:
+                desk.cancel(head.principal, head.order_id, respond)
+            else:
+                desk.amend(head.principal, head.order_id, decode_amend(body), respond)
+        except Exception as error:  # noqa: BLE001  # an expected one becomes its problem, a bug a logged 500
+            respond(failure_answer(error))
+
+
+class OrderProtocol(HttpToolsProtocol):
+    """See the module. `lane` is set by `order_protocol`."""
+
+    lane: OrderLane
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._in_message = False  # uvicorn's parser has begun a message and waits for the rest of it
+        self._answering = False
+        self._closing = False
+        self._held = bytearray()
+        self._wanted = 0  # so many bytes must be held before a request is whole
+        self._active = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._dated: list[tuple[bytes, bytes]] = []
+        self._default_headers = b""
+
+    # What comes in.
+
+    def data_received(self, data: bytes) -> None:
+        if self._held or self._answering or self.flow.write_paused:
+            self._held += data
+            if self._answering or self.flow.write_paused:
+                if len(self._held) > HIGH_WATER_LIMIT:
+                    self.flow.pause_reading()
+                return
+            if len(self._held) < self._wanted:
+                return
+            data = bytes(self._held)
+            self._held.clear()
+        self._take(data)
+
+    def _in_cycle(self) -> bool:
+        """Whether uvicorn has a request under way; its types do not say that there may be none yet."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _take(self, data: bytes) -> None:
+        if not self._in_message and not self._in_cycle():
+            end = data.find(_HEAD_END, 0, HEAD_BYTES_MAX) + len(_HEAD_END)
+            head = self.lane.find(data[:end]) if end >= len(_HEAD_END) else None
+            if head is not None:
+                self._take_request(head, data, end)
+                return
+        super().data_received(data)
+
+    def _take_request(self, head: Head, data: bytes, begin: int) -> None:
+        end = begin + head.length
+        if len(data) < end:
+            self._held += data
+            self._wanted = end
+            return
+        if len(data) > end:
+            self._held += data[end:]
+        self._wanted = 0
+        self._answering = True
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        self.lane.handle(head, data[begin:end], self._respond)
+
+    def on_message_begin(self) -> None:
+        self._in_message = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._in_message = False
+        super().on_message_complete()
+
+    # What goes out.
+
+    def _respond(self, answer: Answer) -> None:
+        self._answering = False
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if self.server_state.default_headers is not self._dated:
+            self._date()
+        status, body, replayed = answer
+        if status == 201 and not replayed:
+            kind = b"content-type: application/json\r\n"
+        else:
+            kind = _kind_of(status, replayed=replayed)
+        transport.write(
+            b"%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (STATUS_LINE[status], self._default_headers, kind, len(body), body)
+        )
+        self.server_state.total_requests += 1
+        if self._closing:
+            transport.close()
+            return
+        self._active = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+        if self._held:
+            self.loop.call_soon(self._go_on)
+
+    def _date(self) -> None:
+        """The headers that uvicorn gives every response; a new list each second, for the date."""
+        self._dated = self.server_state.default_headers
+        self._default_headers = b"".join(b"%b: %b\r\n" % header for header in self._dated)
+
+    def _go_on(self) -> None:
+        """Take what has come in meanwhile."""
+        if self._answering or self.flow.write_paused or len(self._held) < max(self._wanted, 1):
+            return
+        data = bytes(self._held)
+        self._held.clear()
+        self.flow.resume_reading()
+        self._take(data)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._go_on()
+
+    # The end.
+
+    def _look_whether_idle(self) -> None:
+        """Requests answered here set no timer each: this one looks back when it goes off."""
+        self._idle_timer = None
+        if self.transport.is_closing() or self._in_message or self.timeout_keep_alive_task is not None:
+            return
+        if self._in_cycle():
+            return
+        quiet = self.loop.time() - self._active
+        if not self._answering and quiet >= self.timeout_keep_alive:
+            self.transport.close()
+            return
+        rest = max(self.timeout_keep_alive - quiet, 0.0) or self.timeout_keep_alive
+        self._idle_timer = self.loop.call_later(rest, self._look_whether_idle)
+
+    def shutdown(self) -> None:
+        if self._answering:
+            self._closing = True
+        else:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._held.clear()
+        super().connection_lost(exc)
+
+
+def _kind_of(status: int, *, replayed: bool) -> bytes:
+    headers = {"content-type": "application/json"} if status < 400 else problem_headers(status)
+    if replayed:
+        headers["idempotency-replayed"] = "true"
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+
+
+def order_protocol(services: Services, desk: OrderDesk) -> type[OrderProtocol]:
+    """The class that uvicorn makes connections of."""
+    return type("BoundOrderProtocol", (OrderProtocol,), {"lane": OrderLane(services, desk)})
