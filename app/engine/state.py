@@ -21,8 +21,6 @@ from app.engine.records import (
     INSTRUMENT,
     INSTRUMENT_COMMAND,
     LIMITS,
-    NOTE_COMMAND,
-    NOTE_EVENT,
     ORDER,
     POSITION,
     REPORT_COMMAND,
@@ -58,13 +56,11 @@ class State(NamedTuple):
     expiries: Array  # heap nodes of GTD orders, by slot
     # What goes in and comes out: not part of the state proper.
     commands: Array
-    reports: Array  # the next four see the bytes of `commands`
+    reports: Array  # the next three see the bytes of `commands`
     values: Array
     instrument_commands: Array
     account_commands: Array
-    note_commands: Array
     events: Array
-    note_events: Array  # the bytes of `events`
     verdicts: Array  # [code] of the last check; see app.engine.risk
     candidate: Array  # one order record: what is being checked
 
@@ -89,9 +85,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "values": VALUE_COMMAND,
     "instrument_commands": INSTRUMENT_COMMAND,
     "account_commands": ACCOUNT_COMMAND,
-    "note_commands": NOTE_COMMAND,
     "events": EVENT,
-    "note_events": NOTE_EVENT,
     "verdicts": VERDICT,
     "candidate": ORDER,
 }
@@ -144,9 +138,8 @@ def allocate(capacity: Capacity) -> State:
         "candidate": 1,
     }
     arrays = {name: _zeros(length, DTYPES[name]) for name, length in lengths.items()}
-    for name in ("reports", "values", "instrument_commands", "account_commands", "note_commands"):
+    for name in ("reports", "values", "instrument_commands", "account_commands"):
         arrays[name] = arrays["commands"].view(DTYPES[name])
-    arrays["note_events"] = arrays["events"].view(NOTE_EVENT)
     state = State(**arrays)
     firm = state.firm[0]
     firm["closed_first"] = firm["closed_last"] = firm["expiry_root"] = firm["cursor"] = NO_SLOT

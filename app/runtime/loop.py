@@ -205,6 +205,11 @@ class EngineLoop:
         self._observers.append(observer)
 
     @property
+    def at_rest(self) -> bool:
+        """Nothing is on its way to the disk: the state is that of the last durable command."""
+        return not self._in_flight
+
+    @property
     def durable_seq(self) -> int:
         return self.journal.durable_seq if self._opened else 0
 

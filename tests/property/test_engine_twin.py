@@ -27,10 +27,6 @@ _NOT_HERE = {
     Code.MAX_DAILY_NOTIONAL, Code.DAILY_LOSS, Code.MAX_DRAWDOWN, Code.MAX_ORDER_TO_TRADE_RATIO,
     Code.MAX_PORTFOLIO_VAR, Code.MAX_CORRELATED_EXPOSURE, Code.UNKNOWN_EXECUTION, Code.VENUE_CAPACITY,
     Code.ACCOUNT_CAPACITY, Code.SYMBOL_CAPACITY, Code.ORDER_CAPACITY, Code.LIMITS_NOT_SET,
-    Code.VENUE_REJECTIONS, Code.STALE_VERSION, Code.WRONG_SCOPE, Code.LIMIT_CONTRADICTION,
-    Code.OVERRIDE_EXISTS, Code.OVERRIDE_CAPACITY, Code.UNKNOWN_OVERRIDE, Code.SECOND_PERSON_REQUIRED,
-    Code.CHANGE_CAPACITY, Code.UNKNOWN_CHANGE, Code.CHANGE_CLOSED, Code.CHANGE_STALE,
-    Code.MAKER_CANNOT_APPROVE,
 }  # fmt: skip
 
 
@@ -103,7 +99,7 @@ def test_very_long_streams(seed: int) -> None:
 def test_streams_reach_everything() -> None:
     """The random streams are worth something only if every refusal that there is occurs in them."""
     seen: set[int] = set()
-    for seed in range(16):
+    for seed in range(12):
         pair = Pair(Random(1_000 + seed), check=False)
         pair.go_on(500)
         seen |= {event.code for event in pair.events}
