@@ -16,6 +16,7 @@ ROUNDS = 5
 PARTS = {
     "check": "engine_figures.measure_checks",
     "engine": "engine_figures.measure_batch",
+    "correlation": "correlation_figures.measure_correlation",
     "path": "path_figures.measure_path",
     "replay": "replay_figures.measure_replay",
     "growth": "growth_figures.measure_growth",

@@ -43,13 +43,17 @@ _LIMITS = {
     Limit.ORDER_RATE: 10**9,
     Limit.PRICE_COLLAR_BPS: 1_000,
     Limit.MAX_MARK_AGE: 24 * _HOUR_US,
+    Limit.MAX_PORTFOLIO_VAR: 10**18,
+    Limit.MAX_CORRELATED_EXPOSURE: 10**18,
 }
+_SAMPLES = 40  # more than a covariance needs
 
 
 class Firm:
     """An engine with 64 accounts, 64 symbols and all limits, that numbers and times its commands.
 
-    Every command takes one microsecond of its clock.
+    Every command takes one microsecond of its clock. Marks have been sampled often enough for
+    value at risk to be measured.
     """
 
     def __init__(self, engine: Engine | None = None, seed: int = 1) -> None:
@@ -59,14 +63,18 @@ class Firm:
         self._execution_id = 0
         self._client_number = 0
         self._offsets = np.arange(1 << 16, dtype=np.int64)
+        self._paused_us = 0
         for commands in _reference_data():
             self.apply(commands)
+        for _ in range(_SAMPLES):
+            self.set_marks(self.random.integers(-20, 20, SYMBOLS))
+            self.sample_marks()
         self.set_marks()
 
     def stamp(self, commands: Records) -> Records:
         first = self.seq + 1
         commands["seq"] = self._offsets[: len(commands)] + first
-        commands["ts"] = commands["seq"] + FIRST_TS
+        commands["ts"] = commands["seq"] + (FIRST_TS + self._paused_us)
         self.seq += len(commands)
         return commands
 
@@ -74,11 +82,19 @@ class Firm:
         """Stamp and apply; the events are valid until the next call."""
         return self.engine.process(self.stamp(commands))
 
-    def set_marks(self) -> None:
+    def sample_marks(self) -> None:
+        """A second passes, and marks are sampled."""
+        self._paused_us += 1_000_000
+        command = _commands(1, CommandKind.SAMPLE_MARKS)
+        command["account"] = command["symbol"] = -1
+        self.apply(command)
+
+    def set_marks(self, distance: NDArray[np.int64] | int = 0) -> None:
+        """So many ticks from where they are at other times."""
         commands = _commands(SYMBOLS, CommandKind.UPDATE_MARK)
         commands["account"] = -1
         commands["symbol"] = np.arange(SYMBOLS)
-        commands["price"] = MARK
+        commands["price"] = MARK + distance
         self.apply(commands)
 
     def orders(self, count: int, *, distance: tuple[int, int] = (10, 400)) -> Records:

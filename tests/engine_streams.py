@@ -48,6 +48,8 @@ _VALUES = {
     Limit.ORDER_RATE: (0, 5),
     Limit.PRICE_COLLAR_BPS: (100, 2_500),
     Limit.MAX_MARK_AGE: (0, 3_000_000),
+    Limit.MAX_PORTFOLIO_VAR: (1_000, 200_000),
+    Limit.MAX_CORRELATED_EXPOSURE: (1_000, 200_000),
 }
 
 
@@ -81,7 +83,7 @@ class Stream:
             (self.cancel_all, 1),
             (self.mark, 7),
             (build.advance, 3),
-            (self.limit, 4),
+            (self.limit, 5),
             (self.trading_state, 2),
             (self.transfer, 1),
             (self.reference, 1),
@@ -224,7 +226,7 @@ class Stream:
         return build.mark(self.symbol(), price)
 
     def limit(self) -> Command:
-        which = self.random.choice(list(Limit))
+        which = self.random.choice([*Limit, Limit.ORDER_RATE, Limit.ORDER_RATE, Limit.MAX_ORDER_NOTIONAL])
         low, high = _VALUES[which]
         value = self.random.randint(low, high)
         if self.rarely():

@@ -23,9 +23,11 @@ from app.engine.records import (
     CURRENCY_BYTES,
     INSTRUMENT_COMMAND,
     REPORT_COMMAND,
+    RISK_MODEL_COMMAND,
     SYMBOL_BYTES,
     VALUE_COMMAND,
 )
+from app.engine.state import RISK_MODEL_DEFAULTS
 from app.engine.types import (
     CommandKind,
     InstrumentStatus,
@@ -51,6 +53,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     CommandKind.SET_LIMIT: VALUE_COMMAND,
     CommandKind.SET_INSTRUMENT: INSTRUMENT_COMMAND,
     CommandKind.SET_ACCOUNT: ACCOUNT_COMMAND,
+    CommandKind.SET_RISK_MODEL: RISK_MODEL_COMMAND,
 }
 _TEXT_BYTES = {"client_order_id": CLIENT_ORDER_ID_BYTES, "base": CURRENCY_BYTES, "quote": CURRENCY_BYTES}
 
@@ -97,6 +100,13 @@ class Command:
     taker_fee_ppm: int = 0
     leverage: int = 0
     status: int = 0
+    half_life: int = 0
+    interval_us: int = 0
+    horizon_us: int = 0
+    z_e9: int = 0
+    correlation_threshold_ppm: int = 0
+    mark_age_us_max: int = 0
+    samples_min: int = 0
 
 
 def _fields_of(dtype: np.dtype[Any]) -> tuple[str, ...]:
@@ -176,6 +186,16 @@ def trade(order_id: int, execution_id: int, quantity: int, price: int, fee: int 
 
 def mark(symbol: int, price: int) -> Command:
     return Command(CommandKind.UPDATE_MARK, symbol=symbol, price=price)
+
+
+def sample_marks() -> Command:
+    return Command(CommandKind.SAMPLE_MARKS)
+
+
+def risk_model(**changes: int) -> Command:
+    """All parameters: the defaults but for `changes`."""
+    values: dict[str, Any] = RISK_MODEL_DEFAULTS | changes
+    return Command(CommandKind.SET_RISK_MODEL, **values)
 
 
 def advance() -> Command:

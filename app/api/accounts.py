@@ -21,17 +21,22 @@ from app.api.decimals import decimal_text, ratio_text
 from app.api.errors import Problem, invalid_field
 from app.api.limits import limit_values
 from app.api.refusals import refusal
+from app.api.risk import portfolio_texts
 from app.api.schemas import Decimal, NewAccount
 from app.api.services import Services
 from app.codec.order_json import AVERAGE_PRICE_EXTRA_DECIMALS
 from app.engine.types import TradingState
 from app.runtime.reference import MONEY, money_text
+from app.runtime.risk_figures import Portfolio, account_portfolio, account_portfolios
 
 router = APIRouter(prefix="/v1", tags=["accounts"], route_class=ExactRoute)
 
 
 class Account(BaseModel):
-    """Money in the quote currency. `exposure` counts open orders at their worst case."""
+    """Money in the quote currency. `exposure` counts open orders at their worst case.
+
+    `sigma` and `value_at_risk` are over the horizon; `/v1/risk` says more.
+    """
 
     account: str
     leverage: int
@@ -42,6 +47,10 @@ class Account(BaseModel):
     reserved_margin: Decimal
     free_margin: Decimal
     exposure: Decimal
+    net_exposure: Decimal
+    unmeasured_exposure: Decimal
+    sigma: Decimal
+    value_at_risk: Decimal
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees: Decimal
@@ -75,7 +84,8 @@ class Positions(BaseModel):
     next_cursor: str | None
 
 
-def account_content(services: Services, account: int) -> dict[str, Any]:
+def account_content(services: Services, account: int, risk: Portfolio | None = None) -> dict[str, Any]:
+    """`risk`: its figures, where they are known already."""
     state = services.state
     record = state.accounts[account]
     symbols = int(state.firm[0]["symbols"])
@@ -91,7 +101,6 @@ def account_content(services: Services, account: int) -> dict[str, Any]:
         "initial_margin": -(-gross // leverage),
         "reserved_margin": reserved,
         "free_margin": equity - reserved,
-        "exposure": int(record["exposure"]),
         "realised_pnl": int(record["realised"]),
         "unrealised_pnl": unrealised,
         "fees": int(record["fees"]),
@@ -103,6 +112,7 @@ def account_content(services: Services, account: int) -> dict[str, Any]:
         "leverage": leverage,
         "trading_state": TradingState(int(record["trading_state"])).name,
         **{name: money_text(value) for name, value in money.items()},
+        **portfolio_texts(risk or account_portfolio(state, account)),
         "open_orders": int(record["open_orders"]),
     }
 
@@ -114,10 +124,10 @@ def position_contents(services: Services, account: int) -> list[dict[str, Any]]:
     records = state.positions[account :: len(state.accounts)][: len(instruments)]
     used = (records["quantity"] != 0) | (records["open_orders"] != 0) | (records["realised"] != 0)
     used |= records["fees"] != 0
-    return [position_content(services, account, int(symbol), records[symbol]) for symbol in used.nonzero()[0]]
+    return [_position(services, account, int(symbol), records[symbol]) for symbol in used.nonzero()[0]]
 
 
-def position_content(services: Services, account: int, symbol: int, record: Any) -> dict[str, Any]:
+def _position(services: Services, account: int, symbol: int, record: Any) -> dict[str, Any]:
     instrument = services.reference.instruments[symbol]
     quantity = int(record["quantity"])
     cost = int(record["entry_cost"])
@@ -153,7 +163,8 @@ def _readable(services: Services, principal: Principal) -> list[int]:
 
 @router.get("/accounts", response_model=Accounts, responses=problems())
 async def list_accounts(services: Provided, principal: Viewer) -> Response:
-    items = [account_content(services, account) for account in _readable(services, principal)]
+    risk = account_portfolios(services.state)
+    items = [account_content(services, account, risk[account]) for account in _readable(services, principal)]
     await services.loop.durable()
     return json_response({"items": items, "next_cursor": None})
 

@@ -5,9 +5,11 @@ a `Fault`, and the engine refuses the order, so that the refusal has a place in
 the sequence and in the journal.
 """
 
+from collections.abc import Mapping
+
 from app.api.decimals import JsonNumber, decimal_text
 from app.api.schemas import AmendOrder, PlaceOrder
-from app.engine.records import ACCOUNT_COMMAND, INSTRUMENT_COMMAND, VALUE_COMMAND
+from app.engine.records import ACCOUNT_COMMAND, INSTRUMENT_COMMAND, RISK_MODEL_COMMAND, VALUE_COMMAND
 from app.engine.types import (
     CommandKind,
     Fault,
@@ -19,7 +21,7 @@ from app.engine.types import (
     TimeInForce,
 )
 from app.runtime.reference import Grid, InstrumentView, OffGrid, OutOfRange, Reference
-from app.runtime.views import COMMAND_LAYOUT, layout
+from app.runtime.views import COMMAND_LAYOUT, field_names, layout
 
 _PLACE_ORDER = int(CommandKind.PLACE_ORDER)
 _SIDES = {member.name: int(member) for member in Side}
@@ -38,6 +40,9 @@ _pack = COMMAND_LAYOUT.pack
 _VALUE_LAYOUT = layout(VALUE_COMMAND)
 _INSTRUMENT_LAYOUT = layout(INSTRUMENT_COMMAND)
 _ACCOUNT_LAYOUT = layout(ACCOUNT_COMMAND)
+_RISK_MODEL_LAYOUT = layout(RISK_MODEL_COMMAND)
+
+RISK_MODEL_FIELDS = field_names(RISK_MODEL_COMMAND)[5:-1]  # without the header and the actor
 
 
 def _positive(grid: Grid, value: str | int | JsonNumber, off_grid: int, out_of_range: int) -> tuple[int, int]:
@@ -193,6 +198,12 @@ def transfer_cash(account: int, value: int, actor: int) -> bytes:
 def set_account(account: int, name: str, leverage: int, actor: int) -> bytes:
     kind = int(CommandKind.SET_ACCOUNT)
     return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, actor)
+
+
+def set_risk_model(values: Mapping[str, int], actor: int) -> bytes:
+    """SET_RISK_MODEL; `values` has all of `RISK_MODEL_FIELDS`."""
+    head = (0, 0, -1, -1, int(CommandKind.SET_RISK_MODEL))
+    return _RISK_MODEL_LAYOUT.pack(*head, *(values[name] for name in RISK_MODEL_FIELDS), actor)
 
 
 def set_instrument(view: InstrumentView, actor: int) -> bytes:

@@ -94,6 +94,9 @@ _DETAILS: dict[int, str] = {
     Code.MAX_OPEN_ORDERS: "{observed} orders would be open, allowed are {limit} ({scope})",
     Code.MAX_POSITION: "the position could become {observed}, allowed are {limit} ({scope})",
     Code.INSUFFICIENT_MARGIN: "the account would need a margin of {observed} and has {limit}",
+    Code.MAX_PORTFOLIO_VAR: "the value at risk could become {observed}, allowed are {limit} ({scope})",
+    Code.MAX_CORRELATED_EXPOSURE: "the exposure in this symbol and those correlated with it could become "
+    "{observed}, allowed are {limit} ({scope})",
     Code.ORDER_CAPACITY: "the engine holds as many open orders as it can ({limit})",
     Code.UNKNOWN_ORDER: "there is no such order",
     Code.ORDER_CLOSED: "the order has already ended",

@@ -119,6 +119,8 @@ class Limits(Closed):
     ORDER_RATE: Count | None = Field(None, description="orders per second")
     PRICE_COLLAR_BPS: Count | None = Field(None, description="basis points from the mark")
     MAX_MARK_AGE: Count | None = Field(None, description="microseconds")
+    MAX_PORTFOLIO_VAR: DecimalInput | None = Field(None, description="quote currency; firm and account")
+    MAX_CORRELATED_EXPOSURE: DecimalInput | None = Field(None, description="quote currency; account")
 
 
 class KillSwitch(Closed):

@@ -78,8 +78,9 @@ def _figures(services: Services) -> dict[str, int]:
     }
 
 
-def system_content(services: Services) -> dict[str, Any]:
-    return {
+@router.get("/v1/system", response_model=System, responses=problems())
+async def get_system(services: Provided, _principal: Viewer) -> Response:
+    content: dict[str, Any] = {
         "version": services.version,
         "started_ts": services.started_ts,
         "now_ts": services.clock.now(),
@@ -96,11 +97,7 @@ def system_content(services: Services) -> dict[str, Any]:
         "dependencies": dict(services.dependencies),
         "latency_us": {stage: times.summary_us() for stage, times in services.loop.latency.items()},
     }
-
-
-@router.get("/v1/system", response_model=System, responses=problems())
-async def get_system(services: Provided, _principal: Viewer) -> Response:
-    return json_response(system_content(services))
+    return json_response(content)
 
 
 def _feed_states(services: Services) -> list[str]:

@@ -10,6 +10,7 @@ shrinks, rounded towards zero; the rounding stays in the cost of what is left.
 
 from app.engine.arithmetic import multiply_divide
 from app.engine.jit import force_inline
+from app.engine.portfolio import follow
 from app.engine.state import State
 from app.engine.types import OrderFlag, Side
 
@@ -23,6 +24,14 @@ def position_index(st: State, account: int, symbol: int) -> int:
 def worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
     """The largest magnitude a position can reach if all buys or all sells fill."""
     return max(abs(quantity + open_buy), abs(quantity - open_sell))
+
+
+@force_inline
+def signed_worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
+    """The position of that magnitude; the long one of two."""
+    long = quantity + open_buy
+    short = quantity - open_sell
+    return long if abs(long) >= abs(short) else short
 
 
 @force_inline
@@ -42,13 +51,16 @@ def revalue(st: State, account: int, symbol: int) -> None:
     position = st.positions[position_index(st, account, symbol)]
     instrument = st.instruments[symbol]
     unit = instrument.mark * instrument.multiplier
-    worst = worst_case(position.quantity, position.open_buy, position.open_sell)
+    signed = signed_worst_case(position.quantity, position.open_buy, position.open_sell)
+    worst = abs(signed)
     instrument.worst += worst - position.worst
     position.worst = worst
     exposure = worst * unit
     st.accounts[account].exposure += exposure - position.exposure
     st.firm[0].exposure += exposure - position.exposure
+    follow(st, account, symbol, signed * unit - position.signed_exposure, exposure - position.exposure)
     position.exposure = exposure
+    position.signed_exposure = signed * unit
     value = position.quantity * unit
     st.accounts[account].position_value += value - position.value
     position.value = value

@@ -121,6 +121,20 @@ ACCOUNT_COMMAND = _record(
     ("actor", "i8"),
 )
 
+RISK_MODEL_COMMAND = _record(  # all parameters at once; meaning as in RISK_MODEL
+    *_HEADER,
+    ("_order", "u1", (7,)),
+    ("half_life", "i8"),
+    ("interval_us", "i8"),
+    ("horizon_us", "i8"),
+    ("z_e9", "i8"),
+    ("correlation_threshold_ppm", "i8"),
+    ("mark_age_us_max", "i8"),
+    ("samples_min", "i8"),
+    ("_unused", "i8", (4,)),
+    ("actor", "i8"),
+)
+
 EVENT = _record(
     ("seq", "i8"),  # of the command that caused it
     ("ts", "i8"),
@@ -248,6 +262,7 @@ ACCOUNT = _record(
     ("trading_state", "u1"),
     ("exists", "u1"),
     ("limits_set", "u1"),
+    ("portfolio_version", "i8"),  # the model's version that its portfolio row is of
 )
 
 POSITION = _record(
@@ -263,6 +278,7 @@ POSITION = _record(
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
     ("open_orders", "i8"),
+    ("signed_exposure", "i8"),  # exposure, with the sign of the worst case
 )
 
 LIMITS = _record(
@@ -301,6 +317,8 @@ FIRM = _record(
     ("event_count", "i8"),
     ("event_index", "i8"),
     ("expiry_root", "i8"),
+    ("model_version", "i8"),  # grows with every sample and change of parameters
+    ("portfolio_version", "i8"),  # as in ACCOUNT
     ("trading_state", "u1"),
 )
 
@@ -312,6 +330,30 @@ VERDICT = _record(
     ("passed", "u1"),
 )
 
-COMMAND_KINDS = (COMMAND, REPORT_COMMAND, VALUE_COMMAND, INSTRUMENT_COMMAND, ACCOUNT_COMMAND)
+# Parameters of the covariance and of value at risk, and how far sampling is.
+RISK_MODEL = _record(
+    ("version", "i8"),  # of the parameters
+    ("half_life", "i8"),  # samples
+    ("interval_us", "i8"),
+    ("horizon_us", "i8"),
+    ("z_e9", "i8"),  # standard deviations that value at risk is, times 1e9
+    ("correlation_threshold_ppm", "i8"),
+    ("mark_age_us_max", "i8"),  # an older mark is not sampled
+    ("samples_min", "i8"),  # a symbol with fewer is not measured
+    ("sampled_ts", "i8"),
+    ("samples", "i8"),
+    ("weight", "f8"),  # the largest of a symbol
+)
+
+# Risk figures of the firm or an account; see `app.engine.portfolio`.
+PORTFOLIO = _record(
+    ("variance", "f8"),  # money squared, of one interval
+    ("measured", "i8"),  # the part of the exposure that is in it
+)
+
+COMMAND_KINDS = (
+    *(COMMAND, REPORT_COMMAND, VALUE_COMMAND, INSTRUMENT_COMMAND, ACCOUNT_COMMAND),
+    RISK_MODEL_COMMAND,
+)
 assert {dtype.itemsize for dtype in COMMAND_KINDS} == {128}
 assert EVENT.itemsize % 64 == 0, EVENT.itemsize

@@ -18,6 +18,7 @@ from app.engine.capacity import MONEY_MAX, SLOT_BITS
 from app.engine.codes import Code
 from app.engine.jit import force_inline
 from app.engine.limits import UNLIMITED, has_token, limit_in, take_token, tightest
+from app.engine.portfolio_checks import check_portfolio
 from app.engine.positions import equity_of, position_index, worst_case
 from app.engine.state import State
 from app.engine.types import (
@@ -31,6 +32,7 @@ from app.engine.types import (
     TimeInForce,
     TradingState,
 )
+from app.engine.verdicts import refuses
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 
@@ -66,24 +68,6 @@ def reduces(st: State, account: int, symbol: int, side: int, quantity: int) -> b
 
 
 @force_inline
-def _refuses(
-    st: State, explain: bool, code: int, passed: bool, limit: int, observed: int, scope: int
-) -> bool:
-    """Note a verdict where it is wanted; whether the check ends here."""
-    if passed and not explain:
-        return False
-    verdict = st.verdicts[code]
-    if explain and verdict.code != 0 and not verdict.passed:
-        return False  # the same check has failed in another scope
-    verdict.code = code
-    verdict.passed = passed
-    verdict.limit = limit
-    verdict.observed = observed
-    verdict.scope = scope
-    return not explain
-
-
-@force_inline
 def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
     """The strictest trading state that applies, and whose it is."""
     state = st.firm[0].trading_state
@@ -104,23 +88,23 @@ def _check_reference(st: State, explain: bool, extra: int) -> int:
     symbol = order.symbol
     known = account >= 0 and symbol >= 0
     state, scope = strictest_state(st, account, symbol)
-    if _refuses(st, explain, Code.TRADING_HALTED, state < TradingState.HALTED, 0, state, scope):
+    if refuses(st, explain, Code.TRADING_HALTED, state < TradingState.HALTED, 0, state, scope):
         return Code.TRADING_HALTED
     reducing = extra == 0 or (known and reduces(st, account, symbol, order.side, extra))
     passed = state < TradingState.REDUCING or reducing
-    if _refuses(st, explain, Code.REDUCING_ONLY, passed, 0, state, scope):
+    if refuses(st, explain, Code.REDUCING_ONLY, passed, 0, state, scope):
         return Code.REDUCING_ONLY
     passed = account < 0 or st.accounts[account].limits_set != 0
-    if _refuses(st, explain, Code.LIMITS_NOT_SET, passed, 1, 0, Scope.ACCOUNT):
+    if refuses(st, explain, Code.LIMITS_NOT_SET, passed, 1, 0, Scope.ACCOUNT):
         return Code.LIMITS_NOT_SET
-    if _refuses(st, explain, Code.UNKNOWN_ACCOUNT, account >= 0, 0, 0, Scope.ACCOUNT):
+    if refuses(st, explain, Code.UNKNOWN_ACCOUNT, account >= 0, 0, 0, Scope.ACCOUNT):
         return Code.UNKNOWN_ACCOUNT
-    if _refuses(st, explain, Code.UNKNOWN_SYMBOL, symbol >= 0, 0, 0, Scope.SYMBOL):
+    if refuses(st, explain, Code.UNKNOWN_SYMBOL, symbol >= 0, 0, 0, Scope.SYMBOL):
         return Code.UNKNOWN_SYMBOL
     if known:
         status = st.instruments[symbol].status
         passed = status == InstrumentStatus.TRADING
-        if _refuses(st, explain, Code.SYMBOL_NOT_TRADING, passed, 1, status, Scope.SYMBOL):
+        if refuses(st, explain, Code.SYMBOL_NOT_TRADING, passed, 1, status, Scope.SYMBOL):
             return Code.SYMBOL_NOT_TRADING
     return Code.NONE
 
@@ -133,12 +117,12 @@ def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
     range_fault = (fault & Fault.PRICE_RANGE) != 0
     tick_fault = (fault & Fault.PRICE_TICK) != 0
     passed = not priced or order.price != 0 or range_fault or tick_fault
-    if _refuses(st, explain, Code.PRICE_REQUIRED, passed, 1, 0, Scope.NONE):
+    if refuses(st, explain, Code.PRICE_REQUIRED, passed, 1, 0, Scope.NONE):
         return Code.PRICE_REQUIRED
     passed = not range_fault and 0 <= order.price <= (instrument.max_price if priced else 0)
-    if _refuses(st, explain, Code.PRICE_INVALID, passed, instrument.max_price, order.price, Scope.SYMBOL):
+    if refuses(st, explain, Code.PRICE_INVALID, passed, instrument.max_price, order.price, Scope.SYMBOL):
         return Code.PRICE_INVALID
-    if _refuses(st, explain, Code.PRICE_TICK, not tick_fault, 1, 0, Scope.SYMBOL):
+    if refuses(st, explain, Code.PRICE_TICK, not tick_fault, 1, 0, Scope.SYMBOL):
         return Code.PRICE_TICK
     stop = order.stop_price
     if needs_stop_price(order.type):
@@ -148,7 +132,7 @@ def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
             passed = passed and (stop > instrument.mark if rise else stop < instrument.mark)
     else:
         passed = (fault & Fault.STOP_PRICE) == 0 and stop == 0
-    if _refuses(st, explain, Code.STOP_PRICE_INVALID, passed, instrument.mark, stop, Scope.SYMBOL):
+    if refuses(st, explain, Code.STOP_PRICE_INVALID, passed, instrument.mark, stop, Scope.SYMBOL):
         return Code.STOP_PRICE_INVALID
     return Code.NONE
 
@@ -182,14 +166,14 @@ def _check_quantity(st: State, explain: bool, fault: int) -> int:
     instrument = st.instruments[order.symbol]
     quantity = order.quantity
     passed = (fault & Fault.QUANTITY_STEP) == 0
-    if _refuses(st, explain, Code.QUANTITY_STEP, passed, 1, 0, Scope.SYMBOL):
+    if refuses(st, explain, Code.QUANTITY_STEP, passed, 1, 0, Scope.SYMBOL):
         return Code.QUANTITY_STEP
     range_fault = (fault & Fault.QUANTITY_RANGE) != 0
     passed = range_fault or quantity >= instrument.min_quantity
-    if _refuses(st, explain, Code.QUANTITY_MIN, passed, instrument.min_quantity, quantity, Scope.SYMBOL):
+    if refuses(st, explain, Code.QUANTITY_MIN, passed, instrument.min_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MIN
     passed = not range_fault and quantity <= instrument.max_quantity
-    if _refuses(st, explain, Code.QUANTITY_MAX, passed, instrument.max_quantity, quantity, Scope.SYMBOL):
+    if refuses(st, explain, Code.QUANTITY_MAX, passed, instrument.max_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MAX
     if not _can_be_valued(st, fault):  # only explained; a check has ended here
         return Code.NONE
@@ -197,7 +181,7 @@ def _check_quantity(st: State, explain: bool, fault: int) -> int:
     notional = price * quantity * instrument.multiplier
     reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0  # the rest of a position may be small
     passed = reduce_only or notional >= instrument.min_notional or price == 0
-    if _refuses(st, explain, Code.NOTIONAL_MIN, passed, instrument.min_notional, notional, Scope.SYMBOL):
+    if refuses(st, explain, Code.NOTIONAL_MIN, passed, instrument.min_notional, notional, Scope.SYMBOL):
         return Code.NOTIONAL_MIN
     return Code.NONE
 
@@ -210,7 +194,7 @@ def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -
         passed = order.expire_ts > now
     else:
         passed = order.expire_ts == 0
-    if _refuses(st, explain, Code.EXPIRE_TIME_INVALID, passed, now, order.expire_ts, Scope.NONE):
+    if refuses(st, explain, Code.EXPIRE_TIME_INVALID, passed, now, order.expire_ts, Scope.NONE):
         return Code.EXPIRE_TIME_INVALID
     position = st.positions[position_index(st, order.account, order.symbol)]
     if order.side == Side.BUY:
@@ -218,15 +202,15 @@ def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -
     else:
         reducible = max(position.quantity - position.open_sell, 0)
     passed = (order.flags & OrderFlag.REDUCE_ONLY) == 0 or extra <= reducible
-    if _refuses(st, explain, Code.REDUCE_ONLY, passed, reducible, extra, Scope.ACCOUNT_SYMBOL):
+    if refuses(st, explain, Code.REDUCE_ONLY, passed, reducible, extra, Scope.ACCOUNT_SYMBOL):
         return Code.REDUCE_ONLY
     can_rest = needs_price(order.type) and (
         order.time_in_force == TimeInForce.GTC or order.time_in_force == TimeInForce.GTD
     )
     passed = (order.flags & OrderFlag.POST_ONLY) == 0 or can_rest
-    if _refuses(st, explain, Code.POST_ONLY_WOULD_TAKE, passed, 0, 0, Scope.NONE):
+    if refuses(st, explain, Code.POST_ONLY_WOULD_TAKE, passed, 0, 0, Scope.NONE):
         return Code.POST_ONLY_WOULD_TAKE
-    if _refuses(st, explain, Code.DUPLICATE_CLIENT_ORDER_ID, not duplicate, 0, 0, Scope.ACCOUNT):
+    if refuses(st, explain, Code.DUPLICATE_CLIENT_ORDER_ID, not duplicate, 0, 0, Scope.ACCOUNT):
         return Code.DUPLICATE_CLIENT_ORDER_ID
     return Code.NONE
 
@@ -239,11 +223,11 @@ def _check_rate(st: State, explain: bool) -> int:
     firm_rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
     account_rate = limit_in(st.account_limits[account:], Limit.ORDER_RATE)
     passed = firm_rate == UNLIMITED or has_token(st.firm, firm_rate, now)
-    if _refuses(st, explain, Code.ORDER_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM):
+    if refuses(st, explain, Code.ORDER_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM):
         return Code.ORDER_RATE
     holder = st.accounts[account:]
     passed = account_rate == UNLIMITED or has_token(holder, account_rate, now)
-    if _refuses(st, explain, Code.ORDER_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
+    if refuses(st, explain, Code.ORDER_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
         return Code.ORDER_RATE
     if not explain:
         if firm_rate != UNLIMITED:
@@ -269,7 +253,7 @@ def _check_market(st: State, explain: bool) -> int:
     age_max, scope = tightest(st, Limit.MAX_MARK_AGE, order.account, order.symbol)
     age = st.firm[0].ts - instrument.mark_ts if instrument.mark > 0 else UNLIMITED
     passed = instrument.mark > 0 and age <= age_max
-    if _refuses(st, explain, Code.MARKET_DATA_STALE, passed, age_max, age, scope):
+    if refuses(st, explain, Code.MARKET_DATA_STALE, passed, age_max, age, scope):
         return Code.MARKET_DATA_STALE
     if needs_price(order.type):
         # The price of a stop-limit order matters once its stop price is reached.
@@ -277,7 +261,7 @@ def _check_market(st: State, explain: bool) -> int:
         distance_max, scope = collar_of(st, order.account, order.symbol, reference)
         distance = abs(order.price - reference)
         passed = distance <= distance_max
-        if _refuses(st, explain, Code.PRICE_COLLAR, passed, distance_max, distance, scope):
+        if refuses(st, explain, Code.PRICE_COLLAR, passed, distance_max, distance, scope):
             return Code.PRICE_COLLAR
     return Code.NONE
 
@@ -291,7 +275,7 @@ def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
     quantity = order.quantity * instrument.quantity_step_e8
     allowed, scope = tightest(st, Limit.MAX_ORDER_QUANTITY, account, symbol)
     passed = quantity <= allowed or extra == 0
-    if _refuses(st, explain, Code.MAX_ORDER_QUANTITY, passed, allowed, quantity, scope):
+    if refuses(st, explain, Code.MAX_ORDER_QUANTITY, passed, allowed, quantity, scope):
         return Code.MAX_ORDER_QUANTITY
     notional = reference_price(st, order) * order.quantity * instrument.multiplier
     allowed, scope = tightest(st, Limit.MAX_ORDER_NOTIONAL, account, symbol)
@@ -299,19 +283,17 @@ def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
     if not passed and not is_new and extra == 0:  # less of it, but not at a worse price
         before = st.orders[order.order_id & _SLOT_MASK]
         passed = notional <= reference_price(st, before) * before.quantity * instrument.multiplier
-    if _refuses(st, explain, Code.MAX_ORDER_NOTIONAL, passed, allowed, notional, scope):
+    if refuses(st, explain, Code.MAX_ORDER_NOTIONAL, passed, allowed, notional, scope):
         return Code.MAX_ORDER_NOTIONAL
     if is_new:
         count = st.accounts[account].open_orders + 1
         allowed = limit_in(st.account_limits[account:], Limit.MAX_OPEN_ORDERS)
-        if _refuses(st, explain, Code.MAX_OPEN_ORDERS, count <= allowed, allowed, count, Scope.ACCOUNT):
+        if refuses(st, explain, Code.MAX_OPEN_ORDERS, count <= allowed, allowed, count, Scope.ACCOUNT):
             return Code.MAX_OPEN_ORDERS
         at = position_index(st, account, symbol)
         count = st.positions[at].open_orders + 1
         allowed = limit_in(st.account_symbol_limits[at:], Limit.MAX_OPEN_ORDERS)
-        if _refuses(
-            st, explain, Code.MAX_OPEN_ORDERS, count <= allowed, allowed, count, Scope.ACCOUNT_SYMBOL
-        ):
+        if refuses(st, explain, Code.MAX_OPEN_ORDERS, count <= allowed, allowed, count, Scope.ACCOUNT_SYMBOL):
             return Code.MAX_OPEN_ORDERS
     return Code.NONE
 
@@ -330,33 +312,33 @@ def _check_exposure(st: State, explain: bool, extra: int) -> int:
     step = instrument.quantity_step_e8
     allowed = limit_in(st.account_symbol_limits[at:], Limit.MAX_POSITION)
     passed = growth <= 0 or worst <= allowed // step
-    if _refuses(st, explain, Code.MAX_POSITION, passed, allowed, worst * step, Scope.ACCOUNT_SYMBOL):
+    if refuses(st, explain, Code.MAX_POSITION, passed, allowed, worst * step, Scope.ACCOUNT_SYMBOL):
         return Code.MAX_POSITION
     allowed = limit_in(st.symbol_limits[symbol:], Limit.MAX_POSITION)
     total = instrument.worst + growth
     passed = growth <= 0 or total <= allowed // step
-    if _refuses(st, explain, Code.MAX_POSITION, passed, allowed, total * step, Scope.SYMBOL):
+    if refuses(st, explain, Code.MAX_POSITION, passed, allowed, total * step, Scope.SYMBOL):
         return Code.MAX_POSITION
     unit = max(instrument.mark * instrument.multiplier, 1)
     if growth > MONEY_MAX // unit:  # beyond all limits, and beyond 64 bits
-        _refuses(st, explain, Code.MAX_GROSS_EXPOSURE, False, MONEY_MAX, MONEY_MAX + 1, Scope.FIRM)
+        refuses(st, explain, Code.MAX_GROSS_EXPOSURE, False, MONEY_MAX, MONEY_MAX + 1, Scope.FIRM)
         return Code.MAX_GROSS_EXPOSURE
     cost = growth * unit
     allowed = min(limit_in(st.firm_limits, Limit.MAX_GROSS_EXPOSURE), MONEY_MAX)
     exposure = st.firm[0].exposure + cost
     passed = growth <= 0 or exposure <= allowed
-    if _refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.FIRM):
+    if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.FIRM):
         return Code.MAX_GROSS_EXPOSURE
     allowed = limit_in(st.account_limits[account:], Limit.MAX_GROSS_EXPOSURE)
     exposure = st.accounts[account].exposure + cost
     passed = growth <= 0 or exposure <= allowed
-    if _refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
+    if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
         return Code.MAX_GROSS_EXPOSURE
     leverage = st.accounts[account].leverage
     margin = (exposure + leverage - 1) // leverage
     equity = equity_of(st, account)
     passed = growth <= 0 or margin <= equity
-    if _refuses(st, explain, Code.INSUFFICIENT_MARGIN, passed, equity, margin, Scope.ACCOUNT):
+    if refuses(st, explain, Code.INSUFFICIENT_MARGIN, passed, equity, margin, Scope.ACCOUNT):
         return Code.INSUFFICIENT_MARGIN
     return Code.NONE
 
@@ -390,4 +372,7 @@ def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, 
     code = _check_size(st, explain, extra, is_new)
     if code != Code.NONE:
         return code
-    return _check_exposure(st, explain, extra)
+    code = _check_exposure(st, explain, extra)
+    if code != Code.NONE:
+        return code
+    return check_portfolio(st, explain, extra)

@@ -22,17 +22,38 @@ from app.engine.records import (
     INSTRUMENT_COMMAND,
     LIMITS,
     ORDER,
+    PORTFOLIO,
     POSITION,
     REPORT_COMMAND,
+    RISK_MODEL,
+    RISK_MODEL_COMMAND,
     VALUE_COMMAND,
     VERDICT,
 )
 
 NO_SLOT = -1
 
+# 1 s, over ten minutes; value at risk of one day at 99 %.
+RISK_MODEL_DEFAULTS = {
+    "half_life": 600,
+    "interval_us": 1_000_000,
+    "horizon_us": 86_400_000_000,
+    "z_e9": 2_326_347_874,
+    "correlation_threshold_ppm": 700_000,
+    "mark_age_us_max": 10_000_000,
+    "samples_min": 30,
+}
+
 _HUGE_PAGE = 1 << 21
+_CACHE_LINE = 64
 
 SLOT_ENTRY = np.dtype("i8")  # see app.engine.hash_index
+
+FLOAT = np.dtype("f8")
+INTEGER = np.dtype("i8")
+LANES = 8  # rows of numbers are whole vectors of so many
+SERIES_ROWS = 5
+SAMPLE_ROWS = 5
 
 Array = NDArray[np.void]
 
@@ -54,15 +75,29 @@ class State(NamedTuple):
     executions: NDArray[np.int64]  # hash table over fills
     triggers: Array  # heap nodes of waiting stops, by slot
     expiries: Array  # heap nodes of GTD orders, by slot
+    risk_model: Array  # one record
+    # Of the next ones a row is as long as `scales`: the symbols, rounded up.
+    series: NDArray[np.float64]  # [row, symbol]; see app.engine.correlation
+    scales: NDArray[np.float64]  # [symbol]: makes a covariance of an element of S; 0: not measured
+    statuses: NDArray[np.int64]  # [symbol]: `SeriesStatus`
+    sums: NDArray[np.float64]  # [symbol, symbol]: S, its upper triangle
+    covariance: NDArray[np.float64]  # [symbol, symbol], of one interval; 0: not measured
+    apart: NDArray[np.int64]  # [symbol, symbol]: -1 where known to be correlated below the threshold
+    portfolios: Array  # [0] the firm, [1 + account], and one to explain with; see app.engine.portfolio
+    exposures: NDArray[np.float64]  # [portfolio, symbol], signed
+    products: NDArray[np.float64]  # [portfolio, symbol]
+    exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
     # What goes in and comes out: not part of the state proper.
     commands: Array
     reports: Array  # the next three see the bytes of `commands`
     values: Array
     instrument_commands: Array
     account_commands: Array
+    risk_model_commands: Array
     events: Array
     verdicts: Array  # [code] of the last check; see app.engine.risk
     candidate: Array  # one order record: what is being checked
+    sample: NDArray[np.float64]  # [row, symbol]; see app.engine.correlation
 
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -80,14 +115,27 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "executions": SLOT_ENTRY,
     "triggers": HEAP_NODE,
     "expiries": HEAP_NODE,
+    "risk_model": RISK_MODEL,
+    "series": FLOAT,
+    "scales": FLOAT,
+    "statuses": INTEGER,
+    "sums": FLOAT,
+    "covariance": FLOAT,
+    "apart": INTEGER,
+    "portfolios": PORTFOLIO,
+    "exposures": FLOAT,
+    "products": FLOAT,
+    "exposures_apart": INTEGER,
     "commands": COMMAND,
     "reports": REPORT_COMMAND,
     "values": VALUE_COMMAND,
     "instrument_commands": INSTRUMENT_COMMAND,
     "account_commands": ACCOUNT_COMMAND,
+    "risk_model_commands": RISK_MODEL_COMMAND,
     "events": EVENT,
     "verdicts": VERDICT,
     "candidate": ORDER,
+    "sample": FLOAT,
 }
 assert tuple(DTYPES) == State._fields
 
@@ -95,6 +143,14 @@ attach = define_view(State, DTYPES)
 
 # The arrays that a snapshot saves and the state hash covers.
 PERSISTENT = State._fields[: State._fields.index("commands")]
+
+
+def aligned_zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin with a cache line."""
+    size = length * dtype.itemsize
+    memory = np.zeros(size + _CACHE_LINE, np.uint8)
+    first = -memory.ctypes.data % _CACHE_LINE
+    return memory[first : first + size].view(dtype)
 
 
 def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -105,7 +161,7 @@ def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """
     size = length * dtype.itemsize
     if size < _HUGE_PAGE:
-        return np.zeros(length, dtype)
+        return aligned_zeros(length, dtype)
     # Private: shared anonymous memory is a file to the system, and gets no huge pages.
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
@@ -117,6 +173,8 @@ def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 def allocate(capacity: Capacity) -> State:
     """Empty arrays of the sizes in `capacity`."""
     pairs = capacity.accounts * capacity.symbols
+    row = -(-capacity.symbols // LANES) * LANES
+    portfolios = capacity.accounts + 2
     lengths = {
         "firm": 1,
         "accounts": capacity.accounts,
@@ -132,18 +190,33 @@ def allocate(capacity: Capacity) -> State:
         "executions": 2 * capacity.fills,
         "triggers": capacity.orders,
         "expiries": capacity.orders,
+        "risk_model": 1,
+        "series": SERIES_ROWS * row,
+        "scales": row,
+        "statuses": row,
+        "sums": row * row,
+        "covariance": row * row,
+        "apart": row * row,
+        "portfolios": portfolios,
+        "exposures": portfolios * row,
+        "products": portfolios * row,
+        "exposures_apart": portfolios * row,
         "commands": capacity.commands,
         "events": capacity.events,
         "verdicts": VERDICTS_MAX,
         "candidate": 1,
+        "sample": SAMPLE_ROWS * row,
     }
     arrays = {name: _zeros(length, DTYPES[name]) for name, length in lengths.items()}
-    for name in ("reports", "values", "instrument_commands", "account_commands"):
+    for name in ("reports", "values", "instrument_commands", "account_commands", "risk_model_commands"):
         arrays[name] = arrays["commands"].view(DTYPES[name])
     state = State(**arrays)
     firm = state.firm[0]
     firm["closed_first"] = firm["closed_last"] = firm["expiry_root"] = firm["cursor"] = NO_SLOT
     firm["open_orders_max"] = capacity.open_orders
+    firm["model_version"] = 1
+    for name, value in RISK_MODEL_DEFAULTS.items():
+        state.risk_model[0][name] = value
     for name in ("first_open", "last_open"):
         state.accounts[name] = NO_SLOT
     for name in ("rise_root", "fall_root"):
@@ -156,6 +229,8 @@ def used_lengths(state: State) -> dict[str, int]:
     firm = state.firm[0]
     pairs = len(state.accounts) * int(firm["symbols"])
     orders = int(firm["orders_used"])
+    row = len(state.scales)
+    portfolios = int(firm["accounts"]) + 1
     used = {name: len(getattr(state, name)) for name in PERSISTENT}
     used |= {
         "accounts": int(firm["accounts"]),
@@ -167,6 +242,13 @@ def used_lengths(state: State) -> dict[str, int]:
         "orders": orders,
         "triggers": orders,
         "expiries": orders,
+        "sums": row * int(firm["symbols"]),
+        "covariance": row * int(firm["symbols"]),
+        "apart": row * int(firm["symbols"]),
+        "portfolios": portfolios,
+        "exposures": row * portfolios,
+        "products": row * portfolios,
+        "exposures_apart": row * portfolios,
         "fills": min(int(firm["fills"]), len(state.fills)),
     }
     return used

@@ -119,6 +119,8 @@ class CommandKind(IntEnum):
     TRANSFER_CASH = 10
     SET_LIMIT = 11
     SET_TRADING_STATE = 12
+    SAMPLE_MARKS = 40
+    SET_RISK_MODEL = 41
 
 
 class ReportKind(IntEnum):
@@ -165,6 +167,8 @@ class EventKind(IntEnum):
     LIMIT_SET = 22
     TRADING_STATE_SET = 23
     COMMAND_REJECTED = 24  # reference data or limits that do not fit
+    MARKS_SAMPLED = 60  # limit: how many returns there have been
+    RISK_MODEL_SET = 61  # limit: the version of the parameters
 
 
 class Limit(IntEnum):
@@ -182,3 +186,15 @@ class Limit(IntEnum):
     ORDER_RATE = 5
     PRICE_COLLAR_BPS = 6
     MAX_MARK_AGE = 7
+    MAX_PORTFOLIO_VAR = 8
+    MAX_CORRELATED_EXPOSURE = 9
+
+
+class SeriesStatus(IntEnum):
+    """What is known of a symbol's returns. Only OK and STALE are measured."""
+
+    NO_MARK = 0
+    TOO_FEW_SAMPLES = 1
+    NO_VARIANCE = 2
+    STALE = 3  # measured until now, but its mark is too old to be sampled
+    OK = 4

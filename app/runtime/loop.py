@@ -24,8 +24,6 @@ from numpy.typing import NDArray
 
 from app.engine.engine import Engine, Verdict
 from app.engine.records import COMMAND
-from app.engine.reference import DAY_US
-from app.engine.state import NO_SLOT
 from app.engine.types import CommandKind
 from app.market.conflation import newest_levels
 from app.market.types import LEVEL_UPDATE
@@ -35,7 +33,16 @@ from app.runtime.latency import Histogram
 from app.runtime.outcomes import FutureWaiter, Outcome, Teller, Waiter, tell
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
-from app.runtime.tick import Pieces, Tick, advance_command, event_records, has_routes, mark_commands
+from app.runtime.tick import (
+    Pieces,
+    Tick,
+    event_records,
+    has_routes,
+    mark_commands,
+    sample_is_due,
+    time_is_due,
+    timer_command,
+)
 from app.venues.paper.venue import PaperVenue
 
 logger = logging.getLogger(__name__)
@@ -101,6 +108,7 @@ class EngineLoop:
         self._marks: dict[int, int] = {}
         self._marks_due = False
         self._time_due = False
+        self._sample_due = False
         self._scheduled = False
         self._in_flight: deque[Tick] = deque()
         self.journal: JournalWriter  # from `start` on
@@ -205,11 +213,6 @@ class EngineLoop:
         self._observers.append(observer)
 
     @property
-    def at_rest(self) -> bool:
-        """Nothing is on its way to the disk: the state is that of the last durable command."""
-        return not self._in_flight
-
-    @property
     def durable_seq(self) -> int:
         return self.journal.durable_seq if self._opened else 0
 
@@ -297,7 +300,10 @@ class EngineLoop:
             self._process(mark_commands(marks), pieces, now)
         if self._time_due:
             self._time_due = False
-            self._process(advance_command(), pieces, now)
+            self._process(timer_command(CommandKind.ADVANCE_TIME), pieces, now)
+        if self._sample_due:
+            self._sample_due = False
+            self._process(timer_command(CommandKind.SAMPLE_MARKS), pieces, now)
         count, self._count = self._count, 0
         if count:
             pieces.clients_from = pieces.seq + 1
@@ -343,7 +349,7 @@ class EngineLoop:
             self.latency["journal"].record(now - tick.started_ns, tick.commands)
             self._deliver(tick)
             self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
-        if self._count or self._levels or self._marks_due or self._time_due:
+        if self._count or self._levels or self._marks_due or self._time_due or self._sample_due:
             self._schedule()
 
     def _deliver(self, tick: Tick) -> None:
@@ -390,16 +396,12 @@ class EngineLoop:
             self._timers[1:] = [self._loop.call_later(self._mark_interval, self._release_marks)]
 
     def _keep_house(self) -> None:
-        if self._time_is_due(self._clock.now()):
-            self._time_due = True
+        now = self._clock.now()
+        self._time_due = self._time_due or time_is_due(self.engine.state, now)
+        self._sample_due = self._sample_due or (
+            self.marked.is_set() and sample_is_due(self.engine.state, now)
+        )
+        if self._time_due or self._sample_due:
             self._schedule()
         if not self.halted:
             self._timers[:1] = [self._loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)]
-
-    def _time_is_due(self, now: int) -> bool:
-        """Whether an order expires or a UTC day begins."""
-        firm = self.engine.state.firm[0]
-        root = int(firm["expiry_root"])
-        if root != NO_SLOT and int(self.engine.state.expiries[root]["key"]) <= now:
-            return True
-        return now - now % DAY_US > int(firm["day_start_ts"])

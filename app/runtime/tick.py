@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, EVENT
+from app.engine.reference import DAY_US
+from app.engine.state import NO_SLOT, State
 from app.engine.types import CommandKind, EventKind
 from app.runtime.outcomes import Waiter
 
@@ -73,8 +75,24 @@ def mark_commands(marks: dict[int, int]) -> NDArray[np.void]:
     return commands
 
 
-def advance_command() -> NDArray[np.void]:
+def timer_command(kind: CommandKind) -> NDArray[np.void]:
+    """ADVANCE_TIME or SAMPLE_MARKS: all that such a command says is in its time."""
     command = np.zeros(1, COMMAND)
-    command["kind"] = CommandKind.ADVANCE_TIME
+    command["kind"] = kind
     command["account"] = command["symbol"] = -1
     return command
+
+
+def time_is_due(state: State, now: int) -> bool:
+    """Whether an order expires or a UTC day begins."""
+    firm = state.firm[0]
+    root = int(firm["expiry_root"])
+    if root != NO_SLOT and int(state.expiries[root]["key"]) <= now:
+        return True
+    return now - now % DAY_US > int(firm["day_start_ts"])
+
+
+def sample_is_due(state: State, now: int) -> bool:
+    """Whether the next point of the grid on which marks are sampled is reached."""
+    model = state.risk_model[0]
+    return now - now % int(model["interval_us"]) > int(model["sampled_ts"])

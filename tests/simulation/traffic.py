@@ -26,7 +26,7 @@ _TICKS_E12 = (10**4, 5 * 10**4, 10**6)  # multipliers 1, 50, 1
 MULTIPLIERS = [tick * step // 10**12 for tick, step in zip(_TICKS_E12, _STEPS_E8, strict=True)]
 
 _KINDS = {
-    CommandKind.PLACE_ORDER: 0.66,
+    CommandKind.PLACE_ORDER: 0.656,
     CommandKind.CANCEL_ORDER: 0.13,
     CommandKind.AMEND_ORDER: 0.11,
     CommandKind.UPDATE_MARK: 0.04,
@@ -38,6 +38,7 @@ _KINDS = {
     CommandKind.SET_INSTRUMENT: 0.002,
     CommandKind.SET_ACCOUNT: 0.002,
     CommandKind.CANCEL_ALL: 0.002,
+    CommandKind.SAMPLE_MARKS: 0.004,
     CommandKind.NONE: 0.001,
 }
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
@@ -52,6 +53,8 @@ _VALUES = {
     Limit.ORDER_RATE: (50, 100_000),
     Limit.PRICE_COLLAR_BPS: (50, 5_000),
     Limit.MAX_MARK_AGE: (10**4, 10**7),
+    Limit.MAX_PORTFOLIO_VAR: (10**6, 10**9),
+    Limit.MAX_CORRELATED_EXPOSURE: (10**6, 10**9),
 }
 
 

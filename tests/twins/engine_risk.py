@@ -71,6 +71,7 @@ def verdicts(books: Books, request: Request) -> Iterator[Verdict]:
     yield from _market(books, request)
     yield from _size(books, request)
     yield from _exposure(books, request)
+    yield from _portfolio(books, request)
 
 
 def first_refusal(books: Books, request: Request) -> Verdict | None:
@@ -267,3 +268,27 @@ def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
     margin = -(-(mine + growth * unit) // books.accounts[account].leverage)
     equity = books.equity(account)
     yield Verdict(Code.INSUFFICIENT_MARGIN, growth <= 0 or margin <= equity, equity, margin, Scope.ACCOUNT)
+
+
+def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
+    """Without samples nothing is measured: all counts in full, and as correlated with everything.
+
+    What is measured has a twin of its own, `tests.twins.correlation`.
+    """
+    order, extra = request.order, request.extra
+    instrument = books.instruments[order.symbol]
+    more = (extra, 0) if order.side == Side.BUY else (0, extra)
+    growth = books.worst(order.account, order.symbol, *more) - books.worst(order.account, order.symbol)
+    unit = instrument.mark * instrument.multiplier
+    if growth > MONEY_MAX // max(unit, 1):
+        return
+    mine = books.exposure(order.account)
+    everyone = sum(books.exposure(other) for other in range(len(books.accounts)))
+    for which, code, scope, value in (
+        (Limit.MAX_PORTFOLIO_VAR, Code.MAX_PORTFOLIO_VAR, Scope.FIRM, everyone),
+        (Limit.MAX_PORTFOLIO_VAR, Code.MAX_PORTFOLIO_VAR, Scope.ACCOUNT, mine),
+        (Limit.MAX_CORRELATED_EXPOSURE, Code.MAX_CORRELATED_EXPOSURE, Scope.ACCOUNT, mine),
+    ):
+        allowed = books.limit_at(which, scope, order.account)
+        observed = value + growth * unit
+        yield Verdict(code, growth * unit <= 0 or observed <= allowed, allowed, observed, scope)

@@ -84,11 +84,14 @@ VIOLATIONS: dict[Code, Violation] = {
     Code.MAX_POSITION: Violation((limit(Limit.MAX_POSITION, 1, Scope.SYMBOL, symbol=0),)),
     Code.MAX_GROSS_EXPOSURE: Violation((limit(Limit.MAX_GROSS_EXPOSURE, 1),)),
     Code.INSUFFICIENT_MARGIN: Violation((transfer(0, -(10**12)),)),
+    Code.MAX_PORTFOLIO_VAR: Violation((limit(Limit.MAX_PORTFOLIO_VAR, 1),)),
+    Code.MAX_CORRELATED_EXPOSURE: Violation((limit(Limit.MAX_CORRELATED_EXPOSURE, 1, Scope.ACCOUNT, 0),)),
     Code.ORDER_CAPACITY: Violation((place(1, 0, BUY, 10, 1_000),)),
 }
 # One takes the other away, or both want the same field.
 IMPOSSIBLE = {
     (Code.LIMITS_NOT_SET, Code.UNKNOWN_ACCOUNT),  # an account that is not known has no limits to miss
+    (Code.LIMITS_NOT_SET, Code.MAX_CORRELATED_EXPOSURE),
     (Code.PRICE_REQUIRED, Code.PRICE_INVALID),
     (Code.PRICE_REQUIRED, Code.PRICE_TICK),  # a price off the tick is a price
     (Code.QUANTITY_MIN, Code.QUANTITY_MAX),
@@ -135,7 +138,7 @@ def test_every_check_of_an_order_is_here() -> None:
     later = {
         Code.NONE, Code.SYMBOL_RESTRICTED, Code.CANCEL_RATE, Code.REPEATED_ORDER, Code.MAX_NET_EXPOSURE,
         Code.MAX_LEVERAGE, Code.MAX_DAILY_NOTIONAL, Code.DAILY_LOSS, Code.MAX_DRAWDOWN,
-        Code.MAX_ORDER_TO_TRADE_RATIO, Code.MAX_PORTFOLIO_VAR, Code.MAX_CORRELATED_EXPOSURE,
+        Code.MAX_ORDER_TO_TRADE_RATIO,
     }  # fmt: skip
     assert {code for code in Code if code <= Code.ORDER_CAPACITY} - later == set(VIOLATIONS)
 

@@ -1,0 +1,82 @@
+"""The checks of portfolio risk: value at risk, and exposure in correlated symbols."""
+
+from app.engine.capacity import MONEY_MAX
+from app.engine.codes import Code
+from app.engine.jit import force_inline, inline
+from app.engine.limits import UNLIMITED, limit_in
+from app.engine.portfolio import correlated_exposure, ready_row, value_at_risk_with
+from app.engine.positions import position_index, signed_worst_case
+from app.engine.state import State
+from app.engine.types import Limit, Scope, Side
+from app.engine.verdicts import refuses
+
+
+@inline
+def _check_value_at_risk(
+    st: State, explain: bool, account: int, allowed: int, signed: int, gross: int
+) -> int:
+    """Of an account, or of the firm where it is -1."""
+    row = ready_row(st, account, explain)
+    exposure = st.firm[0].exposure if account < 0 else st.accounts[account].exposure
+    symbol = st.candidate[0].symbol
+    before, after = value_at_risk_with(st, row, exposure, symbol, signed, gross)
+    scope = Scope.FIRM if account < 0 else Scope.ACCOUNT
+    passed = after <= allowed or after <= before
+    if refuses(st, explain, Code.MAX_PORTFOLIO_VAR, passed, allowed, after, scope):
+        return Code.MAX_PORTFOLIO_VAR
+    return Code.NONE
+
+
+@inline
+def _check_correlated(st: State, explain: bool, allowed: int, gross: int) -> int:
+    order = st.candidate[0]
+    row = ready_row(st, order.account, explain)
+    exposure = correlated_exposure(st, row, st.accounts[order.account].exposure, order.symbol) + gross
+    passed = exposure <= allowed or gross <= 0
+    if refuses(st, explain, Code.MAX_CORRELATED_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
+        return Code.MAX_CORRELATED_EXPOSURE
+    return Code.NONE
+
+
+@inline
+def _check_limited(
+    st: State, explain: bool, extra: int, firm_var: int, account_var: int, correlated: int
+) -> int:
+    order = st.candidate[0]
+    account = order.account
+    instrument = st.instruments[order.symbol]
+    position = st.positions[position_index(st, account, order.symbol)]
+    buy = extra if order.side == Side.BUY else 0
+    worst = signed_worst_case(position.quantity, position.open_buy + buy, position.open_sell + extra - buy)
+    growth = abs(worst) - position.worst
+    unit = instrument.mark * instrument.multiplier
+    if growth > MONEY_MAX // max(unit, 1):  # only explained; a check before has refused it
+        return Code.NONE
+    signed = worst * unit - position.signed_exposure
+    gross = growth * unit
+    if explain or firm_var != UNLIMITED:
+        code = _check_value_at_risk(st, explain, -1, firm_var, signed, gross)
+        if code != Code.NONE:
+            return code
+    if explain or account_var != UNLIMITED:
+        code = _check_value_at_risk(st, explain, account, account_var, signed, gross)
+        if code != Code.NONE:
+            return code
+    if explain or correlated != UNLIMITED:
+        return _check_correlated(st, explain, correlated, gross)
+    return Code.NONE
+
+
+@force_inline
+def check_portfolio(st: State, explain: bool, extra: int) -> int:
+    """MAX_PORTFOLIO_VAR of firm and account, then MAX_CORRELATED_EXPOSURE of the account.
+
+    The checks before have seen to it that the candidate's exposure fits.
+    """
+    account = st.candidate[0].account
+    firm_var = limit_in(st.firm_limits, Limit.MAX_PORTFOLIO_VAR)
+    account_var = limit_in(st.account_limits[account:], Limit.MAX_PORTFOLIO_VAR)
+    correlated = limit_in(st.account_limits[account:], Limit.MAX_CORRELATED_EXPOSURE)
+    if not explain and firm_var == account_var == correlated == UNLIMITED:
+        return Code.NONE
+    return _check_limited(st, explain, extra, firm_var, account_var, correlated)

@@ -1,0 +1,20 @@
+"""What a check says: its verdict, noted where it is wanted."""
+
+from app.engine.jit import force_inline
+from app.engine.state import State
+
+
+@force_inline
+def refuses(st: State, explain: bool, code: int, passed: bool, limit: int, observed: int, scope: int) -> bool:
+    """Note a verdict where it is wanted; whether the check ends here."""
+    if passed and not explain:
+        return False
+    verdict = st.verdicts[code]
+    if explain and verdict.code != 0 and not verdict.passed:
+        return False  # the same check has failed in another scope
+    verdict.code = code
+    verdict.passed = passed
+    verdict.limit = limit
+    verdict.observed = observed
+    verdict.scope = scope
+    return not explain
