@@ -144,28 +144,13 @@ class OrderProtocol(HttpToolsProtocol):
             if self._answering or self.flow.write_paused:
                 if len(self._held) > HIGH_WATER_LIMIT:
                     self.flow.pause_reading()
-                return
-            if len(self._held) < self._wanted:
-                return
-            data = bytes(self._held)
-            self._held.clear()
-        self._take(data)
-
-    def _in_cycle(self) -> bool:
-        """Whether uvicorn has a request under way; its types do not say that there may be none yet."""
-        cycle: Any = self.cycle
-        return cycle is not None and not cycle.response_complete
-
-    def _take(self, data: bytes) -> None:
-        if not self._in_message and not self._in_cycle():
-            end = data.find(_HEAD_END, 0, HEAD_BYTES_MAX) + len(_HEAD_END)
-            head = self.lane.find(data[:end]) if end >= len(_HEAD_END) else None
-            if head is not None:
-                self._take_request(head, data, end)
-                return
-        super().data_received(data)
-
-    def _take_request(self, head: Head, data: bytes, begin: int) -> None:
+            else:
+                self._go_on()
+            return
+        head, begin = self._plain_head(data)
+        if head is None:
+            super().data_received(data)
+            return
         end = begin + head.length
         if len(data) < end:
             self._held += data
@@ -173,11 +158,49 @@ class OrderProtocol(HttpToolsProtocol):
             return
         if len(data) > end:
             self._held += data[end:]
+        self._begin(head, data[begin:end])
+
+    def _go_on(self) -> None:
+        """Take the next request from what is held, if it is whole and nothing stands in its way."""
+        held = self._held
+        if self._answering or self.flow.write_paused or len(held) < max(self._wanted, 1):
+            return
         self._wanted = 0
+        head, begin = self._plain_head(held)
+        if head is None:
+            data = bytes(held)
+            held.clear()
+            self.flow.resume_reading()
+            super().data_received(data)
+            return
+        end = begin + head.length
+        if len(held) < end:
+            self._wanted = end
+            self.flow.resume_reading()
+            return
+        body = bytes(held[begin:end])
+        del held[:end]
+        if len(held) <= HIGH_WATER_LIMIT:
+            self.flow.resume_reading()
+        self._begin(head, body)
+
+    def _plain_head(self, data: bytes | bytearray) -> tuple[Head | None, int]:
+        """The plain request that `data` begins with, and where its body begins."""
+        if self._in_message or self._in_cycle():
+            return None, 0
+        end = data.find(_HEAD_END, 0, HEAD_BYTES_MAX) + len(_HEAD_END)
+        return (self.lane.find(bytes(data[:end])) if end >= len(_HEAD_END) else None), end
+
+    def _in_cycle(self) -> bool:
+        """Whether uvicorn has a request under way; its types do not say that there may be none yet."""
+        cycle: Any = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _begin(self, head: Head, body: bytes) -> None:
         self._answering = True
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
-        self.lane.handle(head, data[begin:end], self._respond)
+        self.lane.handle(head, body, self._respond)
 
     def on_message_begin(self) -> None:
         self._in_message = True
@@ -220,15 +243,6 @@ class OrderProtocol(HttpToolsProtocol):
         self._dated = self.server_state.default_headers
         self._default_headers = b"".join(b"%b: %b\r\n" % header for header in self._dated)
 
-    def _go_on(self) -> None:
-        """Take what has come in meanwhile."""
-        if self._answering or self.flow.write_paused or len(self._held) < max(self._wanted, 1):
-            return
-        data = bytes(self._held)
-        self._held.clear()
-        self.flow.resume_reading()
-        self._take(data)
-
     def resume_writing(self) -> None:
         super().resume_writing()
         self._go_on()
@@ -243,7 +257,8 @@ class OrderProtocol(HttpToolsProtocol):
         if self._in_cycle():
             return
         quiet = self.loop.time() - self._active
-        if not self._answering and quiet >= self.timeout_keep_alive:
+        busy = self._answering or self._held or self.flow.write_paused
+        if not busy and quiet >= self.timeout_keep_alive:
             self.transport.close()
             return
         rest = max(self.timeout_keep_alive - quiet, 0.0) or self.timeout_keep_alive
