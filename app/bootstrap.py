@@ -25,9 +25,12 @@ import uvloop
 from app import __version__, demo
 from app.api.asgi import Receive, Scope, Send
 from app.api.auth import KeyStore
+from app.api.direct_socket import DirectSocket
 from app.api.order_desk import OrderDesk
 from app.api.order_protocol import order_protocol
 from app.api.services import Services
+from app.api.stream import StreamSocket
+from app.api.stream_contents import StreamContents
 from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
@@ -47,6 +50,8 @@ from app.runtime.retention import DiskBudget
 from app.runtime.snapshots import save_snapshot
 from app.settings import Settings, SettingsError
 from app.store.dependencies import Dependencies
+from app.streams.hub import Hub
+from app.streams.market import MarketStreams
 from app.venues.paper.venue import PaperVenue
 from app.warmup import compile_kernels
 
@@ -112,7 +117,9 @@ class Server:
         )
         desk = OrderDesk(self.services)
         self.http_protocol = order_protocol(self.services, desk)
-        self._app = create_app(self.services, desk)
+        self.hub = Hub(self.loop, StreamContents(self.services), settings.journal_dir, self.clock)
+        stream_socket = StreamSocket(self.services, self.hub, settings.allowed_origins or frozenset())
+        self._app = create_app(self.services, desk, stream_socket)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """ASGI: the lifespan is the server's, everything else goes on without a detour."""
@@ -159,6 +166,8 @@ class Server:
         await self.loop.durable()
         feed = open_feed(self.settings.feed, self.reference.instruments, self._marks())
         self.services.feed = feed
+        self.hub.start()
+        self.market.observe(MarketStreams(self.hub))
         self._spawn(self._follow(feed))
         self._spawn(self.market.run())
         await self._await_marks()
@@ -175,6 +184,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.hub.stop()
         await self.loop.close()
         if self.loop.seq - self._snapshot_seq >= _SNAPSHOT_COMMANDS_MIN and not self.loop.failed:
             await asyncio.to_thread(save_snapshot, self.engine, self.settings.journal_dir)
@@ -264,7 +274,7 @@ def _http_server(server: Server) -> uvicorn.Server:
         interface="asgi3",
         loop="uvloop",
         http=server.http_protocol,
-        ws="websockets-sansio",
+        ws=DirectSocket,
         ws_max_size=server.settings.max_body_bytes,
         ws_per_message_deflate=False,
         lifespan="on",

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import WebSocketRoute
 
 from app.api import (
     accounts,
@@ -40,7 +41,8 @@ DESCRIPTION = """A trading engine: orders, accounts, limits.
 
 Decimals are strings; numbers are accepted on input where they are exact. Times are microseconds since
 the epoch. Errors are `application/problem+json` with a stable `code`. Every route but `/health/*` needs
-`Authorization: Bearer <key>`. Orders are also taken over the WebSocket `/v1/trade`.
+`Authorization: Bearer <key>`. Orders are also taken over the WebSocket `/v1/trade`;
+what happens is told live by `/v1/stream`.
 """
 
 _ROUTERS = (
@@ -119,7 +121,9 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
     return app
 
 
-def create_app(services: Services, desk: OrderDesk) -> Application:
+def create_app(services: Services, desk: OrderDesk, stream_socket: Application) -> Application:
     """What the server runs."""
-    framework = BodyLimit(create_framework(services, desk), services.body_bytes_max)
+    application = create_framework(services, desk)
+    application.router.routes.append(WebSocketRoute("/v1/stream", stream_socket))
+    framework = BodyLimit(application, services.body_bytes_max)
     return HotLane(framework, TradeSocket(services, desk), services, desk)

@@ -112,6 +112,20 @@ def _feed(raw: str) -> str:
     return raw
 
 
+def _origins(raw: str) -> frozenset[str]:
+    """As browsers write them: scheme, host and port where it is not the scheme's own, in small letters."""
+    origins = frozenset(part.strip().lower().rstrip("/") for part in raw.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.netloc
+            or origin != f"{parts.scheme}://{parts.netloc}"
+        ):
+            raise _Refused("origins of web pages, separated by commas, such as https://desk.example.com")
+    return origins
+
+
 def _variable(default: str, parse: Callable[[str], object], meaning: str, *, secret: bool = False) -> Any:
     """A field whose value comes from the environment; an empty default means None."""
     metadata = {"default": default, "parse": parse, "meaning": meaning, "secret": secret}
@@ -161,6 +175,11 @@ class Settings:
         "68719476736",
         _whole(0, 1 << 60),
         "disk budget of the journal's folder: an alarm from 80 % on, no new orders at 100 %; 0 is none",
+    )
+    allowed_origins: frozenset[str] | None = _variable(
+        "",
+        _origins,
+        "web pages of these origins may open streams, separated by commas; the server's own always may",
     )
     demo: bool = _variable(
         "1", _flag, "1: at first start make instruments and the accounts alpha, beta and load"

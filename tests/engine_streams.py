@@ -86,6 +86,7 @@ class Stream:
             (self.limit, 5),
             (self.trading_state, 2),
             (self.transfer, 1),
+            (self.note, 1),
             (self.reference, 1),
         )
 
@@ -239,6 +240,10 @@ class Stream:
     def trading_state(self) -> Command:
         state = self.random.choice([TradingState.ACTIVE] * 12 + [*TradingState, 7])
         return build.trading_state(state, self.random.choice(list(Scope)), self.account(), self.symbol())
+
+    def note(self) -> Command:
+        text = self.random.randbytes(self.random.randint(0, 88))
+        return Command(CommandKind.NOTE, text=text, length=self.random.choice([len(text), 255]), actor=7)
 
     def transfer(self) -> Command:
         value = self.random.choice([10**6, 10**4, -(10**4), -(2**63), 2**63 - 1, 2**60])

@@ -22,6 +22,8 @@ from app.engine.records import (
     COMMAND,
     CURRENCY_BYTES,
     INSTRUMENT_COMMAND,
+    NOTE_BYTES,
+    NOTE_COMMAND,
     REPORT_COMMAND,
     RISK_MODEL_COMMAND,
     SYMBOL_BYTES,
@@ -53,6 +55,9 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     CommandKind.SET_LIMIT: VALUE_COMMAND,
     CommandKind.SET_INSTRUMENT: INSTRUMENT_COMMAND,
     CommandKind.SET_ACCOUNT: ACCOUNT_COMMAND,
+    CommandKind.SET_PERMISSION: VALUE_COMMAND,
+    CommandKind.SET_POLICY: VALUE_COMMAND,
+    CommandKind.NOTE: NOTE_COMMAND,
     CommandKind.SET_RISK_MODEL: RISK_MODEL_COMMAND,
 }
 _TEXT_BYTES = {"client_order_id": CLIENT_ORDER_ID_BYTES, "base": CURRENCY_BYTES, "quote": CURRENCY_BYTES}
@@ -82,7 +87,14 @@ class Command:
     code: int = 0
     scope: int = 0
     state: int = 0
+    notes: int = 0
     actor: int = 0
+    expires_ts: int = 0
+    expected_version: int = 0
+    number: int = 0
+    remaining: int = 0
+    length: int = 0
+    text: bytes = b""
     report: int = 0
     execution_id: int = 0
     fee: int = 0
@@ -127,6 +139,8 @@ def _write(record: np.void, command: Command, fields: Sequence[str]) -> None:
         if name == "name":
             size = SYMBOL_BYTES if command.kind == CommandKind.SET_INSTRUMENT else ACCOUNT_NAME_BYTES
             record[name] = words(value, size)
+        elif name == "text":
+            record[name] = words(value, NOTE_BYTES)
         elif name in _TEXT_BYTES:
             text = words(value, _TEXT_BYTES[name])
             record[name] = text if name == "client_order_id" else text[0]
@@ -211,6 +225,11 @@ def limit(
 ) -> Command:
     """Set a limit, or remove it with `state` 0."""
     return Command(CommandKind.SET_LIMIT, account, symbol, code=which, value=value, scope=scope, state=state)
+
+
+def note(text: bytes, actor: int = 0) -> Command:
+    """One chunk of a text."""
+    return Command(CommandKind.NOTE, text=text, length=len(text), actor=actor)
 
 
 def trading_state(state: int, scope: int = Scope.FIRM, account: int = -1, symbol: int = -1) -> Command:

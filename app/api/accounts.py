@@ -124,10 +124,10 @@ def position_contents(services: Services, account: int) -> list[dict[str, Any]]:
     records = state.positions[account :: len(state.accounts)][: len(instruments)]
     used = (records["quantity"] != 0) | (records["open_orders"] != 0) | (records["realised"] != 0)
     used |= records["fees"] != 0
-    return [_position(services, account, int(symbol), records[symbol]) for symbol in used.nonzero()[0]]
+    return [position_content(services, account, int(symbol), records[symbol]) for symbol in used.nonzero()[0]]
 
 
-def _position(services: Services, account: int, symbol: int, record: Any) -> dict[str, Any]:
+def position_content(services: Services, account: int, symbol: int, record: Any) -> dict[str, Any]:
     instrument = services.reference.instruments[symbol]
     quantity = int(record["quantity"])
     cost = int(record["entry_cost"])

@@ -102,6 +102,7 @@ def place_order(reference: Reference, order: PlaceOrder, actor: int) -> bytes:
         0,
         0,
         0,
+        0,
         actor,
     )
 
@@ -120,7 +121,7 @@ def _command(
     state: int = 0,
 ) -> bytes:
     head = (0, 0, account, symbol, int(kind), 0, 0, 0, 0, 0, fault, 0)
-    body = (order_id, price, 0, quantity, 0, b"", 0, 0, int(scope), state, actor)
+    body = (order_id, price, 0, quantity, 0, b"", 0, 0, int(scope), state, 0, actor)
     return _pack(*head, *body)
 
 
@@ -187,12 +188,14 @@ def set_limit(account: int | None, symbol: int | None, limit: int, value: int | 
     scope = scope_of(account, symbol)
     kind = int(CommandKind.SET_LIMIT)
     head = (0, 0, _index(account), _index(symbol), kind)
-    return _VALUE_LAYOUT.pack(*head, value or 0, limit, int(scope), int(value is not None), actor)
+    change = (value or 0, 0, 0, 0, 0, limit, int(scope), int(value is not None))
+    return _VALUE_LAYOUT.pack(*head, *change, 0, actor)
 
 
 def transfer_cash(account: int, value: int, actor: int) -> bytes:
     """TRANSFER_CASH; positive is a deposit."""
-    return _VALUE_LAYOUT.pack(0, 0, account, -1, int(CommandKind.TRANSFER_CASH), value, 0, 0, 0, actor)
+    head = (0, 0, account, -1, int(CommandKind.TRANSFER_CASH))
+    return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, 0, actor)
 
 
 def set_account(account: int, name: str, leverage: int, actor: int) -> bytes:

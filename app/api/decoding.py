@@ -18,6 +18,7 @@ from app.api.errors import Problem, invalid_request
 T = TypeVar("T")
 
 ERRORS_MAX = 20
+MESSAGE_CHARACTERS_MAX = 200
 
 _UNION_MEMBERS = ("constrained-str", "constrained-int", "is-instance[JsonNumber]")
 
@@ -65,6 +66,7 @@ def invalid_problem(errors: Sequence[Mapping[str, Any]], skip: int = 0) -> Probl
     found: dict[str, str] = {}
     for item in errors:
         path = ".".join(str(part) for part in item["loc"][skip:] if part not in _UNION_MEMBERS)
+        path = path[:MESSAGE_CHARACTERS_MAX]
         is_decimal = any(part in _UNION_MEMBERS for part in item["loc"])
         message = DECIMAL_MESSAGE if is_decimal else _sentence(item)
         found.setdefault(path, message)
@@ -79,4 +81,4 @@ def invalid_problem(errors: Sequence[Mapping[str, Any]], skip: int = 0) -> Probl
 def _sentence(item: Mapping[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         return "unknown field"
-    return str(item["msg"])
+    return str(item["msg"])[:MESSAGE_CHARACTERS_MAX]  # it may repeat what was sent

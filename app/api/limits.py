@@ -29,7 +29,7 @@ from app.runtime.reference import MONEY, money_text
 router = APIRouter(prefix="/v1/limits", tags=["limits"], route_class=ExactRoute)
 
 # In 1e-8 of a currency; the other limits are whole numbers in the unit that their name says.
-_AMOUNTS = (
+AMOUNTS = (
     Limit.MAX_ORDER_QUANTITY,
     Limit.MAX_ORDER_NOTIONAL,
     Limit.MAX_POSITION,
@@ -55,7 +55,7 @@ class AllLimits(BaseModel):
 
 
 def _units(limit: Limit, value: str | int | JsonNumber) -> int:
-    if limit not in _AMOUNTS:
+    if limit not in AMOUNTS:
         assert isinstance(value, int)
         return value
     try:
@@ -94,7 +94,7 @@ class LimitScope:
         limits: dict[str, str | int | None] = {}
         for limit in Limit:
             value = int(record["value"][limit])
-            shown = money_text(value) if limit in _AMOUNTS else value
+            shown = money_text(value) if limit in AMOUNTS else value
             limits[limit.name] = shown if mask >> limit & 1 else None
         account = -1 if self.account is None else self.account
         symbol = -1 if self.symbol is None else self.symbol

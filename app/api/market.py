@@ -62,6 +62,17 @@ def _levels(instrument: InstrumentView, levels: Any) -> list[tuple[str, str]]:
     ]
 
 
+def book_content(services: Services, symbol: int, depth: int) -> dict[str, Any]:
+    instrument = services.reference.instruments[symbol]
+    bids, asks = services.venue.depth(symbol, depth)
+    return {
+        "symbol": instrument.symbol,
+        "ts": services.clock.now(),
+        "bids": _levels(instrument, bids),
+        "asks": _levels(instrument, asks),
+    }
+
+
 @router.get("/{symbol}/book", response_model=Book, responses=problems(404))
 async def get_book(
     symbol: str,
@@ -69,15 +80,7 @@ async def get_book(
     _principal: Viewer,
     depth: Annotated[int, Query(ge=1, le=BOOK_DEPTH_MAX)] = 20,
 ) -> Response:
-    index = symbol_index(services, symbol)
-    instrument = services.reference.instruments[index]
-    bids, asks = services.venue.depth(index, depth)
-    content = {
-        "symbol": symbol,
-        "ts": services.clock.now(),
-        "bids": _levels(instrument, bids),
-        "asks": _levels(instrument, asks),
-    }
+    content = book_content(services, symbol_index(services, symbol), depth)
     await services.loop.durable()
     return json_response(content)
 
@@ -85,10 +88,11 @@ async def get_book(
 @router.get("", response_model=Markets, responses=problems())
 async def list_markets(services: Provided, _principal: Viewer) -> Response:
     """Every symbol's prices and how far its market can be trusted."""
-    return json_response({"items": [_market(services, each) for each in services.reference.instruments]})
+    items = [market_content(services, each) for each in services.reference.instruments]
+    return json_response({"items": items})
 
 
-def _market(services: Services, instrument: InstrumentView) -> dict[str, Any]:
+def market_content(services: Services, instrument: InstrumentView) -> dict[str, Any]:
     prices = services.market.prices(instrument.index)
     known = {name: getattr(prices, name) for name in ("last", "mid", "mark")}
     return {

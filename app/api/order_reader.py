@@ -4,7 +4,7 @@ Callers await `CommandLoop.durable` before they answer with it.
 """
 
 import asyncio
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,12 @@ class OrderReader:
 
     def view(self, slot: int) -> EventView:
         """An order as the event of its last change would show it."""
-        record = dict(zip(_ORDER_FIELDS, _ORDER_LAYOUT.unpack(self._orders[slot].tobytes()), strict=True))
+        return self.view_of(self._orders[slot])
+
+    @staticmethod
+    def view_of(order: Any) -> EventView:
+        """As `view`, of an ORDER record."""
+        record = dict(zip(_ORDER_FIELDS, _ORDER_LAYOUT.unpack(order.tobytes()), strict=True))
         fields = _BLANK_EVENT | {name: record[name] for name in _COMMON}
         fields["ts"] = record["updated_ts"]
         return EventView(**fields)

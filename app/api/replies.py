@@ -52,7 +52,7 @@ def average_price(instrument: InstrumentView, notional: int, quantity: int) -> s
 def order_content(reference: Reference, event: EventView) -> dict[str, Any]:
     """An order as an event shows it, without its fills."""
     (
-        seq, ts, account, symbol, _, status, side, order_type, time_in_force, flags, _, _, code, _, _,
+        seq, ts, account, symbol, _, status, side, order_type, time_in_force, flags, _, _, code, _, _, _,
         order_id, price, stop_price, quantity, filled, notional, created_ts, _, _, _, _, _, _, _, client_id,
     ) = event  # fmt: skip
     if symbol < 0:

@@ -78,9 +78,8 @@ def _figures(services: Services) -> dict[str, int]:
     }
 
 
-@router.get("/v1/system", response_model=System, responses=problems())
-async def get_system(services: Provided, _principal: Viewer) -> Response:
-    content: dict[str, Any] = {
+def system_content(services: Services) -> dict[str, Any]:
+    return {
         "version": services.version,
         "started_ts": services.started_ts,
         "now_ts": services.clock.now(),
@@ -97,7 +96,11 @@ async def get_system(services: Provided, _principal: Viewer) -> Response:
         "dependencies": dict(services.dependencies),
         "latency_us": {stage: times.summary_us() for stage, times in services.loop.latency.items()},
     }
-    return json_response(content)
+
+
+@router.get("/v1/system", response_model=System, responses=problems())
+async def get_system(services: Provided, _principal: Viewer) -> Response:
+    return json_response(system_content(services))
 
 
 def _feed_states(services: Services) -> list[str]:

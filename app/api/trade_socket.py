@@ -40,7 +40,7 @@ class TradeSocket:
         await receive()  # websocket.connect
         problem = self._door_problem(scope)
         if problem is not None:
-            await _send_http_problem(send, problem)
+            await send_http_problem(send, problem)
             return
         self._sessions += 1
         try:
@@ -166,7 +166,7 @@ async def _close(send: Send, code: int, reason: str) -> None:
         logger.debug("a trade socket did not take its close frame")
 
 
-async def _send_http_problem(send: Send, problem: Problem) -> None:
+async def send_http_problem(send: Send, problem: Problem) -> None:
     """Refuse the handshake with an HTTP answer (ASGI extension websocket.http.response)."""
 
     async def as_websocket(message: Message) -> None:

@@ -30,6 +30,7 @@ def emit(st: State, kind: int) -> int:
     event.liquidity = 0
     event.code = 0
     event.scope = 0
+    event.notes = 0
     event.order_id = 0
     event.price = 0
     event.stop_price = 0
@@ -73,6 +74,7 @@ def emit_order(st: State, kind: int, slot: int) -> int:
     event.liquidity = 0
     event.code = order.code
     event.scope = order.scope
+    event.notes = 0
     event.order_id = order.order_id
     event.price = order.price
     event.stop_price = order.stop_price

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine import conditions, correlation, executions, orders, reference
+from app.engine import conditions, correlation, executions, notes, orders, reference
 from app.engine.capacity import DEFAULT_CAPACITY, EVENTS_PER_COMMAND_MAX, Capacity
 from app.engine.codes import Code
 from app.engine.directory import directory_of
@@ -60,6 +60,8 @@ def _apply(st: State, i: int) -> bool:
         reference.set_limit(st, i)
     elif kind == CommandKind.SET_TRADING_STATE:
         reference.set_trading_state(st, i)
+    elif kind == CommandKind.NOTE:
+        notes.record_note(st, i)
     elif kind == CommandKind.SAMPLE_MARKS:
         correlation.sample_marks(st)
     elif kind == CommandKind.SET_RISK_MODEL:

@@ -104,6 +104,8 @@ def _fill(st: State, i: int, slot: int) -> bool:
     event.execution_id = report.execution_id
     event.liquidity = report.liquidity
     position = st.positions[position_index(st, account, symbol)]
+    event.limit = position.quantity
+    event.observed = position.entry_cost
     return bool(position.reduce_buy == 0 and position.reduce_sell == 0) or trim_reduce_only(
         st, account, symbol
     )

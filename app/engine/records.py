@@ -19,6 +19,7 @@ CLIENT_ORDER_ID_BYTES = 40
 SYMBOL_BYTES = 24
 CURRENCY_BYTES = 8
 ACCOUNT_NAME_BYTES = 40
+NOTE_BYTES = 88
 
 
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
@@ -65,6 +66,7 @@ COMMAND = _record(
     ("liquidity", "u1"),  # report TRADE
     ("scope", "u1"),  # SET_LIMIT, SET_TRADING_STATE
     ("state", "u1"),  # SET_TRADING_STATE: a `TradingState`; SET_LIMIT: 1 sets, 0 removes
+    ("notes", "u1"),  # so many NOTE commands directly before this one explain it
     ("actor", "i8"),  # number of the API key that asked, 0 for the system itself
 )
 
@@ -85,15 +87,27 @@ REPORT_COMMAND = _record(
     ("actor", "i8"),
 )
 
-VALUE_COMMAND = _record(  # TRANSFER_CASH, SET_LIMIT
+VALUE_COMMAND = _record(  # TRANSFER_CASH, SET_LIMIT, SET_PERMISSION, SET_POLICY
     *_HEADER,
     ("_order", "u1", (7,)),
     ("value", "i8"),
-    ("_unused", "i8", (9,)),
+    ("expires_ts", "i8"),
+    ("expected_version", "i8"),
+    ("number", "i8"),
+    ("remaining", "i8"),
+    ("_unused", "i8", (5,)),
     ("code", "u2"),
     ("_liquidity", "u1"),
     ("scope", "u1"),
     ("state", "u1"),
+    ("notes", "u1"),
+    ("actor", "i8"),
+)
+
+NOTE_COMMAND = _record(
+    *_HEADER,
+    ("length", "u1"),  # bytes of text, at most NOTE_BYTES; longer texts are several notes
+    ("text", "u8", (NOTE_BYTES // 8,)),
     ("actor", "i8"),
 )
 
@@ -150,6 +164,7 @@ EVENT = _record(
     ("liquidity", "u1"),
     ("code", "u2"),
     ("scope", "u1"),
+    ("notes", "u1"),  # so many NOTE_RECORDED events directly before explain it
     ("index", "i4"),  # 0, 1, ... among the events of one command
     ("order_id", "i8"),
     ("price", "i8"),  # of the order; MARK_UPDATED: the mark
@@ -161,11 +176,26 @@ EVENT = _record(
     ("expire_ts", "i8"),
     ("last_price", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED; ORDER_ACCEPTED: worst price of a market order
     ("last_quantity", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED
-    ("fee", "i8"),
+    ("fee", "i8"),  # ORDER_FILLED; changes of limits, states and rules: who (as `COMMAND.actor`)
     ("execution_id", "i8"),
-    ("limit", "i8"),  # refusals: what was allowed, in the unit of the code
+    ("limit", "i8"),  # refusals: what was allowed, in the unit of the code; else see `EventKind`
     ("observed", "i8"),  # refusals: what would have been; LIMIT_SET: the old value
     ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+)
+
+NOTE_EVENT = _record(  # NOTE_RECORDED
+    ("seq", "i8"),
+    ("ts", "i8"),
+    ("account", "i4"),
+    ("symbol", "i4"),
+    ("kind", "u1"),
+    ("length", "u1"),
+    ("_order", "u1", (10,)),
+    ("index", "i4"),
+    ("_order_id", "i8"),
+    ("text", "u8", (NOTE_BYTES // 8,)),
+    ("actor", "i8"),
+    ("_rest", "u8", (6,)),
 )
 
 # From here on every index is as wide as an address. Where LLVM 22 has to widen one that may be
@@ -353,7 +383,8 @@ PORTFOLIO = _record(
 
 COMMAND_KINDS = (
     *(COMMAND, REPORT_COMMAND, VALUE_COMMAND, INSTRUMENT_COMMAND, ACCOUNT_COMMAND),
-    RISK_MODEL_COMMAND,
+    *(NOTE_COMMAND, RISK_MODEL_COMMAND),
 )
 assert {dtype.itemsize for dtype in COMMAND_KINDS} == {128}
+assert EVENT.itemsize == NOTE_EVENT.itemsize
 assert EVENT.itemsize % 64 == 0, EVENT.itemsize

@@ -21,6 +21,8 @@ from app.engine.records import (
     INSTRUMENT,
     INSTRUMENT_COMMAND,
     LIMITS,
+    NOTE_COMMAND,
+    NOTE_EVENT,
     ORDER,
     PORTFOLIO,
     POSITION,
@@ -89,12 +91,14 @@ class State(NamedTuple):
     exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
     # What goes in and comes out: not part of the state proper.
     commands: Array
-    reports: Array  # the next three see the bytes of `commands`
+    reports: Array  # the next five see the bytes of `commands`
     values: Array
     instrument_commands: Array
     account_commands: Array
+    note_commands: Array
     risk_model_commands: Array
     events: Array
+    note_events: Array  # the bytes of `events`
     verdicts: Array  # [code] of the last check; see app.engine.risk
     candidate: Array  # one order record: what is being checked
     sample: NDArray[np.float64]  # [row, symbol]; see app.engine.correlation
@@ -131,8 +135,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "values": VALUE_COMMAND,
     "instrument_commands": INSTRUMENT_COMMAND,
     "account_commands": ACCOUNT_COMMAND,
+    "note_commands": NOTE_COMMAND,
     "risk_model_commands": RISK_MODEL_COMMAND,
     "events": EVENT,
+    "note_events": NOTE_EVENT,
     "verdicts": VERDICT,
     "candidate": ORDER,
     "sample": FLOAT,
@@ -208,8 +214,10 @@ def allocate(capacity: Capacity) -> State:
         "sample": SAMPLE_ROWS * row,
     }
     arrays = {name: _zeros(length, DTYPES[name]) for name, length in lengths.items()}
-    for name in ("reports", "values", "instrument_commands", "account_commands", "risk_model_commands"):
+    views = ("reports", "values", "instrument_commands", "account_commands", "note_commands")
+    for name in (*views, "risk_model_commands"):
         arrays[name] = arrays["commands"].view(DTYPES[name])
+    arrays["note_events"] = arrays["events"].view(NOTE_EVENT)
     state = State(**arrays)
     firm = state.firm[0]
     firm["closed_first"] = firm["closed_last"] = firm["expiry_root"] = firm["cursor"] = NO_SLOT

@@ -89,6 +89,30 @@ class TradingState(IntEnum):
     HALTED = 2
 
 
+class StateFlag(IntEnum):
+    """Bits in `flags` of SET_TRADING_STATE."""
+
+    CANCEL_OPEN = 1  # cancel all working orders of the scope
+
+
+class Permission(IntEnum):
+    """Whether an account may trade a symbol; DEFAULT is what the account's own default says."""
+
+    DEFAULT = 0
+    ALLOWED = 1
+    DENIED = 2
+
+
+class Policy(IntEnum):
+    """Rules of the firm as a whole; the value is the index into `FIRM.policy`."""
+
+    MAKER_CHECKER = 0  # 1: what loosens a limit needs a second person
+    CHANGE_LIFETIME_US = 1  # how long a proposed change may wait for one
+    COLLAR_WINDOW_US = 2  # PRICE_MOVE_BPS compares with the mark so long ago
+    REPEAT_WINDOW_US = 3  # MAX_REPEATED_ORDERS counts over so long
+    ORDER_TO_TRADE_FLOOR = 4  # messages of a day from which MAX_ORDER_TO_TRADE_RATIO counts
+
+
 class Liquidity(IntEnum):
     NONE = 0
     MAKER = 1
@@ -119,6 +143,9 @@ class CommandKind(IntEnum):
     TRANSFER_CASH = 10
     SET_LIMIT = 11
     SET_TRADING_STATE = 12
+    NOTE = 13  # text that explains the command behind it
+    SET_PERMISSION = 14
+    SET_POLICY = 15
     SAMPLE_MARKS = 40
     SET_RISK_MODEL = 41
 
@@ -146,7 +173,7 @@ class EventKind(IntEnum):
     ORDER_REJECTED = 2
     ORDER_REPLAYED = 3  # same client order id, same content: nothing changed
     ORDER_OPENED = 4  # working: acknowledged by the venue, or a stop that waits here
-    ORDER_FILLED = 5  # one execution, in part or in full
+    ORDER_FILLED = 5  # one execution; limit, observed: quantity and entry cost of the position after it
     ORDER_CANCELED = 6
     ORDER_EXPIRED = 7
     ORDER_TRIGGERED = 8  # (route) a stop has become a market or limit order
@@ -167,6 +194,10 @@ class EventKind(IntEnum):
     LIMIT_SET = 22
     TRADING_STATE_SET = 23
     COMMAND_REJECTED = 24  # reference data or limits that do not fit
+    NOTE_RECORDED = 26
+    PERMISSION_SET = 27  # limit: the new `Permission`, observed: the old one
+    POLICY_SET = 28  # code: the `Policy`
+    BREAKER_TRIPPED = 29  # code: the cause; status: the new `TradingState`, liquidity: the old one
     MARKS_SAMPLED = 60  # limit: how many returns there have been
     RISK_MODEL_SET = 61  # limit: the version of the parameters
 

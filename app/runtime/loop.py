@@ -33,16 +33,7 @@ from app.runtime.latency import Histogram
 from app.runtime.outcomes import FutureWaiter, Outcome, Teller, Waiter, tell
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
-from app.runtime.tick import (
-    Pieces,
-    Tick,
-    event_records,
-    has_routes,
-    mark_commands,
-    sample_is_due,
-    time_is_due,
-    timer_command,
-)
+from app.runtime.tick import Pieces, Tick, event_records, has_routes, mark_commands, timer_commands
 from app.venues.paper.venue import PaperVenue
 
 logger = logging.getLogger(__name__)
@@ -107,8 +98,7 @@ class EngineLoop:
         self._level_count = 0
         self._marks: dict[int, int] = {}
         self._marks_due = False
-        self._time_due = False
-        self._sample_due = False
+        self._timers_due: list[NDArray[np.void]] = []
         self._scheduled = False
         self._in_flight: deque[Tick] = deque()
         self.journal: JournalWriter  # from `start` on
@@ -213,6 +203,11 @@ class EngineLoop:
         self._observers.append(observer)
 
     @property
+    def at_rest(self) -> bool:
+        """Nothing is on its way to the disk: the state is that of the last durable command."""
+        return not self._in_flight
+
+    @property
     def durable_seq(self) -> int:
         return self.journal.durable_seq if self._opened else 0
 
@@ -298,12 +293,9 @@ class EngineLoop:
             self.marked.set()
             marks, self._marks = self._marks, {}
             self._process(mark_commands(marks), pieces, now)
-        if self._time_due:
-            self._time_due = False
-            self._process(timer_command(CommandKind.ADVANCE_TIME), pieces, now)
-        if self._sample_due:
-            self._sample_due = False
-            self._process(timer_command(CommandKind.SAMPLE_MARKS), pieces, now)
+        timers, self._timers_due = self._timers_due, []
+        for command in timers:
+            self._process(command, pieces, now)
         count, self._count = self._count, 0
         if count:
             pieces.clients_from = pieces.seq + 1
@@ -349,7 +341,7 @@ class EngineLoop:
             self.latency["journal"].record(now - tick.started_ns, tick.commands)
             self._deliver(tick)
             self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
-        if self._count or self._levels or self._marks_due or self._time_due or self._sample_due:
+        if self._count or self._levels or self._marks_due or self._timers_due:
             self._schedule()
 
     def _deliver(self, tick: Tick) -> None:
@@ -396,12 +388,8 @@ class EngineLoop:
             self._timers[1:] = [self._loop.call_later(self._mark_interval, self._release_marks)]
 
     def _keep_house(self) -> None:
-        now = self._clock.now()
-        self._time_due = self._time_due or time_is_due(self.engine.state, now)
-        self._sample_due = self._sample_due or (
-            self.marked.is_set() and sample_is_due(self.engine.state, now)
-        )
-        if self._time_due or self._sample_due:
+        self._timers_due = timer_commands(self.engine.state, self._clock.now(), marked=self.marked.is_set())
+        if self._timers_due:
             self._schedule()
         if not self.halted:
             self._timers[:1] = [self._loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)]

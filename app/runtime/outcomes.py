@@ -28,8 +28,8 @@ class Outcome:
     """What one command has led to within its tick.
 
     `event`: the newest event of its order, or the command's own where it has none or was
-    refused. `fills`: the executions of its order. `orders`: for CANCEL_ALL the newest event of
-    each order.
+    refused. `fills`: the executions of its order. `orders`: for CANCEL_ALL, and SET_TRADING_STATE
+    that cancels, the newest event of each order.
     """
 
     __slots__ = ("event", "fills", "orders")
@@ -62,9 +62,8 @@ class Told:
         own = event_view(self._events, last)
         if not own.order_id or own.kind in _ANSWERS:
             outcome = Outcome(own)
-            outcome.orders = [
-                event_view(self._events, self._link(index, _LATEST)) for index in range(first, last)
-            ]
+            newest = [self._link(index, _LATEST) for index in range(first, last)]
+            outcome.orders = [event_view(self._events, index) for index in newest if index >= 0]
             return outcome
         outcome = Outcome(event_view(self._events, self._link(last, _LATEST)))
         fill = self._link(last, _FIRST_FILL)

@@ -75,24 +75,28 @@ def mark_commands(marks: dict[int, int]) -> NDArray[np.void]:
     return commands
 
 
-def timer_command(kind: CommandKind) -> NDArray[np.void]:
-    """ADVANCE_TIME or SAMPLE_MARKS: all that such a command says is in its time."""
+def timer_commands(state: State, now: int, *, marked: bool) -> list[NDArray[np.void]]:
+    """What is due: ADVANCE_TIME, SAMPLE_MARKS. Marks are sampled once there are any."""
+    due = []
+    if _time_is_due(state, now):
+        due.append(_timer_command(CommandKind.ADVANCE_TIME))
+    model = state.risk_model[0]
+    if marked and now - now % int(model["interval_us"]) > int(model["sampled_ts"]):
+        due.append(_timer_command(CommandKind.SAMPLE_MARKS))
+    return due
+
+
+def _timer_command(kind: CommandKind) -> NDArray[np.void]:
     command = np.zeros(1, COMMAND)
     command["kind"] = kind
     command["account"] = command["symbol"] = -1
     return command
 
 
-def time_is_due(state: State, now: int) -> bool:
+def _time_is_due(state: State, now: int) -> bool:
     """Whether an order expires or a UTC day begins."""
     firm = state.firm[0]
     root = int(firm["expiry_root"])
     if root != NO_SLOT and int(state.expiries[root]["key"]) <= now:
         return True
     return now - now % DAY_US > int(firm["day_start_ts"])
-
-
-def sample_is_due(state: State, now: int) -> bool:
-    """Whether the next point of the grid on which marks are sampled is reached."""
-    model = state.risk_model[0]
-    return now - now % int(model["interval_us"]) > int(model["sampled_ts"])

@@ -56,6 +56,7 @@ class EventView(NamedTuple):
     liquidity: int
     code: int
     scope: int
+    notes: int
     index: int  # type: ignore[assignment]  # the field's own name; tuple.index is not used
     order_id: int
     price: int

@@ -195,6 +195,7 @@ class Ledger:
             position.realised += sign * (share - closing * unit)
         position.cost += sign * (quantity - closing) * unit
         position.quantity += sign * quantity
+        assert (event.limit, event.observed) == (position.quantity, position.cost)
 
     # --- Sums.
 

@@ -137,7 +137,8 @@ def simulate(seed: int) -> World:
 def test_simulation(seed: int) -> None:
     world = simulate(seed)
     kinds = Counter(event.kind for event in event_views(b"".join(world.events)))
-    rare = {EventKind.NONE, EventKind.ORDER_UNKNOWN, EventKind.RISK_MODEL_SET}
+    rare = {EventKind.NONE, EventKind.ORDER_UNKNOWN, EventKind.PERMISSION_SET, EventKind.POLICY_SET}
+    rare |= {EventKind.BREAKER_TRIPPED, EventKind.RISK_MODEL_SET}
     assert {kind.name for kind in EventKind if not kinds[kind]} == {kind.name for kind in rare}
     assert kinds[EventKind.ORDER_FILLED] > _COMMANDS // 10, "too few fills to be worth anything"
 

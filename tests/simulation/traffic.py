@@ -38,8 +38,8 @@ _KINDS = {
     CommandKind.SET_INSTRUMENT: 0.002,
     CommandKind.SET_ACCOUNT: 0.002,
     CommandKind.CANCEL_ALL: 0.002,
+    CommandKind.NOTE: 0.001,
     CommandKind.SAMPLE_MARKS: 0.004,
-    CommandKind.NONE: 0.001,
 }
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 _UNPRICED = (OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT)

@@ -58,6 +58,7 @@ class EngineTwin(ReferenceTwin, VenueSide):
             CommandKind.TRANSFER_CASH: self.transfer_cash,
             CommandKind.SET_LIMIT: self.set_limit,
             CommandKind.SET_TRADING_STATE: self.set_trading_state,
+            CommandKind.NOTE: self.note,
         }
         action = {int(kind): action for kind, action in actions.items()}.get(command.kind)
         if action is None:

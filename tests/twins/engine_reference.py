@@ -1,5 +1,6 @@
 """The twin's reference data: instruments, accounts, cash, limits, trading states, marks, the day."""
 
+from struct import unpack
 from typing import Any
 
 from app.engine.capacity import Capacity
@@ -161,6 +162,14 @@ class ReferenceTwin(Teller):
             limit=c.state,
             observed=old,
         )
+
+    def note(self, c: Command) -> None:
+        """The text lies in the eleven words from the price on, the actor in the word behind it."""
+        names = EventView._fields
+        words = names[names.index("price") : names.index("limit")]
+        text = c.text.ljust(8 * len(words), b"\0")
+        shown = dict(zip(words, unpack(f"<{len(words)}q", text), strict=True))
+        self.say(EventKind.NOTE_RECORDED, status=min(c.length, 88), limit=c.actor, **shown)
 
     def take_mark(self, c: Command) -> bool:
         if not 0 <= c.symbol < len(self.books.instruments):

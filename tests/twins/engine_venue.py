@@ -136,9 +136,12 @@ class VenueSide(Teller):
         else:
             self.change(order, S.PARTIALLY_FILLED)
             order.reserved -= report.quantity
+        position = self.books.position(order.account, order.symbol)
         self.show(
             EventKind.ORDER_FILLED,
             order,
+            limit=position.quantity,
+            observed=position.entry_cost,
             last_price=report.price,
             last_quantity=report.quantity,
             fee=report.fee,

@@ -17,6 +17,7 @@ from app.engine.state import DTYPES as STATE_DTYPES
 from app.engine.state import allocate
 from app.runtime.segments import FRAME_HEADER, SEGMENT_HEADER
 from app.settings import unknown_variables
+from app.streams.topics import Channel
 from app.venues.paper.state import DTYPES as PAPER_DTYPES
 from app.venues.paper.state import PaperLimits
 from app.venues.paper.state import allocate as allocate_paper
@@ -149,4 +150,8 @@ def test_error_codes() -> None:
 def test_operations() -> None:
     requests = [trade_messages.PlaceRequest, *get_args(trade_messages.OtherRequest)]
     ops = [get_args(get_type_hints(request)["op"])[0] for request in requests]
-    assert [row[0].strip("`") for row in rows(API, 3) if row[0].strip("`") in ops] == ops
+    trade, stream = API.split("## `WS /v1/stream`")
+    assert [row[0].strip("`") for row in rows(trade, 3) if row[0].strip("`") in ops] == ops
+    shown = {row[0].strip("`") for row in rows(stream, 3)}
+    assert {"subscribe", "unsubscribe", "ping"} <= shown
+    assert [row[0].strip("`") for row in rows(stream, 4)][1:] == [channel.value for channel in Channel]

@@ -138,7 +138,7 @@ def test_every_check_of_an_order_is_here() -> None:
     later = {
         Code.NONE, Code.SYMBOL_RESTRICTED, Code.CANCEL_RATE, Code.REPEATED_ORDER, Code.MAX_NET_EXPOSURE,
         Code.MAX_LEVERAGE, Code.MAX_DAILY_NOTIONAL, Code.DAILY_LOSS, Code.MAX_DRAWDOWN,
-        Code.MAX_ORDER_TO_TRADE_RATIO,
+        Code.MAX_ORDER_TO_TRADE_RATIO, Code.VENUE_REJECTIONS,
     }  # fmt: skip
     assert {code for code in Code if code <= Code.ORDER_CAPACITY} - later == set(VIOLATIONS)
 

@@ -1,0 +1,116 @@
+"""`WS /v1/stream`: live data over a WebSocket, as a bare ASGI callable.
+
+A connection is one coroutine, which reads (`app.api.stream_session`); everything else
+reaches the client from `app.streams.hub`, without a task and without waiting.
+"""
+
+import asyncio
+import logging
+
+from app.api.asgi import Receive, Scope, Send, header
+from app.api.auth import Principal
+from app.api.direct_socket import DirectSocket, direct_socket
+from app.api.errors import Problem, engine_halted, forbidden, not_ready, overloaded, unauthorized
+from app.api.services import Services
+from app.api.stream_session import CLOSE_UNAUTHORIZED, StreamSession, answer_frame, refusal_frame
+from app.api.trade_messages import decode_auth, request_id
+from app.api.trade_socket import send_http_problem
+from app.streams.catch_up import CatchUp
+from app.streams.hub import Hub, TooManyConnections
+
+logger = logging.getLogger(__name__)
+
+AUTH_SECONDS_MAX = 5.0
+# Connections that have not shown a key yet; those that have are bounded by the hub.
+UNKNOWN_MAX = 256
+
+CLOSE_TRY_LATER = 1013
+
+
+class StreamSocket:
+    """`origins`: pages of these may connect, beside those that the server itself has sent."""
+
+    def __init__(self, services: Services, hub: Hub, origins: frozenset[str]) -> None:
+        self._services = services
+        self._hub = hub
+        self._catch_up = CatchUp(hub)
+        self._origins = origins
+        self._unknown = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        problem = self._door_problem(scope)
+        if problem is not None:
+            await send_http_problem(send, problem)
+            return
+        try:
+            await self._serve(scope, receive, send)
+        except OSError:
+            logger.debug("a stream was lost", exc_info=True)
+
+    def _door_problem(self, scope: Scope) -> Problem | None:
+        """Why a connection is not even accepted."""
+        if not self._may_come_from(scope):
+            return forbidden("pages of this origin may not connect: see BOT4_ALLOWED_ORIGINS")
+        authorization = header(scope, b"authorization")
+        if authorization is not None and self._services.keys.of_header(authorization) is None:
+            return unauthorized()
+        if not self._services.loop.ready:
+            return engine_halted() if self._services.loop.halted else not_ready()
+        if authorization is None and self._unknown >= UNKNOWN_MAX:
+            return overloaded()
+        return None
+
+    def _may_come_from(self, scope: Scope) -> bool:
+        """Browsers say which page connects: one from elsewhere must not use what its visitor can reach."""
+        origin = header(scope, b"origin")
+        if origin is None:
+            return True
+        name = origin.decode("latin-1").lower()
+        host = (header(scope, b"host") or b"").decode("latin-1").lower()
+        return name in self._origins or name in (f"http://{host}", f"https://{host}")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        wire = direct_socket(scope)
+        authorization = header(scope, b"authorization")
+        if authorization is None:
+            self._unknown += 1
+            try:
+                principal = await self._authenticate(receive, wire)
+            finally:
+                self._unknown -= 1
+        else:
+            principal = self._services.keys.of_header(authorization)
+        if principal is None:
+            wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
+            return
+        session = StreamSession(self._services, self._hub, self._catch_up, principal, wire)
+        try:
+            session.open()
+        except TooManyConnections:
+            wire.finish(CLOSE_TRY_LATER, "too many connections")
+            return
+        try:
+            await session.run(receive)
+        finally:
+            session.ended()
+
+    async def _authenticate(self, receive: Receive, wire: DirectSocket) -> Principal | None:
+        """Whose key the first message carries; None where there is none in time."""
+        try:
+            message = await asyncio.wait_for(receive(), AUTH_SECONDS_MAX)
+        except TimeoutError:
+            return None
+        text = message.get("text") or ""
+        try:
+            principal = self._services.keys.authenticate(decode_auth(text)["key"])
+        except Problem:
+            principal = None
+        identity = request_id(text)
+        if principal is not None:
+            wire.write_frames([answer_frame(identity, {"role": principal.role.name.lower()})])
+        elif message["type"] == "websocket.receive":
+            problem = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
+            wire.write_frames([refusal_frame(identity, problem)])
+        return principal

@@ -1,0 +1,95 @@
+"""What the hub asks of those who know how things are shown: JSON, item by item."""
+
+from collections.abc import Hashable, Iterator
+from typing import Any, Protocol
+
+from app.engine.types import EventKind
+from app.market.types import Candle
+from app.runtime.views import EventView
+
+# An event as its layout unpacks it; see `app.runtime.views`.
+RawEvent = tuple[Any, ...]
+
+SEQ = EventView._fields.index("seq")
+ACCOUNT = EventView._fields.index("account")
+SYMBOL = EventView._fields.index("symbol")
+KIND = EventView._fields.index("kind")
+
+# Each shows a whole order as it was after the event.
+ORDER_KINDS = frozenset(
+    (
+        EventKind.ORDER_ACCEPTED,
+        EventKind.ORDER_REJECTED,
+        EventKind.ORDER_OPENED,
+        EventKind.ORDER_FILLED,
+        EventKind.ORDER_CANCELED,
+        EventKind.ORDER_EXPIRED,
+        EventKind.ORDER_TRIGGERED,
+        EventKind.CANCEL_REQUESTED,
+        EventKind.CANCEL_REJECTED,
+        EventKind.REPLACE_REQUESTED,
+        EventKind.ORDER_REPLACED,
+        EventKind.REPLACE_REJECTED,
+        EventKind.ORDER_UNKNOWN,
+    )
+)
+
+
+class SnapshotTooLarge(Exception):
+    """There is more to show at once than a snapshot may hold; the message says what to do instead."""
+
+
+class Contents(Protocol):
+    """Items are JSON documents. `account` and `symbol` are the engine's numbers, -1 for all.
+
+    Iterators hold copies: they show the moment at which they were asked for, however long they are read.
+    """
+
+    def order(self, event: RawEvent) -> bytes | None:
+        """The order that an event of ORDER_KINDS shows; None where it has not changed."""
+
+    def fill(self, event: RawEvent) -> bytes:
+        """The execution of an ORDER_FILLED event."""
+
+    def risk(self, event: RawEvent) -> bytes | None:
+        """What an event says about limits and states; None where it says nothing."""
+
+    def open_orders(self, account: int) -> Iterator[bytes]:
+        """Raises SnapshotTooLarge."""
+
+    def recent_fills(self, account: int) -> Iterator[bytes]: ...
+
+    def risk_state(self, account: int) -> Iterator[bytes]:
+        """Raises SnapshotTooLarge."""
+
+    def held_positions(self, account: int) -> list[tuple[int, int]]:
+        """(account, symbol) of all that is worth showing."""
+
+    def position(self, account: int, symbol: int) -> bytes: ...
+
+    def holders(self, symbol: int) -> list[int]:
+        """Accounts with a position in the symbol."""
+
+    def accounts(self) -> int:
+        """How many there are."""
+
+    def account(self, account: int) -> bytes: ...
+
+    def symbols(self) -> int: ...
+
+    def book(self, symbol: int) -> bytes: ...
+
+    def system(self) -> bytes: ...
+
+    def mark(self, symbol: int) -> bytes:
+        """Prices of the market outside."""
+
+    def trade(self, symbol: int, price: int, quantity: int, ts: int) -> bytes: ...
+
+    def candle(self, candle: Candle) -> bytes: ...
+
+    def recent_trades(self, symbol: int) -> list[tuple[Hashable, bytes]]:
+        """Each under a name of its own, oldest first."""
+
+    def recent_candles(self, symbol: int, interval: str) -> list[tuple[Hashable, bytes]]:
+        """By their start."""

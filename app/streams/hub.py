@@ -1,0 +1,326 @@
+"""The stream hub: takes the events of each tick when they are durable, and sends them to who watches.
+
+An event is encoded once for each topic that shows it, however many watch. What a tick
+costs beyond that is, for each watcher, an append and a write that is never awaited.
+The work is done behind the replies of the tick, in one piece for all ticks that have
+come meanwhile, and within a budget: under load messages wait and go out together
+rather than make orders wait. Nobody watching, nothing done.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable
+from pathlib import Path
+
+from app.engine.types import EventKind
+from app.runtime.clock import Clock
+from app.runtime.loop import EngineHalted, EngineLoop
+from app.runtime.views import EVENT_LAYOUT
+from app.streams.budget import WRITE_SECONDS, Budget
+from app.streams.client import WAITING_BYTES_MAX, WAITING_BYTES_TOTAL_MAX, Client, Wire
+from app.streams.codec import Chunk, text_frame
+from app.streams.contents import ACCOUNT, KIND, ORDER_KINDS, SEQ, Contents, RawEvent
+from app.streams.history import RecentEvents
+from app.streams.states import (
+    INTERVAL_SECONDS,
+    NEXT_ITEMS_SECONDS,
+    SYSTEM_SECONDS,
+    States,
+)
+from app.streams.stream import LogStream, StateStream, Stream
+from app.streams.topics import EVERY_INDEX, LOGS, Channel, Topic
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS_MAX = 1_024
+CONNECTIONS_PER_KEY_MAX = 128
+HEARTBEAT_SECONDS = 5.0
+# In snapshots of what has no end.
+ITEMS_KEPT = {Channel.TRADES: 50, Channel.CANDLES: 120}
+
+CLOSE_TOO_SLOW = 4008
+
+_FILLED = int(EventKind.ORDER_FILLED)
+_HEARTBEAT = text_frame(b'{"type":"heartbeat"}')
+
+
+class TooManyConnections(Exception):
+    """Of this key, or in all."""
+
+
+class Hub:
+    """All methods are called on the event loop's thread. `seq`: of the last command it has heard of."""
+
+    def __init__(self, loop: EngineLoop, contents: Contents, journal_folder: Path, clock: Clock) -> None:
+        self.loop = loop
+        self.contents = contents
+        self.journal_folder = journal_folder
+        self.clock = clock
+        self.seq = 0
+        self.recent = RecentEvents(0)
+        self.budget = Budget()
+        self.states = States(contents)
+        self.logs: dict[Channel, dict[int, LogStream]] = {channel: {} for channel in LOGS}
+        self.clients: dict[Client, None] = {}
+        self._keys: Counter[int] = Counter()
+        self._arrived: list[bytes] = []
+        self._watched = 0  # streams
+        self._resting: list[tuple[Callable[[], None], asyncio.Future[None]]] = []
+        self._publishing: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._states_timer: asyncio.TimerHandle | None = None
+        self._states_at = 0.0
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def start(self) -> None:
+        """Begin behind the last command that was recovered or set up."""
+        self._running = asyncio.get_running_loop()
+        self.seq = self.loop.seq
+        self.recent = RecentEvents(self.seq)
+        self.loop.observe(self._on_events)
+        self._beat()
+        self._show_system()
+
+    def stop(self) -> None:
+        for timer in (*self._timers, self._publishing, self._states_timer):
+            if timer is not None:
+                timer.cancel()
+
+    # Connections.
+
+    def connect(self, number: int, wire: Wire, drained: Callable[[], None]) -> Client:
+        """A client for the key `number`. Raises TooManyConnections."""
+        if len(self.clients) >= CONNECTIONS_MAX or self._keys[number] >= CONNECTIONS_PER_KEY_MAX:
+            raise TooManyConnections
+        client = Client(number, wire, drained)
+        self.clients[client] = None
+        self._keys[number] += 1
+        return client
+
+    def disconnect(self, client: Client) -> None:
+        client.end()
+        del self.clients[client]
+        self._keys[client.number] -= 1
+        if not self._keys[client.number]:
+            del self._keys[client.number]
+
+    # Streams.
+
+    def find(self, topic: Topic) -> Stream | None:
+        return self._streams_of(topic).get(_place(topic))
+
+    def open_log(self, topic: Topic) -> LogStream:
+        """The stream of a topic of LOGS; a new one begins behind what has happened."""
+        found = self.logs[topic.channel].get(topic.index)
+        if found is None:
+            self.publish()
+            found = self.logs[topic.channel][topic.index] = LogStream(topic, self.seq)
+            self._watched += 1
+        return found
+
+    def prepare(self, topic: Topic) -> None:
+        """See to it that there is a stream of a topic not in LOGS; a new one has `missing` items."""
+        streams = self.states.streams[topic.channel]
+        if _place(topic) not in streams:
+            found = StateStream(topic, self.seq, self.clock.now(), ITEMS_KEPT.get(topic.channel))
+            self.states.begin(found)
+            streams[_place(topic)] = found
+            self._watched += 1
+
+    def drop_unused(self, stream: Stream) -> None:
+        if stream.unused and self._streams_of(stream.topic).pop(_place(stream.topic), None) is not None:
+            self._watched -= 1
+
+    def _streams_of(self, topic: Topic) -> "dict[Hashable, Stream]":
+        found = self.logs if topic.channel in LOGS else self.states.streams
+        return found[topic.channel]  # type: ignore[return-value]  # one of the two has it
+
+    # What happens.
+
+    def _on_events(self, events: bytes) -> None:
+        self.seq = EVENT_LAYOUT.unpack_from(events, len(events) - EVENT_LAYOUT.size)[SEQ]
+        self.recent.append(events, self.seq)
+        if self._watched:
+            self._arrived.append(events)
+            self._schedule()
+        if self._resting:
+            self._rest()
+
+    async def at_rest(self, work: Callable[[], None]) -> None:
+        """Do `work` when the state is that of the last durable command and all before it has been sent.
+
+        Raises EngineHalted, and what `work` raises.
+        """
+        if self.loop.halted:
+            raise EngineHalted("the engine has halted")
+        future: asyncio.Future[None] = self._running.create_future()
+        self._resting.append((work, future))
+        if self.loop.at_rest:
+            self._rest()
+        await future
+
+    def _rest(self) -> None:
+        self.publish()
+        resting, self._resting = self._resting, []
+        for work, future in resting:
+            if future.done():  # who asked has gone
+                continue
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001  # it belongs to who asked
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+    # Sending.
+
+    def _schedule(self) -> None:
+        if self._publishing is None:
+            wait = self.budget.wait_seconds()
+            if wait:
+                self._publishing = self._running.call_later(wait, self.publish)
+            else:
+                self._publishing = self._running.call_soon(self.publish)
+
+    def publish(self) -> None:
+        """Send what has arrived."""
+        if self._publishing is not None:
+            self._publishing.cancel()
+            self._publishing = None
+        if not self._arrived:
+            return
+        started = time.perf_counter()
+        arrived, self._arrived = self._arrived, []
+        touched: list[LogStream] = []
+        for events in arrived:
+            self._route(events, touched)
+        ts = self.clock.now()
+        clients: dict[Client, None] = {}
+        for stream in touched:
+            self._deliver(stream, stream.take(ts), clients)
+        self._flush(clients, started)
+        if self.states.due and self._states_timer is None:
+            self._plan_states(max(self._states_at - self._running.time(), 0.0))
+
+    def _route(self, events: bytes, touched: list[LogStream]) -> None:
+        """Give each event to the streams that show it."""
+        contents = self.contents
+        orders, fills, risk = (self.logs[name] for name in (Channel.ORDERS, Channel.FILLS, Channel.RISK))
+        states = self.states
+        for event in EVENT_LAYOUT.iter_unpack(events):
+            kind = event[KIND]
+            if orders and kind in ORDER_KINDS:
+                _show(event, orders, contents.order, touched)
+            if fills and kind == _FILLED:
+                _show(event, fills, contents.fill, touched)
+            if risk:
+                _show(event, risk, contents.risk, touched)
+            states.note(event)
+
+    def _deliver(self, stream: Stream, chunk: Chunk, clients: dict[Client, None]) -> None:
+        for subscription in stream.subscriptions:
+            subscription.deliver(chunk)
+            clients[subscription.client] = None
+
+    def _flush(self, clients: dict[Client, None], started: float) -> None:
+        for client in clients:
+            client.flush()
+        self._check_bounds(clients)
+        self.budget.spend(time.perf_counter() - started + WRITE_SECONDS * len(clients))
+
+    def _check_bounds(self, clients: dict[Client, None]) -> None:
+        behind = [client for client in clients if client.waiting_bytes]
+        if not behind:
+            return
+        total = sum(client.waiting_bytes for client in self.clients)
+        for client in sorted(behind, key=lambda client: -client.waiting_bytes):
+            if client.waiting_bytes > WAITING_BYTES_MAX or total > WAITING_BYTES_TOTAL_MAX:
+                total -= client.waiting_bytes
+                logger.info("a stream of key %d is too slow and is closed", client.number)
+                client.close(CLOSE_TOO_SLOW, "messages were not read in time; resume by from_seq")
+
+    def send(self, stream: StateStream, chunk: Chunk) -> None:
+        """Send messages of a state."""
+        started = time.perf_counter()
+        clients: dict[Client, None] = {}
+        self._deliver(stream, chunk, clients)
+        self._flush(clients, started)
+
+    # What is sent by the clock.
+
+    def note_symbol(self, channel: Channel, symbol: int) -> None:
+        """As `States.note_symbol`, and see to it that it is sent."""
+        self.states.note_symbol(channel, symbol)
+        if self.states.due and self._states_timer is None:
+            self._plan_states(max(self._states_at - self._running.time(), 0.0))
+
+    def _plan_states(self, seconds: float) -> None:
+        self._states_timer = self._running.call_later(
+            max(seconds, self.budget.wait_seconds()), self._states_due
+        )
+
+    def _states_due(self) -> None:
+        if self.loop.halted:
+            self._states_timer = None
+            return
+        future: asyncio.Future[None] = self._running.create_future()
+        future.add_done_callback(_log_failure)
+        self._resting.append((self._publish_states, future))
+        if self.loop.at_rest:
+            self._rest()
+
+    def _publish_states(self) -> None:
+        self._states_timer = None
+        self._states_at = self._running.time() + INTERVAL_SECONDS
+        self.states.publish(self.seq, self.clock.now(), self.send)
+        if self.states.due:
+            self._plan_states(NEXT_ITEMS_SECONDS)
+
+    def _beat(self) -> None:
+        for client in list(self.clients):
+            if not client.paused:  # one that is behind has more than enough to read
+                client.send(_HEARTBEAT)
+        if self.loop.halted:
+            self._fail_resting()
+        self._timers[:1] = [self._running.call_later(HEARTBEAT_SECONDS, self._beat)]
+
+    def _show_system(self) -> None:
+        self.states.publish_system(self.seq, self.clock.now(), self.send)
+        self._timers[1:] = [self._running.call_later(SYSTEM_SECONDS, self._show_system)]
+
+    def _fail_resting(self) -> None:
+        resting, self._resting = self._resting, []
+        for _, future in resting:
+            if not future.done():
+                future.set_exception(EngineHalted("the engine has halted"))
+
+
+def _place(topic: Topic) -> Hashable:
+    return (topic.index, topic.interval) if topic.interval else topic.index
+
+
+def _show(
+    event: RawEvent,
+    streams: dict[int, LogStream],
+    encode: Callable[[RawEvent], bytes | None],
+    touched: list[LogStream],
+) -> None:
+    account = event[ACCOUNT]
+    own = streams.get(account) if account >= 0 else None
+    every = streams.get(EVERY_INDEX)
+    if own is None and every is None:
+        return
+    item = encode(event)
+    if item is None:
+        return
+    if own is not None and own.add(event[SEQ], item):
+        touched.append(own)
+    if every is not None and every.add(event[SEQ], item):
+        touched.append(every)
+
+
+def _log_failure(future: asyncio.Future[None]) -> None:
+    error = None if future.cancelled() else future.exception()
+    if error is not None and not isinstance(error, EngineHalted):
+        logger.error("states could not be read", exc_info=error)

@@ -1,0 +1,157 @@
+"""Positions, accounts, marks, books and the system's figures: how things are, sent when they have changed.
+
+Events only mark what has changed. What it is now is read a little later, at a moment
+when nothing that is not durable has been applied, and at most so often and so much of
+it at once: the cost does not grow with the rate of orders.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+from app.engine.types import EventKind
+from app.streams.codec import Chunk
+from app.streams.contents import ACCOUNT, KIND, SYMBOL, Contents, RawEvent
+from app.streams.stream import StateStream
+from app.streams.topics import EVERY_INDEX, Channel
+
+INTERVAL_SECONDS = 0.1
+SYSTEM_SECONDS = 1.0
+# So much is read at once, and the rest a little later: a mark may move the positions of a thousand accounts.
+ITEMS_AT_ONCE = 32
+NEXT_ITEMS_SECONDS = 0.01
+
+_MARK = int(EventKind.MARK_UPDATED)
+_DAY = int(EventKind.DAY_STARTED)
+_OF_ACCOUNT = frozenset((EventKind.CASH_TRANSFERRED, EventKind.ACCOUNT_SET, EventKind.TRADING_STATE_SET))
+
+# They change without a command, and may do so several times behind the same one.
+_WITHOUT_COMMANDS = (Channel.BOOK, Channel.MARKS, Channel.SYSTEM)
+
+Send = Callable[[StateStream, Chunk], None]
+
+
+class States:
+    """`streams`: by channel, then by the topic's index (and interval). What is due has an entry by name."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self.streams: dict[Channel, dict[Hashable, StateStream]] = {
+            Channel.MARKS: {},
+            Channel.BOOK: {},
+            Channel.POSITIONS: {},
+            Channel.ACCOUNTS: {},
+            Channel.TRADES: {},
+            Channel.CANDLES: {},
+            Channel.SYSTEM: {},
+        }
+        self._read: dict[Channel, Callable[[Any], bytes]] = {
+            Channel.MARKS: contents.mark,
+            Channel.BOOK: contents.book,
+            Channel.POSITIONS: lambda pair: contents.position(*pair),
+            Channel.ACCOUNTS: contents.account,
+            Channel.SYSTEM: lambda _index: contents.system(),
+        }
+        self._due: dict[Channel, dict[Any, None]] = {channel: {} for channel in self._read}
+        self._moved: set[int] = set()  # symbols with another mark: who holds them is looked up when due
+
+    @property
+    def due(self) -> bool:
+        return bool(self._moved) or any(self._due.values())
+
+    # What has changed.
+
+    def note(self, event: RawEvent) -> None:
+        """An event that may have changed something that is watched."""
+        kind, account, symbol = event[KIND], event[ACCOUNT], event[SYMBOL]
+        if kind == _MARK:
+            if self.streams[Channel.POSITIONS] or self.streams[Channel.ACCOUNTS]:
+                self._moved.add(symbol)
+            return
+        if symbol >= 0:
+            self._mark(Channel.BOOK, symbol, symbol)
+            if account >= 0:
+                self._mark(Channel.POSITIONS, (account, symbol), account)
+                self._mark(Channel.ACCOUNTS, account, account)
+        elif account >= 0:
+            if kind in _OF_ACCOUNT:
+                self._mark(Channel.ACCOUNTS, account, account)
+        elif kind == _DAY and self.streams[Channel.ACCOUNTS]:
+            for index in range(self._contents.accounts()):
+                self._mark(Channel.ACCOUNTS, index, index)
+
+    def note_symbol(self, channel: Channel, symbol: int) -> None:
+        """The displayed depth of a symbol has changed (BOOK), or what it costs (MARKS)."""
+        self._mark(channel, symbol, symbol)
+
+    def _mark(self, channel: Channel, name: Hashable, index: int) -> None:
+        streams = self.streams[channel]
+        if streams and (index in streams or EVERY_INDEX in streams):
+            self._due[channel][name] = None
+
+    # What it is now. The engine must be at rest.
+
+    def begin(self, stream: StateStream) -> None:
+        """Find out which items a new stream has; the market's are read at once, the others by `fill`."""
+        channel, _, index, interval = stream.topic
+        if channel is Channel.TRADES:
+            items = self._contents.recent_trades(index)
+        elif channel is Channel.CANDLES:
+            items = self._contents.recent_candles(index, interval)
+        else:
+            stream.missing = self._names(channel, index)
+            return
+        for name, item in items:
+            stream.keep(name, item)
+
+    def _names(self, channel: Channel, index: int) -> list[Hashable]:
+        if channel is Channel.POSITIONS:
+            return list(self._contents.held_positions(index))
+        if index != EVERY_INDEX or channel is Channel.SYSTEM:
+            return [index]
+        contents = self._contents
+        return list(range(contents.accounts() if channel is Channel.ACCOUNTS else contents.symbols()))
+
+    def fill(self, stream: StateStream) -> None:
+        """Read some of what is missing in a new stream."""
+        read = self._read[stream.topic.channel]
+        for _ in range(min(len(stream.missing), ITEMS_AT_ONCE)):
+            name = stream.missing.pop()
+            stream.keep(name, read(name))
+
+    def publish(self, seq: int, ts: int, send: Send) -> None:
+        """Read and send a part of what is due."""
+        self._find_holders()
+        room = ITEMS_AT_ONCE
+        for channel, due in self._due.items():
+            names = list(due)[:room]
+            room -= len(names)
+            read = self._read[channel]
+            for name in names:
+                del due[name]
+            items = {name: read(name) for name in names}
+            self._send(channel, items, seq, ts, send)
+
+    def publish_system(self, seq: int, ts: int, send: Send) -> None:
+        if self.streams[Channel.SYSTEM]:
+            self._send(Channel.SYSTEM, {EVERY_INDEX: self._contents.system()}, seq, ts, send)
+
+    def _find_holders(self) -> None:
+        for symbol in self._moved:
+            for account in self._contents.holders(symbol):
+                self._mark(Channel.POSITIONS, (account, symbol), account)
+                self._mark(Channel.ACCOUNTS, account, account)
+        self._moved.clear()
+
+    def _send(self, channel: Channel, items: Mapping[Hashable, bytes], seq: int, ts: int, send: Send) -> None:
+        streams = self.streams[channel]
+        by_stream: dict[Hashable, dict[Hashable, bytes]] = {}
+        for name, item in items.items():
+            index = name[0] if isinstance(name, tuple) else name
+            for each in {index, EVERY_INDEX}:
+                if each in streams:
+                    by_stream.setdefault(each, {})[name] = item
+        for each, changed in by_stream.items():
+            stream = streams[each]
+            chunk = stream.publish(max(seq, stream.seq + (channel in _WITHOUT_COMMANDS)), ts, changed)
+            if chunk is not None:
+                send(stream, chunk)

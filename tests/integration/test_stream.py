@@ -1,0 +1,498 @@
+"""`WS /v1/stream` against a real server: channels, keys and refusals."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from app.api import stream, stream_session
+from app.streams import hub
+from app.streams.topics import Channel
+from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
+from tests.stream_support import Message, Watcher, check_chain, stream_url, watch
+
+
+@pytest.fixture
+def client(api: ApiServer) -> Iterator[httpx.Client]:
+    with api.client() as client:
+        yield client
+
+
+@pytest.fixture
+def watcher(api: ApiServer) -> Iterator[Watcher]:
+    with watch(api) as watcher:
+        yield watcher
+
+
+def place(client: httpx.Client, order: Message) -> Message:
+    response = client.post("/v1/orders", json=order)
+    assert response.status_code == 201, response.text
+    found: Message = response.json()
+    return found
+
+
+def without(document: Message, *names: str) -> Message:
+    return {name: value for name, value in document.items() if name not in names}
+
+
+# Channels.
+
+
+def test_orders_and_fills_tell_all_that_happens(client: httpx.Client, watcher: Watcher, account: str) -> None:
+    resting = place(client, limit_order(account))
+    answer = watcher.subscribe({"name": "orders", "account": account}, {"name": "fills", "account": account})
+    assert answer["result"]["channels"] == [{"name": name, "key": account} for name in ("orders", "fills")]
+    snapshot = watcher.snapshot("orders", account)
+    assert snapshot["data"] == [without(client.get(f"/v1/orders/{resting['order_id']}").json(), "fills")]
+    assert watcher.snapshot("fills", account)["data"] == []
+
+    taken = place(client, market_order(account))
+    client.delete(f"/v1/orders/{resting['order_id']}")
+    watcher.update("orders", account, lambda order: order["status"] == "CANCELED")
+    shown = [order for message in watcher.of("orders", account)[1:] for order in message["data"]]
+    assert [(order["order_id"], order["status"]) for order in shown] == [
+        (taken["order_id"], "PENDING_NEW"),
+        (taken["order_id"], "FILLED"),
+        (resting["order_id"], "PENDING_CANCEL"),
+        (resting["order_id"], "CANCELED"),
+    ]
+    assert shown[1] == without(client.get(f"/v1/orders/{taken['order_id']}").json(), "fills")
+    fill = watcher.update("fills", account)
+    assert without(fill, "order_id", "client_order_id", "account", "symbol", "side") == taken["fills"][0]
+    assert (fill["order_id"], fill["side"]) == (taken["order_id"], "BUY")
+    check_chain(watcher.of("orders", account))
+    check_chain(watcher.of("fills", account))
+
+    with watch(client_url(client)) as late:
+        late.subscribe({"name": "fills", "account": account})
+        assert late.snapshot("fills", account)["data"] == [fill]
+
+
+def client_url(client: httpx.Client) -> str:
+    return str(client.base_url).rstrip("/")
+
+
+def test_a_replace_that_the_venue_refuses_leaves_the_order_as_it_was(
+    client: httpx.Client, watcher: Watcher, account: str
+) -> None:
+    order = place(client, limit_order(account, post_only=True))
+    watcher.subscribe({"name": "orders", "account": account})
+    path = f"/v1/orders/{order['order_id']}"
+    assert client.patch(path, json={"price": "50001.00"}).status_code == 200  # it crosses: the venue refuses
+    assert client.patch(path, json={"price": "0.001"}).status_code == 422  # refused by a check: no message
+    last = client.patch(path, json={"price": "48000.00"}).json()
+    watcher.update("orders", account, lambda shown: shown["price"] == "48000.00")
+    shown = [shown for message in watcher.of("orders", account)[1:] for shown in message["data"]]
+    assert [(each["status"], each["price"], each["code"]) for each in shown] == [
+        ("PENDING_REPLACE", "49000.00", None),
+        ("NEW", "49000.00", None),
+        ("PENDING_REPLACE", "49000.00", None),
+        ("NEW", "48000.00", None),
+    ]
+    assert shown[-1] == last
+
+
+def test_positions_and_accounts_are_as_over_http(
+    client: httpx.Client, watcher: Watcher, account: str
+) -> None:
+    watcher.subscribe({"name": "positions", "account": account}, {"name": "accounts", "account": account})
+    assert watcher.snapshot("positions", account)["data"] == []
+    place(client, market_order(account))
+    position = watcher.update("positions", account)
+    assert [position] == client.get(f"/v1/accounts/{account}/positions").json()["items"]
+    shown = watcher.update("accounts", account)
+    assert shown == client.get(f"/v1/accounts/{account}").json()
+    check_chain(watcher.of("positions", account))
+
+
+def test_risk_tells_limits_states_and_breaches(client: httpx.Client, watcher: Watcher, account: str) -> None:
+    watcher.subscribe({"name": "risk", "account": account}, {"name": "risk"})
+    own = watcher.snapshot("risk", account)["data"]
+    assert {item["scope"] for item in own} == {f"account:{account}"}
+    assert own[0]["limits"] == client.get(f"/v1/limits/accounts/{account}").json()["limits"]
+    everything = watcher.snapshot("risk", "*")["data"]
+    assert {"firm", f"account:{account}"} <= {item["scope"] for item in everything}
+
+    client.put(f"/v1/limits/accounts/{account}", json={"MAX_ORDER_NOTIONAL": "100"})
+    limit = watcher.update("risk", account, lambda item: item["event"] == "limit")
+    assert (limit["limit"], limit["value"]) == ("MAX_ORDER_NOTIONAL", "100")
+    refused = client.post("/v1/orders", json=limit_order(account)).json()
+    breach = watcher.update("risk", account, lambda item: item["event"] == "breach")
+    for name in ("code", "limit", "observed", "scope", "order_id"):
+        assert breach[name] == refused[name]
+    client.post("/v1/orders", json=limit_order(account, quantity="0.000001"))  # a mistake, no breach
+    body = {"scope": f"account:{account}", "action": "halt", "cancel_open_orders": False, "reason": "a test"}
+    assert client.post("/v1/kill-switch", json=body).status_code == 200
+    state = watcher.update("risk", account, lambda item: item["event"] == "trading_state")
+    assert (state["state"], state["previous"]) == ("HALTED", "ACTIVE")
+    watcher.update("risk", "*", lambda item: item == state)
+    events = [item["event"] for message in watcher.of("risk", account)[1:] for item in message["data"]]
+    assert events == ["limit", "breach", "trading_state"]
+
+
+def test_the_market_is_shown(api: ApiServer, client: httpx.Client, watcher: Watcher, account: str) -> None:
+    symbol = "ETH-USDT"
+    watcher.subscribe(
+        {"name": "book", "symbol": symbol},
+        {"name": "trades", "symbol": symbol},
+        {"name": "marks"},
+        {"name": "marks", "symbol": symbol},
+        {"name": "candles", "symbol": symbol, "interval": "1m"},
+    )
+    book = watcher.snapshot("book", symbol)["data"][0]
+    assert book == without(client.get(f"/v1/market/{symbol}/book").json(), "ts")
+    assert len(watcher.snapshot("marks", "*")["data"]) == len(client.get("/v1/instruments").json()["items"])
+
+    place(client, limit_order(account, symbol=symbol, price="40000.00"))
+    watcher.update("book", symbol, lambda shown: ["40000.00", "0.0100"] in shown["bids"])
+    index = api.server.reference.symbols[symbol]
+    now = time.time_ns() // 1_000
+    api.call(lambda: api.server.market.on_trade(index, 4_000_000, 5, now))
+    trade = watcher.update("trades", symbol, lambda shown: shown["price"] == "40000.00")
+    assert trade == client.get(f"/v1/market/{symbol}/trades?limit=1").json()["items"][0]
+    api.call(lambda: api.server.market.on_mark(index, api.server.market.prices(index).mark))
+    mark = watcher.update("marks", symbol, lambda shown: shown["last"] == "40000.00")
+    watcher.update("marks", "*", lambda shown: shown == mark)
+    candle = watcher.update("candles", f"{symbol}/1m", lambda shown: shown["close"] == "40000.00")
+    assert candle["interval"] == "1m" and not candle["closed"]
+    for key, channel in ((symbol, "book"), (symbol, "trades"), ("*", "marks"), (f"{symbol}/1m", "candles")):
+        check_chain(watcher.of(channel, key))
+
+
+def test_the_system_is_shown_each_second_and_heartbeats_come(watcher: Watcher, api: ApiServer) -> None:
+    watcher.subscribe({"name": "system"})
+    assert watcher.update("system", "*")["ready"] is True
+    api.call(api.server.hub._beat)
+    watcher.wait(lambda message: message == {"type": "heartbeat"})
+    assert {"ts"} == set(watcher.ask("ping")["result"])
+
+
+def test_batch_packs_a_tick_into_one_frame(api: ApiServer, client: httpx.Client, account: str) -> None:
+    with watch(api) as packed, watch(api) as single:
+        for watcher in (packed, single):
+            watcher.subscribe(
+                {"name": "orders", "account": account},
+                {"name": "fills", "account": account},
+                batch=watcher is packed,
+            )
+            watcher.snapshot("fills", account)
+        before = packed.frames, single.frames
+        orders = [market_order(account) for _ in range(20)]
+        assert client.post("/v1/orders/batch", json={"orders": orders}).status_code == 200
+        for watcher in (packed, single):
+            watcher.settle()
+        assert packed.of("orders", account)[1:] == single.of("orders", account)[1:]
+        assert packed.of("fills", account)[1:] == single.of("fills", account)[1:]
+        assert single.frames - before[1] == 60
+        assert packed.frames - before[0] <= 3
+
+
+def test_unsubscribed_is_silent(client: httpx.Client, watcher: Watcher, account: str) -> None:
+    watcher.subscribe({"name": "orders", "account": account})
+    answer = watcher.ask("unsubscribe", channels=[{"name": "orders", "account": account}, {"name": "system"}])
+    assert answer["result"]["channels"] == [{"name": "orders", "key": account}]
+    place(client, market_order(account))
+    watcher.settle()
+    assert len(watcher.of("orders", account)) == 1
+
+
+def test_nothing_is_done_where_nobody_watches(api: ApiServer, client: httpx.Client, account: str) -> None:
+    with watch(api) as watcher:
+        watcher.subscribe({"name": "orders", "account": account}, {"name": "book", "symbol": "BTC-USDT"})
+        watcher.snapshot("orders", account)
+    index = api.server.reference.accounts[account]
+    deadline = time.monotonic() + 10
+    while index in api.server.hub.logs[Channel.ORDERS]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    place(client, market_order(account))
+    assert not api.server.hub._arrived
+
+
+# Coming back.
+
+
+def test_a_resume_goes_on_exactly_where_it_broke_off(
+    api: ApiServer, client: httpx.Client, account: str
+) -> None:
+    channels = [{"name": name, "account": account} for name in ("orders", "fills", "risk")]
+    with watch(api) as first:
+        first.subscribe(*channels)
+        first.snapshot("risk", account)
+        place(client, market_order(account))
+        first.update("fills", account)
+        first.settle()
+    seqs = {name: first.of(name, account)[-1]["seq"] for name in ("orders", "fills", "risk")}
+    for _ in range(3):
+        place(client, market_order(account))
+    client.put(f"/v1/limits/accounts/{account}", json={"MAX_OPEN_ORDERS": 7})
+    with watch(api) as again:
+        again.subscribe(*(channel | {"from_seq": seqs[str(channel["name"])]} for channel in channels))
+        again.wait(lambda message: message.get("type") == "resumed" and message["channel"] == "risk")
+        place(client, market_order(account))
+        again.update("orders", account, lambda order: order["order_id"] == newest(client, account))
+        again.settle()
+    for name, count in (("orders", 8), ("fills", 4), ("risk", 1)):
+        messages = again.of(name, account)
+        assert messages[0]["prev_seq"] == seqs[name]
+        assert [message["type"] for message in messages].count("update") == count
+        check_chain([{"type": "resumed", "seq": seqs[name]}, *messages])
+    messages = first.of("fills", account) + again.of("fills", account)
+    fills = [fill["fill_id"] for message in messages for fill in message.get("data", ())]
+    assert len(fills) == len(set(fills)) == 5
+
+
+def newest(client: httpx.Client, account: str) -> str:
+    items = client.get("/v1/orders", params={"account": account, "status": "all", "limit": 1}).json()["items"]
+    found: str = items[0]["order_id"]
+    return found
+
+
+def test_a_resume_that_cannot_be_is_a_snapshot_that_says_so(watcher: Watcher, account: str) -> None:
+    watcher.subscribe({"name": "orders", "account": account, "from_seq": 1 << 50})
+    assert watcher.snapshot("orders", account)["resumed"] is False
+    watcher.subscribe({"name": "accounts", "account": account}, from_seq=1)
+    assert watcher.snapshot("accounts", account)["resumed"] is False
+    before = len(watcher.seen)
+    watcher.subscribe({"name": "orders", "account": account})
+    assert "resumed" not in watcher.snapshot("orders", account, before)
+
+
+# Who may see what.
+
+
+def test_a_trader_sees_its_own_accounts_only(api: ApiServer, client: httpx.Client, account: str) -> None:
+    other = api.open_account(f"{account}-other")
+    _, key = api.make_key("trader", account)
+    names = ("orders", "fills", "positions", "accounts", "risk")
+    with watch(api, key) as watcher:
+        for name in names:
+            refused = watcher.subscribe({"name": name, "account": other})
+            assert (refused["status"], refused["error"]["code"]) == (403, "FORBIDDEN")
+            unknown = watcher.subscribe({"name": name, "account": "no-such-account"})
+            assert (unknown["status"], unknown["error"]["code"]) == (403, "FORBIDDEN")
+        answer = watcher.subscribe(*({"name": name} for name in names))
+        assert answer["result"]["channels"] == [{"name": name, "key": account} for name in names]
+        place(client, market_order(other))
+        place(client, market_order(account))
+        watcher.update("accounts", account)
+        watcher.settle()
+        assert {message["key"] for message in watcher.seen if "key" in message} == {account}
+        assert f"{account}-other" not in json.dumps([m for m in watcher.seen if "channel" in m])
+
+
+def test_a_viewer_reads_all_accounts(api: ApiServer, client: httpx.Client, account: str) -> None:
+    _, key = api.make_key("viewer")
+    with watch(api, key) as watcher:
+        watcher.subscribe({"name": "orders"}, {"name": "positions"}, {"name": "accounts"}, {"name": "fills"})
+        watcher.snapshot("fills", "*")
+        order = place(client, market_order(account))
+        watcher.update("orders", "*", lambda shown: shown["order_id"] == order["order_id"])
+        watcher.update("positions", "*", lambda shown: shown["account"] == account)
+        watcher.update("accounts", "*", lambda shown: shown["account"] == account)
+        check_chain(watcher.of("orders", "*"))
+
+
+def test_who_keeps_asking_for_what_is_not_allowed_is_put_out(api: ApiServer, account: str) -> None:
+    _, key = api.make_key("trader", account)
+    with watch(api, key) as watcher:
+        for number in range(stream_session.FORBIDDEN_MAX):
+            watcher.send(id=number, op="subscribe", channels=[{"name": "orders", "account": "alpha"}])
+        assert watcher.close_code() == stream_session.CLOSE_FORBIDDEN
+
+
+def test_a_revoked_key_ends_at_once(api: ApiServer, client: httpx.Client, account: str) -> None:
+    number, key = api.make_key("viewer")
+    with watch(api, key) as watcher:
+        watcher.subscribe({"name": "orders", "account": account})
+        assert client.delete(f"/v1/keys/{number}").status_code in (200, 204)
+        assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+
+
+def test_the_key_may_come_in_the_first_message(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with watch(api, None) as watcher:
+        answer = watcher.ask("auth", key=ADMIN_KEY)
+        assert answer["result"] == {"role": "admin"}
+        assert watcher.subscribe({"name": "marks"})["status"] == 200
+    for first in ({"op": "auth", "key": "wrong"}, {"op": "ping"}, {"op": "subscribe", "channels": []}):
+        with watch(api, None) as watcher:
+            watcher.send(id=1, **first)
+            assert watcher.wait(lambda message: "error" in message)["error"]["code"] == "UNAUTHORIZED"
+            assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+    monkeypatch.setattr(stream, "AUTH_SECONDS_MAX", 0.1)
+    with watch(api, None) as watcher:
+        assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+
+
+def test_refused_at_the_door(api: ApiServer) -> None:
+    own = api.url
+    for key, origin, status in (
+        ("wrong", None, 401),
+        (ADMIN_KEY, "https://evil.example.com", 403),
+        (ADMIN_KEY, "null", 403),
+        (ADMIN_KEY, f"{own}.evil.example.com", 403),
+        (ADMIN_KEY, own.replace("127.0.0.1", "localhost"), 403),
+    ):
+        with pytest.raises(InvalidStatus) as refused, watch(api, key, origin):
+            pass
+        assert refused.value.response.status_code == status
+    for origin in (own, None):
+        with watch(api, ADMIN_KEY, origin) as watcher:
+            assert watcher.ask("ping")["status"] == 200
+
+
+def test_a_key_in_the_address_opens_nothing(api: ApiServer) -> None:
+    from websockets.sync.client import connect
+
+    with connect(f"{stream_url(api.url)}?key={ADMIN_KEY}&token={ADMIN_KEY}", proxy=None) as found:
+        watcher = Watcher(found)
+        watcher.send(id=1, op="ping")
+        assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+
+
+# Bounds.
+
+
+MALFORMED: list[tuple[str, int]] = [
+    ("", 400),
+    ("nonsense", 400),
+    ("[]", 400),
+    ("null", 400),
+    ('{"op":"subscribe"}', 400),
+    ('{"id":1,"op":"subscribe","channels":[]}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"nothing"}]}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"book"}]}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"orders","symbol":"BTC-USDT"}]}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"candles","symbol":"BTC-USDT","interval":"5m"}]}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"orders"}],"from_seq":-1}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"orders"}],"from_seq":"1"}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"orders"}],"batch":1}', 400),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"book","symbol":"NO-SUCH"}]}', 404),
+    ('{"id":1,"op":"subscribe","channels":[{"name":"orders","account":"nobody"}]}', 404),
+    ('{"id":1,"op":"order.place"}', 400),
+    ('{"id":{},"op":"ping"}', 400),
+    ('{"id":1,"op":"ping","more":1}', 400),
+    ("[" * 5_000, 400),
+    ('{"id":1,"op":"' + "x" * 900_000 + '"}', 400),
+]
+
+
+def test_malformed_messages_get_an_error_and_do_no_harm(watcher: Watcher) -> None:
+    for number, (text, status) in enumerate(MALFORMED):
+        before = len(watcher.seen)
+        watcher.socket.send(text)
+        answer = watcher.wait(lambda message: "error" in message, before)
+        assert answer["status"] == status, (number, answer)
+        assert len(json.dumps(answer)) < 2_000
+    assert watcher.ask("ping")["status"] == 200
+
+
+def test_a_message_too_large_or_binary_ends_the_connection(api: ApiServer) -> None:
+    with watch(api) as watcher:
+        watcher.socket.send("x" * ((1 << 20) + 1))
+        assert watcher.close_code() == 1009
+    with watch(api) as watcher:
+        watcher.socket.send(b"binary")
+        assert watcher.close_code() == stream_session.CLOSE_BINARY
+        assert watcher.seen[0]["error"]["code"] == "INVALID_REQUEST"
+
+
+def test_ten_thousand_subscriptions_are_too_many(watcher: Watcher, account: str) -> None:
+    symbols = ("BTC-USDT", "ETH-USDT")
+    many = [{"name": "trades", "symbol": symbol} for symbol in symbols] * 128
+    assert watcher.subscribe(*many)["status"] == 200  # the same two again and again
+    refused = watcher.subscribe(*many, {"name": "marks"})
+    assert refused["error"]["code"] == "INVALID_REQUEST"
+    for _ in range(40):
+        watcher.send(id=0, op="subscribe", channels=many)
+    assert watcher.ask("ping")["status"] == 200
+    assert watcher.subscribe({"name": "orders", "account": account})["status"] == 200
+
+
+def test_subscriptions_of_a_connection_are_bounded(
+    watcher: Watcher, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_session, "SUBSCRIPTIONS_MAX", 2)
+    assert watcher.subscribe({"name": "marks"}, {"name": "orders", "account": account})["status"] == 200
+    refused = watcher.subscribe({"name": "fills", "account": account})
+    assert (refused["status"], refused["error"]["code"]) == (422, "TOO_MANY_SUBSCRIPTIONS")
+    assert watcher.subscribe({"name": "marks"})["status"] == 200
+    watcher.ask("unsubscribe", channels=[{"name": "marks"}])
+    assert watcher.subscribe({"name": "fills", "account": account})["status"] == 200
+
+
+def test_connections_are_bounded_by_key(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, key = api.make_key("viewer")
+    monkeypatch.setattr(hub, "CONNECTIONS_PER_KEY_MAX", 1)
+    with watch(api, key) as first:
+        first.ask("ping")
+        with watch(api, key) as second:
+            assert second.close_code() == stream.CLOSE_TRY_LATER
+        assert first.ask("ping")["status"] == 200
+    with watch(api, key) as third:
+        assert third.ask("ping")["status"] == 200
+
+
+def test_connections_without_a_key_are_bounded(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "UNKNOWN_MAX", 1)
+    with watch(api, None) as first:
+        with pytest.raises(InvalidStatus) as refused, watch(api, None):
+            pass
+        assert refused.value.response.status_code == 503
+        assert first.ask("auth", key=ADMIN_KEY)["status"] == 200
+
+
+def test_a_snapshot_too_large_is_refused_by_name(
+    client: httpx.Client, watcher: Watcher, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from app.api import stream_contents
+
+    monkeypatch.setattr(stream_contents, "SNAPSHOT_ORDERS_MAX", 1)
+    for _ in range(2):
+        place(client, limit_order(account))
+    watcher.subscribe({"name": "orders", "account": account}, {"name": "fills", "account": account})
+    refused = watcher.wait(lambda message: "error" in message)
+    assert (refused["status"], refused["error"]["code"]) == (422, "SNAPSHOT_TOO_LARGE")
+    watcher.snapshot("fills", account)  # the others are there
+    watcher.subscribe({"name": "orders", "account": account, "from_seq": watcher.seen[-1]["seq"]})
+    watcher.wait(lambda message: message.get("type") == "resumed")
+
+
+def test_broken_frames_end_their_own_connection_only(api: ApiServer, watcher: Watcher) -> None:
+    address = urlsplit(api.url)
+    assert address.hostname is not None and address.port is not None
+    head = (
+        f"GET /v1/stream HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        f"Authorization: Bearer {ADMIN_KEY}\r\n\r\n"
+    ).encode()
+    broken: list[Any] = [
+        b"\x81\x05hello",  # not masked
+        b"\xff\x80\0\0\0\0",  # reserved bits
+        b"\x83\x80\0\0\0\0",  # a reserved operation
+        b"\x89\xfe\x00\x80\0\0\0\0" + b"x" * 128,  # a ping too long
+        b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0",  # a length without end
+        b"\x81\x82\0\0\0\0\xff\xff",  # not UTF-8
+        b"GET / HTTP/1.1\r\n\r\n",
+    ]
+    for frame in broken:
+        with socket.create_connection((address.hostname, address.port), timeout=10) as raw:
+            raw.sendall(head)
+            assert raw.recv(1 << 16).startswith(b"HTTP/1.1 101")
+            raw.sendall(frame)
+            while raw.recv(1 << 16):
+                pass
+    assert watcher.ask("ping")["status"] == 200
+
+
+def test_the_server_says_goodbye(api: ApiServer) -> None:
+    with watch(api) as watcher:
+        watcher.socket.close(1000)
+        with pytest.raises(ConnectionClosed):
+            watcher.read(1)
