@@ -126,7 +126,9 @@ def _add_feed_server(commands: "argparse._SubParsersAction[argparse.ArgumentPars
         "/faults?now=cut or now=half_open hits all connections at once.",
         allow_abbrev=False,
     )
-    server.add_argument("files", nargs="+", type=Path, help="recordings, plain or gzipped")
+    server.add_argument(
+        "files", nargs="*", type=Path, help="recordings, plain or gzipped; without any a market is made up"
+    )
     server.add_argument("--host", default="127.0.0.1")
     server.add_argument("--port", type=int, default=9443, help="default 9443; 0 takes a free one")
     server.add_argument("--speed", default="1", help="recorded seconds per second, or max; default 1")
@@ -134,7 +136,7 @@ def _add_feed_server(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     server.add_argument(
         "--times", choices=("now", "recorded"), default="now", help="of messages; default now"
     )
-    server.add_argument("--seed", type=int, default=1, help="of the faults; default 1")
+    server.add_argument("--seed", type=int, default=1, help="of faults and a made-up market; default 1")
     server.add_argument(
         "--fault", action="append", default=[], metavar="NAME=NUMBER", help="may be given several times"
     )

@@ -20,6 +20,7 @@ PARTS = {
     "path": "path_figures.measure_path",
     "replay": "replay_figures.measure_replay",
     "growth": "growth_figures.measure_growth",
+    "feed": "feed_figures.measure_feed",
     "http": "http_figures.measure_http",
     "ws": "ws_figures.measure_ws",
     "latency": "latency_figures.measure_latency",

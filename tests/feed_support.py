@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -16,18 +16,16 @@ import httpx
 import orjson
 
 from app.engine.types import Side
+from app.feed_server.generated import write_recordings
 from app.feed_server.recorded_market import load
 from app.market.binance import BinanceSpot
 from app.market.connection import ConnectionLimits
 from app.market.depth_requests import RequestLimits
 from app.market.live_feed import FeedLimits, LiveFeed
-from app.market.synthetic import SyntheticMarket
 from app.market.types import FeedState, MarketSink
-from tests.market_support import BTC, ETH, Instrument, Pairs, ReplicaSink, depth, snapshot, touch, trade
+from tests.market_support import BTC, ETH, Instrument, ReplicaSink
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "data" / "binance"
-START_NS = 1_723_161_253_000_000_000
-STEP_MS = 100
 INSTRUMENTS = (BTC, ETH)
 SECONDS_MAX = 60.0
 
@@ -52,79 +50,9 @@ def recorded_files() -> list[Path]:
     return sorted(RECORDINGS.glob("*.gz"))
 
 
-def _text(units: int, unit_e12: int) -> str:
-    return f"{Decimal(units * unit_e12).scaleb(-12):.8f}"
-
-
-class _Writer:
-    """Tells a synthetic market of one symbol as the exchange would."""
-
-    def __init__(self, instrument: Instrument, first_id: int) -> None:
-        self.instrument = instrument
-        self.name = instrument.base + instrument.quote
-        self._id = first_id
-        self._trade_id = 1
-        self._book: dict[Side, dict[int, int]] = {side: {} for side in Side}
-
-    def _pairs(self, levels: Mapping[int, int]) -> Pairs:
-        price_unit, unit = self.instrument.price_tick_e12, self.instrument.quantity_step_e8 * 10_000
-        return [(_text(price, price_unit), _text(quantity, unit)) for price, quantity in levels.items()]
-
-    def update(self, levels: Sequence[tuple[int, ...]]) -> bytes:
-        changes: dict[Side, dict[int, int]] = {side: {} for side in Side}
-        for price, quantity, _symbol, side, _kind in levels:
-            changes[Side(side)][price] = quantity
-            self._book[Side(side)][price] = quantity
-        first_id = self._id + 1
-        self._id += max(1, len(levels))
-        bids, asks = self._pairs(changes[Side.BUY]), self._pairs(changes[Side.SELL])
-        return depth(first_id, self._id, bids, asks, self.name)
-
-    def touch(self) -> bytes:
-        bids, asks = (
-            {price: quantity for price, quantity in self._book[side].items() if quantity} for side in Side
-        )
-        (bid, bid_quantity), (ask, ask_quantity) = (
-            self._pairs({price: levels[price]})[0] for price, levels in ((max(bids), bids), (min(asks), asks))
-        )
-        return touch(self._id, bid, ask, self.name, (bid_quantity, ask_quantity))
-
-    def snapshot(self) -> bytes:
-        sides = [{price: q for price, q in self._book[side].items() if q} for side in Side]
-        return snapshot(self._id, self._pairs(sides[0]), self._pairs(sides[1]))
-
-    def trade(self, price: int, quantity: int, ts_ms: int) -> bytes:
-        ((price_text, quantity_text),) = self._pairs({price: quantity})
-        document = orjson.loads(trade(price_text, quantity_text, ts_ms, self.name))
-        document["data"]["t"] = self._trade_id
-        self._trade_id += 1
-        return orjson.dumps(document)
-
-
 def generated_recordings(folder: Path, seconds: int, seed: int = 5) -> list[Path]:
-    """A file for each of INSTRUMENTS, as long as that, the same for the same seed."""
-    writers = [_Writer(each, 1_000_000 * (1 + each.index)) for each in INSTRUMENTS]
-    lines: list[list[bytes]] = [[] for _ in writers]
-    market = SyntheticMarket(INSTRUMENTS, seed=seed, interval_ms=STEP_MS, volatility=20)
-    for step_number in range(seconds * 1000 // STEP_MS):
-        step = market.step()
-        at_ms = START_NS // 1_000_000 + step_number * STEP_MS
-        for writer, messages in zip(writers, lines, strict=True):
-            index = writer.instrument.index
-            mine = [level for level in step.levels.tolist() if level[2] == index]
-            raws = [writer.update(mine), writer.touch()]
-            raws += [
-                writer.trade(each.price, each.quantity, at_ms) for each in step.trades if each.symbol == index
-            ]
-            if step_number == 3:
-                raws.append(writer.snapshot())
-            messages += [b"%d %s\n" % (at_ms * 1_000_000 + at * 1_000, raw) for at, raw in enumerate(raws)]
-    paths = []
-    for writer, messages in zip(writers, lines, strict=True):
-        path = folder / f"{writer.name.lower()}.txt"
-        path.write_bytes(b"".join(messages))
-        paths.append(path)
-    return paths
+    """A file for each of INSTRUMENTS."""
+    return write_recordings(folder, INSTRUMENTS, seconds, seed)
 
 
 class Book:
@@ -340,7 +268,3 @@ class FeedServerProcess:
 def no_faults(faults: Mapping[str, float]) -> dict[str, float]:
     settings = ("delay_ms", "snapshot_status", "retry_after_s")
     return dict.fromkeys((name for name in faults if name not in settings), 0.0)
-
-
-def files_for(folder: Path, seconds: int) -> Iterator[Path]:
-    yield from recorded_files() or generated_recordings(folder, seconds)

@@ -5,14 +5,19 @@ import asyncio
 import contextlib
 import math
 import signal
+import tempfile
+from pathlib import Path
 
 import uvloop
 
 from app.feed_server.faults import FaultError, Faults
-from app.feed_server.recorded_market import RecordingError, load
+from app.feed_server.generated import DemoMarketInstrument, write_recordings
+from app.feed_server.recorded_market import RecordedMarket, RecordingError, load
 from app.feed_server.server import FeedServer
+from app.market.demo_instruments import DEMO_INSTRUMENTS
 from app.market.pace import MAX_SPEED
 
+MADE_UP_SECONDS = 60  # over and over again
 SPEED_MAX = 1e6
 
 
@@ -37,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
 
 async def _serve(options: argparse.Namespace, speed: float, faults: Faults) -> None:
     try:
-        market = await load(options.files, times_now=options.times == "now")
+        market = await _market(options)
     except RecordingError as error:
         raise UsageError(str(error)) from None
     server = FeedServer(market, speed=speed, passes=options.passes, faults=faults, seed=options.seed)
@@ -59,6 +64,18 @@ async def _serve(options: argparse.Namespace, speed: float, faults: Faults) -> N
     await server.close()
     with contextlib.suppress(asyncio.CancelledError):
         await playing
+
+
+async def _market(options: argparse.Namespace) -> RecordedMarket:
+    """Raises RecordingError, OSError."""
+    times_now = options.times == "now"
+    if options.files:
+        return await load(options.files, times_now=times_now)
+    instruments = [DemoMarketInstrument(index) for index in range(len(DEMO_INSTRUMENTS))]
+    with tempfile.TemporaryDirectory(prefix="bot4-feed-server-") as name:
+        return await load(
+            write_recordings(Path(name), instruments, MADE_UP_SECONDS, options.seed), times_now=times_now
+        )
 
 
 def _speed(text: str) -> float:

@@ -166,6 +166,8 @@ class BookSync:
             return Outcome.STALE
         if touch.update_id > self.last_id + AHEAD_MAX:
             return Outcome.IMPLAUSIBLE
+        if len(touches) == TOUCHES_MAX:
+            self._drop_oldest_touches()
         touches.append(touch)
         self.bids.touch(touch.bid, touch.bid_quantity)
         self.asks.touch(touch.ask, touch.ask_quantity)
@@ -175,6 +177,16 @@ class BookSync:
         touches = self._touches
         while touches and touches[0].update_id <= self.last_id:
             touches.popleft()
+        self._lay_over()
+
+    def _drop_oldest_touches(self) -> None:
+        """Depth has been silent for very long: what lies over it must not grow for ever."""
+        for _ in range(TOUCHES_MAX // 2):
+            self._touches.popleft()
+        self._lay_over()
+
+    def _lay_over(self) -> None:
+        touches = self._touches
         self.bids.lay_over([(touch.bid, touch.bid_quantity) for touch in touches])
         self.asks.lay_over([(touch.ask, touch.ask_quantity) for touch in touches])
 
@@ -182,8 +194,7 @@ class BookSync:
         """Forget touches whose number cannot be true: every newer one seems older than they are."""
         self._touches.clear()
         if self.in_sync:
-            self.bids.lay_over([])
-            self.asks.lay_over([])
+            self._lay_over()
 
     def _compare(self, snapshot: DepthSnapshot) -> Outcome:
         """Of the snapshot and the updates after it must come the depth that is known."""
