@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 import uvloop
 from numpy.typing import NDArray
+from websockets.asyncio.client import connect
 
 from app.feed_server.generated import DemoMarketInstrument, write_recordings
 from app.feed_server.recorded_market import RecordedMarket, load
@@ -23,6 +24,7 @@ from app.market.http_get import get
 from app.market.live_feed import FeedLimits, LiveFeed
 from app.market.market_data import MarketData
 from app.market.types import FeedState, MarketSink
+from loadtests.engine_figures import without_garbage_collection
 from loadtests.feed_pacer import BID_TICKS
 from loadtests.figures import AT_LEAST, Figure, median_of_rounds, percentiles
 from loadtests.machine import ROOT, cores, started_on
@@ -154,17 +156,10 @@ def _line(process: "subprocess.Popen[str]") -> str:
 
 
 def _frame_to_mark(rounds: int) -> Figure:
-    found = []
+    found, bare = [], []
     for _ in range(rounds):
-        count = PACED_RATE * PACED_SECONDS
-        with _process("loadtests.feed_pacer", str(PACED_RATE), str(count)) as pacer:
-            url = f"http://127.0.0.1:{_line(pacer)}"
-            pinned = cores()
-            with started_on(pinned[1] if pinned else None):
-                told_ns = uvloop.run(_follow_pacer(url, count))
-            start_ns = int(_line(pacer))
-        due_ns = start_ns + np.arange(count, dtype=np.int64) * (1_000_000_000 // PACED_RATE)
-        found.append(percentiles((told_ns - due_ns) / 1e6))
+        found.append(_paced(_follow_pacer))
+        bare.append(_paced(_receive_only))
     values = median_of_rounds(found)
     return Figure(
         part="feed",
@@ -172,12 +167,40 @@ def _frame_to_mark(rounds: int) -> Figure:
         measured=values["p99"],
         unit="ms",
         target=1.0,
+        baseline=median_of_rounds(bare)["p99"],
+        baseline_name="received and dropped",
         details={
             "load": "touches sent one by one by another process, from the moment each was due; open loop",
             "milliseconds": values,
             "rounds": found,
+            "baseline_rounds": bare,
         },
     )
+
+
+def _paced(follow: Callable[[str, int], Coroutine[None, None, NDArray[np.int64]]]) -> dict[str, float]:
+    """Milliseconds from when each touch was due."""
+    count = PACED_RATE * PACED_SECONDS
+    pinned = cores()
+    with _process("loadtests.feed_pacer", str(PACED_RATE), str(count)) as pacer, without_garbage_collection():
+        url = f"http://127.0.0.1:{_line(pacer)}"
+        with started_on(pinned[1] if pinned else None):
+            told_ns = uvloop.run(follow(url, count))
+        start_ns = int(_line(pacer))
+    due_ns = start_ns + np.arange(count, dtype=np.int64) * (1_000_000_000 // PACED_RATE)
+    return percentiles((told_ns - due_ns) / 1e6)
+
+
+async def _receive_only(url: str, count: int) -> NDArray[np.int64]:
+    told_ns = np.zeros(count, dtype=np.int64)
+    async with connect(f"{url.replace('http:', 'ws:')}/stream", compression=None, proxy=None) as socket:
+        await socket.send("{}")
+        number = 0
+        while number < count:
+            if b"@bookTicker" in await socket.recv(decode=False):
+                told_ns[number] = time.monotonic_ns()
+                number += 1
+    return told_ns
 
 
 async def _follow_pacer(url: str, count: int) -> NDArray[np.int64]:

@@ -23,7 +23,10 @@ LEVELS_MAX = 5_000
 
 
 class BookSide:
-    __slots__ = ("_append", "_depth", "_keys", "_known", "_side", "_sign", "_symbol", "_watermark")
+    __slots__ = (
+        *("_append", "_best_known", "_depth", "_keys", "_known", "_side", "_sign", "_symbol"),
+        "_watermark",
+    )
 
     def __init__(self, symbol: int, side: Side, batch: LevelBatch) -> None:
         self._symbol = symbol
@@ -33,6 +36,7 @@ class BookSide:
         self._keys: list[int] = []  # of the depth, best last
         self._depth: dict[int, int] = {}  # key -> quantity
         self._known: dict[int, int] = {}  # what touches say: key -> quantity
+        self._best_known: int | None = None  # the newest touch: it denies all that is better
         self._watermark: int | None = None
 
     def best_depth(self) -> int | None:
@@ -72,6 +76,7 @@ class BookSide:
         self._depth = {price * self._sign: quantity for price, quantity in levels if quantity}
         self._keys = sorted(self._depth)
         self._known = {}
+        self._best_known = None
         self._watermark = None
         for key in reversed(self._keys):
             self._publish(key, self._depth[key])
@@ -112,9 +117,11 @@ class BookSide:
         """Lay a touch over the depth that is newer than it, and than every touch before."""
         key = price * self._sign
         watermark = self._watermark
-        for better in [known for known in self._known if known > key]:
-            del self._known[better]
-            self._publish(better, 0)
+        if self._best_known is not None and self._best_known > key:
+            for better in [known for known in self._known if known > key]:
+                del self._known[better]
+                self._publish(better, 0)
+        self._best_known = key
         if watermark is None or key < watermark:
             self._watermark = key
             first = bisect_left(self._keys, key)
@@ -133,6 +140,7 @@ class BookSide:
         """Lay only these touches over the depth, oldest first: a depth update has overtaken the others."""
         if self._watermark is None:
             return
+        self._best_known = touches[-1][0] * self._sign if touches else None
         before, start = self._known, bisect_left(self._keys, self._watermark)
         known: dict[int, int] = {}
         for price, quantity in touches:

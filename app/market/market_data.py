@@ -94,7 +94,7 @@ class MarketData:
     def on_levels(self, levels: NDArray[np.void]) -> None:
         self._engine.on_levels(levels)
         if self._observers:
-            for symbol in np.unique(levels["symbol"]).tolist():
+            for symbol in sorted(set(levels["symbol"].tolist())):
                 for observer in self._observers:
                     observer.on_book(symbol)
 
