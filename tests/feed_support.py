@@ -155,7 +155,7 @@ def quick_limits(**changes: Any) -> FeedLimits:
         "verify_s": 0.0,
         "backoff_first_s": 0.02,
         "backoff_s_max": 0.05,
-        "connection": ConnectionLimits(open_s=5.0, idle_s=5.0, ping_s=0.1, pong_s=0.3),
+        "connection": ConnectionLimits(open_s=10.0, idle_s=10.0, ping_s=1.0, pong_s=10.0),
         "requests": RequestLimits(rate_per_s=500.0, burst=50, backoff_first_s=0.02, backoff_s_max=0.2),
     }
     return FeedLimits(**values | changes)

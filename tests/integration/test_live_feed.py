@@ -65,11 +65,11 @@ def test_follows_a_recording_to_its_end(
     """Two passes: the second goes on where the first has ended, without a gap."""
 
     async def run(server: FeedServerProcess) -> None:
-        feed, sink = live_feed(server.url), CheckingSink(references)
+        feed, sink = live_feed(server.url), CheckingSink(references, every=5)
         async with following(feed, sink):
             await _compare_at_the_end(server, sink, references)
         figures = feed.figures()
-        assert sink.checked > 20
+        assert sink.checked > len(INSTRUMENTS), "not only at the end"
         assert len(sink.trades) == references.trades
         assert figures["gaps"] == figures["trades_missing"] == figures["parse_errors"] == 0
         assert figures["resyncs"] == figures["snapshot_requests"] == len(INSTRUMENTS)
@@ -81,7 +81,9 @@ def test_follows_a_recording_to_its_end(
 
 
 async def _survive(server: FeedServerProcess, references: References, quiet_from: float) -> None:
-    feed, sink = live_feed(server.url), CheckingSink(references, every=10)
+    impatient = ConnectionLimits(open_s=5.0, idle_s=1.0, ping_s=0.1, pong_s=0.3)
+    feed = live_feed(server.url, quick_limits(connection=impatient))
+    sink = CheckingSink(references, every=10)
     async with following(feed, sink) as task:
         await server.until_played(quiet_from * references.messages)
         assert not task.done()
@@ -90,7 +92,7 @@ async def _survive(server: FeedServerProcess, references: References, quiet_from
         await _compare_at_the_end(server, sink, references)
     figures = feed.figures()
     print(done, dict(figures), sink.checked)
-    assert sink.checked > 20
+    assert sink.checked > len(INSTRUMENTS), "not only at the end"
     assert figures["gaps"] > 0 and figures["resyncs"] > figures["gaps"] / 2
     assert figures["parse_errors"] > 0 and figures["trades_repeated"] > 0
     assert figures["snapshot_failures"] > 0
@@ -183,12 +185,12 @@ def test_snapshots_refused_for_their_number(server: FeedServerProcess, status: i
             requests=RequestLimits(rate_per_s=500, backoff_first_s=0.01, backoff_s_max=0.02)
         )
         feed, sink = live_feed(server.url, limits), CheckingSink()
-        await server.set_faults(snapshot_fail=1, snapshot_status=status, retry_after_s=1)
+        await server.set_faults(snapshot_fail=1, snapshot_status=status, retry_after_s=2)
         async with following(feed, sink) as task:
             await until(lambda: feed.figures()["snapshot_refusals"], "refused", task)
             assert sink.states[BTC.index] is FeedState.SYNCING
             requests = feed.figures()["snapshot_requests"]
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.3)
             assert feed.figures()["snapshot_requests"] <= max(requests, len(INSTRUMENTS))
             await server.set_faults(snapshot_fail=0)
             await until(lambda: sink.all_live, "live", task)
@@ -236,10 +238,7 @@ def test_marks_of_a_quiet_market_stay_fresh(tmp_path: Path, recordings: list[Pat
         feed, sink = live_feed(server.url, quick_limits(stale_s=600)), CheckingSink()
         async with following(feed, sink) as task:
             await server.until_played()
-            await asyncio.sleep(0.1)
-            marks = len(sink.marks)
-            await until(lambda: len(sink.marks) >= marks + 2 * len(INSTRUMENTS), "marks again", task)
-            assert set(sink.marks[marks:]) == set(sink.marks[marks : marks + len(INSTRUMENTS)])
+            await until(lambda: sink.marks[-4:-2] == sink.marks[-2:], "the same marks again", task)
 
     arguments = ("--speed", "100", "--passes", "1")
     with FeedServerProcess(tmp_path / "log", *recordings, *arguments) as server:
