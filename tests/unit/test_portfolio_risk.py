@@ -13,6 +13,7 @@ from app.engine.codes import Code
 from app.engine.engine import Engine, Verdict
 from app.engine.state import RISK_MODEL_DEFAULTS, state_hash
 from app.engine.types import EventKind, Limit, ReportKind, Scope, SeriesStatus
+from app.runtime.risk_figures import account_portfolio, account_portfolios, correlation_of, firm_portfolio
 from tests.engine_support import (
     BUY,
     SELL,
@@ -367,6 +368,29 @@ def test_explaining_changes_nothing() -> None:
         assert state_hash(made.engine.state) == hashed
         made.send(place(0, 2, BUY, 1, PRICE), place(0, 2, SELL, 1, PRICE))
         assert {v.code for v in unready} >= {Code.MAX_PORTFOLIO_VAR, Code.MAX_CORRELATED_EXPOSURE}
+
+
+def test_the_figures_shown_are_those_that_the_checks_use() -> None:
+    made = sampled_desk(common=1.0)
+    made.send(instrument(3), mark(3, PRICE))
+    bought(made, 100, PRICE, symbol=0)
+    bought(made, -30, PRICE, symbol=1, account=1)
+    bought(made, 20, PRICE, symbol=3)
+    working(made, place(0, 2, SELL, 50, PRICE))
+    nothing_more = place(0, 0, SELL, 1, PRICE)
+    found = {(v.code, v.scope): v.observed for v in made.engine.explain(pack([nothing_more]), made.ts)}
+    state = made.engine.state
+    mine, firm = account_portfolios(state)[0], firm_portfolio(state)
+    assert account_portfolio(state, 0) == mine
+    assert mine.exposure == 170 * PRICE and mine.net_exposure == 70 * PRICE
+    assert mine.unmeasured_exposure == firm.unmeasured_exposure == 20 * PRICE
+    assert firm.exposure == 200 * PRICE and firm.net_exposure == 40 * PRICE
+    assert found[Code.MAX_PORTFOLIO_VAR, Scope.ACCOUNT] == pytest.approx(mine.value_at_risk, abs=1)
+    all_accounts = [100 * PRICE, -30 * PRICE, -50 * PRICE]
+    assert firm.value_at_risk == pytest.approx(value_at_risk(made, all_accounts, 20 * PRICE), abs=1)
+    # Symbol 3 is not measured, so it counts as correlated with 0 and 2.
+    assert mine.correlated_exposure == 170 * PRICE
+    assert correlation_of(state)[0, 0] == 1.0 and np.isnan(correlation_of(state)[3]).all()
 
 
 def test_a_largest_order_is_explained_without_overflow() -> None:
