@@ -1,0 +1,146 @@
+"""`WS /v1/stream`, without gaps: it reconnects, resumes, and checks that nothing is missing."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from bot4_client.backoff import Backoff
+from bot4_client.errors import closed_error, error_of
+
+logger = logging.getLogger(__name__)
+
+# The server sends a heartbeat each 5 seconds.
+SILENCE_SECONDS_MAX = 15.0
+MESSAGE_BYTES_MAX = 64 << 20
+
+_LOGS = frozenset(("orders", "fills", "risk"))
+_OF_ACCOUNTS = _LOGS | {"positions", "accounts"}
+
+Message = dict[str, Any]
+
+
+class Channel(NamedTuple):
+    """What to watch; members as in the API. Without `account` or `symbol`: all that the key may read."""
+
+    name: str
+    account: str | None = None
+    symbol: str | None = None
+    interval: str | None = None
+
+    def request(self) -> dict[str, Any]:
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+class _Position:
+    """How far one channel and key has come: `seq` of the last message, `complete` of the last whole one."""
+
+    __slots__ = ("complete", "seq")
+
+    def __init__(self) -> None:
+        self.seq: int | None = None
+        self.complete: int | None = None
+
+
+class Stream:
+    """Iterate over it: snapshots, updates and `resumed`, in order, for as long as the key is good.
+
+    After a lost connection it goes on where it broke off. What the server cannot resume
+    begins again with a snapshot (`"resumed": false` in the channels of events). `reconnects` and
+    `gaps` count; a gap is a message that did not follow the one before, after which the
+    stream begins anew.
+    """
+
+    def __init__(self, url: str, key: str, channels: Iterable[Channel], *, batch: bool = True) -> None:
+        self._url = url.rstrip("/").replace("http", "ws", 1) + "/v1/stream"
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self.channels = list(channels)
+        self._batch = batch
+        self._positions: dict[tuple[str, str], _Position] = {}
+        self.reconnects = -1
+        self.gaps = 0
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        """Raises Unauthorized, Forbidden, Refused (a channel that there is not)."""
+        backoff = Backoff()
+        while True:
+            try:
+                async with connect(
+                    self._url,
+                    additional_headers=self._headers,
+                    compression=None,
+                    proxy=None,
+                    max_size=MESSAGE_BYTES_MAX,
+                ) as socket:
+                    self.reconnects += 1
+                    await socket.send(orjson.dumps(self._subscribe()).decode())
+                    async for message in self._messages(socket):
+                        backoff.reset()
+                        yield message
+            except InvalidStatus as error:
+                if error.response.status_code in (401, 403):
+                    body = orjson.loads(error.response.body or b"{}")
+                    raise error_of(error.response.status_code, body) from None
+            except ConnectionClosed:
+                final = closed_error(socket.close_code, socket.close_reason or "")
+                if final is not None:
+                    raise final from None
+            except (OSError, InvalidHandshake, TimeoutError) as error:
+                logger.debug("no stream: %s", error)
+            await asyncio.sleep(backoff.next())
+
+    async def _messages(self, socket: ClientConnection) -> AsyncIterator[Message]:
+        """Until there is a gap, or the connection ends."""
+        while True:
+            async with asyncio.timeout(SILENCE_SECONDS_MAX):
+                found = orjson.loads(await socket.recv())
+            for message in found if isinstance(found, list) else (found,):
+                if "status" in message:
+                    self._answered(message)
+                elif message["type"] != "heartbeat":
+                    if not self._follows(message):
+                        self.gaps += 1
+                        logger.warning("a gap in %s of %s", message["channel"], message["key"])
+                        self._positions.clear()
+                        return
+                    yield message
+
+    def _subscribe(self) -> dict[str, Any]:
+        channels = [channel.request() for channel in self.channels]
+        if self._positions:
+            channels = list(self._again())
+        return {"op": "subscribe", "id": 1, "batch": self._batch, "channels": channels}
+
+    def _again(self) -> Iterator[dict[str, Any]]:
+        """The channels and keys that there were, the logs from where they are."""
+        for (name, key), position in self._positions.items():
+            request: dict[str, Any] = {"name": name}
+            if key != "*" and name in _OF_ACCOUNTS:
+                request["account"] = key
+            elif key != "*":
+                request["symbol"], _, interval = key.partition("/")
+                if interval:
+                    request["interval"] = interval
+            if name in _LOGS and position.complete is not None:
+                request["from_seq"] = position.complete
+            yield request
+
+    def _answered(self, answer: Message) -> None:
+        if "error" in answer:
+            raise error_of(answer["status"], answer["error"])
+        for channel in answer["result"]["channels"]:
+            position = self._positions.setdefault((channel["name"], channel["key"]), _Position())
+            position.seq = position.complete  # what was not complete comes again
+
+    def _follows(self, message: Message) -> bool:
+        position = self._positions[message["channel"], message["key"]]
+        if message["type"] == "update" and message["prev_seq"] != position.seq:
+            return False
+        position.seq = message["seq"]
+        if not message.get("more"):
+            position.complete = position.seq
+        return True
