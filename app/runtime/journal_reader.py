@@ -51,7 +51,9 @@ class TornTail:
     size: int
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
+    """Where a frame's records lie in a buffer."""
+
     first_seq: int
     last_seq: int
     commands_at: int
@@ -63,7 +65,7 @@ class _Frame(NamedTuple):
         return self.events_at - self.commands_at
 
 
-def _frame_at(view: memoryview, offset: int) -> _Frame | None:
+def frame_at(view: memoryview, offset: int) -> Frame | None:
     """The frame that begins at `offset`, or None where no whole and sound one does."""
     commands_at = offset + FRAME_HEADER.size
     if commands_at > len(view):
@@ -73,7 +75,7 @@ def _frame_at(view: memoryview, offset: int) -> _Frame | None:
     end: int = events_at + events * EVENT_BYTES
     if magic != FRAME_MAGIC or end > len(view) or zlib.crc32(view[offset + _CRC_FROM : end]) != crc:
         return None
-    return _Frame(first_seq, last_seq, commands_at, events_at, end)
+    return Frame(first_seq, last_seq, commands_at, events_at, end)
 
 
 class JournalReader:
@@ -150,7 +152,7 @@ class JournalReader:
         offset, waiting, last_seq = SEGMENT_HEADER.size, 0, self.last_seq
         try:
             while offset < len(view):
-                frame = _frame_at(view, offset)
+                frame = frame_at(view, offset)
                 if frame is None:
                     self._bad(segment, view, offset, "frame incomplete or damaged")
                     break
@@ -212,7 +214,7 @@ def _next_valid_frame(view: memoryview, offset: int) -> int | None:
     found = rest.find(FRAME_MAGIC, 1)
     while found >= 0:
         at = offset + found
-        if (at - SEGMENT_HEADER.size) % FRAME_ALIGNMENT == 0 and _frame_at(view, at) is not None:
+        if (at - SEGMENT_HEADER.size) % FRAME_ALIGNMENT == 0 and frame_at(view, at) is not None:
             return at
         found = rest.find(FRAME_MAGIC, found + 1)
     return None

@@ -98,14 +98,19 @@ def replay_into(
     started = perf_counter()
     command_count = event_count = 0
     for commands, journaled in reader.batches():
-        produced = engine.process(commands)
-        if not _same(produced, journaled):
-            raise RecoveryError(_difference(commands, produced, journaled))
+        apply_checked(engine, commands, journaled)
         command_count += len(commands)
         event_count += len(journaled)
         if on_events is not None:
             on_events(journaled)
     return Replayed(command_count, event_count, perf_counter() - started)
+
+
+def apply_checked(engine: Replayable, commands: Records, journaled: Records) -> None:
+    """Apply commands and compare the events. Raises RecoveryError."""
+    produced = engine.process(commands)
+    if not _same(produced, journaled):
+        raise RecoveryError(_difference(commands, produced, journaled))
 
 
 def _same(produced: Records, journaled: Records) -> bool:

@@ -322,8 +322,8 @@ def test_a_failing_sync_takes_the_frame_back_and_ends_writing(
     def broken(descriptor: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(journal, "sync_data", broken)
     journaled = Journaled(tmp_path, next_seq=5)
+    monkeypatch.setattr(journal, "sync_data", broken)
     for _ in range(5):
         journaled.tick(2)
     journaled.writer.close()
