@@ -210,3 +210,86 @@ def test_the_worst_levels_beyond_the_maximum_are_dropped(market: Market) -> None
     assert len(asks) == book_side.LEVELS_MAX
     assert asks[0] == (102, 5)
     assert asks[-1][0] == prices[-1] - 3
+
+
+def test_a_check_confirms_what_is_right(market: Market) -> None:
+    market.book.begin_check()
+    assert market.depth(11, 12, [(100, 0), (97, 4)], [(102, 9)]) is Outcome.APPLIED
+    assert market.book.apply_snapshot(SNAPSHOT) is Outcome.CONFIRMED
+    assert market.book.gaps == 0
+    assert market.levels() == ([(99, 6), (98, 7), (97, 4)], [(102, 9), (103, 6), (104, 7)])
+
+
+def test_a_check_waits_until_the_depth_has_caught_up(market: Market) -> None:
+    market.book.begin_check()
+    ahead = DepthSnapshot(0, 13, [(100, 1), (99, 6), (98, 7)], SNAPSHOT.asks)
+    assert market.book.apply_snapshot(ahead) is Outcome.BUFFERED
+    assert market.depth(11, 12, [(100, 3)]) is Outcome.APPLIED
+    assert market.depth(13, 14, [(100, 1), (98, 2)]) is Outcome.CONFIRMED
+    assert market.levels()[0] == [(100, 1), (99, 6), (98, 2)]
+
+
+def test_a_check_finds_a_book_that_is_wrong_and_loads_it_anew(market: Market) -> None:
+    assert market.depth(11, 12, [(100, 3)]) is Outcome.APPLIED
+    market.book.begin_check()
+    assert market.depth(13, 14, [(98, 2)]) is Outcome.APPLIED
+    assert market.touch(16, 101, 102) is Outcome.APPLIED
+    truth = DepthSnapshot(0, 12, [(100, 4), (99, 6), (98, 7)], SNAPSHOT.asks)
+    assert market.book.apply_snapshot(truth) is Outcome.DIVERGED
+    assert (market.book.gaps, market.book.last_id, market.book.in_sync) == (1, 14, True)
+    assert market.levels()[0] == [(101, 1), (100, 4), (99, 6), (98, 2)]
+
+
+def test_a_check_compares_no_deeper_than_the_snapshot_goes(market: Market) -> None:
+    market.book.begin_check()
+    short = DepthSnapshot(0, 10, [(100, 5), (99, 6)], [(102, 5)])
+    assert market.book.apply_snapshot(short) is Outcome.CONFIRMED
+    assert len(market.levels()[0]) == 3
+
+
+def test_a_check_for_which_updates_are_missing_says_nothing(market: Market) -> None:
+    assert market.depth(11, 12, [(100, 3)]) is Outcome.APPLIED
+    market.book.begin_check()
+    assert market.depth(13, 14, []) is Outcome.APPLIED
+    assert market.book.apply_snapshot(SNAPSHOT) is Outcome.TOO_OLD
+    assert market.book.in_sync and market.book.gaps == 0
+    assert market.depth(15, 16, [(100, 7)]) is Outcome.APPLIED
+
+
+def test_a_gap_ends_a_check(market: Market) -> None:
+    market.book.begin_check()
+    assert market.depth(11, 12, [(100, 3)]) is Outcome.APPLIED
+    assert market.depth(14, 15, []) is Outcome.GAP
+    assert market.book.apply_snapshot(DepthSnapshot(0, 13, [(100, 1)], [(102, 1)])) is Outcome.APPLIED
+    assert market.book.in_sync and market.book.last_id == 15
+
+
+def test_a_number_that_cannot_be_true_is_found_out(market: Market) -> None:
+    """One damaged `u`, and all that follows seems to be old."""
+    assert market.depth(11, 900_000, [(100, 3)]) is Outcome.APPLIED
+    outcomes = [market.depth(at, at, [(99, at)]) for at in range(12, 12 + book_sync.STALE_RUN_MAX)]
+    assert outcomes[:-1] == [Outcome.STALE] * (book_sync.STALE_RUN_MAX - 1)
+    assert outcomes[-1] is Outcome.GAP
+    assert market.book.gaps == 1 and market.book.mark() is None
+    assert market.levels() == ([], [])
+
+
+def test_a_touch_that_cannot_be_true_is_dropped(market: Market) -> None:
+    assert market.touch(900_000, 101, 102) is Outcome.APPLIED
+    outcomes = [market.touch(20 + at, 99, 100) for at in range(book_sync.STALE_RUN_MAX)]
+    assert outcomes == [Outcome.STALE] * (book_sync.STALE_RUN_MAX - 1) + [Outcome.APPLIED]
+    assert market.book.mark() == 99
+    assert market.levels()[0][0] == (99, 1)
+
+
+def test_updates_that_a_snapshot_has_overtaken_are_no_such_run(market: Market) -> None:
+    old = [market.depth(1, 5, [(99, 1)]) for _ in range(3 * book_sync.STALE_RUN_MAX)]
+    assert set(old) == {Outcome.STALE}
+    assert market.book.in_sync
+
+
+def test_touches_over_silent_depth_are_bounded(market: Market) -> None:
+    for number in range(3 * book_sync.TOUCHES_MAX):
+        assert market.touch(11 + number, 101 + number, 1_000 + number) is Outcome.APPLIED
+    assert len(market.levels()[0]) <= book_sync.TOUCHES_MAX + len(SNAPSHOT.bids)
+    assert market.levels()[0][0] == (100 + 3 * book_sync.TOUCHES_MAX, 1)
