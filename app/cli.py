@@ -138,7 +138,11 @@ def _add_feed_server(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     )
     server.add_argument("--seed", type=int, default=1, help="of faults and a made-up market; default 1")
     server.add_argument(
-        "--fault", action="append", default=[], metavar="NAME=NUMBER", help="may be given several times"
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="such as drop=0.01, may be given several times; GET /faults has all names",
     )
     server.set_defaults(command=_feed_server)
 

@@ -92,14 +92,17 @@ class LiveFeed:
         self._lose(FeedState.DISCONNECTED)
         if not self.books.books:
             await asyncio.Event().wait()  # no instruments, nothing to follow
-        watching = asyncio.ensure_future(self._watch())
+        tasks = [asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._stay_connected())]
         try:
-            await self._stay_connected()
+            # Neither ends by itself: what one of them raises is a bug, and must not go unseen.
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            watching.cancel()
-            self._requests.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._lose(FeedState.DISCONNECTED)
-            await asyncio.gather(watching, return_exceptions=True)
 
     def figures(self) -> Mapping[str, int]:
         """Counts since the start, and the newest `lag_us`: from the exchange's time of a trade to ours."""

@@ -283,3 +283,21 @@ def test_a_server_that_is_something_else(greeting: bytes) -> None:
                 assert FeedState.SYNCING not in sink.states.values()
 
     asyncio.run(run())
+
+
+def test_a_bug_of_a_listener_ends_the_feed_and_is_raised(server: FeedServerProcess) -> None:
+    """Whoever runs the feed logs it and begins anew; it must not go on half alive."""
+
+    class Faulty(CheckingSink):
+        def on_feed_state(self, symbol: int, state: FeedState) -> None:
+            super().on_feed_state(symbol, state)
+            if state is FeedState.STALE:
+                raise RuntimeError("a bug")
+
+    async def run() -> None:
+        feed = live_feed(server.url, quick_limits(stale_s=0.0001))
+        with pytest.raises(RuntimeError, match="a bug"):
+            await asyncio.wait_for(feed.run(Faulty()), 30)
+        assert feed.figures()["connections"] == 0
+
+    asyncio.run(run())

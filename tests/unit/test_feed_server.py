@@ -7,6 +7,7 @@ import orjson
 import pytest
 from websockets.frames import Opcode
 
+from app.cli import main
 from app.feed_server.faults import FaultError, Faults, Injector
 from app.feed_server.recorded_market import RecordedMarket, RecordingError, load
 from app.market.binance import BinanceSpot
@@ -177,3 +178,22 @@ def test_the_same_seed_gives_the_same_faults() -> None:
 def test_faults_that_are_none(values: dict[str, str], message: str) -> None:
     with pytest.raises(FaultError, match=message):
         Faults().changed(values)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["/nowhere/at-all.gz"], "there is no file /nowhere/at-all.gz"),
+        (["--speed", "0"], "--speed must be a number above 0"),
+        (["--speed", "fast"], "not 'fast'"),
+        (["--passes", "-1"], "--passes must be 0 or more"),
+        (["--port", "70000"], "--port must be from 0 to 65535"),
+        (["--fault", "drop=2"], "--fault: drop must be from 0 to 1"),
+        (["--fault", "drop"], "--fault: drop must be from 0 to 1, not ''"),
+    ],
+)
+def test_the_command_says_what_is_wrong(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["feed-server", *arguments]) == 2
+    assert message in capsys.readouterr().err
