@@ -1,6 +1,6 @@
 """Servers that do nothing, under the same uvicorn as Bot4: what the transport costs by itself.
 
-`python -m loadtests.baselines bare|framework|echo BYTES` prints its port and serves until it is
+`python -m loadtests.baselines bare|framework|echo|fanout BYTES` prints its port and serves until it is
 told to stop. Answers are as long as Bot4's.
 """
 
@@ -8,6 +8,7 @@ import asyncio
 import gc
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Literal
 
@@ -93,7 +94,34 @@ def echo(_size: int) -> Application:
     return application
 
 
-APPLICATIONS: dict[str, Any] = {"bare": bare, "framework": framework, "echo": echo}
+def fanout(size: int) -> Application:
+    """Tells everyone who watches of each message to `/v1/trade`, twice, and answers it."""
+    watchers: set[Send] = set()
+    padding = "x" * max(size - 60, 0)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await _live(receive, send)
+        await receive()
+        await send({"type": "websocket.accept"})
+        watches = scope["path"] == "/v1/stream"
+        if watches:
+            watchers.add(send)
+        while (message := await receive())["type"] == "websocket.receive":
+            if watches:
+                continue
+            number = orjson.loads(message["text"])["id"]
+            await send({"type": "websocket.send", "text": f'{{"id":{number},"status":201}}'})
+            text = f'{{"type":"update","ts":{time.time_ns() // 1_000},"data":"{padding}"}}'
+            for each in (*watchers, *watchers):
+                await each({"type": "websocket.send", "text": text})
+        watchers.discard(send)
+        return None
+
+    return application
+
+
+APPLICATIONS: dict[str, Any] = {"bare": bare, "framework": framework, "echo": echo, "fanout": fanout}
 
 
 async def _serve(application: Application) -> None:

@@ -24,6 +24,7 @@ PARTS = {
     "http": "http_figures.measure_http",
     "ws": "ws_figures.measure_ws",
     "latency": "latency_figures.measure_latency",
+    "stream": "stream_figures.measure_stream",
 }
 
 

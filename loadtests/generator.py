@@ -10,12 +10,14 @@ from typing import Any
 import uvloop
 
 from loadtests.http_load import closed_loop, open_loop
+from loadtests.stream_load import watched
 from loadtests.ws_load import pipelined
 
 KINDS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "http": closed_loop,
     "http_open": open_loop,
     "ws": pipelined,
+    "stream": watched,
 }
 
 

@@ -66,6 +66,7 @@ class Hub:
         self.clients: dict[Client, None] = {}
         self._keys: Counter[int] = Counter()
         self._arrived: list[bytes] = []
+        self._arrived_ts = 0  # when the first of it was durable
         self._watched = 0  # streams
         self._resting: list[tuple[Callable[[], None], asyncio.Future[None]]] = []
         self._publishing: asyncio.TimerHandle | asyncio.Handle | None = None
@@ -142,6 +143,8 @@ class Hub:
         self.seq = EVENT_LAYOUT.unpack_from(events, len(events) - EVENT_LAYOUT.size)[SEQ]
         self.recent.append(events, self.seq)
         if self._watched:
+            if not self._arrived:
+                self._arrived_ts = self.clock.now()
             self._arrived.append(events)
             self._schedule()
         if self._resting:
@@ -195,10 +198,9 @@ class Hub:
         touched: list[LogStream] = []
         for events in arrived:
             self._route(events, touched)
-        ts = self.clock.now()
         clients: dict[Client, None] = {}
         for stream in touched:
-            self._deliver(stream, stream.take(ts), clients)
+            self._deliver(stream, stream.take(self._arrived_ts), clients)
         self._flush(clients, started)
         if self.states.due and self._states_timer is None:
             self._plan_states(max(self._states_at - self._running.time(), 0.0))

@@ -15,6 +15,7 @@ from app.api import stream, stream_session
 from app.streams import hub
 from app.streams.topics import Channel
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
+from tests.slow_watcher import SlowWatcher
 from tests.stream_support import Message, Watcher, check_chain, stream_url, watch
 
 
@@ -354,6 +355,58 @@ def test_a_key_in_the_address_opens_nothing(api: ApiServer) -> None:
         watcher = Watcher(found)
         watcher.send(id=1, op="ping")
         assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+
+
+# Who does not read.
+
+
+def test_who_reads_nothing_is_closed_and_can_resume(
+    api: ApiServer, client: httpx.Client, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "WAITING_BYTES_MAX", 1 << 20)
+    client.put(f"/v1/limits/accounts/{account}", json={"MAX_OPEN_ORDERS": 100_000})
+    body = {"orders": [limit_order(account)] * 500}
+    with SlowWatcher(api.url, ADMIN_KEY, [account], bytes_per_second=0) as deaf, watch(api) as honest:
+        honest.subscribe({"name": "orders", "account": account}, batch=True)
+        honest.snapshot("orders", account)
+        deadline = time.monotonic() + 30
+        while len(api.server.hub.clients) == 2:
+            assert time.monotonic() < deadline
+            assert client.post("/v1/orders/batch", json=body).status_code == 200
+            honest.settle(0.05)
+            assert max(api.call(lambda: [each.waiting_bytes for each in api.server.hub.clients])) <= 1 << 20
+        assert deaf.close_code() == hub.CLOSE_TOO_SLOW
+        honest.settle()
+        check_chain(honest.of("orders", account))
+    client.delete("/v1/orders", params={"account": account})
+
+
+def test_the_market_is_conflated_for_who_is_behind(
+    api: ApiServer, client: httpx.Client, account: str
+) -> None:
+    with watch(api) as watcher:
+        watcher.subscribe(
+            {"name": "book", "symbol": "BTC-USDT"},
+            {"name": "positions", "account": account},
+            {"name": "orders", "account": account},
+        )
+        watcher.snapshot("orders", account)
+        before = len(watcher.seen)
+        (behind,) = api.call(lambda: list(api.server.hub.clients))
+        api.call(behind.pause)
+        for number in range(4):
+            place(client, limit_order(account, price=f"{40_000 + number}.00"))
+            time.sleep(0.15)  # longer than states are held back for
+        api.call(behind.resume)
+        book = watcher.snapshot("book", "BTC-USDT", before)
+        position = watcher.snapshot("positions", account, before)
+        watcher.settle()
+        assert book["data"] == [without(client.get("/v1/market/BTC-USDT/book").json(), "ts")]
+        assert position["data"] == client.get(f"/v1/accounts/{account}/positions").json()["items"]
+        since = watcher.seen[before:]
+        assert [message["channel"] for message in since].count("book") == 1
+        assert [message["channel"] for message in since].count("orders") == 8
+        check_chain(watcher.of("orders", account))
 
 
 # Bounds.
