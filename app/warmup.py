@@ -49,6 +49,7 @@ def _run_all() -> None:
     stamp(command, 1, 1)
     command["kind"] = CommandKind.ADVANCE_TIME
     events = engine.process(command).copy()
+    venue.apply(engine, command.tobytes(), 2, 2)
     engine.explain(command, 1)
     engine.check(command)
     for _ in venue.execute(events):

@@ -16,11 +16,11 @@ from app.engine.codes import Code
 from app.engine.directory import directory_of
 from app.engine.emission import emit, room_for_events
 from app.engine.hash_index import find_client_order
-from app.engine.jit import inline, kernel
+from app.engine.jit import force_inline, inline, kernel
 from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbours
 from app.engine.records import COMMAND, EVENT
 from app.engine.risk import check_order
-from app.engine.state import NO_SLOT, State, allocate, attach
+from app.engine.state import NO_SLOT, Array, State, allocate, attach
 from app.engine.types import CommandKind, EventKind, Scope
 
 
@@ -72,20 +72,24 @@ def _apply(st: State, i: int) -> bool:
     return True
 
 
-@kernel
-def stamp(commands: NDArray[np.void], first_seq: int, ts: int) -> None:
-    """Give COMMAND records their sequence numbers, from `first_seq` on, and their time."""
-    for i in range(len(commands)):
+@force_inline
+def stamp_commands(commands: Array, start: int, stop: int, first_seq: int, ts: int) -> None:
+    """Number and time `commands[start:stop]`, given the number of `commands[0]`."""
+    for i in range(start, stop):
         commands[i].seq = first_seq + i
         commands[i].ts = ts
 
 
 @kernel
-def _process(directory: NDArray[np.int64], start: int, count: int) -> int:
+def stamp(commands: NDArray[np.void], first_seq: int, ts: int) -> None:
+    """Give COMMAND records their sequence numbers, from `first_seq` on, and their time."""
+    stamp_commands(commands, 0, len(commands), first_seq, ts)
+
+
+@inline
+def apply_commands(st: State, start: int, count: int) -> int:
     """Apply `State.commands[start:count]` as far as there is room for events; where it stopped."""
-    st = attach(directory)
     firm = st.firm[0]
-    firm.event_count = 0
     for i in range(start, count):
         if room_for_events(st) < EVENTS_PER_COMMAND_MAX:
             return i
@@ -103,6 +107,14 @@ def _process(directory: NDArray[np.int64], start: int, count: int) -> int:
         firm.progress = 0
         firm.cursor = NO_SLOT
     return count
+
+
+@kernel
+def _process(directory: NDArray[np.int64], start: int, count: int) -> int:
+    """`apply_commands` into an empty event buffer."""
+    st = attach(directory)
+    st.firm[0].event_count = 0
+    return int(apply_commands(st, start, count))
 
 
 @kernel
@@ -156,14 +168,18 @@ class Verdict(NamedTuple):
 
 
 class Engine:
-    """Holds the state and applies commands to it."""
+    """Holds the state and applies commands to it.
+
+    `input` and `output`: the bytes of `State.commands` and `State.events`.
+    """
 
     def __init__(self, capacity: Capacity = DEFAULT_CAPACITY) -> None:
         self.capacity = capacity
         self.state: State = allocate(capacity)
         self.directory = directory_of(self.state)
         self._firm = self.state.firm[0]
-        self._input = self.state.commands.view(np.uint8).data.cast("B")
+        self.input = self.state.commands.view(np.uint8).data.cast("B")
+        self.output = self.state.events.view(np.uint8).data.cast("B")
 
     def process(self, commands: NDArray[np.void]) -> NDArray[np.void]:
         """Apply COMMAND records, `seq` and `ts` filled in, in order; the EVENT records they cause.
@@ -176,7 +192,7 @@ class Engine:
             count = min(self.capacity.commands, len(commands) - first)
             begin = first * COMMAND.itemsize
             size = count * COMMAND.itemsize
-            self._input[:size] = source[begin : begin + size]
+            self.input[:size] = source[begin : begin + size]
             done = 0
             while done < count:
                 done = _process(self.directory, done, count)
@@ -185,6 +201,14 @@ class Engine:
                     return events
                 batches.append(events.tobytes())
         return np.frombuffer(bytearray().join(batches), EVENT)
+
+    def go_on(self, start: int, count: int) -> bytes:
+        """Apply `State.commands[start:count]`, the first of which may be half done; the EVENT records."""
+        batches = []
+        while start < count:
+            start = _process(self.directory, start, count)
+            batches.append(bytes(self.output[: int(self._firm["event_count"]) * EVENT.itemsize]))
+        return b"".join(batches)
 
     def check(self, commands: NDArray[np.void]) -> int:
         """How many PLACE_ORDER commands of a batch would pass. Takes rate tokens, places nothing."""

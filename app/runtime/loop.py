@@ -16,7 +16,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,8 @@ from app.runtime.latency import Histogram
 from app.runtime.outcomes import FutureWaiter, Outcome, Teller, Waiter, tell
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
-from app.runtime.tick import Pieces, Tick, event_records, has_routes, mark_commands, timer_commands
-from app.venues.paper.venue import PaperVenue
+from app.runtime.tick import Pieces, Tick, mark_commands, timer_commands
+from app.venues.base import Venue
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class EngineLoop:
     def __init__(
         self,
         engine: Engine,
-        venue: PaperVenue,
+        venue: Venue,
         reference: Reference,
         clock: Clock,
         mark_interval_ms: int = 200,
@@ -90,7 +90,7 @@ class EngineLoop:
         self._clock = clock
         self._mark_interval = mark_interval_ms / 1_000
         self._inbox = bytearray(INBOX_COMMANDS_MAX * _COMMAND_BYTES)
-        self._inbox_records = np.frombuffer(self._inbox, COMMAND)
+        self._inbox_view = memoryview(self._inbox)
         self._count = 0
         self._waiters: list[Waiter] = []
         self._first_submit_ns = 0
@@ -98,7 +98,7 @@ class EngineLoop:
         self._level_count = 0
         self._marks: dict[int, int] = {}
         self._marks_due = False
-        self._timers_due: list[NDArray[np.void]] = []
+        self._timers_due: list[bytes] = []
         self._scheduled = False
         self._in_flight: deque[Tick] = deque()
         self.journal: JournalWriter  # from `start` on
@@ -124,8 +124,8 @@ class EngineLoop:
 
     def resume(self, open_orders: NDArray[np.void]) -> None:
         """Give the venue, after a restart, the ORDER records that it had, and take what it reports."""
-        pieces = Pieces(self.seq)
-        self._take_reports(self._venue.resume(open_orders), pieces, self._clock.now())
+        pieces = Pieces(self.engine, self._venue, self.seq, self._clock.now())
+        pieces.take_reports(self._venue.resume(open_orders))
         self._commit(pieces, [], time.perf_counter_ns())
 
     async def close(self) -> None:
@@ -283,40 +283,24 @@ class EngineLoop:
 
     def _apply(self) -> Pieces:
         """Apply all that has come in; client commands last, so that they meet the newest market."""
-        now = self._clock.now()
-        pieces = Pieces(self.seq)
+        pieces = Pieces(self.engine, self._venue, self.seq, self._clock.now())
         levels, self._levels, self._level_count = self._levels, [], 0
         for batch in levels:
-            self._take_reports(self._venue.apply_levels(batch), pieces, now)
+            pieces.take_reports(self._venue.apply_levels(batch))
         if self._marks_due:
             self._marks_due = False
             self.marked.set()
             marks, self._marks = self._marks, {}
-            self._process(mark_commands(marks), pieces, now)
+            pieces.apply(mark_commands(marks))
         timers, self._timers_due = self._timers_due, []
         for command in timers:
-            self._process(command, pieces, now)
+            pieces.apply(command)
         count, self._count = self._count, 0
         if count:
             pieces.clients_from = pieces.seq + 1
-            self._process(self._inbox_records[:count], pieces, now)
+            pieces.apply(self._inbox_view[: count * _COMMAND_BYTES])
         self.seq = pieces.seq
         return pieces
-
-    def _process(self, commands: NDArray[np.void], pieces: Pieces, now: int) -> None:
-        """Stamp and apply commands, then whatever the venue makes of them."""
-        events = pieces.apply(self.engine, commands, now)
-        if has_routes(events):
-            self._take_reports(self._venue.execute(event_records(events)), pieces, now)
-
-    def _take_reports(self, reports: Iterable[NDArray[np.void]], pieces: Pieces, now: int) -> None:
-        """Apply what the venue reports; it may lead to further orders to the venue, and so on."""
-        while True:
-            caused = [pieces.apply(self.engine, batch, now) for batch in reports]
-            routed = [events for events in caused if has_routes(events)]
-            if not routed:
-                return
-            reports = self._venue.execute(event_records(b"".join(routed)))
 
     def _commit(self, pieces: Pieces, waiters: list[Waiter], started: int) -> None:
         self.seq = pieces.seq

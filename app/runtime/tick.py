@@ -1,6 +1,7 @@
 """What one tick of the loop gathers: commands and events, until the disk has them."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,17 +11,9 @@ from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, EVENT
 from app.engine.reference import DAY_US
 from app.engine.state import NO_SLOT, State
-from app.engine.types import CommandKind, EventKind
+from app.engine.types import CommandKind
 from app.runtime.outcomes import Waiter
-
-_ROUTES = (
-    EventKind.ORDER_ACCEPTED,
-    EventKind.ORDER_TRIGGERED,
-    EventKind.CANCEL_REQUESTED,
-    EventKind.REPLACE_REQUESTED,
-)
-_NOT_ROUTES = bytes(kind for kind in range(256) if kind not in _ROUTES)
-_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+from app.venues.base import Venue
 
 
 class Tick(NamedTuple):
@@ -35,47 +28,58 @@ class Tick(NamedTuple):
 
 
 class Pieces:
-    """The commands and events of one tick, as they pile up."""
+    """The commands and events of one tick, as they pile up; all of them have the time `now`."""
 
-    __slots__ = ("clients_from", "commands", "events", "first_seq", "seq")
+    __slots__ = ("_engine", "_now", "_venue", "clients_from", "commands", "events", "first_seq", "seq")
 
-    def __init__(self, seq: int) -> None:
+    def __init__(self, engine: Engine, venue: Venue, seq: int, now: int) -> None:
+        self._engine = engine
+        self._venue = venue
+        self._now = now
         self.seq = seq
         self.first_seq = seq + 1
         self.clients_from = 0
         self.commands: list[bytes] = []
         self.events: list[bytes] = []
 
-    def apply(self, engine: Engine, commands: NDArray[np.void], now: int) -> bytes:
-        """Give commands their numbers and time, and apply them; the EVENT records they cause."""
-        stamp(commands, self.seq + 1, now)
-        self.seq += len(commands)
-        events = engine.process(commands).tobytes()
-        self.commands.append(commands.tobytes())
-        self.events.append(events)
+    def apply(self, commands: bytes | memoryview) -> None:
+        """Apply COMMAND records, then whatever the venue makes of them."""
+        applied = self._venue.apply(self._engine, commands, self.seq + 1, self._now)
+        self._add(applied.commands, applied.events)
+        if applied.routes is not None:
+            self.take_reports(self._venue.execute(applied.routes))
+
+    def take_reports(self, reports: Iterable[NDArray[np.void]]) -> None:
+        """Apply what the venue reports; it may lead to further orders to the venue, and so on."""
+        while True:
+            caused = [self._take(batch) for batch in reports]
+            if not caused:
+                return
+            # As an array that may be written to: what the venue's kernels are compiled for.
+            reports = self._venue.execute(np.frombuffer(bytearray().join(caused), EVENT))
+
+    def _take(self, reports: NDArray[np.void]) -> bytes:
+        stamp(reports, self.seq + 1, self._now)
+        events = self._engine.process(reports).tobytes()
+        self._add(reports.tobytes(), events)
         return events
 
-
-def has_routes(events: bytes) -> bool:
-    """Whether any of these EVENT records is an order to the venue."""
-    return bool(events[_KIND_OFFSET :: EVENT.itemsize].translate(None, _NOT_ROUTES))
-
-
-def event_records(events: bytes) -> NDArray[np.void]:
-    """As an array that may be written to: what the venue's kernels are compiled for."""
-    return np.frombuffer(bytearray(events), EVENT)
+    def _add(self, commands: bytes, events: bytes) -> None:
+        self.seq += len(commands) // COMMAND.itemsize
+        self.commands.append(commands)
+        self.events.append(events)
 
 
-def mark_commands(marks: dict[int, int]) -> NDArray[np.void]:
+def mark_commands(marks: dict[int, int]) -> bytes:
     commands = np.zeros(len(marks), COMMAND)
     commands["kind"] = CommandKind.UPDATE_MARK
     commands["account"] = -1
     commands["symbol"] = list(marks)
     commands["price"] = list(marks.values())
-    return commands
+    return commands.tobytes()
 
 
-def timer_commands(state: State, now: int, *, marked: bool) -> list[NDArray[np.void]]:
+def timer_commands(state: State, now: int, *, marked: bool) -> list[bytes]:
     """What is due: ADVANCE_TIME, SAMPLE_MARKS. Marks are sampled once there are any."""
     due = []
     if _time_is_due(state, now):
@@ -86,11 +90,11 @@ def timer_commands(state: State, now: int, *, marked: bool) -> list[NDArray[np.v
     return due
 
 
-def _timer_command(kind: CommandKind) -> NDArray[np.void]:
+def _timer_command(kind: CommandKind) -> bytes:
     command = np.zeros(1, COMMAND)
     command["kind"] = kind
     command["account"] = command["symbol"] = -1
-    return command
+    return command.tobytes()
 
 
 def _time_is_due(state: State, now: int) -> bool:

@@ -6,21 +6,36 @@ EXECUTION_REPORT commands: the engine learns of an outcome in no other way.
 
 The paper venue answers at once: it lives in the process and dies with it, so a
 tick's commands, reports and events are one journal frame and nothing has left
-the house before that frame is on disk. A live venue differs in two ways. Its
+the house before that frame is on disk; `apply` lets it go back and forth with the
+engine without a stop in between. A live venue differs in two ways. Its
 adapter is given events only after the journal has them on disk, because what
 has been sent cannot be taken back; and its reports come later, by the inbox,
 as commands of some other tick. Such an adapter is fed from the bus of durable
-events; `execute` then sends and yields nothing, and `resume` asks the venue
-about every open order instead of rebuilding a book.
+events; `apply` then applies the commands and no more, `execute` sends and yields
+nothing, and `resume` asks the venue about every open order instead of rebuilding
+a book.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.engine import Engine
+
 Records = NDArray[np.void]
+
+
+class Applied(NamedTuple):
+    """What commands have led to: all COMMAND and EVENT records, in order.
+
+    `routes`: EVENT records that the venue has yet to `execute`; None where nothing is left.
+    """
+
+    commands: bytes
+    events: bytes
+    routes: Records | None
 
 
 class Venue(Protocol):
@@ -30,6 +45,9 @@ class Venue(Protocol):
     """
 
     name: str
+
+    def apply(self, engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
+        """Stamp COMMAND records and apply them and whatever the venue makes of them at once."""
 
     def execute(self, events: Records) -> Iterator[Records]:
         """Carry out the route events among these EVENT records, in order."""

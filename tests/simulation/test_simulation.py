@@ -46,8 +46,8 @@ def seeds(default: Iterable[int]) -> list[int]:
 class World:
     """One engine and one venue under a virtual clock; it ticks as the engine's loop does."""
 
-    def __init__(self, seed: int) -> None:
-        capacity = Capacity(**_SIZES, commands=256, events=512)
+    def __init__(self, seed: int, commands: int = 256, events: int = 512) -> None:
+        capacity = Capacity(**_SIZES, commands=commands, events=events)
         self.engine = Engine(capacity)
         self.venue = PaperVenue(self.engine.state, capacity)
         self.traffic = Traffic(seed)

@@ -222,28 +222,23 @@ def _look_ahead(st: PaperState, events: NDArray[np.void], index: int) -> None:
         prefetch(st.resting, order["next"])
 
 
-@kernel
-def execute_events(
-    directory: NDArray[np.int64], events: NDArray[np.void], begin: bool, resuming: bool
-) -> int:
-    """Carry out EVENT records from the first (`begin`) or from where the last call stopped.
+@force_inline
+def carry_out(st: PaperState, events: NDArray[np.void], index: int, resuming: bool) -> bool:
+    """Carry out EVENT records from `index` on; False where there is no room for more reports.
 
-    Returns how many reports stand in the buffer; as -1 - n where there is more to do.
-    `resuming`: ORDER_OPENED is an order that rests again.
+    `VENUE.cursor` is then where it stopped. `resuming`: ORDER_OPENED is an order that rests again.
     """
-    st = attach(directory)
     venue = st.venue[0]
-    venue["reports"] = 0
-    index = 0 if begin else venue["cursor"]
     while True:
         if not has_room(st, REPORTS_PER_STEP_MAX):
             venue["cursor"] = index
-            return -1 - int(venue["reports"])
+            return False
         if venue["matching"]:
             match(st)
             continue
         if index == len(events):
-            return int(venue["reports"])
+            venue["cursor"] = index
+            return True
         _look_ahead(st, events, index)
         event = events[index]
         index += 1
@@ -256,3 +251,19 @@ def execute_events(
             _replace(st, event)
         elif resuming and kind == EventKind.ORDER_OPENED:
             _rest_again(st, event)
+
+
+@kernel
+def execute_events(
+    directory: NDArray[np.int64], events: NDArray[np.void], begin: bool, resuming: bool
+) -> int:
+    """Carry out EVENT records from the first (`begin`) or from where the last call stopped.
+
+    Returns how many reports stand in the buffer; as -1 - n where there is more to do.
+    """
+    st = attach(directory)
+    venue = st.venue[0]
+    venue["reports"] = 0
+    index = 0 if begin else venue["cursor"]
+    done = carry_out(st, events, index, resuming)
+    return int(venue["reports"]) if done else -1 - int(venue["reports"])

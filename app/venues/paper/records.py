@@ -3,6 +3,7 @@
 Units are the engine's. A *key* is the price of a bid and the negative price of
 an ask: on both sides the greater key is the better one, so that one code
 serves both. An order may trade with what has a key of at least its *bound*.
+Indexes are as wide as an address, for the reason that `app.engine.records` has.
 """
 
 import numpy as np
@@ -45,9 +46,9 @@ INCOMING = np.dtype(
         ("price", "i8"),  # to rest at
         ("quantity", "i8"),
         ("remaining", "i8"),
-        ("account", "i4"),
-        ("symbol", "i4"),
-        ("level_hint", "i4"),  # where it would rest, if known
+        ("account", "i8"),
+        ("symbol", "i8"),
+        ("level_hint", "i8"),  # where it would rest, if known
         ("side", "u1"),
         ("market", "u1"),
         ("immediate", "u1"),  # what remains is canceled
@@ -61,26 +62,26 @@ INCOMING = np.dtype(
 # One symbol and side: [symbol * 2 + side].
 BOOK_SIDE = np.dtype(
     [
-        ("rungs", "i4"),  # price levels of resting orders
-        ("depth", "i4"),  # displayed price levels
-        ("depth_top", "i4"),  # all from here on are used up
+        ("rungs", "i8"),  # price levels of resting orders
+        ("depth", "i8"),  # displayed price levels
+        ("depth_top", "i8"),  # all from here on are used up
         ("touched", "u1"),  # on the BUY side: the symbol is in the list
     ],
     align=True,
 )
 
 # Ladders are sorted by key with the best at the end, where most changes are and few rows move.
-RUNG = np.dtype([("key", "i8"), ("level", "i4")], align=True)
+RUNG = np.dtype([("key", "i8"), ("level", "i8")], align=True)
 DEPTH = np.dtype([("key", "i8"), ("displayed", "i8"), ("consumed", "i8")], align=True)
 
 LEVEL = np.dtype(
     [
         ("key", "i8"),
         ("quantity", "i8"),  # sum of what remains of its orders
-        ("head", "i4"),  # slots: first in, first out; a free level: the next free one
-        ("tail", "i4"),
-        ("orders", "i4"),
-        ("book_side", "i4"),
+        ("head", "i8"),  # slots: first in, first out; a free level: the next free one
+        ("tail", "i8"),
+        ("orders", "i8"),
+        ("book_side", "i8"),
     ],
     align=True,
 )
@@ -89,8 +90,8 @@ LEVEL = np.dtype(
 RESTING = np.dtype(
     {
         "names": ["order_id", "quantity", "remaining", "account", "level", "next", "previous"],
-        "formats": ["i8", "i8", "i8", "i4", "i4", "i4", "i4"],
-        "offsets": [0, 8, 16, 24, 28, 32, 36],
+        "formats": ["i8", "i8", "i8", "i8", "i8", "i8", "i8"],
+        "offsets": [0, 8, 16, 24, 32, 40, 48],
         "itemsize": 64,
         "aligned": True,
     }

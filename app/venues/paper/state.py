@@ -25,8 +25,8 @@ from app.venues.paper.records import (
 
 CACHE_LINE_BYTES = 64
 WORDS_PER_REPORT = COMMAND.itemsize // 8
-SYMBOL_NUMBER = np.dtype("i4")
-LEVEL_NUMBER = np.dtype("i4")
+SYMBOL_NUMBER = np.dtype("i8")
+LEVEL_NUMBER = np.dtype("i8")
 WORD = np.dtype("i8")
 
 Array = NDArray[np.void]
@@ -48,8 +48,8 @@ class PaperState(NamedTuple):
     levels: Array  # pool
     resting: Array  # [slot]
     depth: Array  # [(symbol * 2 + side) * depth_levels + place]
-    touched: NDArray[np.int32]
-    hints: NDArray[np.int32]  # [event % HINTS]: level that its price had a few events ago
+    touched: NDArray[np.int64]
+    hints: NDArray[np.int64]  # [event % HINTS]: level that its price had a few events ago
     reports: Array
     words: NDArray[np.int64]  # the bytes of `reports`
     instruments: Array  # the engine's

@@ -8,18 +8,23 @@ from numpy.typing import NDArray
 
 from app.engine.capacity import Capacity
 from app.engine.directory import directory_of
+from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, EVENT
 from app.engine.state import State
 from app.engine.types import EventKind, OrderStatus, Side
+from app.venues.base import Applied
 from app.venues.paper.displayed import apply_updates, merge_depth
 from app.venues.paper.execution import execute_events
 from app.venues.paper.records import PRICE_LEVEL, REPORTS_PER_STEP_MAX
 from app.venues.paper.state import PaperLimits, allocate
+from app.venues.paper.turn import COUNT_BITS, reporting_into, take_turn
 
 Records = NDArray[np.void]
 
 # At a restart orders become events, which are larger: so many at a time.
 _RESUMED_AT_ONCE = 1 << 14
+
+_EVENT_COUNT = (1 << COUNT_BITS) - 1
 
 _ROUTED_AGAIN = {
     OrderStatus.PENDING_CANCEL: EventKind.CANCEL_REQUESTED,
@@ -46,6 +51,14 @@ def _plain(records: Records) -> Records:
     return records if records.flags.carray else records.copy()
 
 
+def _apply_alone(engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
+    """More commands than the engine's buffer holds: apply them, and leave all events to be routed."""
+    records = np.frombuffer(bytearray(commands), COMMAND)
+    stamp(records, first_seq, ts)
+    events = engine.process(records).tobytes()
+    return Applied(records.tobytes(), events, np.frombuffer(bytearray(events), EVENT))
+
+
 class PaperVenue:
     """See `app.venues.base.Venue` and the package's docstring. Not thread-safe."""
 
@@ -63,12 +76,42 @@ class PaperVenue:
         self.state = allocate(capacity, limits or PaperLimits(), engine_state.instruments)
         self.directory = directory_of(self.state)
         self._reports = self.state.reports.view(COMMAND)
+        self._turn_directory = reporting_into(engine_state, self.state)
         self._continue_execution_ids()
 
     def _continue_execution_ids(self) -> None:
         venue = self.state.venue[0]
         known = int(self._engine_state.firm[0]["last_execution_id"])
         venue["last_execution_id"] = max(int(venue["last_execution_id"]), known)
+
+    def apply(self, engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
+        """See `Venue.apply`; `engine` is the one whose state this venue was made for."""
+        size = len(commands)
+        if size > len(engine.input):
+            return _apply_alone(engine, commands, first_seq, ts)
+        engine.input[:size] = commands
+        count = size // COMMAND.itemsize
+        found = take_turn(engine.directory, self._turn_directory, count, first_seq, ts)
+        if found < 0:
+            return self._finish(engine, -1 - found, first_seq, ts)
+        return Applied(
+            bytes(engine.input[: (found >> COUNT_BITS) * COMMAND.itemsize]),
+            bytes(engine.output[: (found & _EVENT_COUNT) * EVENT.itemsize]),
+            None,
+        )
+
+    def _finish(self, engine: Engine, applied: int, first_seq: int, ts: int) -> Applied:
+        """A buffer is full: apply the commands that are there, and leave the events that are not routed."""
+        venue = self.state.venue[0]
+        carried_out, count = int(venue["cursor"]), int(venue["reports"])
+        events = bytearray(engine.output[: int(engine.state.firm[0]["event_count"]) * EVENT.itemsize])
+        stamp(engine.state.commands[:count], first_seq, ts)
+        events += engine.go_on(applied, count)
+        return Applied(
+            bytes(engine.input[: count * COMMAND.itemsize]),
+            bytes(events),
+            np.frombuffer(events[carried_out * EVENT.itemsize :], EVENT),
+        )
 
     def execute(self, events: Records) -> Iterator[Records]:
         """Carry out the route events among these EVENT records, in order.
