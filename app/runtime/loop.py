@@ -277,9 +277,10 @@ class EngineLoop:
             self._in_flight.append(Tick(self.seq, b"", waiters, [], started, 0))
             self._halt(f"internal error: {error!r}")
             return
-        if waiters:
-            self.latency["queue"].record(started - self._first_submit_ns, len(waiters))
+        first_submit_ns = self._first_submit_ns
         self._commit(pieces, waiters, started)
+        if waiters:
+            self.latency["queue"].record(started - first_submit_ns, len(waiters))
 
     def _apply(self) -> Pieces:
         """Apply all that has come in; client commands last, so that they meet the newest market."""
@@ -312,9 +313,9 @@ class EngineLoop:
             waiter.first_seq += pieces.clients_from
         events = b"".join(pieces.events)
         applied = time.perf_counter_ns()
-        self.latency["engine"].record(applied - started, count)
         self._in_flight.append(Tick(pieces.seq, events, waiters, [], applied, count))
         self.journal.append(b"".join(pieces.commands), events, pieces.first_seq, pieces.seq)
+        self.latency["engine"].record(applied - started, count)  # not before: the disk need not wait for it
 
     # After the disk.
 

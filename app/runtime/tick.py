@@ -44,10 +44,10 @@ class Pieces:
 
     def apply(self, commands: bytes | memoryview) -> None:
         """Apply COMMAND records, then whatever the venue makes of them."""
-        applied = self._venue.apply(self._engine, commands, self.seq + 1, self._now)
-        self._add(applied.commands, applied.events)
-        if applied.routes is not None:
-            self.take_reports(self._venue.execute(applied.routes))
+        applied, events, routes = self._venue.apply(self._engine, commands, self.seq + 1, self._now)
+        self._add(applied, events)
+        if routes is not None:
+            self.take_reports(self._venue.execute(routes))
 
     def take_reports(self, reports: Iterable[NDArray[np.void]]) -> None:
         """Apply what the venue reports; it may lead to further orders to the venue, and so on."""

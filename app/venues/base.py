@@ -17,7 +17,7 @@ a book.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,9 @@ from app.engine.engine import Engine
 Records = NDArray[np.void]
 
 
-class Applied(NamedTuple):
-    """What commands have led to: all COMMAND and EVENT records, in order.
-
-    `routes`: EVENT records that the venue has yet to `execute`; None where nothing is left.
-    """
-
-    commands: bytes
-    events: bytes
-    routes: Records | None
+# What commands have led to: all COMMAND and all EVENT records, in order, and EVENT records that the
+# venue has yet to `execute`, None where nothing is left. A plain tuple: there is one for each order.
+Applied = tuple[bytes, bytes, Records | None]
 
 
 class Venue(Protocol):

@@ -56,7 +56,7 @@ def _apply_alone(engine: Engine, commands: bytes | memoryview, first_seq: int, t
     records = np.frombuffer(bytearray(commands), COMMAND)
     stamp(records, first_seq, ts)
     events = engine.process(records).tobytes()
-    return Applied(records.tobytes(), events, np.frombuffer(bytearray(events), EVENT))
+    return records.tobytes(), events, np.frombuffer(bytearray(events), EVENT)
 
 
 class PaperVenue:
@@ -94,7 +94,7 @@ class PaperVenue:
         found = take_turn(engine.directory, self._turn_directory, count, first_seq, ts)
         if found < 0:
             return self._finish(engine, -1 - found, first_seq, ts)
-        return Applied(
+        return (
             bytes(engine.input[: (found >> COUNT_BITS) * COMMAND.itemsize]),
             bytes(engine.output[: (found & _EVENT_COUNT) * EVENT.itemsize]),
             None,
@@ -107,7 +107,7 @@ class PaperVenue:
         events = bytearray(engine.output[: int(engine.state.firm[0]["event_count"]) * EVENT.itemsize])
         stamp(engine.state.commands[:count], first_seq, ts)
         events += engine.go_on(applied, count)
-        return Applied(
+        return (
             bytes(engine.input[: count * COMMAND.itemsize]),
             bytes(events),
             np.frombuffer(events[carried_out * EVENT.itemsize :], EVENT),
