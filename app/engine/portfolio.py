@@ -104,25 +104,33 @@ def _make(st: State, row: int, first: int, last: int) -> None:
 
 
 @inline
-def ready_row(st: State, account: int, explain: bool) -> int:
-    """The row of an account, -1: of the firm, as it now is.
+def _explaining_row(st: State, account: int) -> int:
+    """A row outside the state, made once for all that is explained between two commands."""
+    row = len(st.portfolios) - (2 if account < 0 else 1)
+    portfolio = st.portfolios[row]
+    stands_for = FIRM_ROW if account < 0 else row_of(account)
+    if portfolio.made_seq != st.firm[0].seq or portfolio.made_for != stands_for:
+        _make(st, row, max(account, 0), st.firm[0].accounts if account < 0 else account + 1)
+        portfolio.made_seq = st.firm[0].seq
+        portfolio.made_for = stands_for
+    return row
 
-    With `explain`, which changes nothing, one that is out of date is made in a place of its own.
-    """
+
+@inline
+def ready_row(st: State, account: int, explain: bool) -> int:
+    """The row of an account, -1: of the firm, as it now is; `explain` makes none in the state."""
     firm = st.firm[0]
-    row = FIRM_ROW if account < 0 else row_of(account)
     version = firm.portfolio_version if account < 0 else st.accounts[account].portfolio_version
+    row = FIRM_ROW if account < 0 else row_of(account)
     if version == firm.model_version:
         return row
     if explain:
-        row = len(st.portfolios) - 1
-    elif account < 0:
-        firm.portfolio_version = firm.model_version
-    else:
-        st.accounts[account].portfolio_version = firm.model_version
+        return _explaining_row(st, account)
     if account < 0:
+        firm.portfolio_version = firm.model_version
         _make(st, row, 0, firm.accounts)
     else:
+        st.accounts[account].portfolio_version = firm.model_version
         _make(st, row, account, account + 1)
     return row
 

@@ -54,7 +54,7 @@ def _check_limited(
         return Code.NONE
     signed = worst * unit - position.signed_exposure
     gross = growth * unit
-    if explain or firm_var != UNLIMITED:
+    if firm_var != UNLIMITED:  # where it is not, the account's verdict would take its place
         code = _check_value_at_risk(st, explain, -1, firm_var, signed, gross)
         if code != Code.NONE:
             return code

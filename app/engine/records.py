@@ -379,6 +379,8 @@ RISK_MODEL = _record(
 PORTFOLIO = _record(
     ("variance", "f8"),  # money squared, of one interval
     ("measured", "i8"),  # the part of the exposure that is in it
+    ("made_seq", "i8"),  # rows to explain with: the command after which it was made
+    ("made_for", "i8"),  # and the row that it stands for
 )
 
 COMMAND_KINDS = (

@@ -85,7 +85,7 @@ class State(NamedTuple):
     sums: NDArray[np.float64]  # [symbol, symbol]: S, its upper triangle
     covariance: NDArray[np.float64]  # [symbol, symbol], of one interval; 0: not measured
     apart: NDArray[np.int64]  # [symbol, symbol]: -1 where known to be correlated below the threshold
-    portfolios: Array  # [0] the firm, [1 + account], and one to explain with; see app.engine.portfolio
+    portfolios: Array  # [0] the firm, [1 + account], two to explain with; see app.engine.portfolio
     exposures: NDArray[np.float64]  # [portfolio, symbol], signed
     products: NDArray[np.float64]  # [portfolio, symbol]
     exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
@@ -180,7 +180,7 @@ def allocate(capacity: Capacity) -> State:
     """Empty arrays of the sizes in `capacity`."""
     pairs = capacity.accounts * capacity.symbols
     row = -(-capacity.symbols // LANES) * LANES
-    portfolios = capacity.accounts + 2
+    portfolios = capacity.accounts + 3
     lengths = {
         "firm": 1,
         "accounts": capacity.accounts,

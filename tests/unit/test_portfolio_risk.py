@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from app.engine.engine import Engine, Verdict
 from app.engine.state import RISK_MODEL_DEFAULTS, state_hash
 from app.engine.types import EventKind, Limit, ReportKind, Scope, SeriesStatus
 from app.runtime.risk_figures import account_portfolio, account_portfolios, correlation_of, firm_portfolio
+from app.runtime.snapshots import load_newest_snapshot, save_snapshot
 from tests.engine_support import (
     BUY,
     SELL,
@@ -411,3 +413,31 @@ def test_a_copy_that_replays_the_commands_is_the_same() -> None:
     for command in made.log:
         copy.process(pack([command]))
     assert state_hash(copy.state) == state_hash(made.engine.state)
+
+
+def test_a_snapshot_takes_the_portfolios_along(tmp_path: Path) -> None:
+    made = sampled_desk()
+    made.send(var_limit(10**12), correlated_limit(10**12), var_limit(10**12, Scope.FIRM))
+    bought(made, 100, PRICE)
+    made.send(place(0, 1, BUY, 3, PRICE))
+    save_snapshot(made.engine, tmp_path)
+    copy = Engine(SMALL_CAPACITY)
+    assert load_newest_snapshot(copy, tmp_path) == made.seq
+    made.ts += SECOND_US
+    more = pack(made.stamp([mark(0, PRICE + 5), sample_marks(), place(0, 0, SELL, 200, PRICE)]))
+    assert copy.process(more).tobytes() == made.engine.process(more).tobytes()
+    assert state_hash(copy.state) == state_hash(made.engine.state)
+
+
+def test_explaining_again_after_a_command_sees_what_it_changed() -> None:
+    made = sampled_desk()
+    order = place(0, 0, BUY, 10, PRICE)
+    for quantity in (0, 100, 50):
+        if quantity:
+            made.send(place(0, 0, BUY, quantity, PRICE))
+        held = made.position(0, 0)["open_buy"] + 10
+        for _ in range(2):
+            observed = verdict(made, order, Code.MAX_PORTFOLIO_VAR).observed
+            assert observed == pytest.approx(value_at_risk(made, [held * PRICE]), abs=1)
+    other = verdict(made, replace(order, account=1), Code.MAX_PORTFOLIO_VAR)
+    assert other.observed == pytest.approx(value_at_risk(made, [10 * PRICE]), abs=1)
