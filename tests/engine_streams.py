@@ -4,6 +4,7 @@ Numbers are small, so that limits, ties, fills and repeats meet often. All chanc
 which may be Hypothesis's, so that a failing stream shrinks.
 """
 
+from dataclasses import replace
 from random import Random
 
 from app.engine.types import (
@@ -14,6 +15,7 @@ from app.engine.types import (
     OrderFlag,
     OrderStatus,
     OrderType,
+    Policy,
     ReportKind,
     Scope,
     TimeInForce,
@@ -22,7 +24,7 @@ from app.engine.types import (
 from tests import engine_support as build
 from tests.engine_support import Command
 from tests.twins.engine import EngineTwin
-from tests.twins.engine_model import Order
+from tests.twins.engine_model import Order, limit_key
 
 ACCOUNTS, SYMBOLS = 3, 2
 MIDDLE = 100
@@ -87,6 +89,7 @@ class Stream:
             (self.trading_state, 2),
             (self.transfer, 1),
             (self.note, 1),
+            (self.administration, 4),
             (self.reference, 1),
         )
 
@@ -235,7 +238,50 @@ class Stream:
         scope = self.random.choice([*Scope, 9])
         state = int(self.rarely(0.35) or scope == Scope.ACCOUNT)
         code = 40 if self.rarely() else which
-        return build.limit(code, value, scope, self.account(), self.symbol(), state)
+        made = build.limit(code, value, scope, self.account(), self.symbol(), state)
+        actor = self.random.choice([0, 0, 1, 2])
+        return replace(
+            made, expected_version=self.version(made), actor=actor, remaining=int(self.rarely(0.2))
+        )
+
+    def version(self, made: Command) -> int:
+        """What a change expects: mostly anything, else one more than the right one or another."""
+        if not self.rarely(0.2):
+            return 0
+        key = limit_key(made.scope, made.account, made.symbol)
+        return self.twin.books.limit_versions.get(key, 0) + self.random.choice([1, 1, 2])
+
+    def administration(self) -> Command:
+        """What needs numbers of what is there; few different limits, so that it meets."""
+        random, books = self.random, self.twin.books
+        actor = random.randrange(3)
+        made = random.randrange(10)
+        if made < 5:
+            kind = CommandKind.SET_OVERRIDE if made < 2 else CommandKind.PROPOSE_LIMIT
+            ends = books.ts + random.choice([-1, 0, 1, 300_000, 1_000_000, 3 * 10**12])
+            if kind == CommandKind.PROPOSE_LIMIT and self.rarely(0.8):
+                ends = 0
+            which = random.choice([Limit.MAX_OPEN_ORDERS, Limit.MAX_ORDER_QUANTITY])
+            value = random.randint(*_VALUES[which])
+            where = (Scope.ACCOUNT, random.randrange(ACCOUNTS), -1)
+            return replace(
+                self.limit() if self.rarely(0.1) else build.limit(which, value, *where),
+                kind=kind,
+                expires_ts=ends,
+                actor=actor,
+                remaining=int(self.rarely(0.2)),
+            )
+        if made == 5:
+            number = random.choice([0, *books.overrides])
+            return build.decision(CommandKind.END_OVERRIDE, number, actor)
+        if made < 9:
+            pending = [change.request for change in books.changes.values() if change.status == 1]
+            number = random.choice([0, *books.changes, *pending * 4])
+            kind = random.choice([*[CommandKind.APPROVE_CHANGE] * 3, CommandKind.REJECT_CHANGE])
+            return build.decision(kind, number, actor)
+        if self.rarely(0.8):
+            return build.policy(Policy.MAKER_CHECKER, random.choice([0, 1, 1, 2]))
+        return build.policy(random.randrange(6), random.choice([-1, 0, 1, 10**6, 10**12, 2**62]))
 
     def trading_state(self) -> Command:
         state = self.random.choice([TradingState.ACTIVE] * 12 + [*TradingState, 7])

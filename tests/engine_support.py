@@ -53,6 +53,12 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     CommandKind.EXECUTION_REPORT: REPORT_COMMAND,
     CommandKind.TRANSFER_CASH: VALUE_COMMAND,
     CommandKind.SET_LIMIT: VALUE_COMMAND,
+    CommandKind.SET_POLICY: VALUE_COMMAND,
+    CommandKind.SET_OVERRIDE: VALUE_COMMAND,
+    CommandKind.END_OVERRIDE: VALUE_COMMAND,
+    CommandKind.PROPOSE_LIMIT: VALUE_COMMAND,
+    CommandKind.APPROVE_CHANGE: VALUE_COMMAND,
+    CommandKind.REJECT_CHANGE: VALUE_COMMAND,
     CommandKind.SET_INSTRUMENT: INSTRUMENT_COMMAND,
     CommandKind.SET_ACCOUNT: ACCOUNT_COMMAND,
     CommandKind.SET_PERMISSION: VALUE_COMMAND,
@@ -230,6 +236,29 @@ def limit(
 def note(text: bytes, actor: int = 0) -> Command:
     """One chunk of a text."""
     return Command(CommandKind.NOTE, text=text, length=len(text), actor=actor)
+
+
+def override(
+    which: int, value: int, expires_ts: int, scope: int, account: int = -1, symbol: int = -1, **more: Any
+) -> Command:
+    """Let another value of a limit apply for a while."""
+    fields: dict[str, Any] = {"code": which, "value": value, "scope": scope, "state": 1} | more
+    return Command(CommandKind.SET_OVERRIDE, account, symbol, expires_ts=expires_ts, **fields)
+
+
+def proposal(which: int, value: int, scope: int, account: int = -1, symbol: int = -1, **more: Any) -> Command:
+    """Ask for a limit that another person must approve."""
+    fields: dict[str, Any] = {"code": which, "value": value, "scope": scope, "state": 1} | more
+    return Command(CommandKind.PROPOSE_LIMIT, account, symbol, **fields)
+
+
+def decision(kind: CommandKind, number: int, actor: int = 0) -> Command:
+    """APPROVE_CHANGE, REJECT_CHANGE or END_OVERRIDE."""
+    return Command(kind, number=number, actor=actor)
+
+
+def policy(which: int, value: int) -> Command:
+    return Command(CommandKind.SET_POLICY, code=which, value=value)
 
 
 def trading_state(state: int, scope: int = Scope.FIRM, account: int = -1, symbol: int = -1) -> Command:

@@ -17,6 +17,9 @@ EVENTS_PER_COMMAND_MAX = 4
 # Verdicts of a check stand at the number of their code: more than any code of an order.
 VERDICTS_MAX = 128
 
+# Limits of one request: each limit of a scope, and a few twice.
+REQUEST_LIMITS_MAX = 32
+
 
 @dataclass(frozen=True)
 class Capacity:
@@ -29,6 +32,8 @@ class Capacity:
     fills: int = 1 << 20  # the window in which a repeated execution id is recognised
     commands: int = 1 << 13  # of one batch
     events: int = 1 << 15  # of one batch; what does not fit follows in the next
+    overrides: int = 1_024  # of limits, at the same time
+    limit_changes: int = 1_024  # proposed and pending, or decided until their place is needed
 
     def __post_init__(self) -> None:
         for name in ("orders", "fills"):
@@ -43,5 +48,13 @@ class Capacity:
 
 DEFAULT_CAPACITY = Capacity()
 SMALL_CAPACITY = Capacity(
-    accounts=8, symbols=8, orders=1 << 12, open_orders=1 << 11, fills=1 << 12, commands=256, events=1024
+    accounts=8,
+    symbols=8,
+    orders=1 << 12,
+    open_orders=1 << 11,
+    fills=1 << 12,
+    commands=256,
+    events=1024,
+    overrides=16,
+    limit_changes=16,
 )

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine import conditions, correlation, executions, notes, orders, reference
+from app.engine.administration import administer
 from app.engine.capacity import DEFAULT_CAPACITY, EVENTS_PER_COMMAND_MAX, Capacity
 from app.engine.codes import Code
 from app.engine.directory import directory_of
 from app.engine.emission import emit, room_for_events
 from app.engine.hash_index import find_client_order
 from app.engine.jit import force_inline, inline, kernel
+from app.engine.limit_overrides import end_overrides_due
 from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbours
 from app.engine.records import COMMAND, EVENT
 from app.engine.risk import check_order
@@ -45,7 +47,7 @@ def _apply(st: State, i: int) -> bool:
     elif kind == CommandKind.ADVANCE_TIME:
         if fresh:
             reference.start_day(st)
-        if conditions.expire_orders(st):
+        if end_overrides_due(st) and conditions.expire_orders(st):
             if st.firm[0].event_index == 0:  # every command leaves a trace
                 emit(st, EventKind.TIME_ADVANCED)
             return True
@@ -56,8 +58,6 @@ def _apply(st: State, i: int) -> bool:
         reference.set_account(st, i)
     elif kind == CommandKind.TRANSFER_CASH:
         reference.transfer_cash(st, i)
-    elif kind == CommandKind.SET_LIMIT:
-        reference.set_limit(st, i)
     elif kind == CommandKind.SET_TRADING_STATE:
         reference.set_trading_state(st, i)
     elif kind == CommandKind.NOTE:
@@ -67,8 +67,7 @@ def _apply(st: State, i: int) -> bool:
     elif kind == CommandKind.SET_RISK_MODEL:
         correlation.set_risk_model(st, i)
     else:
-        at = emit(st, EventKind.COMMAND_REJECTED)
-        st.events[at].code = Code.INVALID_VALUE
+        return administer(st, i, fresh)
     return True
 
 

@@ -13,7 +13,7 @@ which kernels compare and hash a word at a time.
 
 import numpy as np
 
-from app.engine.types import Limit
+from app.engine.types import Limit, Policy
 
 CLIENT_ORDER_ID_BYTES = 40
 SYMBOL_BYTES = 24
@@ -87,14 +87,14 @@ REPORT_COMMAND = _record(
     ("actor", "i8"),
 )
 
-VALUE_COMMAND = _record(  # TRANSFER_CASH, SET_LIMIT, SET_PERMISSION, SET_POLICY
+VALUE_COMMAND = _record(  # TRANSFER_CASH; limits, overrides, permissions, policies
     *_HEADER,
     ("_order", "u1", (7,)),
     ("value", "i8"),
-    ("expires_ts", "i8"),
-    ("expected_version", "i8"),
-    ("number", "i8"),
-    ("remaining", "i8"),
+    ("expires_ts", "i8"),  # SET_OVERRIDE; PROPOSE_LIMIT of an override
+    ("expected_version", "i8"),  # one more than the version that a change is based on; 0: any
+    ("number", "i8"),  # END_OVERRIDE: of the override; APPROVE_CHANGE, REJECT_CHANGE: of the request
+    ("remaining", "i8"),  # SET_LIMIT, PROPOSE_LIMIT: so many more of the same request follow
     ("_unused", "i8", (5,)),
     ("code", "u2"),
     ("_liquidity", "u1"),
@@ -314,7 +314,38 @@ POSITION = _record(
 LIMITS = _record(
     ("version", "i8"),
     ("set_mask", "i8"),  # bit n: limit n is set
+    ("override_mask", "i8"),  # bit n: what is set is an override's value
     ("value", "i8", (len(Limit),)),
+)
+
+OVERRIDE = _record(
+    ("number", "i8"),  # 1, 2, ...; 0 where the place is free
+    ("account", "i8"),
+    ("symbol", "i8"),
+    ("value", "i8"),
+    ("own_value", "i8"),  # of the scope, meanwhile; -1 where it has none
+    ("expires_ts", "i8"),
+    ("created_ts", "i8"),
+    ("actor", "i8"),
+    ("scope", "u1"),
+    ("limit", "u1"),
+)
+
+LIMIT_CHANGE = _record(
+    ("number", "i8"),  # 1, 2, ...; 0 where the place was never used
+    ("request", "i8"),  # the number of the first of those that are decided together
+    ("account", "i8"),
+    ("symbol", "i8"),
+    ("value", "i8"),  # -1: to be removed
+    ("old", "i8"),  # the scope's own value when it was proposed
+    ("expires_ts", "i8"),  # of an override, else 0
+    ("maker", "i8"),
+    ("created_ts", "i8"),
+    ("checker", "i8"),
+    ("decided_ts", "i8"),
+    ("scope", "u1"),
+    ("limit", "u1"),
+    ("status", "u1"),  # a `ChangeStatus`
 )
 
 HEAP_NODE = _record(
@@ -349,6 +380,13 @@ FIRM = _record(
     ("expiry_root", "i8"),
     ("model_version", "i8"),  # grows with every sample and change of parameters
     ("portfolio_version", "i8"),  # as in ACCOUNT
+    ("policy", "i8", (len(Policy),)),
+    ("staged", "i8"),  # parts of a request whose last has not come yet, and where the newest stood
+    ("staged_seq", "i8"),
+    ("last_override", "i8"),  # numbers given
+    ("next_override_ts", "i8"),  # when the next override ends; 0: there is none
+    ("last_change", "i8"),
+    ("last_request", "i8"),
     ("trading_state", "u1"),
 )
 

@@ -1,30 +1,17 @@
-"""Reference data and limits: instruments, accounts, cash, limits, trading states, marks, the day."""
+"""Reference data: instruments, accounts, cash, trading states, marks, the day."""
 
 from app.engine.capacity import MONEY_MAX, PRICE_MAX
 from app.engine.codes import Code
 from app.engine.emission import emit
 from app.engine.jit import inline
+from app.engine.limit_changes import reject
 from app.engine.positions import equity_of, position_index, revalue, touch_equity
-from app.engine.state import Array, State
-from app.engine.types import EventKind, InstrumentStatus, Limit, Scope, TradingState
+from app.engine.state import State
+from app.engine.types import EventKind, InstrumentStatus, Scope, TradingState
 
 DAY_US = 86_400_000_000
 QUANTITY_MAX = 1 << 62  # of one order, in 1e-8 of the base currency
-ORDER_RATE_MAX = 1_000_000_000  # a second; a second's tokens fit into 64 bits
-PRICE_COLLAR_BPS_MAX = 1_000_000
-
-_LIMITS = len(Limit)
 _MONEY_PER_TICK_STEP = 10**12  # e12 of the tick times e8 of the step, over 1e8 for money
-
-
-@inline
-def _reject(st: State, i: int, code: int) -> None:
-    command = st.commands[i]
-    at = emit(st, EventKind.COMMAND_REJECTED)
-    event = st.events[at]
-    event.account = command.account
-    event.symbol = command.symbol
-    event.code = code
 
 
 @inline
@@ -71,7 +58,7 @@ def set_instrument(st: State, i: int) -> None:
     """Add the next instrument, or change one: all but its name, tick and step."""
     code = _instrument_code(st, i)
     if code != Code.NONE:
-        _reject(st, i, code)
+        reject(st, i, code)
         return
     c = st.instrument_commands[i]
     instrument = st.instruments[c.symbol]
@@ -111,7 +98,7 @@ def set_account(st: State, i: int) -> None:
             if st.accounts[c.account].name[word] != c.name[word]:
                 code = Code.INVALID_VALUE
     if code != Code.NONE:
-        _reject(st, i, code)
+        reject(st, i, code)
         return
     account = st.accounts[c.account]
     for word in range(5):
@@ -130,11 +117,11 @@ def transfer_cash(st: State, i: int) -> None:
     c = st.values[i]
     known = 0 <= c.account < st.firm[0].accounts
     if not known:
-        _reject(st, i, Code.UNKNOWN_ACCOUNT)
+        reject(st, i, Code.UNKNOWN_ACCOUNT)
         return
     account = st.accounts[c.account]
     if not -MONEY_MAX <= c.value <= MONEY_MAX or abs(c.value + account.cash) > MONEY_MAX:
-        _reject(st, i, Code.INVALID_VALUE)
+        reject(st, i, Code.INVALID_VALUE)
         return
     account.cash += c.value
     account.transferred += c.value
@@ -144,62 +131,6 @@ def transfer_cash(st: State, i: int) -> None:
     at = emit(st, EventKind.CASH_TRANSFERRED)
     st.events[at].account = c.account
     st.events[at].limit = c.value
-
-
-@inline
-def _limits_of(st: State, scope: int, account: int, symbol: int) -> Array:
-    """The limits record of a scope, as an array that begins with it; empty if there is none."""
-    known_account = 0 <= account < st.firm[0].accounts
-    known_symbol = 0 <= symbol < st.firm[0].symbols
-    if scope == Scope.FIRM:
-        return st.firm_limits[0:]
-    if scope == Scope.ACCOUNT and known_account:
-        return st.account_limits[account:]
-    if scope == Scope.SYMBOL and known_symbol:
-        return st.symbol_limits[symbol:]
-    if scope == Scope.ACCOUNT_SYMBOL and known_account and known_symbol:
-        return st.account_symbol_limits[position_index(st, account, symbol) :]
-    return st.firm_limits[:0]
-
-
-@inline
-def _value_max(limit: int) -> int:
-    if limit == Limit.ORDER_RATE:
-        return ORDER_RATE_MAX
-    if limit == Limit.PRICE_COLLAR_BPS:
-        return PRICE_COLLAR_BPS_MAX
-    return MONEY_MAX
-
-
-@inline
-def set_limit(st: State, i: int) -> None:
-    """Set or remove one limit of one scope; LIMIT_SET tells the new value and the old (-1: none)."""
-    c = st.values[i]
-    limits = _limits_of(st, c.scope, c.account, c.symbol)
-    if len(limits) == 0 or c.code >= _LIMITS or not 0 <= c.value <= _value_max(c.code):
-        _reject(st, i, Code.INVALID_VALUE)
-        return
-    record = limits[0]
-    bit = 1 << c.code
-    old = record.value[c.code] if record.set_mask & bit else -1
-    if c.state:
-        record.set_mask |= bit
-        record.value[c.code] = c.value
-    else:
-        record.set_mask &= ~bit
-        record.value[c.code] = 0
-    record.version += 1
-    if c.scope == Scope.ACCOUNT:
-        st.accounts[c.account].limits_set = record.set_mask != 0
-    at = emit(st, EventKind.LIMIT_SET)
-    event = st.events[at]
-    event.account = c.account
-    event.symbol = c.symbol
-    event.scope = c.scope
-    event.code = c.code
-    event.limit = c.value if c.state else -1
-    event.observed = old
-    event.last_quantity = record.version
 
 
 @inline
@@ -218,7 +149,7 @@ def set_trading_state(st: State, i: int) -> None:
             old = st.instruments[c.symbol].trading_state
             st.instruments[c.symbol].trading_state = c.state
     if old < 0:
-        _reject(st, i, Code.INVALID_VALUE)
+        reject(st, i, Code.INVALID_VALUE)
         return
     at = emit(st, EventKind.TRADING_STATE_SET)
     event = st.events[at]
@@ -234,11 +165,11 @@ def update_mark(st: State, i: int) -> bool:
     """Take a new mark and revalue who holds the symbol; whether it is one to act on."""
     c = st.commands[i]
     if not 0 <= c.symbol < st.firm[0].symbols:
-        _reject(st, i, Code.UNKNOWN_SYMBOL)
+        reject(st, i, Code.UNKNOWN_SYMBOL)
         return False
     instrument = st.instruments[c.symbol]
     if c.price <= 0 or c.price > instrument.max_price:
-        _reject(st, i, Code.INVALID_VALUE)
+        reject(st, i, Code.INVALID_VALUE)
         return False
     instrument.mark_ts = st.firm[0].ts
     if instrument.mark != c.price:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.capacity import VERDICTS_MAX, Capacity
+from app.engine.capacity import REQUEST_LIMITS_MAX, VERDICTS_MAX, Capacity
 from app.engine.directory import define_view
 from app.engine.records import (
     ACCOUNT,
@@ -20,10 +20,12 @@ from app.engine.records import (
     HEAP_NODE,
     INSTRUMENT,
     INSTRUMENT_COMMAND,
+    LIMIT_CHANGE,
     LIMITS,
     NOTE_COMMAND,
     NOTE_EVENT,
     ORDER,
+    OVERRIDE,
     PORTFOLIO,
     POSITION,
     REPORT_COMMAND,
@@ -32,6 +34,7 @@ from app.engine.records import (
     VALUE_COMMAND,
     VERDICT,
 )
+from app.engine.types import Policy
 
 NO_SLOT = -1
 
@@ -59,6 +62,13 @@ SAMPLE_ROWS = 5
 
 Array = NDArray[np.void]
 
+_POLICY_DEFAULTS = {
+    Policy.CHANGE_LIFETIME_US: 86_400_000_000,
+    Policy.COLLAR_WINDOW_US: 60_000_000,
+    Policy.REPEAT_WINDOW_US: 1_000_000,
+    Policy.ORDER_TO_TRADE_FLOOR: 100,
+}
+
 
 class State(NamedTuple):
     """Structured arrays; dtypes are in `app.engine.records`, lengths in `Capacity`."""
@@ -71,6 +81,9 @@ class State(NamedTuple):
     account_limits: Array
     symbol_limits: Array
     account_symbol_limits: Array  # like positions
+    overrides: Array  # places, some free
+    limit_changes: Array  # places, some free
+    staged: Array  # the request that is being taken in
     orders: Array
     client_ids: NDArray[np.int64]  # hash table over orders
     fills: Array  # ring
@@ -113,6 +126,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "account_limits": LIMITS,
     "symbol_limits": LIMITS,
     "account_symbol_limits": LIMITS,
+    "overrides": OVERRIDE,
+    "limit_changes": LIMIT_CHANGE,
+    "staged": LIMIT_CHANGE,
     "orders": ORDER,
     "client_ids": SLOT_ENTRY,
     "fills": FILL,
@@ -190,6 +206,9 @@ def allocate(capacity: Capacity) -> State:
         "account_limits": capacity.accounts,
         "symbol_limits": capacity.symbols,
         "account_symbol_limits": pairs,
+        "overrides": capacity.overrides,
+        "limit_changes": capacity.limit_changes,
+        "staged": REQUEST_LIMITS_MAX,
         "orders": capacity.orders,
         "client_ids": 2 * capacity.orders,
         "fills": capacity.fills,
@@ -225,6 +244,8 @@ def allocate(capacity: Capacity) -> State:
     firm["model_version"] = 1
     for name, value in RISK_MODEL_DEFAULTS.items():
         state.risk_model[0][name] = value
+    for policy, value in _POLICY_DEFAULTS.items():
+        firm["policy"][policy] = value
     for name in ("first_open", "last_open"):
         state.accounts[name] = NO_SLOT
     for name in ("rise_root", "fall_root"):
@@ -247,6 +268,8 @@ def used_lengths(state: State) -> dict[str, int]:
         "symbol_limits": int(firm["symbols"]),
         "positions": pairs,
         "account_symbol_limits": pairs,
+        "overrides": min(int(firm["last_override"]), len(state.overrides)),
+        "limit_changes": min(int(firm["last_change"]), len(state.limit_changes)),
         "orders": orders,
         "triggers": orders,
         "expiries": orders,

@@ -113,6 +113,23 @@ class Policy(IntEnum):
     ORDER_TO_TRADE_FLOOR = 4  # messages of a day from which MAX_ORDER_TO_TRADE_RATIO counts
 
 
+class ChangeStatus(IntEnum):
+    """Of a proposed change of limits."""
+
+    NONE = 0
+    PENDING = 1
+    APPROVED = 2
+    REJECTED = 3
+
+
+class OverrideEnd(IntEnum):
+    """Why an override has ended."""
+
+    NONE = 0
+    EXPIRED = 1
+    REMOVED = 2
+
+
 class Liquidity(IntEnum):
     NONE = 0
     MAKER = 1
@@ -146,6 +163,11 @@ class CommandKind(IntEnum):
     NOTE = 13  # text that explains the command behind it
     SET_PERMISSION = 14
     SET_POLICY = 15
+    SET_OVERRIDE = 16
+    END_OVERRIDE = 17
+    PROPOSE_LIMIT = 18
+    APPROVE_CHANGE = 19
+    REJECT_CHANGE = 20
     SAMPLE_MARKS = 40
     SET_RISK_MODEL = 41
 
@@ -198,6 +220,12 @@ class EventKind(IntEnum):
     PERMISSION_SET = 27  # limit: the new `Permission`, observed: the old one
     POLICY_SET = 28  # code: the `Policy`
     BREAKER_TRIPPED = 29  # code: the cause; status: the new `TradingState`, liquidity: the old one
+    OVERRIDE_SET = 30  # execution_id: its number
+    OVERRIDE_ENDED = 31  # status: an `OverrideEnd`
+    CHANGE_PROPOSED = 32  # execution_id: number of the request that it belongs to
+    CHANGE_APPROVED = 33  # the whole request; its limits have been set by the events before
+    CHANGE_REJECTED = 34
+    LIMIT_STAGED = 36  # a part of a request that is decided with its last
     MARKS_SAMPLED = 60  # limit: how many returns there have been
     RISK_MODEL_SET = 61  # limit: the version of the parameters
 

@@ -216,6 +216,8 @@ def _clear(state: State, sizes: dict[str, int]) -> None:
         orders=sizes["orders"],
         open_orders=sizes["open_orders"],
         fills=sizes["fills"],
+        overrides=sizes["overrides"],
+        limit_changes=sizes["limit_changes"],
     )
     empty = allocate(capacity)
     for name in PERSISTENT:

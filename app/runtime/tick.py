@@ -98,8 +98,10 @@ def _timer_command(kind: CommandKind) -> bytes:
 
 
 def _time_is_due(state: State, now: int) -> bool:
-    """Whether an order expires or a UTC day begins."""
+    """Whether an order expires, an override ends or a UTC day begins."""
     firm = state.firm[0]
+    if 0 < int(firm["next_override_ts"]) <= now:
+        return True
     root = int(firm["expiry_root"])
     if root != NO_SLOT and int(state.expiries[root]["key"]) <= now:
         return True

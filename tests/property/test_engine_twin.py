@@ -19,7 +19,9 @@ from tests.twins.engine import EngineTwin
 from tests.twins.engine_compare import check_same
 
 # Small, so that slots and executions are used again and command and event buffers overflow.
-CAPACITY = Capacity(accounts=4, symbols=3, orders=64, open_orders=40, fills=16, commands=256, events=64)
+SIZES = {"accounts": 4, "symbols": 3, "orders": 64, "open_orders": 40, "fills": 16}
+SIZES |= {"overrides": 3, "limit_changes": 4}
+CAPACITY = Capacity(**SIZES, commands=256, events=64)
 
 # Checks that are still to come, and what takes more than a few accounts and symbols.
 _NOT_HERE = {
@@ -138,7 +140,6 @@ def test_any_cut_and_any_buffer(seed: int, cuts: list[int], events: int, command
     pair.go_on(150)
     if seed % 2:
         pair.send([Command(CommandKind.CANCEL_ALL, scope=1)])
-    sizes = {"accounts": 4, "symbols": 3, "orders": 64, "open_orders": 40, "fills": 16}
     usual = run(pair.desk.log, CAPACITY, [len(pair.desk.log)])
-    assert usual == run(pair.desk.log, Capacity(**sizes, events=events, commands=commands), cuts)
+    assert usual == run(pair.desk.log, Capacity(**SIZES, events=events, commands=commands), cuts)
     assert usual[1] == state_hash(pair.desk.engine.state)

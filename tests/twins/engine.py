@@ -20,6 +20,7 @@ from app.engine.types import (
 )
 from app.runtime.views import EventView
 from tests.engine_support import Command
+from tests.twins.engine_limits import LimitsTwin
 from tests.twins.engine_model import Books, Order
 from tests.twins.engine_reference import ReferenceTwin
 from tests.twins.engine_risk import (
@@ -36,7 +37,7 @@ from tests.twins.engine_venue import VenueSide
 SLOTS = 1 << SLOT_BITS
 
 
-class EngineTwin(ReferenceTwin, VenueSide):
+class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
         self.books = Books(capacity.fills)
@@ -59,6 +60,12 @@ class EngineTwin(ReferenceTwin, VenueSide):
             CommandKind.SET_LIMIT: self.set_limit,
             CommandKind.SET_TRADING_STATE: self.set_trading_state,
             CommandKind.NOTE: self.note,
+            CommandKind.SET_POLICY: self.set_policy,
+            CommandKind.SET_OVERRIDE: self.set_override,
+            CommandKind.END_OVERRIDE: self.end_override,
+            CommandKind.PROPOSE_LIMIT: self.propose_limit,
+            CommandKind.APPROVE_CHANGE: self.approve_change,
+            CommandKind.REJECT_CHANGE: self.reject_change,
         }
         action = {int(kind): action for kind, action in actions.items()}.get(command.kind)
         if action is None:
@@ -296,6 +303,7 @@ class EngineTwin(ReferenceTwin, VenueSide):
 
     def advance_time(self, _command: Command) -> None:
         self.start_day()
+        self.end_overrides_due()
         due = [o for o in self.books.open_orders() if o.due is not None and o.due <= self.books.ts]
         for order in sorted(due, key=lambda o: (o.due, o.order_id)):
             if order.waiting:

@@ -171,4 +171,30 @@ def _check_limits(state: State, twin: EngineTwin) -> None:
             found[limit_key(4, account, symbol)] = _limits_at(state.account_symbol_limits[pair])
     for symbol in range(len(books.instruments)):
         found[limit_key(3, -1, symbol)] = _limits_at(state.symbol_limits[symbol])
-    assert {k: v for k, v in found.items() if v} == {k: v for k, v in books.limits.items() if v}
+    keys = {*books.limits, *(override.key for override in books.overrides.values())}
+    expected = {key: books.effective(key) for key in keys}
+    assert {k: v for k, v in found.items() if v} == {k: v for k, v in expected.items() if v}
+    _check_administration(state, twin)
+
+
+def _check_administration(state: State, twin: EngineTwin) -> None:
+    books = twin.books
+    ends = [override.expires_ts for override in books.overrides.values()]
+    _same(
+        state.firm[0],
+        last_override=books.last_override,
+        next_override_ts=min(ends, default=0),
+        last_change=books.last_change,
+        staged=len(books.staged),
+    )
+    assert state.firm[0]["policy"].tolist() == books.policies
+    overrides = {int(record["number"]): record for record in state.overrides if record["number"]}
+    assert overrides.keys() == books.overrides.keys()
+    for number, override in books.overrides.items():
+        own = books.limits.get(override.key, {}).get(override.limit, -1)
+        fields = {name: value for name, value in vars(override).items() if name != "key"}
+        _same(overrides[number], own_value=own, **fields)
+    changes = {int(record["number"]): record for record in state.limit_changes if record["number"]}
+    assert changes.keys() == books.changes.keys()
+    for number, change in books.changes.items():
+        _same(changes[number], **vars(change))

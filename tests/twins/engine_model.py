@@ -154,6 +154,58 @@ def limit_key(scope: int, account: int, symbol: int) -> LimitKey:
     )
 
 
+@dataclass
+class Override:
+    """Another value for one limit of one scope, until its time is over."""
+
+    number: int
+    key: LimitKey
+    scope: int
+    account: int
+    symbol: int
+    limit: int
+    value: int
+    expires_ts: int
+    created_ts: int
+    actor: int
+
+
+@dataclass
+class Part:
+    """One limit of a request: `value` -1 removes it, `limit` -1 can be none."""
+
+    scope: int
+    account: int
+    symbol: int
+    limit: int
+    value: int
+    expires_ts: int
+
+    @property
+    def key(self) -> LimitKey:
+        return limit_key(self.scope, self.account, self.symbol)
+
+
+@dataclass
+class Change:
+    """A change of a limit that waits for a second person, or had its answer; `value` -1 removes."""
+
+    number: int
+    request: int
+    scope: int
+    account: int
+    symbol: int
+    limit: int
+    value: int
+    old: int
+    expires_ts: int
+    maker: int
+    created_ts: int
+    status: int = 1
+    checker: int = 0
+    decided_ts: int = 0
+
+
 class Books:
     """The twin's state, and the sums over it."""
 
@@ -168,6 +220,13 @@ class Books:
         self.positions: dict[tuple[int, int], Position] = {}
         self.limits: dict[LimitKey, dict[int, int]] = {}
         self.limit_versions: dict[LimitKey, int] = {}
+        self.overrides: dict[int, Override] = {}  # by number
+        self.last_override = 0
+        self.changes: dict[int, Change] = {}  # by number
+        self.last_change = 0
+        self.staged: list[Part] = []
+        self.staged_seq = 0
+        self.policies = [0, 86_400_000_000, 60_000_000, 1_000_000, 100]  # by `Policy`
         self.slots: list[Order] = []
         self.closed: deque[int] = deque()  # slots, oldest first
         self.named: dict[tuple[int, bytes], Order] = {}
@@ -215,7 +274,12 @@ class Books:
         return self.accounts[account].cash + self.position_value(account)
 
     def limit_at(self, which: int, scope: int, account: int = -1, symbol: int = -1) -> int:
-        return self.limits.get(limit_key(scope, account, symbol), {}).get(int(which), UNLIMITED)
+        return self.effective(limit_key(scope, account, symbol)).get(int(which), UNLIMITED)
+
+    def effective(self, key: LimitKey) -> dict[int, int]:
+        """A scope's own limits, with the overrides that are in force."""
+        own = dict(self.limits.get(key, {}))
+        return own | {o.limit: o.value for o in self.overrides.values() if o.key == key}
 
     def tightest(self, which: int, account: int, symbol: int) -> tuple[int, int]:
         """The smallest value and its scope; of equal ones the widest scope's."""

@@ -1,17 +1,16 @@
-"""The twin's reference data: instruments, accounts, cash, limits, trading states, marks, the day."""
+"""The twin's reference data: instruments, accounts, cash, trading states, marks, the day."""
 
 from struct import unpack
 from typing import Any
 
 from app.engine.capacity import Capacity
 from app.engine.codes import Code
-from app.engine.types import EventKind, InstrumentStatus, Limit, Scope, TradingState
+from app.engine.types import EventKind, InstrumentStatus, Scope, TradingState
 from app.runtime.views import EventView
 from tests.engine_support import Command
-from tests.twins.engine_model import MONEY_MAX, Account, Books, Instrument, Order, limit_key
+from tests.twins.engine_model import MONEY_MAX, Account, Books, Instrument, Order
 
 DAY = 24 * 60 * 60 * 1_000_000
-LARGEST = {Limit.PRICE_COLLAR_BPS: 10**6, Limit.ORDER_RATE: 10**9}
 
 _BLANK = EventView(**dict.fromkeys(EventView._fields, 0) | {"client_order_id": bytes(40)})  # type: ignore[arg-type]
 
@@ -31,6 +30,11 @@ class Teller:
             )
         )
 
+    def reject(self, command: Command, code: int, **more: Any) -> None:
+        self.say(
+            EventKind.COMMAND_REJECTED, account=command.account, symbol=command.symbol, code=code, **more
+        )
+
     def show(self, kind: int, order: Order, **fields: Any) -> None:
         """An event with the whole order as it now is."""
         shown: dict[str, Any] = {
@@ -46,9 +50,6 @@ class Teller:
 
 
 class ReferenceTwin(Teller):
-    def reject(self, command: Command, code: int) -> None:
-        self.say(EventKind.COMMAND_REJECTED, account=command.account, symbol=command.symbol, code=code)
-
     def _instrument_refusal(self, c: Command) -> int:
         known = self.books.instruments
         if not 0 <= c.symbol <= len(known) or not c.name:
@@ -113,33 +114,6 @@ class ReferenceTwin(Teller):
         account.peak_equity += c.value
         account.day_start_equity += c.value
         self.say(EventKind.CASH_TRANSFERRED, account=c.account, limit=c.value)
-
-    def set_limit(self, c: Command) -> None:
-        key = limit_key(c.scope, c.account, c.symbol)
-        known = Scope.FIRM <= c.scope <= Scope.ACCOUNT_SYMBOL
-        if c.scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL):
-            known = known and 0 <= c.account < len(self.books.accounts)
-        if c.scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL):
-            known = known and 0 <= c.symbol < len(self.books.instruments)
-        if not known or c.code >= len(Limit) or not 0 <= c.value <= LARGEST.get(Limit(c.code), MONEY_MAX):
-            self.reject(c, Code.INVALID_VALUE)
-            return
-        limits = self.books.limits.setdefault(key, {})
-        old = limits.pop(c.code, -1)
-        if c.state:
-            limits[c.code] = c.value
-        version = self.books.limit_versions.get(key, 0) + 1
-        self.books.limit_versions[key] = version
-        self.say(
-            EventKind.LIMIT_SET,
-            account=c.account,
-            symbol=c.symbol,
-            scope=c.scope,
-            code=c.code,
-            limit=c.value if c.state else -1,
-            observed=old,
-            last_quantity=version,
-        )
 
     def set_trading_state(self, c: Command) -> None:
         books = self.books

@@ -112,7 +112,7 @@ def _reference(books: Books, request: Request) -> Iterator[Verdict]:
     known = account >= 0 and symbol >= 0
     shrinks = extra == 0 or (known and extra <= books.reducible(account, symbol, order.side))
     yield Verdict(Code.REDUCING_ONLY, state == TradingState.ACTIVE or shrinks, 0, state, scope)
-    limited = account < 0 or bool(books.limits.get((Scope.ACCOUNT, account, -1)))
+    limited = account < 0 or bool(books.effective((Scope.ACCOUNT, account, -1)))
     yield Verdict(Code.LIMITS_NOT_SET, limited, 1, 0, Scope.ACCOUNT)
     yield Verdict(Code.UNKNOWN_ACCOUNT, account >= 0, 0, 0, Scope.ACCOUNT)
     yield Verdict(Code.UNKNOWN_SYMBOL, symbol >= 0, 0, 0, Scope.SYMBOL)

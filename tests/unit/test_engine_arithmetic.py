@@ -8,8 +8,8 @@ import pytest
 
 from app.engine import arithmetic, positions
 from app.engine.capacity import PRICE_MAX
+from app.engine.limit_changes import PRICE_COLLAR_BPS_MAX
 from app.engine.records import COMMAND_KINDS
-from app.engine.reference import PRICE_COLLAR_BPS_MAX
 from app.engine.state import DTYPES, PERSISTENT
 from tests.engine_support import for_python
 

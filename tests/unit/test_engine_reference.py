@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.engine.codes import Code
-from app.engine.reference import ORDER_RATE_MAX, PRICE_COLLAR_BPS_MAX
+from app.engine.limit_changes import ORDER_RATE_MAX, PRICE_COLLAR_BPS_MAX
 from app.engine.state import state_hash
 from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit, Scope
 from tests.engine_support import (

@@ -1,0 +1,53 @@
+"""What risk managers and administrators ask for: limits, overrides, approvals, policies."""
+
+from app.engine import limit_changes, limit_overrides, limit_proposals
+from app.engine.capacity import MONEY_MAX
+from app.engine.codes import Code
+from app.engine.emission import emit
+from app.engine.jit import inline
+from app.engine.limit_changes import reject
+from app.engine.state import State
+from app.engine.types import CommandKind, EventKind, Policy
+
+_POLICIES = len(Policy)
+
+
+@inline
+def _set_policy(st: State, i: int) -> None:
+    c = st.values[i]
+    if c.code >= _POLICIES or not 0 <= c.value <= (1 if c.code == Policy.MAKER_CHECKER else MONEY_MAX):
+        reject(st, i, Code.INVALID_VALUE)
+        return
+    firm = st.firm[0]
+    at = emit(st, EventKind.POLICY_SET)
+    event = st.events[at]
+    event.code = c.code
+    event.limit = c.value
+    event.observed = firm.policy[c.code]
+    event.notes = c.notes
+    event.fee = c.actor
+    firm.policy[c.code] = c.value
+
+
+@inline
+def administer(st: State, i: int, fresh: bool) -> bool:
+    """Apply one such command; False if it has to go on when there is room for more events."""
+    kind = st.commands[i].kind
+    if kind == CommandKind.SET_LIMIT:
+        return limit_changes.set_limit(st, i, fresh)
+    if kind == CommandKind.SET_OVERRIDE:
+        limit_overrides.set_override(st, i)
+    elif kind == CommandKind.END_OVERRIDE:
+        limit_overrides.end_override(st, i)
+    elif kind == CommandKind.PROPOSE_LIMIT:
+        return limit_proposals.propose_limit(st, i, fresh)
+    elif kind == CommandKind.APPROVE_CHANGE:
+        return limit_proposals.approve_change(st, i, fresh)
+    elif kind == CommandKind.REJECT_CHANGE:
+        limit_proposals.reject_change(st, i)
+    elif kind == CommandKind.SET_POLICY:
+        _set_policy(st, i)
+    else:
+        at = emit(st, EventKind.COMMAND_REJECTED)
+        st.events[at].code = Code.INVALID_VALUE
+    return True
