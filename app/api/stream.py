@@ -4,23 +4,19 @@ A connection is one coroutine, which reads (`app.api.stream_session`); everythin
 reaches the client from `app.streams.hub`, without a task and without waiting.
 """
 
-import asyncio
 import logging
 
 from app.api.asgi import Receive, Scope, Send, header
-from app.api.auth import Principal
-from app.api.direct_socket import DirectSocket, direct_socket
+from app.api.direct_socket import direct_socket
 from app.api.errors import Problem, engine_halted, forbidden, not_ready, overloaded, unauthorized
 from app.api.services import Services
-from app.api.stream_session import CLOSE_UNAUTHORIZED, StreamSession, answer_frame, refusal_frame
-from app.api.trade_messages import decode_auth, request_id
-from app.api.trade_socket import send_http_problem
+from app.api.socket_door import CLOSE_UNAUTHORIZED, principal_of_first_message, send_http_problem
+from app.api.stream_session import StreamSession
 from app.streams.catch_up import CatchUp
 from app.streams.hub import Hub, TooManyConnections
 
 logger = logging.getLogger(__name__)
 
-AUTH_SECONDS_MAX = 5.0
 # Connections that have not shown a key yet; those that have are bounded by the hub.
 UNKNOWN_MAX = 256
 
@@ -77,7 +73,7 @@ class StreamSocket:
         if authorization is None:
             self._unknown += 1
             try:
-                principal = await self._authenticate(receive, wire)
+                principal = await principal_of_first_message(self._services.keys, receive, wire)
             finally:
                 self._unknown -= 1
         else:
@@ -95,22 +91,3 @@ class StreamSocket:
             await session.run(receive)
         finally:
             session.ended()
-
-    async def _authenticate(self, receive: Receive, wire: DirectSocket) -> Principal | None:
-        """Whose key the first message carries; None where there is none in time."""
-        try:
-            message = await asyncio.wait_for(receive(), AUTH_SECONDS_MAX)
-        except TimeoutError:
-            return None
-        text = message.get("text") or ""
-        try:
-            principal = self._services.keys.authenticate(decode_auth(text)["key"])
-        except Problem:
-            principal = None
-        identity = request_id(text)
-        if principal is not None:
-            wire.write_frames([answer_frame(identity, {"role": principal.role.name.lower()})])
-        elif message["type"] == "websocket.receive":
-            problem = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
-            wire.write_frames([refusal_frame(identity, problem)])
-        return principal

@@ -4,18 +4,16 @@ import asyncio
 import logging
 from typing import Any
 
-import orjson
-
 from app.api.asgi import Receive
 from app.api.auth import Principal
 from app.api.direct_socket import DirectSocket
 from app.api.errors import Problem, forbidden, internal_error, invalid_request, problem_of
 from app.api.services import Services
+from app.api.socket_door import CLOSE_UNAUTHORIZED, Id, answer_frame, refusal_frame
 from app.api.stream_messages import decode_request
 from app.api.trade_messages import request_id
 from app.streams.catch_up import CatchUp, Gone
 from app.streams.client import Client, Subscription
-from app.streams.codec import text_frame
 from app.streams.contents import SnapshotTooLarge
 from app.streams.hub import Hub
 from app.streams.topics import EVERY, EVERY_INDEX, OF_ACCOUNTS, Channel, Topic
@@ -27,19 +25,9 @@ SUBSCRIPTIONS_MAX = 256
 FORBIDDEN_MAX = 16
 
 CLOSE_BINARY = 1003
-CLOSE_UNAUTHORIZED = 4001
 CLOSE_FORBIDDEN = 4003
 
-Id = str | int | None
 _Place = tuple[Channel, str]
-
-
-def answer_frame(identity: Id, result: Any) -> bytes:
-    return text_frame(orjson.dumps({"id": identity, "status": 200, "result": result}))
-
-
-def refusal_frame(identity: Id, problem: Problem) -> bytes:
-    return text_frame(orjson.dumps({"id": identity, "status": problem.status, "error": problem.content}))
 
 
 class StreamSession:

@@ -136,7 +136,7 @@ decode_request: Any = decoder(TradeRequest, skip=1)  # type: ignore[arg-type]
 decode_auth = decoder(AuthRequest)
 
 
-def request_id(text: str) -> str | int | None:
+def request_id(text: str | bytes) -> str | int | None:
     """The id of a message that is no valid request, for the error that answers it."""
     try:
         message = orjson.loads(text)

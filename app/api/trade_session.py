@@ -2,8 +2,9 @@
 
 Requests are handled as they come, without a task for each: they are handed to
 the engine's loop, and a callback makes the reply when the outcome is durable.
-Replies go into a bounded queue that one writer empties, so a client that does
-not read delays nobody but itself, and in the end loses its connection.
+The replies of a turn of the event loop, often those of a whole tick, are one
+write. While the transport has enough they wait here, up to a bound, so a client
+that does not read delays nobody but itself, and in the end loses its connection.
 """
 
 import asyncio
@@ -14,26 +15,27 @@ from typing import Any
 
 import orjson
 
-from app.api.asgi import Send
 from app.api.auth import Principal, Role
 from app.api.dead_man import DeadManTimers, Reason
+from app.api.direct_socket import DirectSocket
 from app.api.errors import Problem, forbidden, internal_error, invalid_request, overloaded, problem_of
 from app.api.order_desk import OrderDesk
 from app.api.replies import Answer, Reply
 from app.api.schemas import PlaceOrder
 from app.api.services import Services
+from app.api.socket_door import CLOSE_UNAUTHORIZED, Id
 from app.api.trade_messages import decode_request, request_id
+from app.streams.codec import text_frame
 
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT_MAX = 1_024
-OUTGOING_MAX = 4_096
-CLOSE_SECONDS_MAX = 30.0
+# What may wait for a client that is behind; a tick's answers to one connection are some 8 MB at the most.
+OUTGOING_BYTES_MAX = 32 << 20
 
-CLOSE_UNAUTHORIZED = 4001
+CLOSE_BINARY = 1003
 CLOSE_TOO_SLOW = 4008
 
-Id = str | int | None
 Finish = Callable[[Any], Reply]
 
 
@@ -44,18 +46,20 @@ class TradeSession:
         desk: OrderDesk,
         timers: DeadManTimers,
         principal: Principal,
-        send: Send,
+        wire: DirectSocket,
     ) -> None:
         self._services = services
         self._desk = desk
         self._timers = timers
         self._principal = principal
-        self._send = send
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
         self._in_flight = 0
         self._outgoing: list[bytes] = []
-        self._wake: asyncio.Future[None] | None = None
-        self._close_code = 0
-        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._outgoing_bytes = 0
+        self._flushing = False
+        self._paused = False
+        self._closed = False
         self._grace_seconds: dict[int, float] = {}  # by account, where orders end with the connection
         self._operations: dict[str, Callable[[Id, Any], None]] = {
             "order.place": self._place,
@@ -68,10 +72,20 @@ class TradeSession:
             "ping": self._ping,
         }
 
+    def open(self) -> None:
+        """Begin: take messages, watch the transport and the key."""
+        self._wire.watch(self._pause, self._resume, self._end)
+        self._principal.watchers.add(self._revoked)
+        if self._principal.revoked_ts:  # between the look at the key and the watch on it
+            self._revoked()
+        self._wire.take_messages(self.handle, self._refuse_binary)
+
     # Incoming.
 
-    def handle(self, text: str) -> None:
+    def handle(self, text: bytes) -> None:
         """Take one message. Every one is answered once, unless the connection ends before."""
+        if self._closed:
+            return
         try:
             request = decode_request(text)
         except Problem as problem:
@@ -178,48 +192,59 @@ class TradeSession:
         self._refuse(identity, problem)
 
     def _put(self, identity: Id, answer: Answer) -> None:
-        if self._close_code:
-            return
-        outgoing = self._outgoing
-        if len(outgoing) >= OUTGOING_MAX:
-            outgoing.clear()
-            self.close(CLOSE_TOO_SLOW)
+        if self._closed:
             return
         status, body, _ = answer
         member = b"result" if status < 400 else b"error"
-        outgoing.append(b'{"id":%b,"status":%d,"%b":%b}' % (orjson.dumps(identity), status, member, body))
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        name = b"%d" % identity if type(identity) is int else orjson.dumps(identity)
+        frame = text_frame(b'{"id":%b,"status":%d,"%b":%b}' % (name, status, member, body))
+        self._outgoing.append(frame)
+        if self._paused:
+            self._outgoing_bytes += len(frame)
+            if self._outgoing_bytes > OUTGOING_BYTES_MAX:
+                self._close(CLOSE_TOO_SLOW, "too far behind")
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
 
-    def close(self, code: int) -> None:
-        """End the connection from this side."""
-        if not self._close_code:
-            self._close_code = code
-            self._closed.set_result(None)
-            if self._wake is not None and not self._wake.done():
-                self._wake.set_result(None)
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._paused or not self._outgoing:
+            return
+        frames, self._outgoing = self._outgoing, []
+        self._outgoing_bytes = 0
+        self._wire.write_frames(frames)
 
-    async def closed(self) -> int:
-        """Wait until this side ends the connection; the close code."""
-        await asyncio.shield(self._closed)
-        return self._close_code
+    def _pause(self) -> None:
+        self._paused = True
 
-    async def write(self) -> None:
-        """Send replies until the session is closed: all that is there, then wait for more."""
-        loop = asyncio.get_running_loop()
-        send = self._send
-        while not self._close_code:
-            batch, self._outgoing = self._outgoing, []
-            for message in batch:
-                await send({"type": "websocket.send", "text": message.decode()})
-            if not self._outgoing:
-                self._wake = loop.create_future()
-                await self._wake
+    def _resume(self) -> None:
+        self._paused = False
+        self._flush()
 
     # The end.
 
-    def disconnected(self) -> None:
+    def _refuse_binary(self) -> None:
+        self._refuse(None, invalid_request("messages are text, not binary"))
+        self._close(CLOSE_BINARY, "messages are text")
+
+    def _revoked(self) -> None:
+        self._close(CLOSE_UNAUTHORIZED, "the key was revoked")
+
+    def _close(self, code: int, reason: str) -> None:
+        """End the connection from this side; what the client has not read in time is dropped."""
+        if not self._closed:
+            self._flush()
+            self._end()
+            self._wire.finish(code, reason)
+
+    def _end(self) -> None:
+        self._closed = True
+        self._outgoing.clear()
+
+    def ended(self) -> None:
         """The connection is gone: start the clocks of those who asked for it."""
-        self._close_code = self._close_code or 1006
+        self._end()
+        self._principal.watchers.discard(self._revoked)
         for account, seconds in self._grace_seconds.items():
             self._timers.arm(Reason.DISCONNECT, self._principal.number, account, seconds)

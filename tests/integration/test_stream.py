@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.api import stream, stream_session
+from app.api import socket_door, stream, stream_session
 from app.streams import hub
 from app.streams.topics import Channel
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
@@ -313,7 +313,7 @@ def test_a_revoked_key_ends_at_once(api: ApiServer, client: httpx.Client, accoun
     with watch(api, key) as watcher:
         watcher.subscribe({"name": "orders", "account": account})
         assert client.delete(f"/v1/keys/{number}").status_code in (200, 204)
-        assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+        assert watcher.close_code() == socket_door.CLOSE_UNAUTHORIZED
 
 
 def test_the_key_may_come_in_the_first_message(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,10 +325,10 @@ def test_the_key_may_come_in_the_first_message(api: ApiServer, monkeypatch: pyte
         with watch(api, None) as watcher:
             watcher.send(id=1, **first)
             assert watcher.wait(lambda message: "error" in message)["error"]["code"] == "UNAUTHORIZED"
-            assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
-    monkeypatch.setattr(stream, "AUTH_SECONDS_MAX", 0.1)
+            assert watcher.close_code() == socket_door.CLOSE_UNAUTHORIZED
+    monkeypatch.setattr(socket_door, "AUTH_SECONDS_MAX", 0.1)
     with watch(api, None) as watcher:
-        assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+        assert watcher.close_code() == socket_door.CLOSE_UNAUTHORIZED
 
 
 def test_refused_at_the_door(api: ApiServer) -> None:
@@ -354,7 +354,7 @@ def test_a_key_in_the_address_opens_nothing(api: ApiServer) -> None:
     with connect(f"{stream_url(api.url)}?key={ADMIN_KEY}&token={ADMIN_KEY}", proxy=None) as found:
         watcher = Watcher(found)
         watcher.send(id=1, op="ping")
-        assert watcher.close_code() == stream_session.CLOSE_UNAUTHORIZED
+        assert watcher.close_code() == socket_door.CLOSE_UNAUTHORIZED
 
 
 # Who does not read.

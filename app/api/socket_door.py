@@ -1,0 +1,58 @@
+"""How a WebSocket begins: refused with an HTTP answer, or with a key in its first message."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from app.api.asgi import Message, Receive, Send, send_problem
+from app.api.auth import KeyStore, Principal
+from app.api.direct_socket import DirectSocket
+from app.api.errors import Problem, unauthorized
+from app.api.trade_messages import decode_auth, request_id
+from app.streams.codec import text_frame
+
+AUTH_SECONDS_MAX = 5.0
+
+CLOSE_UNAUTHORIZED = 4001
+
+Id = str | int | None
+
+
+def answer_frame(identity: Id, result: Any) -> bytes:
+    return text_frame(orjson.dumps({"id": identity, "status": 200, "result": result}))
+
+
+def refusal_frame(identity: Id, problem: Problem) -> bytes:
+    return text_frame(orjson.dumps({"id": identity, "status": problem.status, "error": problem.content}))
+
+
+async def principal_of_first_message(
+    keys: KeyStore, receive: Receive, wire: DirectSocket
+) -> Principal | None:
+    """Whose key the first message carries; None where there is none in time."""
+    try:
+        message = await asyncio.wait_for(receive(), AUTH_SECONDS_MAX)
+    except TimeoutError:
+        return None
+    text = message.get("text") or ""
+    try:
+        principal = keys.authenticate(decode_auth(text)["key"])
+    except Problem:
+        principal = None
+    identity = request_id(text)
+    if principal is not None:
+        wire.write_frames([answer_frame(identity, {"role": principal.role.name.lower()})])
+    elif message["type"] == "websocket.receive":
+        problem = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
+        wire.write_frames([refusal_frame(identity, problem)])
+    return principal
+
+
+async def send_http_problem(send: Send, problem: Problem) -> None:
+    """Refuse the handshake with an HTTP answer (ASGI extension websocket.http.response)."""
+
+    async def as_websocket(message: Message) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    await send_problem(as_websocket, problem)
