@@ -1,7 +1,7 @@
 """The firm's risk: value at risk, correlation, and the parameters of both."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from statistics import NormalDist
 from typing import Annotated, Any, NamedTuple
 
@@ -184,29 +184,38 @@ def portfolio_texts(figures: Portfolio) -> dict[str, str]:
     return {name: money_text(getattr(figures, name)) for name in names}
 
 
+def firm_risk_content(services: Services) -> dict[str, Any]:
+    state = services.state
+    trading_state = int(state.firm[0]["trading_state"])
+    return _portfolio("firm", trading_state, state.firm_limits[0], firm_portfolio(state), account=False)
+
+
+def account_risk_contents(services: Services, accounts: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Of some accounts; the figures are computed for all at once."""
+    state, names = services.state, services.reference.account_names
+    figures = account_portfolios(state)
+    return {
+        account: _portfolio(
+            f"account:{names[account]}",
+            int(state.accounts[account]["trading_state"]),
+            state.account_limits[account],
+            figures[account],
+            account=True,
+        )
+        for account in accounts
+    }
+
+
 def risk_content(services: Services) -> dict[str, Any]:
     state, reference = services.state, services.reference
     firm = state.firm[0]
-    accounts = [
-        _portfolio(
-            f"account:{name}",
-            int(state.accounts[index]["trading_state"]),
-            state.account_limits[index],
-            figures,
-            account=True,
-        )
-        for index, (name, figures) in enumerate(
-            zip(reference.account_names, account_portfolios(state), strict=False)
-        )
-    ]
+    accounts = list(account_risk_contents(services, range(len(reference.account_names))).values())
     states = state.instruments["trading_state"][: len(reference.instruments)].tolist()
     return {
         "ts": int(firm["ts"]),
         "sampled_ts": int(state.risk_model[0]["sampled_ts"]) or None,
         "parameters": _parameters(state),
-        "firm": _portfolio(
-            "firm", int(firm["trading_state"]), state.firm_limits[0], firm_portfolio(state), account=False
-        ),
+        "firm": firm_risk_content(services),
         "accounts": accounts,
         "symbol_trading_states": {
             instrument.symbol: TradingState(value).name

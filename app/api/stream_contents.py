@@ -1,6 +1,7 @@
 """What streams show, as JSON: the same documents as over HTTP, so that the two can be compared."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from app.api.market import book_content, market_content
 from app.api.order_reader import OrderReader
 from app.api.refusals import measure, scope_text
 from app.api.replies import event_fill, fill_content, order_content
+from app.api.risk import account_risk_contents, correlation_content, firm_risk_content
 from app.api.services import Services
 from app.api.system import system_content
 from app.engine.capacity import SLOT_BITS
@@ -23,6 +25,7 @@ from app.market.types import Candle
 from app.runtime.reference import money_text
 from app.runtime.views import EventView
 from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
+from app.streams.topics import EVERY_INDEX
 
 BOOK_LEVELS = 20
 FILLS_SHOWN = 100
@@ -38,6 +41,7 @@ _INTERVAL_NAMES = {seconds: name for name, seconds in INTERVALS_S.items()}
 _REFUSED_REQUESTS = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
 _ORDER_REJECTED = int(EventKind.ORDER_REJECTED)
 _LIMIT_SET = int(EventKind.LIMIT_SET)
+_BREAKER_TRIPPED = int(EventKind.BREAKER_TRIPPED)
 _STATE_SET = int(EventKind.TRADING_STATE_SET)
 _CODE = EventView._fields.index("code")
 _FINAL = int(OrderStatus.FILLED)
@@ -63,6 +67,8 @@ class StreamContents:
         self._state = services.state
         self._reference = services.reference
         self._reader = OrderReader(services.state)
+        self._correlation_of = (-1, 0)
+        self._correlation_json = b""
 
     # Events.
 
@@ -93,6 +99,8 @@ class StreamContents:
             return self._breach(EventView._make(event)) if _is_breach(event[_CODE]) else None
         if kind == _LIMIT_SET:
             return self._limit_set(EventView._make(event))
+        if kind == _BREAKER_TRIPPED:
+            return self._breaker(EventView._make(event))
         if kind == _STATE_SET:
             return self._state_set(EventView._make(event))
         return None
@@ -127,6 +135,26 @@ class StreamContents:
             "limit": limit.name,
             "value": None if event.limit < 0 else _limit_value(limit, event.limit),
             "version": event.last_quantity,
+            "ts": event.ts,
+        }
+        return orjson.dumps(content)
+
+    def _breaker(self, event: EventView) -> bytes:
+        found = measure(
+            self._reference,
+            event.code,
+            event.account,
+            event.symbol,
+            event.scope,
+            event.limit,
+            event.observed,
+        )
+        content = {
+            "event": "breaker",
+            "code": code_name(event.code),
+            **found._asdict(),
+            "state": TradingState(event.status).name,
+            "previous": TradingState(event.liquidity).name,
             "ts": event.ts,
         }
         return orjson.dumps(content)
@@ -213,7 +241,27 @@ class StreamContents:
             {"event": "trading_state", "scope": scope, "state": value}
             for scope, value in self._trading_states(account)
         ]
-        return map(orjson.dumps, items)
+        measures = self.risk_measures([account])[account]
+        return chain(map(orjson.dumps, items), measures)
+
+    def risk_measures(self, accounts: Collection[int]) -> dict[int, list[bytes]]:
+        own = [account for account in accounts if account >= 0]
+        found = {
+            account: [_utilisation(content)]
+            for account, content in (account_risk_contents(self._services, own) if own else {}).items()
+        }
+        if len(own) < len(accounts):
+            found[EVERY_INDEX] = [_utilisation(firm_risk_content(self._services)), self._correlation()]
+        return found
+
+    def _correlation(self) -> bytes:
+        """Written anew when there is another sample or another symbol."""
+        samples = int(self._state.risk_model[0]["samples"]), self.symbols()
+        if self._correlation_of != samples:
+            content = {"event": "correlation", **correlation_content(self._services)}
+            self._correlation_json = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+            self._correlation_of = samples
+        return self._correlation_json
 
     def _trading_states(self, account: int) -> Iterator[tuple[str, str]]:
         state, reference = self._state, self._reference
@@ -313,6 +361,10 @@ class StreamContents:
 
 def _limit_value(limit: Limit, value: int) -> str | int:
     return money_text(value) if limit in AMOUNTS else value
+
+
+def _utilisation(content: dict[str, Any]) -> bytes:
+    return orjson.dumps({"event": "utilisation", **content})
 
 
 def _set(limits: Any) -> Any:

@@ -281,6 +281,7 @@ class _Watcher:
         if messages:
             self._put(messages)
         subscription = Subscription(self._client, None, packed=self._packed)
+        stream.forget_measures()
         stream.subscriptions.append(subscription)
         return subscription
 

@@ -1,6 +1,6 @@
 """What the hub asks of those who know how things are shown: JSON, item by item."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from typing import Any, Protocol
 
 from app.engine.types import EventKind
@@ -61,6 +61,9 @@ class Contents(Protocol):
 
     def risk_state(self, account: int) -> Iterator[bytes]:
         """Raises SnapshotTooLarge."""
+
+    def risk_measures(self, accounts: Collection[int]) -> dict[int, list[bytes]]:
+        """What is measured of each, not told by events; EVERY_INDEX is the firm."""
 
     def held_positions(self, account: int) -> list[tuple[int, int]]:
         """(account, symbol) of all that is worth showing."""

@@ -242,8 +242,8 @@ class Hub:
                 logger.info("a stream of key %d is too slow and is closed", client.number)
                 client.close(CLOSE_TOO_SLOW, "messages were not read in time; resume by from_seq")
 
-    def send(self, stream: StateStream, chunk: Chunk) -> None:
-        """Send messages of a state."""
+    def send(self, stream: Stream, chunk: Chunk) -> None:
+        """Send messages at once."""
         started = time.perf_counter()
         clients: dict[Client, None] = {}
         self._deliver(stream, chunk, clients)
@@ -266,9 +266,13 @@ class Hub:
         if self.loop.halted:
             self._states_timer = None
             return
+        self._when_at_rest(self._publish_states)
+
+    def _when_at_rest(self, work: Callable[[], None]) -> None:
+        """As `at_rest`, for work of the hub's own."""
         future: asyncio.Future[None] = self._running.create_future()
         future.add_done_callback(_log_failure)
-        self._resting.append((self._publish_states, future))
+        self._resting.append((work, future))
         if self.loop.at_rest:
             self._rest()
 
@@ -289,7 +293,17 @@ class Hub:
 
     def _show_system(self) -> None:
         self.states.publish_system(self.seq, self.clock.now(), self.send)
+        if self.logs[Channel.RISK] and not self.loop.halted:
+            self._when_at_rest(self._show_measures)
         self._timers[1:] = [self._running.call_later(SYSTEM_SECONDS, self._show_system)]
+
+    def _show_measures(self) -> None:
+        streams = self.logs[Channel.RISK]
+        ts = self.clock.now()
+        for index, measures in self.contents.risk_measures(streams.keys()).items():
+            chunk = streams[index].measure(ts, measures)
+            if chunk is not None:
+                self.send(streams[index], chunk)
 
     def _fail_resting(self) -> None:
         resting, self._resting = self._resting, []

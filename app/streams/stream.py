@@ -27,11 +27,23 @@ class Stream:
 class LogStream(Stream):
     """Every event that concerns the topic; what one command caused goes into one message."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_items", "_measures")
 
     def __init__(self, topic: Topic, seq: int) -> None:
         super().__init__(topic, seq)
         self._items: list[tuple[int, bytes]] = []
+        self._measures: list[bytes] = []
+
+    def measure(self, ts: int, measures: list[bytes]) -> Chunk | None:
+        """A message of what no event tells, of that which has changed; it is no link of the chain."""
+        known = self._measures
+        changed = [each for each in measures if each not in known]
+        self._measures = measures
+        return Chunk(self.envelope.update(self.seq, self.seq, ts, changed)) if changed else None
+
+    def forget_measures(self) -> None:
+        """Somebody has joined who does not know them."""
+        self._measures = []
 
     def add(self, seq: int, item: bytes) -> bool:
         """Whether it is the first since the last `take`."""

@@ -32,6 +32,7 @@ OF_ALL = 4  # of them; the others watch one account each
 BATCH = 20
 SETTLE_SECONDS = 120.0
 MEMORY_MIB_MAX = 400
+CLOSE_SILENT = 1011
 
 # What a moving market does not change.
 _LASTING = ("quantity", "entry_price", "realised_pnl", "fees", "open_buy", "open_sell", "open_orders")
@@ -178,10 +179,9 @@ def test_replicas_stay_equal_for_longer(tmp_path: Path, seed: int) -> None:
             asyncio.run(Proof(process.url, PROCESS_KEY, accounts, seed).run(seconds=30))
             grown = psutil.Process(process.process.pid).memory_info().rss - before
             assert grown < MEMORY_MIB_MAX << 20
-            # Who does not even read that it is closed is cut off a little later.
-            assert deaf.close_code() in (CLOSE_TOO_SLOW, None)
-            assert slow.close_code() in (CLOSE_TOO_SLOW, None)
-        assert process.output().count("is too slow and is closed") >= 2
+            # Or its pings are not answered; who does not read that it is closed is cut off a little later.
+            assert deaf.close_code() in (CLOSE_TOO_SLOW, CLOSE_SILENT, None)
+            assert slow.close_code() in (CLOSE_TOO_SLOW, CLOSE_SILENT, None)
 
 
 def open_accounts(process: ServerProcess, count: int) -> list[str]:
