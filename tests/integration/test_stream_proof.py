@@ -108,7 +108,11 @@ class Proof:
         positions = {(each["account"], each["symbol"]): each for each in found}
         seq = (await client.request("GET", "/v1/system"))["durable_seq"]
         mine = set(self.accounts)
-        await witness.wait_for(lambda: witness.orders.keys() == orders.keys(), SETTLE_SECONDS)
+
+        def open_of_mine() -> set[str]:
+            return {name for name, order in witness.orders.items() if order["account"] in mine}
+
+        await witness.wait_for(lambda: open_of_mine() == orders.keys(), SETTLE_SECONDS)
         fills = {name: fill for name, fill in witness.fills.items() if fill["account"] in mine}
         self.check_fills(fills, positions)
         for number, replica in enumerate(replicas):
