@@ -40,7 +40,16 @@ _FILLS_SEARCHED = 10_000
 _INTERVAL_NAMES = {seconds: name for name, seconds in INTERVALS_S.items()}
 _REFUSED_REQUESTS = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
 _ORDER_REJECTED = int(EventKind.ORDER_REJECTED)
-_LIMIT_SET = int(EventKind.LIMIT_SET)
+_OF_LIMITS = {
+    int(EventKind.LIMIT_SET): "limit",
+    int(EventKind.OVERRIDE_SET): "override_set",
+    int(EventKind.OVERRIDE_ENDED): "override_ended",
+    int(EventKind.CHANGE_PROPOSED): "change_proposed",
+}
+_OF_REQUESTS = {
+    int(EventKind.CHANGE_APPROVED): "change_approved",
+    int(EventKind.CHANGE_REJECTED): "change_rejected",
+}
 _BREAKER_TRIPPED = int(EventKind.BREAKER_TRIPPED)
 _STATE_SET = int(EventKind.TRADING_STATE_SET)
 _CODE = EventView._fields.index("code")
@@ -97,8 +106,10 @@ class StreamContents:
         kind = event[KIND]
         if kind == _ORDER_REJECTED:
             return self._breach(EventView._make(event)) if _is_breach(event[_CODE]) else None
-        if kind == _LIMIT_SET:
-            return self._limit_set(EventView._make(event))
+        if kind in _OF_LIMITS:
+            return self._limit(EventView._make(event))
+        if kind in _OF_REQUESTS:
+            return self._decision(EventView._make(event))
         if kind == _BREAKER_TRIPPED:
             return self._breaker(EventView._make(event))
         if kind == _STATE_SET:
@@ -127,17 +138,26 @@ class StreamContents:
         }
         return orjson.dumps(content)
 
-    def _limit_set(self, event: EventView) -> bytes:
+    def _limit(self, event: EventView) -> bytes:
+        """What a limit is, is to be for a while, or is proposed to be. Numbers of 0 do not apply."""
         limit = Limit(event.code)
         content = {
-            "event": "limit",
+            "event": _OF_LIMITS[event.kind],
             "scope": scope_text(self._reference, event.scope, event.account, event.symbol),
             "limit": limit.name,
             "value": None if event.limit < 0 else _limit_value(limit, event.limit),
-            "version": event.last_quantity,
+            "previous": None if event.observed < 0 else _limit_value(limit, event.observed),
+            "version": event.last_quantity or None,
+            "number": event.execution_id or None,
+            "expires_ts": event.expire_ts or None,
+            "actor": event.fee,
             "ts": event.ts,
         }
         return orjson.dumps(content)
+
+    def _decision(self, event: EventView) -> bytes:
+        content = {"event": _OF_REQUESTS[event.kind], "number": event.execution_id, "actor": event.fee}
+        return orjson.dumps(content | {"ts": event.ts})
 
     def _breaker(self, event: EventView) -> bytes:
         found = measure(

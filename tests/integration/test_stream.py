@@ -12,6 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.api import socket_door, stream, stream_session
+from app.engine.types import EventKind, Limit, Scope
+from app.runtime.views import EventView
 from app.streams import hub
 from app.streams.topics import Channel
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
@@ -145,6 +147,47 @@ def test_risk_tells_limits_states_and_breaches(client: httpx.Client, watcher: Wa
     check_chain(watcher.of("risk", account))
     shown = {item["event"] for item in everything}
     assert shown == {"limits", "trading_state", "utilisation", "correlation"}
+
+
+def test_risk_tells_overrides_and_proposals(api: ApiServer, account: str) -> None:
+    blank = EventView(*[0] * (len(EventView._fields) - 1), b"")
+    index = api.server.reference.accounts[account]
+    limit: dict[str, Any] = {
+        "account": index,
+        "symbol": -1,
+        "scope": Scope.ACCOUNT,
+        "code": Limit.MAX_ORDER_NOTIONAL,
+    }
+    change: dict[str, Any] = {
+        "limit": 5 * 10**8,
+        "observed": -1,
+        "execution_id": 7,
+        "expire_ts": 9,
+        "fee": 3,
+        "ts": 1,
+    }
+    for kind, name in (
+        (EventKind.OVERRIDE_SET, "override_set"),
+        (EventKind.OVERRIDE_ENDED, "override_ended"),
+        (EventKind.CHANGE_PROPOSED, "change_proposed"),
+    ):
+        item = api.server.hub.contents.risk(blank._replace(kind=kind, **limit, **change))
+        assert item is not None
+        assert json.loads(item) == {
+            "event": name,
+            "scope": f"account:{account}",
+            "limit": "MAX_ORDER_NOTIONAL",
+            "value": "5",
+            "previous": None,
+            "version": None,
+            "number": 7,
+            "expires_ts": 9,
+            "actor": 3,
+            "ts": 1,
+        }
+    item = api.server.hub.contents.risk(blank._replace(kind=EventKind.CHANGE_APPROVED, account=-1, **change))
+    assert item is not None
+    assert json.loads(item) == {"event": "change_approved", "number": 7, "actor": 3, "ts": 1}
 
 
 def test_the_market_is_shown(api: ApiServer, client: httpx.Client, watcher: Watcher, account: str) -> None:
