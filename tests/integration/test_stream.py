@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.api import socket_door, stream, stream_session
 from app.engine.types import EventKind, Limit, Scope
-from app.runtime.views import EventView
+from app.runtime.views import EVENT_BYTES, event_view
 from app.streams import hub
 from app.streams.topics import Channel
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
@@ -150,7 +150,7 @@ def test_risk_tells_limits_states_and_breaches(client: httpx.Client, watcher: Wa
 
 
 def test_risk_tells_overrides_and_proposals(api: ApiServer, account: str) -> None:
-    blank = EventView(*[0] * (len(EventView._fields) - 1), b"")
+    blank = event_view(bytes(EVENT_BYTES))
     index = api.server.reference.accounts[account]
     limit: dict[str, Any] = {
         "account": index,
