@@ -63,10 +63,29 @@ def _prefetch_line(_typing_context: Any, array: Any, index: Any) -> Any:
 
 
 @force_inline
+def _slot_ahead(st: State, orders: int) -> int:
+    """The slot that so many new orders later will be used again; -1 while there are slots never used."""
+    firm = st.firm[0]
+    place = firm.closed_begin + orders
+    if firm.orders_used < len(st.orders) or place >= firm.closed_end:
+        return -1
+    return st.closed[place & (len(st.closed) - 1)]
+
+
+@force_inline
 def prefetch_neighbours(st: State, i: int) -> None:
-    """Ask for the orders beside the one of report `i`, which has come meanwhile: it may leave the list."""
+    """Ask for what the records lead to that have come meanwhile.
+
+    The order of a report may leave its list: the orders beside it. A new order takes the slot of a
+    closed one: where that one's client order id stands in the index.
+    """
     c = st.commands[i]
-    if c.kind == CommandKind.EXECUTION_REPORT:
+    if c.kind == CommandKind.PLACE_ORDER:
+        slot = _slot_ahead(st, THEN)
+        if slot >= 0 and st.orders[slot].indexed:
+            order = st.orders[slot]
+            _prefetch(st.client_ids, client_id_home(st, order.account, order.client_order_id))
+    elif c.kind == CommandKind.EXECUTION_REPORT:
         order = st.orders[c.order_id & _SLOT_MASK & (len(st.orders) - 1)]
         if order.next >= 0:
             _prefetch_line(st.orders, order.next)
@@ -82,9 +101,9 @@ def prefetch_command(st: State, i: int) -> None:
     if kind == CommandKind.PLACE_ORDER:
         if c.client_order_id[0] != 0:
             _prefetch(st.client_ids, client_id_home(st, c.account, c.client_order_id))
-        following = st.firm[0].closed_first
-        if following >= 0:
-            _prefetch(st.orders, following)
+        slot = _slot_ahead(st, AHEAD)
+        if slot >= 0:
+            _prefetch(st.orders, slot)
     elif kind == CommandKind.EXECUTION_REPORT:
         _prefetch(st.orders, c.order_id & _SLOT_MASK)
         _prefetch(st.executions, execution_home(st, c.symbol, st.reports[i].execution_id))

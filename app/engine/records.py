@@ -15,6 +15,8 @@ import numpy as np
 
 from app.engine.types import Limit, Policy
 
+CACHE_LINE_BYTES = 64
+
 CLIENT_ORDER_ID_BYTES = 40
 SYMBOL_BYTES = 24
 CURRENCY_BYTES = 8
@@ -25,8 +27,8 @@ NOTE_BYTES = 88
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 
 
-def _record(*fields: Field) -> np.dtype[np.void]:
-    """An aligned dtype whose holes are fields too.
+def _record(*fields: Field, multiple_of: int = 1) -> np.dtype[np.void]:
+    """An aligned dtype whose holes are fields too, its size a multiple of so many bytes.
 
     NumPy leaves holes unset when it copies, but records are compared, hashed and journaled as bytes.
     """
@@ -40,8 +42,9 @@ def _record(*fields: Field) -> np.dtype[np.void]:
             filled.append((f"_hole{end}", "u1", (offset - end,)))
         filled.append(field)
         end = offset + kind.itemsize
-    if aligned.itemsize > end:
-        filled.append((f"_hole{end}", "u1", (aligned.itemsize - end,)))
+    size = -(-aligned.itemsize // multiple_of) * multiple_of
+    if size > end:
+        filled.append((f"_hole{end}", "u1", (size - end,)))
     return np.dtype(filled, align=True)
 
 
@@ -214,7 +217,7 @@ ORDER = _record(
     ("scope", "u1"),
     ("waiting", "u1"),  # 1: a stop held by the engine, not yet at the venue
     ("indexed", "u1"),  # 1: its client order id stands in the index
-    ("next", "i8"),  # among the open orders of its account; of closed ones, by age
+    ("next", "i8"),  # among the open orders of its account
     ("previous", "i8"),
     ("seq", "i8"),  # of the last change
     ("priority", "i8"),  # its place in the venue's queue: smaller is earlier
@@ -235,6 +238,7 @@ ORDER = _record(
     ("content", "i8"),  # fingerprint of the request, for idempotent repeats
     ("last_fill", "i8"),  # number of its newest fill, 0 where none
     ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+    multiple_of=CACHE_LINE_BYTES,
 )
 
 FILL = _record(
@@ -363,8 +367,8 @@ FIRM = _record(
     ("day_start_ts", "i8"),
     ("exposure", "i8"),
     ("orders_used", "i8"),  # slots ever used
-    ("closed_first", "i8"),  # the closed orders, oldest first
-    ("closed_last", "i8"),
+    ("closed_begin", "i8"),  # the ring of closed orders: how many have been taken out of it
+    ("closed_end", "i8"),  # and how many have been put into it
     ("open_orders", "i8"),
     ("open_orders_max", "i8"),
     ("fills", "i8"),  # number of the newest fill

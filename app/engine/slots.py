@@ -30,11 +30,9 @@ def take_slot(st: State) -> int:
         slot = firm.orders_used
         firm.orders_used += 1
         return slot
-    slot = firm.closed_first
+    slot = st.closed[firm.closed_begin & (len(st.closed) - 1)]
+    firm.closed_begin += 1
     order = st.orders[slot]
-    firm.closed_first = order.next
-    if firm.closed_first == NO_SLOT:
-        firm.closed_last = NO_SLOT
     if order.indexed:
         forget_client_order(st, slot)
     return slot
@@ -44,12 +42,8 @@ def take_slot(st: State) -> int:
 def retire(st: State, slot: int) -> None:
     """Line a closed order up among those whose slot may be used again."""
     firm = st.firm[0]
-    st.orders[slot].next = NO_SLOT
-    if firm.closed_last == NO_SLOT:
-        firm.closed_first = slot
-    else:
-        st.orders[firm.closed_last].next = slot
-    firm.closed_last = slot
+    st.closed[firm.closed_end & (len(st.closed) - 1)] = slot
+    firm.closed_end += 1
 
 
 @force_inline

@@ -13,6 +13,7 @@ from app.engine.directory import define_view
 from app.engine.records import (
     ACCOUNT,
     ACCOUNT_COMMAND,
+    CACHE_LINE_BYTES,
     COMMAND,
     EVENT,
     FILL,
@@ -50,7 +51,6 @@ RISK_MODEL_DEFAULTS = {
 }
 
 _HUGE_PAGE = 1 << 21
-_CACHE_LINE = 64
 
 SLOT_ENTRY = np.dtype("i8")  # see app.engine.hash_index
 
@@ -85,6 +85,7 @@ class State(NamedTuple):
     limit_changes: Array  # places, some free
     staged: Array  # the request that is being taken in
     orders: Array
+    closed: NDArray[np.int64]  # ring of the slots of closed orders, by age
     client_ids: NDArray[np.int64]  # hash table over orders
     fills: Array  # ring
     executions: NDArray[np.int64]  # hash table over fills
@@ -130,6 +131,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "limit_changes": LIMIT_CHANGE,
     "staged": LIMIT_CHANGE,
     "orders": ORDER,
+    "closed": SLOT_ENTRY,
     "client_ids": SLOT_ENTRY,
     "fills": FILL,
     "executions": SLOT_ENTRY,
@@ -170,12 +172,12 @@ PERSISTENT = State._fields[: State._fields.index("commands")]
 def aligned_zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Zeros that begin with a cache line."""
     size = length * dtype.itemsize
-    memory = np.zeros(size + _CACHE_LINE, np.uint8)
-    first = -memory.ctypes.data % _CACHE_LINE
+    memory = np.zeros(size + CACHE_LINE_BYTES, np.uint8)
+    first = -memory.ctypes.data % CACHE_LINE_BYTES
     return memory[first : first + size].view(dtype)
 
 
-def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+def zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Zeros whose memory is taken when it is first touched, in huge pages where the system has them.
 
     Orders and their index are reached at random, so a table in small pages would spend
@@ -210,6 +212,7 @@ def allocate(capacity: Capacity) -> State:
         "limit_changes": capacity.limit_changes,
         "staged": REQUEST_LIMITS_MAX,
         "orders": capacity.orders,
+        "closed": capacity.orders,
         "client_ids": 2 * capacity.orders,
         "fills": capacity.fills,
         "executions": 2 * capacity.fills,
@@ -232,14 +235,14 @@ def allocate(capacity: Capacity) -> State:
         "candidate": 1,
         "sample": SAMPLE_ROWS * row,
     }
-    arrays = {name: _zeros(length, DTYPES[name]) for name, length in lengths.items()}
+    arrays = {name: zeros(length, DTYPES[name]) for name, length in lengths.items()}
     views = ("reports", "values", "instrument_commands", "account_commands", "note_commands")
     for name in (*views, "risk_model_commands"):
         arrays[name] = arrays["commands"].view(DTYPES[name])
     arrays["note_events"] = arrays["events"].view(NOTE_EVENT)
     state = State(**arrays)
     firm = state.firm[0]
-    firm["closed_first"] = firm["closed_last"] = firm["expiry_root"] = firm["cursor"] = NO_SLOT
+    firm["expiry_root"] = firm["cursor"] = NO_SLOT
     firm["open_orders_max"] = capacity.open_orders
     firm["model_version"] = 1
     for name, value in RISK_MODEL_DEFAULTS.items():

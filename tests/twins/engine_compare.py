@@ -148,11 +148,9 @@ def _open(state: State, account: int) -> list[int]:
 
 
 def _closed(state: State) -> list[int]:
-    slots: list[int] = []
-    slot = int(state.firm[0]["closed_first"])
-    while slot != NO_SLOT:
-        slots.append(slot)
-        slot = int(state.orders[slot]["next"])
+    firm = state.firm[0]
+    places = np.arange(int(firm["closed_begin"]), int(firm["closed_end"]))
+    slots: list[int] = state.closed[places % len(state.closed)].tolist()
     return slots
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from app.engine.capacity import Capacity
 from app.engine.directory import define_view
 from app.engine.records import COMMAND, INSTRUMENT, REPORT_COMMAND
+from app.engine.state import aligned_zeros, zeros
 from app.venues.paper.records import (
     BOOK_SIDE,
     DEPTH,
@@ -23,7 +24,6 @@ from app.venues.paper.records import (
     VENUE,
 )
 
-CACHE_LINE_BYTES = 64
 WORDS_PER_REPORT = COMMAND.itemsize // 8
 SYMBOL_NUMBER = np.dtype("i8")
 LEVEL_NUMBER = np.dtype("i8")
@@ -74,28 +74,20 @@ assert tuple(DTYPES) == PaperState._fields
 attach = define_view(PaperState, DTYPES)
 
 
-def _zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Zeros that start on a cache line; pages are touched when used."""
-    size = length * dtype.itemsize
-    raw = np.zeros(size + CACHE_LINE_BYTES, np.uint8)
-    start = -raw.ctypes.data % CACHE_LINE_BYTES
-    return raw[start : start + size].view(dtype)
-
-
 def allocate(capacity: Capacity, limits: PaperLimits, instruments: Array) -> PaperState:
     """Empty books for as many symbols and orders as the engine holds."""
     sides = 2 * capacity.symbols
-    reports = _zeros(capacity.commands, COMMAND)
+    reports = aligned_zeros(capacity.commands, COMMAND)
     state = PaperState(
-        venue=_zeros(1, VENUE),
-        incoming=_zeros(1, INCOMING),
-        sides=_zeros(sides, BOOK_SIDE),
-        rungs=_zeros(sides * limits.ladder_levels, RUNG),
-        levels=_zeros(capacity.orders, LEVEL),  # none is without an order, so they suffice
-        resting=_zeros(capacity.orders, RESTING),
-        depth=_zeros(sides * limits.depth_levels, DEPTH),
-        touched=_zeros(capacity.symbols, SYMBOL_NUMBER),
-        hints=_zeros(HINTS, LEVEL_NUMBER),
+        venue=aligned_zeros(1, VENUE),
+        incoming=aligned_zeros(1, INCOMING),
+        sides=aligned_zeros(sides, BOOK_SIDE),
+        rungs=aligned_zeros(sides * limits.ladder_levels, RUNG),
+        levels=zeros(capacity.orders, LEVEL),  # none is without an order, so they suffice
+        resting=zeros(capacity.orders, RESTING),
+        depth=aligned_zeros(sides * limits.depth_levels, DEPTH),
+        touched=aligned_zeros(capacity.symbols, SYMBOL_NUMBER),
+        hints=aligned_zeros(HINTS, LEVEL_NUMBER),
         reports=reports.view(REPORT_COMMAND),
         words=reports.view(WORD),
         instruments=instruments,
