@@ -152,6 +152,8 @@ class OrderProtocol(HttpToolsProtocol):
             super().data_received(data)
             return
         end = begin + head.length
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         if len(data) < end:
             self._held += data
             self._wanted = end
@@ -198,8 +200,6 @@ class OrderProtocol(HttpToolsProtocol):
 
     def _begin(self, head: Head, body: bytes) -> None:
         self._answering = True
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
         self.lane.handle(head, body, self._respond)
 
     def on_message_begin(self) -> None:

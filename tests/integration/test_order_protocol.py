@@ -1,273 +1,282 @@
-"""Plain order requests are answered by the connection itself, and nobody can tell by the answers."""
+"""Connections that answer plain order requests themselves: cut, mixed, pipelined, broken off."""
 
-import contextlib
 import json
+import random
 import socket
+import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import pytest
 
-from app.api.order_protocol import HEADS_MAX
+from app.api import order_protocol
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order
 
-_KEEP_ALIVE_SECONDS = 5
-_UNREAD_MAX = 100_000
+_SECONDS_MAX = 10
+
+
+def request(method: str, path: str, body: Any = None, key: str = ADMIN_KEY, extra: str = "") -> bytes:
+    content = b"" if body is None else json.dumps(body).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {key}\r\n{extra}"
+    if body is not None:
+        head += f"Content-Length: {len(content)}\r\n"
+    return head.encode() + b"\r\n" + content
 
 
 class Response(NamedTuple):
     status: int
     headers: dict[str, str]
-    body: bytes
-
-    @property
-    def content(self) -> Any:
-        return json.loads(self.body)
+    content: Any
 
 
-class Connection:
-    """A socket that sends what it is told, and reads one response at a time."""
+class RawClient:
+    """Sends bytes; reads whole responses."""
 
-    def __init__(self, api: ApiServer, buffer_bytes: int = 0) -> None:
-        parts = urlsplit(api.url)
-        assert parts.port is not None
-        self.socket = socket.socket()
-        if buffer_bytes:
-            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-                self.socket.setsockopt(socket.SOL_SOCKET, option, buffer_bytes)
-        self.socket.settimeout(30)
-        self.socket.connect((parts.hostname, parts.port))
-        self.file = self.socket.makefile("rb")
+    def __init__(self, api: ApiServer, receive_buffer: int | None = None) -> None:
+        address = urlsplit(api.url)
+        assert address.hostname is not None
+        self._socket = socket.socket()
+        self._socket.settimeout(_SECONDS_MAX)
+        if receive_buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.connect((address.hostname, address.port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._buffer = b""
 
-    def send(self, *pieces: bytes) -> None:
-        for piece in pieces:
-            self.socket.sendall(piece)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def send_pieces(self, data: bytes, chance: random.Random) -> None:
+        at = 0
+        while at < len(data):
+            size = chance.choice((1, 3, 20, 100, 400, 5_000))
+            self.send(data[at : at + size])
+            at += size
+
+    def send_until_stuck(self, data: bytes, times: int) -> int:
+        """Send the same again and again until nothing more is taken; how many bytes were."""
+        sent = 0
+        self._socket.settimeout(0.5)
+        try:
+            while sent < times * len(data):
+                sent += self._socket.send(data[sent % len(data) :])
+        except TimeoutError:
+            pass
+        self._socket.settimeout(_SECONDS_MAX)
+        return sent
+
+    def read_all(self) -> bytes:
+        """Until the server closes."""
+        found = self._buffer
+        while data := self._socket.recv(1 << 16):
+            found += data
+        return found
+
+    def _fill(self) -> None:
+        data = self._socket.recv(1 << 20)
+        if not data:
+            raise ConnectionError("closed")
+        self._buffer += data
 
     def read(self) -> Response:
-        status = int(self.file.readline().split()[1])
-        headers = {}
-        while (line := self.file.readline().strip()) != b"":
-            name, _, value = line.decode().partition(":")
-            headers[name.lower()] = value.strip()
-        return Response(status, headers, self.file.read(int(headers.get("content-length", "0"))))
+        while b"\r\n\r\n" not in self._buffer:
+            self._fill()
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        status = int(lines[0].split(" ")[1])
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+        if status == 100:
+            return Response(status, headers, None)
+        length = int(headers["content-length"])
+        while len(self._buffer) < length:
+            self._fill()
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return Response(status, headers, json.loads(body))
 
     def ended(self) -> bool:
-        try:
-            return self.file.read(1) == b""
-        except ConnectionResetError:
-            return True
-
-    def close(self) -> None:
-        self.file.close()
-        self.socket.close()
+        """Whether the server has closed and said nothing more."""
+        return not self._buffer and not self._socket.recv(1)
 
 
 @pytest.fixture
-def connection(api: ApiServer) -> Iterator[Connection]:
-    made = Connection(api)
-    yield made
-    made.close()
+def client(api: ApiServer) -> Iterator[RawClient]:
+    with RawClient(api) as client:
+        yield client
 
 
-def request(
-    body: bytes,
-    *headers: str,
-    line: str = "POST /v1/orders",
-    key: str = ADMIN_KEY,
-    length: int | None = None,
-) -> bytes:
-    head = [f"{line} HTTP/1.1", "host: localhost", f"authorization: Bearer {key}", *headers]
-    if length != -1:
-        head.append(f"content-length: {len(body) if length is None else length}")
-    return "\r\n".join((*head, "", "")).encode() + body
+def test_a_connection_is_kept_for_all_kinds_of_requests(client: RawClient, account: str) -> None:
+    client.send(request("POST", "/v1/orders", limit_order(account, client_order_id="kept")))
+    placed = client.read()
+    assert placed.status == 201
+    assert placed.headers["content-type"] == "application/json"
+    assert "date" in placed.headers and "connection" not in placed.headers
+    order_id = placed.content["order_id"]
+    client.send(request("POST", "/v1/orders", limit_order(account, client_order_id="kept")))
+    replayed = client.read()
+    assert (replayed.status, replayed.headers["idempotency-replayed"]) == (200, "true")
+    assert replayed.content["order_id"] == order_id
+    client.send(request("GET", f"/v1/orders/{order_id}"))
+    assert client.read().content["order_id"] == order_id
+    client.send(request("PATCH", f"/v1/orders/{order_id}", {"quantity": "0.005"}))
+    assert client.read().content["quantity"] == "0.00500"
+    client.send(request("POST", "/v1/orders/batch", {"orders": [limit_order(account)] * 3}))
+    assert [result["status"] for result in client.read().content["results"]] == [201] * 3
+    client.send(request("DELETE", f"/v1/orders/{order_id}"))
+    assert client.read().content["status"] == "CANCELED"
+    client.send(request("DELETE", f"/v1/orders/{order_id}"))
+    closed = client.read()
+    assert (closed.status, closed.content["code"]) == (409, "ORDER_CLOSED")
+    assert closed.headers["content-type"] == "application/problem+json"
 
 
-def order(account: str, number: int = 0, **changes: Any) -> bytes:
-    named = {"client_order_id": f"n{number}"} if number else {}
-    return json.dumps(limit_order(account, **named, **changes)).encode()
+def test_pipelined_requests_in_any_pieces_are_answered_in_order(client: RawClient, account: str) -> None:
+    """Plain ones, ones that the framework answers, chunked and refused ones, all on one connection."""
+    seed = 20261126
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    sent = bytearray()
+    expected: list[tuple[int, str | None]] = []
+    for number in range(150):
+        order = limit_order(account, client_order_id=f"p-{number}")
+        draw = chance.random()
+        if draw < 0.5:
+            sent += request("POST", "/v1/orders", order)
+            expected.append((201, f"p-{number}"))
+        elif draw < 0.6:
+            body = json.dumps(order).encode()
+            head = request("POST", "/v1/orders", extra="Transfer-Encoding: chunked\r\n")
+            sent += head + b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:])
+            expected.append((201, f"p-{number}"))
+        elif draw < 0.7:
+            sent += request("GET", f"/v1/orders/{number + 1}")
+            expected.append((404, None))
+        elif draw < 0.8:
+            sent += request("POST", "/v1/orders", order | {"quantity": "-1"})
+            expected.append((400, None))
+        elif draw < 0.9:
+            sent += request("DELETE", f"/v1/orders/{number + 1}")
+            expected.append((404, None))
+        else:
+            sent += request("POST", "/v1/orders", order, key="wrong")
+            expected.append((401, None))
+    client.send_pieces(bytes(sent), chance)
+    for status, client_order_id in expected:
+        found = client.read()
+        assert found.status == status, found
+        assert found.content.get("client_order_id") == client_order_id
 
 
-def comparable(content: dict[str, Any]) -> dict[str, Any]:
-    """What two orders with the same content have in common."""
-    own = ("order_id", "created_ts", "updated_ts", "seq")
-    return {name: value for name, value in content.items() if name not in own}
-
-
-def test_the_answer_does_not_depend_on_the_way(api: ApiServer, account: str, connection: Connection) -> None:
-    body = order(account)
-    connection.send(request(body))
-    plain = connection.read()
-    connection.send(request(body, "expect: 100-continue"))
-    assert connection.file.readline().startswith(b"HTTP/1.1 100")
-    assert connection.file.readline() == b"\r\n"
-    expected = connection.read()
-    chunked = request(b"", "transfer-encoding: chunked", length=-1)
-    connection.send(chunked, b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
-    with api.client() as client:
-        through_client = client.post("/v1/orders", content=body)
-    others = [expected, connection.read()]
-    assert plain.status == through_client.status_code == 201
-    for other in others:
-        assert other.status == 201
-        assert comparable(other.content) == comparable(plain.content)
-        assert list(other.content) == list(plain.content)
-        assert {**other.headers, "date": "", "content-length": ""} == {
-            **plain.headers,
-            "date": "",
-            "content-length": "",
-        }
-    assert comparable(through_client.json()) == comparable(plain.content)
-
-
-@pytest.mark.parametrize("cut", [1, 20, -40, -1])
-def test_a_request_in_two_pieces(account: str, connection: Connection, cut: int) -> None:
-    for number in (1, 2):  # the first time the head is new, then it is known
-        whole = request(order(account, number))
-        connection.send(whole[:cut])
-        connection.send(whole[cut:])
-        assert connection.read().content["client_order_id"] == f"n{number}"
-
-
-def test_a_request_byte_by_byte(account: str, connection: Connection) -> None:
-    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    whole = request(order(account, 1))
-    connection.send(*(whole[at : at + 1] for at in range(len(whole))))
-    assert connection.read().status == 201
-
-
-def test_pipelined_requests_of_all_kinds_are_answered_in_their_order(
-    account: str, connection: Connection
-) -> None:
-    connection.send(
-        request(order(account, 1))
-        + request(b"", line="GET /v1/instruments")
-        + request(order(account, 2))
-        + request(b"{", line="POST /v1/orders")
-        + request(order(account, 3), "transfer-encoding: chunked", length=-1)[: -len(order(account, 3))]
-        + b"%x\r\n%b\r\n0\r\n\r\n" % (len(order(account, 3)), order(account, 3))
-        + request(b'{"orders":[%b]}' % order(account, 4), line="POST /v1/orders/batch")
-        + request(order(account, 1))
-    )
-    found = [connection.read() for _ in range(7)]
-    assert [response.status for response in found] == [201, 200, 201, 400, 201, 200, 200]
-    ids = [found[index].content["client_order_id"] for index in (0, 2, 4)]
-    assert ids == ["n1", "n2", "n3"]
-    assert "items" in found[1].content
-    assert found[5].content["results"][0]["order"]["client_order_id"] == "n4"
-    assert found[6].headers["idempotency-replayed"] == "true"
-    assert found[6].content["order_id"] == found[0].content["order_id"]
-
-
-def test_cancel_and_amend(account: str, connection: Connection) -> None:
-    connection.send(request(order(account, 1)))
-    order_id = connection.read().content["order_id"]
-    connection.send(request(b'{"quantity":"0.005"}', line=f"PATCH /v1/orders/{order_id}"))
-    amended = connection.read()
-    assert (amended.status, amended.content["quantity"]) == (200, "0.00500")
-    assert "fills" not in amended.content
-    for status, code in ((200, None), (409, "ORDER_CLOSED")):
-        connection.send(request(b"", line=f"DELETE /v1/orders/{order_id}", length=-1))
-        canceled = connection.read()
-        assert (canceled.status, canceled.content["code"]) == (status, code)
-    connection.send(request(b"", line="DELETE /v1/orders/123456", length=-1))
-    assert connection.read().content["code"] == "UNKNOWN_ORDER"
-
-
-def test_close_is_kept(account: str, connection: Connection) -> None:
-    connection.send(request(order(account), "connection: close"))
-    response = connection.read()
-    assert (response.status, response.headers["connection"]) == (201, "close")
-    assert connection.ended()
+def test_what_is_not_plain_is_answered_all_the_same(client: RawClient, account: str) -> None:
+    order = limit_order(account)
+    whole = request("POST", "/v1/orders", order, extra="Expect: 100-continue\r\n")
+    head, _, body = whole.partition(b"\r\n\r\n")
+    client.send(head + b"\r\n\r\n")
+    assert client.read().status == 100
+    client.send(body)
+    assert client.read().status == 201
+    client.send(request("POST", "/v1/orders?x=1", order))
+    assert client.read().status == 201
+    client.send(request("POST", "/v1/orders", order, extra="Connection: close\r\n"))
+    last = client.read()
+    assert (last.status, last.headers["connection"]) == (201, "close")
+    assert client.ended()
 
 
 @pytest.mark.parametrize(
-    ("line", "length", "status"),
-    [("POST /v1/orders", 1 << 14, 400), ("POST /v1/orders", (1 << 14) + 1, 413)],
-)
-def test_the_largest_body(connection: Connection, line: str, length: int, status: int) -> None:
-    connection.send(request(b" " * length, line=line))
-    assert connection.read().status == status
-
-
-def test_what_is_wrong_is_told_and_the_connection_goes_on(account: str, connection: Connection) -> None:
-    cases = [
-        (b"", 400, "INVALID_REQUEST"),
-        (b"\xff", 400, "INVALID_REQUEST"),
-        (order(account, price="0.001"), 422, "PRICE_TICK"),
-        (order("nobody"), 422, "UNKNOWN_ACCOUNT"),
-        (order(account, quantity=1e-3), 201, None),
-    ]
-    for body, status, code in cases:
-        connection.send(request(body))
-        response = connection.read()
-        assert (response.status, response.content["code"]) == (status, code)
-        kind = "application/json" if status < 400 else "application/problem+json"
-        assert response.headers["content-type"] == kind
-
-
-@pytest.mark.parametrize(
-    "head",
+    ("head", "status"),
     [
-        b"POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
-        b"POST /v1/orders HTTP/1.1\r\nhost: x\r\ncontent-length: -2\r\n\r\n{}",
-        b"POST /v1/orders HTTP/1.1\r\nhost x\r\n\r\n",
-        b"POST /v1/orders HTTP/9.9\r\nhost: x\r\n\r\n",
-        b"\r\n\r\n\r\n\0\0\0\0\r\n\r\n",
+        (b"POST /v1/orders HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST /v1/orders HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"POST /v1/orders HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400),
+        (b"POST /v1/orders HTTP/9.9\r\n\r\n", 400),
+        (b"POST /v1/orders HTTP/1.1\r\nBroken header: x\r\n\r\n", 400),
+        (request("POST", "/v1/orders", extra="Content-Length: 99999999\r\n"), 413),
+        (request("POST", "/v1/orders/batch", extra="Content-Length: 999999999\r\n"), 413),
     ],
 )
-def test_malformed_heads_are_refused(connection: Connection, head: bytes) -> None:
-    connection.send(head)
-    assert connection.read().status in (400, 401, 404)
+def test_broken_heads_end_the_connection(
+    api: ApiServer, client: RawClient, account: str, head: bytes, status: int
+) -> None:
+    client.send(request("POST", "/v1/orders", limit_order(account)))
+    assert client.read().status == 201
+    client.send(head)
+    assert client.read_all().startswith(b"HTTP/1.1 %d " % status)
+    with RawClient(api) as other:
+        other.send(request("POST", "/v1/orders", limit_order(account)))
+        assert other.read().status == 201
 
 
-def test_a_revoked_key_is_refused_though_its_head_is_known(api: ApiServer, account: str) -> None:
+def test_a_revoked_key_is_refused_on_open_connections(
+    api: ApiServer, client: RawClient, account: str
+) -> None:
     number, key = api.make_key("trader", account)
-    connection = Connection(api)
-    connection.send(request(order(account), key=key))
-    assert connection.read().status == 201
-    with api.client() as client:
-        assert client.delete(f"/v1/keys/{number}").status_code in (200, 204)
-    connection.send(request(order(account), key=key))
-    refused = connection.read()
-    assert (refused.status, refused.content["code"]) == (401, "UNAUTHORIZED")
-    assert refused.headers["www-authenticate"] == "Bearer"
-    connection.close()
+    order = request("POST", "/v1/orders", limit_order(account), key=key)
+    for _ in range(2):  # the second time its head is known
+        client.send(order)
+        assert client.read().status == 201
+    with api.client() as admin:
+        assert admin.delete(f"/v1/keys/{number}").status_code == 200
+    client.send(order)
+    assert client.read().status == 401
 
 
-def test_a_client_that_sends_and_does_not_read_is_not_read_either(api: ApiServer, account: str) -> None:
-    slow = Connection(api, buffer_bytes=4_096)
-    slow.socket.settimeout(1)
-    body = order(account, 1)
-    sent = 0
-    with contextlib.suppress(TimeoutError):  # once the buffers of both sides are full, nothing more is taken
-        while sent < _UNREAD_MAX:
-            slow.send(request(body))
-            sent += 1
-    assert 0 < sent < _UNREAD_MAX
-    with api.client() as client:
-        assert client.post("/v1/orders", content=order(account, 2)).status_code == 201
-    slow.socket.settimeout(30)
-    statuses = [slow.read().status for _ in range(sent)]
-    assert statuses == [201] + [200] * (sent - 1)
-    slow.close()
+def test_more_heads_than_are_remembered(
+    client: RawClient, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(order_protocol, "HEADS_MAX", 3)
+    for number in range(10):
+        client.send(request("POST", "/v1/orders", limit_order(account), extra=f"X-Number: {number}\r\n"))
+        assert client.read().status == 201
 
 
-def test_heads_that_are_always_new_are_forgotten(api: ApiServer, account: str) -> None:
-    connection = Connection(api)
-    for number in range(HEADS_MAX + 10):
-        connection.send(request(b"{}", f"x-number: {number}"))
-        assert connection.read().status == 400
-    lane = api.server.http_protocol.lane
-    assert len(lane._heads) <= HEADS_MAX
-    connection.send(request(order(account)))
-    assert connection.read().status == 201
-    connection.close()
+def test_a_client_that_does_not_read_is_not_read_either(api: ApiServer, account: str) -> None:
+    """What it sends stays with it; when it reads, it gets all answers, in order."""
+    count, orders = 60, [limit_order(account, quantity="0.000001")] * 1_000
+    batch = request("POST", "/v1/orders/batch", {"orders": orders})
+    with RawClient(api, receive_buffer=4_096) as slow, RawClient(api) as other:
+        sent = slow.send_until_stuck(batch, count)
+        assert sent < count * len(batch), "the server took everything"
+        other.send(request("POST", "/v1/orders", limit_order(account)))
+        assert other.read().status == 201
+        for _ in range(sent // len(batch)):
+            assert slow.read().status == 200
+        slow.send(batch[sent % len(batch) :])
+        assert slow.read().status == 200
 
 
-@pytest.mark.slow
-def test_an_idle_connection_is_closed_and_a_busy_one_is_not(account: str, connection: Connection) -> None:
-    connection.socket.settimeout(3 * _KEEP_ALIVE_SECONDS)
-    connection.send(request(order(account)))
-    assert connection.read().status == 201
-    assert connection.ended()
+def test_a_client_that_goes_away_before_its_answer(api: ApiServer, account: str) -> None:
+    for _ in range(20):
+        with RawClient(api) as gone:
+            gone.send(request("POST", "/v1/orders", limit_order(account)) * 2)
+    with RawClient(api) as other:
+        other.send(request("POST", "/v1/orders", limit_order(account)))
+        assert other.read().status == 201
+
+
+def test_idle_connections_are_closed_and_slow_bodies_are_not(
+    api: ApiServer, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = order_protocol.OrderProtocol.connection_made
+
+    def impatient(self: Any, transport: Any) -> None:
+        self.timeout_keep_alive = 0.2
+        made(self, transport)
+
+    monkeypatch.setattr(order_protocol.OrderProtocol, "connection_made", impatient)
+    order = request("POST", "/v1/orders", limit_order(account))
+    with RawClient(api) as client:
+        for earlier in (order, request("GET", "/v1/orders/1")):
+            client.send(earlier)
+            client.read()
+            client.send(order[:-10])
+            time.sleep(0.5)
+            client.send(order[-10:])
+            assert client.read().status == 201
+        assert client.ended()
