@@ -23,15 +23,15 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-async def read_rest(first: Message, scope: Scope, receive: Receive, bytes_max: int) -> bytes:
-    """The whole body, of which `first` is the first message. Raises Problem (413), Disconnected."""
+async def read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
+    """The whole body; one announced as too large is not waited for. Raises Problem (413), Disconnected."""
     declared = header(scope, b"content-length")
     if declared is not None and int(declared) > bytes_max:
         raise body_too_large(bytes_max)
     parts = []
     size = 0
-    message = first
     while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected
         body = message.get("body", b"")
@@ -41,7 +41,6 @@ async def read_rest(first: Message, scope: Scope, receive: Receive, bytes_max: i
         parts.append(body)
         if not message.get("more_body", False):
             return b"".join(parts)
-        message = await receive()
 
 
 async def send_problem(send: Send, problem: Problem) -> None:

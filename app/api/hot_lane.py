@@ -19,7 +19,7 @@ from app.api.asgi import (
     Receive,
     Scope,
     Send,
-    read_rest,
+    read_body,
     send_problem,
 )
 from app.api.auth import Principal
@@ -134,11 +134,11 @@ class HotLane:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _place(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
-        order = decode_order(await read_rest(await receive(), scope, receive, ORDER_BYTES_MAX))
+        order = decode_order(await read_body(scope, receive, ORDER_BYTES_MAX))
         return await answer_of(partial(self._desk.place, principal, order))
 
     async def _place_batch(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
-        batch = decode_orders(await read_rest(await receive(), scope, receive, self._body_bytes_max))
+        batch = decode_orders(await read_body(scope, receive, self._body_bytes_max))
         return await answer_of(partial(self._desk.place_batch, principal, batch))
 
     async def _cancel(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
@@ -146,7 +146,7 @@ class HotLane:
 
     async def _amend(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
         order_id = scope["path"][len(_ORDER_PREFIX) :]
-        amend = decode_amend(await read_rest(await receive(), scope, receive, ORDER_BYTES_MAX))
+        amend = decode_amend(await read_body(scope, receive, ORDER_BYTES_MAX))
         return await answer_of(partial(self._desk.amend, principal, order_id, amend))
 
 
@@ -161,7 +161,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return await self._application(scope, receive, send)
         try:
-            body = await read_rest(await receive(), scope, receive, self._bytes_max)
+            body = await read_body(scope, receive, self._bytes_max)
         except Disconnected:
             return None
         except Exception as error:
