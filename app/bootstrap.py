@@ -26,15 +26,17 @@ from app import __version__, demo
 from app.api.asgi import Receive, Scope, Send
 from app.api.auth import KeyStore
 from app.api.direct_socket import DirectSocket
+from app.api.limit_commands import set_policy
 from app.api.order_desk import OrderDesk
 from app.api.order_protocol import order_protocol
 from app.api.services import Services
 from app.api.stream import StreamSocket
 from app.api.stream_contents import StreamContents
+from app.api.template_store import TemplateStore
 from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
-from app.engine.types import OrderStatus
+from app.engine.types import OrderStatus, Policy
 from app.main import create_app
 from app.market.feed import open_feed
 from app.market.market_data import MarketData
@@ -47,6 +49,7 @@ from app.runtime.loop import EngineLoop
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
+from app.runtime.risk_log import RiskLog
 from app.runtime.snapshots import save_snapshot
 from app.settings import Settings, SettingsError
 from app.store.dependencies import Dependencies
@@ -64,6 +67,7 @@ _FIRST_MARKS_SECONDS = 2.0
 _SHUTDOWN_SECONDS = 10
 _SNAPSHOT_COMMANDS_MIN = 500_000  # with less to replay the next start is quick enough
 _YOUNG_OBJECTS = 20_000
+_BY_SYSTEM = 0
 
 Notify = Callable[[str], None]
 
@@ -99,6 +103,7 @@ class Server:
         self.loop = EngineLoop(self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms)
         self.market = MarketData(self.loop)
         self.disk = DiskBudget(settings.journal_dir, settings.journal_bytes_max, self.loop.on_disk_state)
+        self.risk_log = RiskLog()
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
         self.dependencies = Dependencies(self.embedded)
         self.services = Services(
@@ -113,6 +118,8 @@ class Server:
             started_ts=self.clock.now(),
             body_bytes_max=settings.max_body_bytes,
             disk=self.disk,
+            templates=TemplateStore.open(settings.data_dir / "limit-templates.json", self.clock.now),
+            risk_log=self.risk_log,
             dependencies=self.dependencies.status,
         )
         desk = OrderDesk(self.services)
@@ -159,9 +166,12 @@ class Server:
         self._snapshot_seq = recovered.snapshot_seq
         self.clock.not_before(recovered.last_ts)
         self.reference.refresh(self.engine.state)
+        await asyncio.to_thread(self.risk_log.read_back, folder)
+        self.loop.observe(self.risk_log.observe)
         self.loop.start(partial(JournalWriter, folder))
         if recovered.last_seq == 0 and self.settings.demo:
             await demo.set_up(self.loop)
+        await self._enforce_policies()
         self.loop.resume(self._open_orders())
         await self.loop.durable()
         feed = open_feed(self.settings.feed, self.reference.instruments, self._marks())
@@ -179,6 +189,14 @@ class Server:
             recovered.commands,
             recovered.last_seq,
         )
+
+    async def _enforce_policies(self) -> None:
+        """Rules of the house are in the journal; a setting that asks for another one changes it there."""
+        wanted = self.settings.maker_checker
+        there = bool(self.engine.state.firm[0]["policy"][Policy.MAKER_CHECKER])
+        if wanted is not None and wanted != there:
+            await self.loop.submit(set_policy(Policy.MAKER_CHECKER, int(wanted), _BY_SYSTEM))
+            logger.warning("BOT4_MAKER_CHECKER=%d from now on", wanted)
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -184,6 +184,11 @@ class Settings:
     demo: bool = _variable(
         "1", _flag, "1: at first start make instruments and the accounts alpha, beta and load"
     )
+    maker_checker: bool | None = _variable(
+        "",
+        _flag,
+        "1: who loosens a limit needs another person's approval; 0: not; without it what was in force before",
+    )
     log_level: str = _variable("INFO", _log_level, "one of " + ", ".join(LOG_LEVELS))
     kernel_cache: Path | None = _variable(
         "", _folder, "folder of the compiled kernels; without it a folder in the user's cache"

@@ -24,6 +24,7 @@ _MEANINGS = {
     403: "not allowed for this key",
     404: "unknown",
     409: "in conflict with what is there",
+    412: "the version in If-Match is not the one that is there",
     413: "the body is too large",
     422: "refused by the engine; `code` says why",
     503: "starting, halted or overloaded",

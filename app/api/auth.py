@@ -201,6 +201,11 @@ class KeyStore:
             }
             return principal
 
+    def name_of(self, number: int) -> str | None:
+        """Whose key has this number, revoked or not; None where there is none."""
+        principal = self._by_number.get(number)
+        return None if principal is None else principal.name
+
     def all(self) -> list[Principal]:
         return sorted(self._by_number.values(), key=lambda principal: principal.number)
 

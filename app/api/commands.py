@@ -119,9 +119,10 @@ def _command(
     fault: int = 0,
     scope: Scope = Scope.NONE,
     state: int = 0,
+    notes: int = 0,
 ) -> bytes:
     head = (0, 0, account, symbol, int(kind), 0, 0, 0, 0, 0, fault, 0)
-    body = (order_id, price, 0, quantity, 0, b"", 0, 0, int(scope), state, 0, actor)
+    body = (order_id, price, 0, quantity, 0, b"", 0, 0, int(scope), state, notes, actor)
     return _pack(*head, *body)
 
 
@@ -171,7 +172,10 @@ def cancel_all(account: int | None, symbol: int | None, actor: int) -> bytes:
     )
 
 
-def set_trading_state(account: int | None, symbol: int | None, state: int, actor: int) -> bytes:
+def set_trading_state(
+    account: int | None, symbol: int | None, state: int, actor: int, notes: int = 0
+) -> bytes:
+    """SET_TRADING_STATE; so many NOTE commands directly before it say why."""
     scope = scope_of(account, symbol)
     return _command(
         CommandKind.SET_TRADING_STATE,
@@ -180,6 +184,7 @@ def set_trading_state(account: int | None, symbol: int | None, state: int, actor
         symbol=_index(symbol),
         scope=scope,
         state=state,
+        notes=notes,
     )
 
 

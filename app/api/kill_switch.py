@@ -14,14 +14,15 @@ from app.api.access import (
     RiskManager,
     Viewer,
     account_index,
-    is_refused,
     json_response,
     problems,
     symbol_index,
 )
-from app.api.errors import Problem, forbidden
-from app.api.refusals import refusal
-from app.api.schemas import KillSwitch
+from app.api.errors import forbidden
+from app.api.limit_changes import reason_text
+from app.api.limit_commands import note_parts
+from app.api.outcome_problems import raise_if_refused
+from app.api.schemas import BatchItem, KillSwitch
 from app.engine.types import TradingState
 
 logger = logging.getLogger(__name__)
@@ -43,11 +44,15 @@ class TradingStates(BaseModel):
 
 
 class KillSwitchResult(BaseModel):
+    """`orders`: how it ended for each order that was open, as `DELETE /v1/orders` tells it."""
+
     scope: str
     state: str
+    previous: str
     canceled: int
     pending: int
     failed: int
+    orders: list[BatchItem]
 
 
 @router.get("", response_model=TradingStates, responses=problems())
@@ -72,24 +77,29 @@ async def get_states(services: Provided, principal: Viewer) -> Response:
 
 @router.post("", response_model=KillSwitchResult, responses=problems(404, 413, 422))
 async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: RiskManager) -> Response:
-    """Halt, restrict to reducing, or resume; on request cancel what is open in the scope."""
+    """Halt, restrict to reducing, or resume; on request cancel what is open in the scope.
+
+    It takes effect between two orders: what is behind it in the same tick meets it already.
+    """
     kind, _, name = request.scope.partition(":")
     account = account_index(services, principal, name) if kind == "account" else None
     symbol = symbol_index(services, name) if kind == "symbol" else None
     state = _STATES[request.action]
-    records = bytearray(commands.set_trading_state(account, symbol, state, principal.number))
+    notes = note_parts(reason_text(request.reason), principal.number)
+    actor = principal.number
+    records = [*notes, commands.set_trading_state(account, symbol, state, actor, len(notes))]
     if request.cancel_open_orders:
-        records += commands.cancel_all(account, symbol, principal.number)
-    outcomes = await services.loop.submit_batch(records)
-    if is_refused(outcomes[0]):
-        content = refusal(services.reference, outcomes[0].event)
-        raise Problem(422, content["code"], content["detail"])
-    logger.warning("%s of %s by key %d: %s", request.action, request.scope, principal.number, request.reason)
+        records.append(commands.cancel_all(account, symbol, actor))
+    outcomes = (await services.loop.submit_batch(b"".join(records)))[len(notes) :]
+    raise_if_refused(services, outcomes[0])
+    logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, request.reason)
     counts: dict[str, Any] = desk.all_canceled(outcomes[1:]).content
     return json_response(
         {
             "scope": request.scope,
             "state": state.name,
+            "previous": TradingState(outcomes[0].event.observed).name,
             **{name: counts[name] for name in ("canceled", "pending", "failed")},
+            "orders": counts["items"],
         }
     )

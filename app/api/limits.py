@@ -1,52 +1,27 @@
-"""Limits: what each scope may do. Values only; versions for `If-Match`, history and overrides come later."""
+"""Limits: read with what is used of them, changed all or none, and the history of their changes."""
 
+import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
-from app.api import commands
-from app.api.access import (
-    ExactRoute,
-    Provided,
-    RiskManager,
-    Viewer,
-    account_index,
-    is_refused,
-    json_response,
-    problems,
-    symbol_index,
-)
+from app.api.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.auth import Principal
-from app.api.decimals import JsonNumber, decimal_text
-from app.api.errors import Problem, forbidden, invalid_field
-from app.api.refusals import refusal, scope_text
-from app.api.schemas import Limits
+from app.api.errors import invalid_field
+from app.api.etags import IfMatch, etag, expected_version
+from app.api.limit_changes import LimitRequest, change_request_content, submit_change
+from app.api.limit_scopes import PATHS, LimitScope, ScopeLimits, scope_content
+from app.api.limit_table import check_contradictions, limit_values
+from app.api.risk_history import HISTORY_PAGE_MAX, RiskHistory, change_content, is_of_scope
+from app.api.schemas import ChangeLimits
 from app.api.services import Services
-from app.engine.types import Limit
-from app.runtime.reference import MONEY, money_text
+from app.engine.types import CommandKind
+
+SCOPES_PAGE_MAX = 500
 
 router = APIRouter(prefix="/v1/limits", tags=["limits"], route_class=ExactRoute)
-
-# In 1e-8 of a currency; the other limits are whole numbers in the unit that their name says.
-AMOUNTS = (
-    Limit.MAX_ORDER_QUANTITY,
-    Limit.MAX_ORDER_NOTIONAL,
-    Limit.MAX_POSITION,
-    Limit.MAX_GROSS_EXPOSURE,
-    Limit.MAX_PORTFOLIO_VAR,
-    Limit.MAX_CORRELATED_EXPOSURE,
-)
-
-assert set(Limits.model_fields) == {limit.name for limit in Limit}
-
-
-class ScopeLimits(BaseModel):
-    """The limits of one scope; null where none is set. `version` counts the changes."""
-
-    scope: str
-    version: int
-    limits: Limits
 
 
 class AllLimits(BaseModel):
@@ -54,138 +29,121 @@ class AllLimits(BaseModel):
     next_cursor: str | None
 
 
-def _units(limit: Limit, value: str | int | JsonNumber) -> int:
-    if limit not in AMOUNTS:
-        assert isinstance(value, int)
-        return value
-    try:
-        return MONEY.parse(decimal_text(value))
-    except ValueError:
-        raise invalid_field(limit.name, "must have at most 8 decimals and fit") from None
+Page = Annotated[int, Query(ge=1, le=HISTORY_PAGE_MAX)]
+Before = Annotated[int | None, Query(ge=1, lt=1 << 63, description="a seq: only what is older")]
 
 
-def limit_values(limits: Limits) -> dict[Limit, int | None]:
-    """The limits that a request names, in the engine's units; None removes one. Raises Problem."""
-    values: dict[Limit, int | None] = {}
-    for name in sorted(limits.model_fields_set):
-        value = getattr(limits, name)
-        values[Limit[name]] = None if value is None else _units(Limit[name], value)
-    return values
-
-
-class LimitScope:
-    """A scope that a path names."""
-
-    def __init__(self, account: int | None = None, symbol: int | None = None) -> None:
-        self.account = account
-        self.symbol = symbol
-
-    def record(self, services: Services) -> Any:
-        state = services.state
-        if self.account is None:
-            return state.firm_limits[0] if self.symbol is None else state.symbol_limits[self.symbol]
-        if self.symbol is None:
-            return state.account_limits[self.account]
-        return state.account_symbol_limits[self.symbol * len(state.accounts) + self.account]
-
-    def content(self, services: Services) -> dict[str, Any]:
-        record = self.record(services)
-        mask = int(record["set_mask"])
-        limits: dict[str, str | int | None] = {}
-        for limit in Limit:
-            value = int(record["value"][limit])
-            shown = money_text(value) if limit in AMOUNTS else value
-            limits[limit.name] = shown if mask >> limit & 1 else None
-        account = -1 if self.account is None else self.account
-        symbol = -1 if self.symbol is None else self.symbol
-        scope = commands.scope_of(self.account, self.symbol)
-        return {
-            "scope": scope_text(services.reference, scope, account, symbol),
-            "version": int(record["version"]),
-            "limits": limits,
-        }
-
-
-def _firm() -> LimitScope:
-    return LimitScope()
-
-
-def _account(services: Provided, principal: Viewer, account: str) -> LimitScope:
-    return LimitScope(account_index(services, principal, account))
-
-
-def _symbol(services: Provided, symbol: str) -> LimitScope:
-    return LimitScope(None, symbol_index(services, symbol))
-
-
-def _account_symbol(services: Provided, principal: Viewer, account: str, symbol: str) -> LimitScope:
-    return LimitScope(account_index(services, principal, account), symbol_index(services, symbol))
-
-
-async def _answer(services: Services, scope: LimitScope) -> Response:
-    content = scope.content(services)
+async def _scope_response(services: Services, scope: LimitScope) -> Response:
+    content = scope_content(services, scope)
     await services.loop.durable()
-    return json_response(content)
-
-
-async def _change(services: Services, principal: Principal, scope: LimitScope, limits: Limits) -> Response:
-    values = limit_values(limits)
-    if not values:
-        raise invalid_field("", "name at least one limit")
-    records = bytearray()
-    for limit, value in values.items():
-        records += commands.set_limit(scope.account, scope.symbol, limit, value, principal.number)
-    for outcome in await services.loop.submit_batch(records):
-        if is_refused(outcome):
-            content = refusal(services.reference, outcome.event)
-            raise Problem(422, content["code"], content["detail"])
-    return await _answer(services, scope)
-
-
-_PATHS = {
-    "/firm": _firm,
-    "/accounts/{account}": _account,
-    "/symbols/{symbol}": _symbol,
-    "/accounts/{account}/symbols/{symbol}": _account_symbol,
-}
+    response = json_response(content)
+    response.headers.update(etag(content["version"]))
+    return response
 
 
 def _add_routes(path: str, find_scope: Any) -> None:
-    async def get_limits(
-        services: Provided, principal: Viewer, scope: Annotated[LimitScope, Depends(find_scope)]
-    ) -> Response:
-        if scope.account is None and principal.accounts is not None:
-            raise forbidden("a trader reads the limits of its accounts")
-        return await _answer(services, scope)
+    Scoped = Annotated[LimitScope, Depends(find_scope)]  # noqa: N806  # a type
+
+    async def get_limits(services: Provided, _principal: Viewer, scope: Scoped) -> Response:
+        """The scope's limits, what applies, and how much of it is used. The ETag is the version."""
+        return await _scope_response(services, scope)
 
     async def put_limits(
-        limits: Limits,
+        change: ChangeLimits,
         services: Provided,
         principal: RiskManager,
-        scope: Annotated[LimitScope, Depends(find_scope)],
+        scope: Scoped,
+        if_match: IfMatch = None,
     ) -> Response:
-        """Set the limits that are named, remove those that are null; the others stay."""
-        return await _change(services, principal, scope, limits)
+        """Set the limits that are named, remove those that are null; the others stay. All of it or nothing.
 
-    options = {"response_model": ScopeLimits, "operation_id": None}
-    router.get(path, responses=problems(404), **options)(get_limits)  # type: ignore[arg-type]
-    router.put(path, responses=problems(404, 413, 422), **options)(put_limits)  # type: ignore[arg-type]
+        202 with the request where the change loosens a limit and needs a second person.
+        """
+        values = limit_values(change.limits, scope.kind)
+        if not values:
+            raise invalid_field("limits", "name at least one limit")
+        check_contradictions(scope.record(services), values)
+        request = await submit_change(
+            services,
+            principal,
+            CommandKind.SET_LIMIT,
+            scope,
+            values,
+            change.reason,
+            expected=expected_version(if_match),
+        )
+        if request is not None:
+            return json_response(change_request_content(services, request), 202)
+        return await _scope_response(services, scope)
+
+    async def get_history(
+        services: Provided, _principal: Viewer, scope: Scoped, limit: Page = 100, before_seq: Before = None
+    ) -> Response:
+        """Changes, newest first: who, when, why, old and new. From the newest part of the journal, kept in
+        memory (20,000 changes): `complete_since_ts` says from when on nothing is missing."""
+        log = services.risk_log
+        items: list[dict[str, Any]] = []
+        for change in log.changes():
+            if len(items) > limit:
+                break
+            if is_of_scope(change.event, scope) and (before_seq is None or change.event.seq < before_seq):
+                items.append(change_content(services, change))
+        await services.loop.durable()
+        more = len(items) > limit
+        items = items[:limit]
+        cursor = str(items[-1]["seq"]) if more else None
+        return json_response(
+            {"items": items, "next_cursor": cursor, "complete_since_ts": log.complete_since_ts}
+        )
+
+    router.get(path, response_model=ScopeLimits, responses=problems(404))(get_limits)
+    router.put(
+        path,
+        response_model=ScopeLimits,
+        responses={
+            202: {"model": LimitRequest, "description": "it waits for a second person"},
+            **problems(404, 409, 412, 413, 422),
+        },
+    )(put_limits)
+    router.get(f"{path}/history", response_model=RiskHistory, responses=problems(404))(get_history)
 
 
-for _path, _find_scope in _PATHS.items():
+for _path, _find_scope in PATHS.items():
     _add_routes(_path, _find_scope)
 
 
-@router.get("", response_model=AllLimits, responses=problems())
-async def list_limits(services: Provided, principal: Viewer) -> Response:
-    """Limits of the firm, of all accounts and of all symbols; a trader sees those of its accounts."""
+def _readable_scopes(services: Services, principal: Principal) -> list[LimitScope]:
+    state, names = services.state, services.reference.account_names
     scopes: list[LimitScope] = []
     if principal.accounts is None:
         scopes.append(LimitScope())
         scopes += [LimitScope(None, symbol) for symbol in range(len(services.reference.instruments))]
-    for index, name in enumerate(services.reference.account_names):
-        if principal.may_read(name):
-            scopes.append(LimitScope(index))
-    items = [scope.content(services) for scope in scopes]
+    readable = {index for index, name in enumerate(names) if principal.may_read(name)}
+    scopes += [LimitScope(index) for index in sorted(readable)]
+    width = len(state.accounts)
+    pairs = state.account_symbol_limits["set_mask"][: width * len(services.reference.instruments)]
+    for pair in np.flatnonzero(pairs).tolist():
+        if pair % width in readable:
+            scopes.append(LimitScope(pair % width, pair // width))
+    return scopes
+
+
+@router.get("", response_model=AllLimits, responses=problems())
+async def list_limits(
+    services: Provided,
+    principal: Viewer,
+    limit: Annotated[int, Query(ge=1, le=SCOPES_PAGE_MAX)] = SCOPES_PAGE_MAX,
+    cursor: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
+) -> Response:
+    """The firm, all symbols, all accounts, and what has limits of an account in a symbol.
+
+    A trader sees those of its accounts.
+    """
+    scopes = _readable_scopes(services, principal)
+    items = []
+    for scope in scopes[cursor : cursor + limit]:
+        items.append(scope_content(services, scope))
+        await asyncio.sleep(0)  # orders go on in between
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    following = cursor + limit
+    return json_response({"items": items, "next_cursor": str(following) if following < len(scopes) else None})

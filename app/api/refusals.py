@@ -12,7 +12,7 @@ from app.api.errors import code_name, problem_content, status_of_code
 from app.api.schemas import PlaceOrder
 from app.engine.codes import Code
 from app.engine.limits import UNLIMITED
-from app.engine.types import Scope, TradingState
+from app.engine.types import Limit, Scope, TradingState
 from app.runtime.reference import Reference, money_text
 from app.runtime.views import EventView
 
@@ -25,6 +25,7 @@ class Unit(Enum):
     MONEY = auto()  # 1e-8 of the quote currency
     NUMBER = auto()  # counts, rates a second, basis points, microseconds, points in time
     TRADING_STATE = auto()
+    LIMIT = auto()  # numbers of limits
 
 
 _MONEY_CODES = (
@@ -62,6 +63,8 @@ UNITS: dict[int, Unit] = {
     Code.MAX_LEVERAGE: Unit.NUMBER,
     Code.MAX_ORDER_TO_TRADE_RATIO: Unit.NUMBER,
     Code.ORDER_CAPACITY: Unit.NUMBER,
+    Code.STALE_VERSION: Unit.NUMBER,
+    Code.LIMIT_CONTRADICTION: Unit.LIMIT,
     **dict.fromkeys(_MONEY_CODES, Unit.MONEY),
 }
 
@@ -107,6 +110,18 @@ _DETAILS: dict[int, str] = {
     Code.ACCOUNT_CAPACITY: "there is no room for another account",
     Code.SYMBOL_CAPACITY: "there is no room for another instrument",
     Code.INVALID_VALUE: "a value is out of range",
+    Code.STALE_VERSION: "this has changed meanwhile: its version is {observed}, not {limit}; read it again",
+    Code.WRONG_SCOPE: "this scope cannot carry that limit",
+    Code.LIMIT_CONTRADICTION: "{limit} would be above {observed}: one of them could never be reached",
+    Code.OVERRIDE_EXISTS: "there is an override of this limit already: end it first",
+    Code.OVERRIDE_CAPACITY: "there is no room for another override",
+    Code.UNKNOWN_OVERRIDE: "there is no such override, or it has ended",
+    Code.SECOND_PERSON_REQUIRED: "this loosens a limit: another person has to approve it",
+    Code.CHANGE_CAPACITY: "too many changes wait for approval",
+    Code.UNKNOWN_CHANGE: "there is no such change",
+    Code.CHANGE_CLOSED: "this change has been decided already",
+    Code.CHANGE_STALE: "what this change is based on is no longer so, or it has waited too long",
+    Code.MAKER_CANNOT_APPROVE: "who proposes a change cannot approve it: another person has to",
 }
 _OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
 
@@ -140,6 +155,8 @@ def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int
         return value
     if unit is Unit.TRADING_STATE:
         return TradingState(value).name
+    if unit is Unit.LIMIT:
+        return Limit(value).name
     if symbol >= 0 and unit is not Unit.NONE:
         instrument = reference.instruments[symbol]
         return instrument.price_text(value) if unit is Unit.PRICE else instrument.quantity_text(value)

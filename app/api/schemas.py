@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, with_confi
 from typing_extensions import TypedDict
 
 from app.api.decimals import DecimalInput
+from app.engine.types import Limit
 
 BATCH_ORDERS_MAX = 1_000
 ORDERS_PAGE_MAX = 500
@@ -77,7 +78,9 @@ class NewAccount(Closed):
     account: Name
     deposit: DecimalInput = "0"
     leverage: Annotated[int, Field(ge=1, le=1_000)] = 1
-    limits: "Limits | None" = None
+    limits: "Limits | None" = Field(None, description="instead of, or beside, those of the template")
+    template: Name | None = Field(None, description="a limit template, see /v1/limit-templates")
+    reason: "Reason" = "account opened"
 
 
 class NewInstrument(Closed):
@@ -123,11 +126,35 @@ class Limits(Closed):
     MAX_CORRELATED_EXPOSURE: DecimalInput | None = Field(None, description="quote currency; account")
 
 
+LimitName = Annotated[str, Field(json_schema_extra={"enum": [limit.name for limit in Limit]})]
+Reason = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=500, pattern=r"\S"),
+    Field(description="why, for those who ask later; kept with the change", examples=["bigger basket today"]),
+]
+
+
+class ChangeLimits(Closed):
+    limits: Limits
+    reason: Reason
+
+
+class NewOverride(Closed):
+    limit: LimitName
+    value: DecimalInput
+    expires_at: Timestamp
+    reason: Reason
+
+
+class Decision(Closed):
+    reason: Reason
+
+
 class KillSwitch(Closed):
     scope: Annotated[str, StringConstraints(pattern=r"^(firm|(account|symbol):[A-Za-z0-9._:-]{1,36})$")]
     action: Literal["halt", "reduce_only", "resume"]
     cancel_open_orders: bool = False
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Reason
 
 
 class Fill(BaseModel):

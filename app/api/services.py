@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.api.auth import KeyStore
+from app.api.template_store import TemplateStore
 from app.engine.state import State
 from app.market.feed import SilentFeed
 from app.market.market_data import MarketData
@@ -13,6 +14,7 @@ from app.runtime.clock import Clock
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
+from app.runtime.risk_log import RiskLog
 from app.venues.base import Venue
 
 
@@ -28,6 +30,8 @@ class Services:
     clock: Clock
     keys: KeyStore
     disk: DiskBudget
+    templates: TemplateStore
+    risk_log: RiskLog
     version: str
     started_ts: int
     body_bytes_max: int = 1 << 20

@@ -9,7 +9,8 @@ import orjson
 
 from app.api.accounts import account_content, position_content
 from app.api.errors import code_name
-from app.api.limits import AMOUNTS, LimitScope
+from app.api.limit_scopes import LimitScope, scope_content
+from app.api.limit_table import limit_text
 from app.api.market import book_content, market_content
 from app.api.order_reader import OrderReader
 from app.api.refusals import measure, scope_text
@@ -22,7 +23,6 @@ from app.engine.codes import Code
 from app.engine.state import NO_SLOT
 from app.engine.types import EventKind, Limit, OrderStatus, Side, TradingState
 from app.market.types import Candle
-from app.runtime.reference import money_text
 from app.runtime.views import EventView
 from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
 from app.streams.topics import EVERY_INDEX
@@ -145,8 +145,8 @@ class StreamContents:
             "event": _OF_LIMITS[event.kind],
             "scope": scope_text(self._reference, event.scope, event.account, event.symbol),
             "limit": limit.name,
-            "value": None if event.limit < 0 else _limit_value(limit, event.limit),
-            "previous": None if event.observed < 0 else _limit_value(limit, event.observed),
+            "value": limit_text(limit, event.limit),
+            "previous": limit_text(limit, event.observed),
             "version": event.last_quantity or None,
             "number": event.execution_id or None,
             "expires_ts": event.expire_ts or None,
@@ -256,7 +256,7 @@ class StreamContents:
                 f"{len(scopes)} scopes have limits, a snapshot has at most {SNAPSHOT_SCOPES_MAX}: read them "
                 "with GET /v1/limits and subscribe for each account"
             )
-        items = [{"event": "limits", **scope.content(self._services)} for scope in scopes]
+        items = [{"event": "limits", **scope_content(self._services, scope)} for scope in scopes]
         items += [
             {"event": "trading_state", "scope": scope, "state": value}
             for scope, value in self._trading_states(account)
@@ -377,10 +377,6 @@ class StreamContents:
     def recent_candles(self, symbol: int, interval: str) -> list[tuple[Hashable, bytes]]:
         candles = self._services.market.candles(symbol, INTERVALS_S[interval], CANDLES_SHOWN)
         return [(candle.start_ts, self.candle(candle)) for candle in candles]
-
-
-def _limit_value(limit: Limit, value: int) -> str | int:
-    return money_text(value) if limit in AMOUNTS else value
 
 
 def _utilisation(content: dict[str, Any]) -> bytes:

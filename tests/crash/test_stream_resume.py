@@ -43,7 +43,9 @@ def test_a_stream_resumes_from_the_journal(tmp_path: Path) -> None:
         # Nobody watches: many ticks, then the end without a word.
         for _ in range(30):
             place(client, *[market_order("load", quantity="0.001") for _ in range(10)])
-        client.put("/v1/limits/accounts/load", json={"MAX_OPEN_ORDERS": 1_000})
+        client.put(
+            "/v1/limits/accounts/load", json={"limits": {"MAX_OPEN_ORDERS": 1_000}, "reason": "a test"}
+        )
         place(client, *[limit_order("load", price="900.00", quantity="0.01") for _ in range(3)])
         fills = client.get("/v1/system").json()["counts"]["fills"] - 1  # the first was of alpha
         process.kill()

@@ -43,7 +43,10 @@ def test_orders_follow_the_feed_and_outlive_it(data_dir: Path, tmp_path: Path) -
             assert http.get("/v1/market/BTC-USDT/trades")["items"]
 
             resting = http.place(order("BUY", "0.00100", type="LIMIT", price="58000.00"))
-            limited = http.http.put("/v1/limits/accounts/alpha", json={"MAX_MARK_AGE": MARK_AGE_US_MAX})
+            limited = http.http.put(
+                "/v1/limits/accounts/alpha",
+                json={"limits": {"MAX_MARK_AGE": MARK_AGE_US_MAX}, "reason": "a test"},
+            )
             assert limited.status_code == 200, limited.text
             feed.stop()
             _await_code(http, buy, "MARKET_DATA_STALE")

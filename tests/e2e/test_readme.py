@@ -68,3 +68,15 @@ def test_first_steps(server: ServerProcess) -> None:
     problems = re.findall(r'"status":4\d\d.{0,200}', printed)
     assert problems == []
     assert printed.count("FILLED") >= 4  # the first order, and three over the WebSocket
+
+
+def test_the_walk_through_risk(server: ServerProcess) -> None:
+    commands = blocks("Limits, kill switch and their reasons")
+    expected = _EXPECTED.findall(commands)
+    *printed, _ = run(server, commands)
+    assert len(printed) == len(expected) > 5
+    for output, expectation in zip(printed, expected, strict=True):
+        at = 0
+        for piece in expectation.split(" … "):
+            at = output.find(piece, at)
+            assert at >= 0, (piece, output)

@@ -53,7 +53,10 @@ def test_marks_are_sampled_while_the_server_runs(client: httpx.Client) -> None:
 def test_what_is_held_is_at_risk_and_limits_are_used(client: httpx.Client, account: str) -> None:
     assert client.post("/v1/orders", json=market_order(account, quantity="0.01")).status_code == 201
     limits = {"MAX_PORTFOLIO_VAR": "1000000", "MAX_CORRELATED_EXPOSURE": "500000"}
-    assert client.put(f"/v1/limits/accounts/{account}", json=limits).status_code == 200
+    assert (
+        client.put(f"/v1/limits/accounts/{account}", json={"limits": limits, "reason": "a test"}).status_code
+        == 200
+    )
     figures = _risk_of(client, account)
     content = client.get(f"/v1/accounts/{account}").json()
     exposure = float(figures["exposure"])
@@ -72,7 +75,13 @@ def test_what_is_held_is_at_risk_and_limits_are_used(client: httpx.Client, accou
 
 
 def test_an_order_above_the_limit_is_refused_and_explained(client: httpx.Client, account: str) -> None:
-    assert client.put(f"/v1/limits/accounts/{account}", json={"MAX_PORTFOLIO_VAR": "0.01"}).status_code == 200
+    assert (
+        client.put(
+            f"/v1/limits/accounts/{account}",
+            json={"limits": {"MAX_PORTFOLIO_VAR": "0.01"}, "reason": "a test"},
+        ).status_code
+        == 200
+    )
     order = market_order(account, quantity="0.01")
     response = client.post("/v1/orders", json=order)
     _refused(response, 422, "MAX_PORTFOLIO_VAR")
@@ -82,7 +91,10 @@ def test_an_order_above_the_limit_is_refused_and_explained(client: httpx.Client,
     checks = client.post("/v1/risk/check", json=order).json()["checks"]
     assert [check["code"] for check in checks if not check["passed"]] == ["MAX_PORTFOLIO_VAR"]
     limits = {"MAX_PORTFOLIO_VAR": None, "MAX_CORRELATED_EXPOSURE": "0.01"}
-    assert client.put(f"/v1/limits/accounts/{account}", json=limits).status_code == 200
+    assert (
+        client.put(f"/v1/limits/accounts/{account}", json={"limits": limits, "reason": "a test"}).status_code
+        == 200
+    )
     _refused(client.post("/v1/orders", json=order), 422, "MAX_CORRELATED_EXPOSURE")
 
 

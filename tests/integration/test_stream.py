@@ -122,7 +122,9 @@ def test_risk_tells_limits_states_and_breaches(client: httpx.Client, watcher: Wa
     everything = watcher.snapshot("risk", "*")["data"]
     assert {"firm", f"account:{account}"} <= {item.get("scope") for item in everything}
 
-    client.put(f"/v1/limits/accounts/{account}", json={"MAX_ORDER_NOTIONAL": "100"})
+    client.put(
+        f"/v1/limits/accounts/{account}", json={"limits": {"MAX_ORDER_NOTIONAL": "100"}, "reason": "a test"}
+    )
     limit = watcher.update("risk", account, lambda item: item["event"] == "limit")
     assert (limit["limit"], limit["value"]) == ("MAX_ORDER_NOTIONAL", "100")
     refused = client.post("/v1/orders", json=limit_order(account)).json()
@@ -285,7 +287,7 @@ def test_a_resume_goes_on_exactly_where_it_broke_off(
     seqs = {name: first.of(name, account)[-1]["seq"] for name in ("orders", "fills", "risk")}
     for _ in range(3):
         place(client, market_order(account))
-    client.put(f"/v1/limits/accounts/{account}", json={"MAX_OPEN_ORDERS": 7})
+    client.put(f"/v1/limits/accounts/{account}", json={"limits": {"MAX_OPEN_ORDERS": 7}, "reason": "a test"})
     with watch(api) as again:
         again.subscribe(*(channel | {"from_seq": seqs[str(channel["name"])]} for channel in channels))
         again.wait(lambda message: message.get("type") == "resumed" and message["channel"] == "risk")
@@ -418,7 +420,9 @@ def test_who_reads_nothing_is_closed_and_can_resume(
     api: ApiServer, client: httpx.Client, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "WAITING_BYTES_MAX", 1 << 20)
-    client.put(f"/v1/limits/accounts/{account}", json={"MAX_OPEN_ORDERS": 100_000})
+    client.put(
+        f"/v1/limits/accounts/{account}", json={"limits": {"MAX_OPEN_ORDERS": 100_000}, "reason": "a test"}
+    )
     body = {"orders": [limit_order(account)] * 500}
     with SlowWatcher(api.url, ADMIN_KEY, [account], bytes_per_second=0) as deaf, watch(api) as honest:
         honest.subscribe({"name": "orders", "account": account}, batch=True)

@@ -13,6 +13,7 @@ from app.api.auth import KeyStore
 from app.api.hot_lane import BodyLimit, HotLane
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
+from app.api.template_store import TemplateStore
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.state import allocate
 from app.market.market_data import MarketData
@@ -21,6 +22,7 @@ from app.runtime.loop import EngineHalted, EngineLoop, Overloaded, StorageFull
 from app.runtime.outcomes import Waiter
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
+from app.runtime.risk_log import RiskLog
 from app.venues.base import Venue
 
 KEY = "a-key-from-the-environment"
@@ -54,6 +56,8 @@ def _lane(folder: Path, loop: Loop) -> HotLane:
         clock=VirtualClock(),
         keys=KeyStore.open(folder, KEY, lambda: 1)[0],
         disk=DiskBudget(folder, 0, lambda _: None),
+        templates=TemplateStore.open(folder / "templates.json", lambda: 1),
+        risk_log=RiskLog(),
         version="test",
         started_ts=0,
     )

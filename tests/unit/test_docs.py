@@ -133,6 +133,7 @@ _UNITS = {
     Unit.MONEY: "money",
     Unit.NUMBER: "number",
     Unit.TRADING_STATE: "state",
+    Unit.LIMIT: "limit",
 }
 
 

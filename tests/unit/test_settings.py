@@ -35,6 +35,7 @@ def test_every_field_is_read_from_its_variable(tmp_path: Path) -> None:
             "BOT4_MARK_INTERVAL_MS": "50",
             "BOT4_MAX_BODY_BYTES": "2048",
             "BOT4_DEMO": "0",
+            "BOT4_MAKER_CHECKER": "1",
             "BOT4_LOG_LEVEL": "debug",
             "BOT4_KERNEL_CACHE": str(tmp_path / "kernels"),
         }
@@ -50,6 +51,7 @@ def test_every_field_is_read_from_its_variable(tmp_path: Path) -> None:
         mark_interval_ms=50,
         max_body_bytes=2048,
         demo=False,
+        maker_checker=True,
         log_level="DEBUG",
         kernel_cache=tmp_path / "kernels",
     )

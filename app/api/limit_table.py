@@ -1,0 +1,169 @@
+"""Every limit: its unit, the scopes that may carry it, how scopes combine, and what it is used by now."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from app.api.decimals import JsonNumber, decimal_text
+from app.api.errors import Problem, invalid_field
+from app.api.schemas import Limits
+from app.engine.limits import UNLIMITED
+from app.engine.state import State
+from app.engine.types import Limit, Scope
+from app.runtime.reference import INTEGER_MAX, MONEY, money_text
+from app.runtime.risk_figures import account_portfolio, firm_portfolio
+
+
+class LimitUnit(Enum):
+    """`value` is how it is named to clients."""
+
+    BASE = "base currency"
+    QUOTE = "quote currency"
+    ORDERS = "orders"
+    PER_SECOND = "per second"
+    BASIS_POINTS = "basis points"
+    MICROSECONDS = "microseconds"
+
+
+_AMOUNTS = (LimitUnit.BASE, LimitUnit.QUOTE)
+
+Used = Callable[[State, int, int, int], int]  # of state, account, symbol, now; indexes are -1 where none
+
+
+class LimitFacts(NamedTuple):
+    """`tightest`: each order meets the smallest value over all scopes; else each scope counts by itself."""
+
+    unit: LimitUnit
+    scopes: frozenset[Scope]
+    tightest: bool
+    used: Used | None = None
+
+
+EVERY_SCOPE = frozenset((Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL, Scope.ACCOUNT_SYMBOL))
+
+
+def _pair(state: State, account: int, symbol: int) -> int:
+    return symbol * len(state.accounts) + account
+
+
+def _open_orders(state: State, account: int, symbol: int, _now: int) -> int:
+    if symbol < 0:
+        return int(state.accounts[account]["open_orders"])
+    return int(state.positions[_pair(state, account, symbol)]["open_orders"])
+
+
+def _position(state: State, account: int, symbol: int, _now: int) -> int:
+    holder = state.instruments[symbol] if account < 0 else state.positions[_pair(state, account, symbol)]
+    return int(holder["worst"]) * int(state.instruments[symbol]["quantity_step_e8"])
+
+
+def _gross_exposure(state: State, account: int, _symbol: int, _now: int) -> int:
+    return int((state.firm[0] if account < 0 else state.accounts[account])["exposure"])
+
+
+def _value_at_risk(state: State, account: int, _symbol: int, _now: int) -> int:
+    return (firm_portfolio(state) if account < 0 else account_portfolio(state, account)).value_at_risk
+
+
+def _correlated_exposure(state: State, account: int, _symbol: int, _now: int) -> int:
+    return account_portfolio(state, account).correlated_exposure
+
+
+LIMITS: dict[Limit, LimitFacts] = {
+    Limit.MAX_ORDER_QUANTITY: LimitFacts(LimitUnit.BASE, EVERY_SCOPE, True),
+    Limit.MAX_ORDER_NOTIONAL: LimitFacts(LimitUnit.QUOTE, EVERY_SCOPE, True),
+    Limit.MAX_OPEN_ORDERS: LimitFacts(
+        LimitUnit.ORDERS, frozenset((Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL)), False, _open_orders
+    ),
+    Limit.MAX_POSITION: LimitFacts(
+        LimitUnit.BASE, frozenset((Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)), False, _position
+    ),
+    Limit.MAX_GROSS_EXPOSURE: LimitFacts(
+        LimitUnit.QUOTE, frozenset((Scope.FIRM, Scope.ACCOUNT)), False, _gross_exposure
+    ),
+    Limit.ORDER_RATE: LimitFacts(LimitUnit.PER_SECOND, frozenset((Scope.FIRM, Scope.ACCOUNT)), False),
+    Limit.PRICE_COLLAR_BPS: LimitFacts(LimitUnit.BASIS_POINTS, EVERY_SCOPE, True),
+    Limit.MAX_MARK_AGE: LimitFacts(LimitUnit.MICROSECONDS, EVERY_SCOPE, True),
+    Limit.MAX_PORTFOLIO_VAR: LimitFacts(
+        LimitUnit.QUOTE, frozenset((Scope.FIRM, Scope.ACCOUNT)), False, _value_at_risk
+    ),
+    Limit.MAX_CORRELATED_EXPOSURE: LimitFacts(
+        LimitUnit.QUOTE, frozenset((Scope.ACCOUNT,)), False, _correlated_exposure
+    ),
+}
+assert set(LIMITS) == set(Limit)
+assert set(Limits.model_fields) == {limit.name for limit in Limit}
+
+# The second may not be below the first, in one scope: then it could never be reached. 0 forbids, and
+# contradicts nothing.
+CONTRADICTIONS = (
+    (Limit.MAX_ORDER_QUANTITY, Limit.MAX_POSITION),
+    (Limit.MAX_ORDER_NOTIONAL, Limit.MAX_GROSS_EXPOSURE),
+)
+
+
+def limit_text(limit: Limit, value: int) -> str | int | None:
+    """A value as it is shown; None where there is no limit."""
+    if value < 0 or value >= UNLIMITED:
+        return None
+    return money_text(value) if LIMITS[limit].unit in _AMOUNTS else value
+
+
+def limit_units(limit: Limit, value: str | int | JsonNumber) -> int:
+    """A value of a request in the engine's unit. Raises Problem."""
+    if LIMITS[limit].unit not in _AMOUNTS:
+        text = decimal_text(value)
+        if not text.isdigit() or int(text) >= INTEGER_MAX:
+            raise invalid_field(limit.name, "must be a whole number, and fit")
+        return int(text)
+    try:
+        return MONEY.parse(decimal_text(value))
+    except ValueError:
+        raise invalid_field(limit.name, "must have at most 8 decimals and fit") from None
+
+
+def limit_values(limits: Limits, scope: Scope) -> dict[Limit, int | None]:
+    """The limits that a request names, in the engine's units; None removes one. Raises Problem."""
+    values: dict[Limit, int | None] = {}
+    for name in sorted(limits.model_fields_set, key=lambda name: Limit[name]):
+        limit, value = Limit[name], getattr(limits, name)
+        check_scope(limit, scope)
+        values[limit] = None if value is None else limit_units(limit, value)
+    return values
+
+
+def check_scope(limit: Limit, scope: Scope) -> None:
+    """Raises Problem where the scope cannot carry the limit."""
+    scopes = LIMITS[limit].scopes
+    if scope not in scopes:
+        names = ", ".join(each.name.lower().replace("_", "+") for each in sorted(scopes))
+        raise Problem(
+            422, "WRONG_SCOPE", f"{limit.name} can be set for: {names}", limit=limit.name, scope=scope.name
+        )
+
+
+def check_contradictions(record: Any, values: Mapping[Limit, int | None]) -> None:
+    """Raises Problem where limits of one scope would contradict each other after a change.
+
+    `record`: the scope's LIMITS.
+    """
+    for smaller, larger in CONTRADICTIONS:
+        if smaller not in values and larger not in values:
+            continue
+        low, high = (_after(record, values, limit) for limit in (smaller, larger))
+        if high and low > high and low < UNLIMITED:
+            raise Problem(
+                422,
+                "LIMIT_CONTRADICTION",
+                f"{smaller.name} {limit_text(smaller, low)} would be above {larger.name} "
+                f"{limit_text(larger, high)}: it could never be reached",
+                limit=limit_text(larger, high),
+                observed=limit_text(smaller, low),
+            )
+
+
+def _after(record: Any, values: Mapping[Limit, int | None], limit: Limit) -> int:
+    if limit in values:
+        value = values[limit]
+        return UNLIMITED if value is None else value
+    return int(record["value"][limit]) if int(record["set_mask"]) >> limit & 1 else UNLIMITED

@@ -1,0 +1,162 @@
+"""What risk managers ask about afterwards: refusals, and changes of limits, rules and states.
+
+A window in memory, bounded in every direction. It is filled by observing the
+engine's loop, and at a start from the newest part of the journal;
+`complete_since_ts` says from when on nothing is missing. What is older is for the database.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from app.engine.codes import Code
+from app.engine.records import EVENT, NOTE_EVENT
+from app.engine.reference import DAY_US
+from app.engine.types import EventKind
+from app.runtime.journal_reader import JournalReader
+from app.runtime.segments import list_segments
+from app.runtime.views import EVENT_BYTES, EventView, event_view, layout
+
+CHANGES_MAX = 20_000
+REFUSALS_MAX = 20_000
+DAYS_MAX = 31
+COUNTS_MAX = 20_000  # of one day: accounts by code
+READ_BACK_BYTES_MAX = 512 << 20
+_NOTES_REMEMBERED = 256
+
+CHANGES = frozenset(
+    (
+        EventKind.LIMIT_SET,
+        EventKind.OVERRIDE_SET,
+        EventKind.OVERRIDE_ENDED,
+        EventKind.CHANGE_PROPOSED,
+        EventKind.CHANGE_APPROVED,
+        EventKind.CHANGE_REJECTED,
+        EventKind.TRADING_STATE_SET,
+        EventKind.BREAKER_TRIPPED,
+        EventKind.PERMISSION_SET,
+        EventKind.POLICY_SET,
+    )
+)
+_REFUSALS = frozenset((EventKind.ORDER_REJECTED, EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED))
+_NOTE = int(EventKind.NOTE_RECORDED)
+
+# What was wrong with the order itself is its sender's business, not a breach of a limit.
+BREACH_CODES = frozenset(
+    code for code in Code if code <= Code.SYMBOL_RESTRICTED or Code.ORDER_RATE <= code < Code.ORDER_CAPACITY
+) - {Code.NONE, Code.UNKNOWN_ACCOUNT, Code.UNKNOWN_SYMBOL, Code.SYMBOL_NOT_TRADING}
+
+_WANTED = CHANGES | _REFUSALS | {EventKind.NOTE_RECORDED}
+_NOT_WANTED = bytes(kind for kind in range(256) if kind not in _WANTED)
+_IS_WANTED = np.array([kind in _WANTED for kind in range(256)])
+_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+_NOTE_LAYOUT = layout(NOTE_EVENT)
+_SEQ, _LENGTH, _TEXT = 0, 5, 7
+
+
+class Change(NamedTuple):
+    """An event of a kind in CHANGES, and the reason that was given with it."""
+
+    event: EventView
+    reason: str
+
+
+class Day:
+    """Breaches of one UTC day, by account index and code; `uncounted`: for lack of room."""
+
+    __slots__ = ("counts", "uncounted")
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[int, int]] = Counter()
+        self.uncounted = 0
+
+    def add(self, account: int, code: int) -> None:
+        key = (account, code)
+        if key in self.counts or len(self.counts) < COUNTS_MAX:
+            self.counts[key] += 1
+        else:
+            self.uncounted += 1
+
+
+class RiskLog:
+    """`complete_since_ts`: of what is older, something may be missing; 0: nothing ever is."""
+
+    def __init__(self) -> None:
+        self._changes: deque[tuple[bytes, bytes]] = deque(maxlen=CHANGES_MAX)  # event, reason
+        self._refusals: deque[bytes] = deque(maxlen=REFUSALS_MAX)
+        self._days: OrderedDict[int, Day] = OrderedDict()
+        self._notes: deque[tuple[int, bytes]] = deque(maxlen=_NOTES_REMEMBERED)  # seq, text
+        self.complete_since_ts = 0
+
+    def read_back(self, folder: Path, bytes_max: int = READ_BACK_BYTES_MAX) -> None:
+        """Fill from the journal's newest segments: so many bytes of them at most, but one at least.
+
+        Call it before anything is observed. Raises JournalError, OSError.
+        """
+        segments = list_segments(folder)
+        if not segments:
+            return
+        first = len(segments) - 1
+        size = segments[first].path.stat().st_size
+        while first and (size := size + segments[first - 1].path.stat().st_size) <= bytes_max:
+            first -= 1
+        partial = segments[first].first_seq > 1
+        for commands, events in JournalReader(folder, segments[first].first_seq).batches():
+            if partial:
+                partial = False
+                self.complete_since_ts = int(commands["ts"][0])
+            wanted = events[_IS_WANTED[events["kind"]]]
+            data = wanted.tobytes()
+            self._take(data[at : at + EVENT_BYTES] for at in range(0, len(data), EVENT_BYTES))
+
+    def observe(self, events: bytes) -> None:
+        """EVENT records of a tick, durable."""
+        kinds = events[_KIND_OFFSET::EVENT_BYTES]
+        if kinds.translate(None, _NOT_WANTED):
+            wanted = (index * EVENT_BYTES for index, kind in enumerate(kinds) if kind in _WANTED)
+            self._take(events[at : at + EVENT_BYTES] for at in wanted)
+
+    def _take(self, records: Iterable[bytes]) -> None:
+        for record in records:
+            if record[_KIND_OFFSET] == _NOTE:
+                note = _NOTE_LAYOUT.unpack(record)
+                self._notes.append((note[_SEQ], note[_TEXT][: note[_LENGTH]]))
+                continue
+            event = event_view(record)
+            if event.kind in CHANGES:
+                if len(self._changes) == CHANGES_MAX:
+                    oldest = event_view(self._changes[0][0])
+                    self.complete_since_ts = max(self.complete_since_ts, oldest.ts + 1)
+                self._changes.append((record, self._reason(event)))
+            elif event.code in BREACH_CODES:
+                self._refusals.append(record)
+                self._day(event.ts).add(event.account, event.code)
+
+    def _reason(self, event: EventView) -> bytes:
+        first = event.seq - event.notes
+        return b"".join(text for seq, text in self._notes if first <= seq < event.seq)
+
+    def _day(self, ts: int) -> Day:
+        start = ts - ts % DAY_US
+        day = self._days.get(start)
+        if day is None:
+            day = self._days[start] = Day()
+            if len(self._days) > DAYS_MAX:
+                self._days.popitem(last=False)
+        return day
+
+    def day(self, ts: int) -> Day:
+        """The breaches of the UTC day in which `ts` lies."""
+        return self._days.get(ts - ts % DAY_US) or Day()
+
+    def changes(self) -> Iterator[Change]:
+        """Newest first."""
+        for record, reason in reversed(self._changes):
+            yield Change(event_view(record), reason.decode(errors="replace"))
+
+    def refusals(self) -> Iterator[EventView]:
+        """Newest first; those of what was asked for and refused with a code in BREACH_CODES."""
+        return map(event_view, reversed(self._refusals))

@@ -1,0 +1,72 @@
+"""What is kept of refusals and changes: by observing, and read back from a journal, the same."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.engine.codes import Code
+from app.engine.reference import DAY_US
+from app.engine.types import EventKind, Limit, Scope
+from app.runtime import risk_log
+from app.runtime.risk_log import RiskLog
+from tests.engine_support import BUY, Desk, desk, limit, note, pack, place
+from tests.histories import write_ticks
+
+ACTOR = 7
+
+
+def _observed() -> tuple[Desk, RiskLog]:
+    """A tightened limit with a reason of two notes, and three refusals by it."""
+    made, log = desk(), RiskLog()
+    change = limit(Limit.MAX_ORDER_QUANTITY, 10**8, Scope.ACCOUNT, 0)
+    commands = [note(b"w" * 88), note(b"hy"), replace(change, notes=2, actor=ACTOR)]
+    commands += [place(0, 0, BUY, 2, 1_000), place(0, 0, BUY, 3, 1_000), place(0, 0, BUY, 1, 1_000)]
+    commands.append(place(0, 0, BUY, 2, -5))  # a mistake, no breach
+    log.observe(made.engine.process(pack(made.stamp(commands))).tobytes())
+    made.ts += DAY_US
+    log.observe(made.engine.process(pack(made.stamp([place(0, 0, BUY, 9, 1_000)]))).tobytes())
+    return made, log
+
+
+def test_changes_with_reasons_and_refusals_by_day() -> None:
+    made, log = _observed()
+    (change,) = log.changes()
+    assert (change.event.kind, change.event.fee) == (EventKind.LIMIT_SET, ACTOR)
+    assert change.reason == "w" * 88 + "hy"
+    assert [event.observed for event in log.refusals()] == [9 * 10**8, 3 * 10**8, 2 * 10**8]
+    code = int(Code.MAX_ORDER_QUANTITY)
+    assert dict(log.day(made.ts).counts) == {(0, code): 1}
+    assert dict(log.day(made.ts - DAY_US).counts) == {(0, code): 2}
+    assert not log.day(made.ts + DAY_US).counts
+    assert log.complete_since_ts == 0
+
+
+def test_read_back_from_a_journal(tmp_path: Path) -> None:
+    made, log = _observed()
+    records = pack(made.log)
+    again = Desk()
+    ticks = [(tick, again.engine.process(tick).copy()) for tick in (records[:5], records[5:])]
+    write_ticks(tmp_path, iter(ticks), 1, 1 << 20)
+    read = RiskLog()
+    read.read_back(tmp_path / "nothing there")
+    read.read_back(tmp_path)
+    newest = next(log.changes())
+    assert newest in list(read.changes())
+    assert list(read.refusals()) == list(log.refusals())
+    assert dict(read.day(made.ts).counts) == dict(log.day(made.ts).counts)
+    assert read.complete_since_ts == 0
+
+
+def test_windows_are_bounded_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(risk_log, "CHANGES_MAX", 3)
+    monkeypatch.setattr(risk_log, "DAYS_MAX", 2)
+    made, log = desk(), RiskLog()
+    for value in range(5):
+        made.ts += DAY_US
+        commands = [limit(Limit.MAX_ORDER_QUANTITY, value, Scope.ACCOUNT, 0), place(0, 0, BUY, 2, 1_000)]
+        log.observe(made.engine.process(pack(made.stamp(commands))).tobytes())
+    assert [change.event.limit for change in log.changes()] == [4, 3, 2]
+    assert log.complete_since_ts == made.ts - 3 * DAY_US + 1
+    assert log.day(made.ts).counts and log.day(made.ts - DAY_US).counts
+    assert not log.day(made.ts - 2 * DAY_US).counts
