@@ -33,7 +33,8 @@ RESTING_SHARE = 0.5
 
 _HOUR_US = 3_600_000_000
 _CASH = 10**16
-# Wide enough that no order of a flow is refused: each check is made, none ends it early.
+# Wide enough that no order of a flow is refused: each check is made, none ends it early. They are
+# set in every scope that may carry them.
 _LIMITS = {
     Limit.MAX_ORDER_QUANTITY: 10**12,
     Limit.MAX_ORDER_NOTIONAL: 10**15,
@@ -45,7 +46,28 @@ _LIMITS = {
     Limit.MAX_MARK_AGE: 24 * _HOUR_US,
     Limit.MAX_PORTFOLIO_VAR: 10**18,
     Limit.MAX_CORRELATED_EXPOSURE: 10**18,
+    Limit.CANCEL_RATE: 10**9,
+    Limit.MAX_REPEATED_ORDERS: 10**9,
+    Limit.PRICE_MOVE_BPS: 1_000,
+    Limit.MAX_NET_EXPOSURE: 10**18,
+    Limit.MAX_LEVERAGE: 10**5,
+    Limit.MAX_DAILY_NOTIONAL: 10**18,
+    Limit.DAILY_LOSS: 10**17,
+    Limit.MAX_DRAWDOWN: 10**17,
+    Limit.MAX_ORDER_TO_TRADE_RATIO: 10**9,
+    Limit.VENUE_REJECTIONS: 10**9,
+    Limit.MARK_HALT_AGE: 25 * _HOUR_US,
 }
+# What an account in one symbol may carry; what another scope may not carry is refused there.
+_OF_PAIRS = (
+    Limit.MAX_ORDER_QUANTITY,
+    Limit.MAX_ORDER_NOTIONAL,
+    Limit.MAX_OPEN_ORDERS,
+    Limit.MAX_POSITION,
+    Limit.PRICE_COLLAR_BPS,
+    Limit.PRICE_MOVE_BPS,
+    Limit.MAX_MARK_AGE,
+)
 _SAMPLES = 40  # more than a covariance needs
 
 
@@ -197,7 +219,15 @@ def _limits() -> Records:
     everywhere += [
         (Scope.ACCOUNT_SYMBOL, *pair) for pair in itertools.product(range(ACCOUNTS), range(SYMBOLS))
     ]
-    rows = np.array([(*place, *limit) for place in everywhere for limit in _LIMITS.items()], dtype=np.int64)
+    rows = np.array(
+        [
+            (*place, *limit)
+            for place in everywhere
+            for limit in _LIMITS.items()
+            if place[0] != Scope.ACCOUNT_SYMBOL or limit[0] in _OF_PAIRS
+        ],
+        dtype=np.int64,
+    )
     limits = np.zeros(len(rows), VALUE_COMMAND)
     limits["kind"] = CommandKind.SET_LIMIT
     limits["state"] = 1

@@ -18,6 +18,7 @@ from app.engine.types import (
     Policy,
     ReportKind,
     Scope,
+    StateFlag,
     TimeInForce,
     TradingState,
 )
@@ -25,6 +26,7 @@ from tests import engine_support as build
 from tests.engine_support import Command
 from tests.twins.engine import EngineTwin
 from tests.twins.engine_model import Order, limit_key
+from tests.twins.engine_reference import PLACES
 
 ACCOUNTS, SYMBOLS = 3, 2
 MIDDLE = 100
@@ -52,6 +54,17 @@ _VALUES = {
     Limit.MAX_MARK_AGE: (0, 3_000_000),
     Limit.MAX_PORTFOLIO_VAR: (1_000, 200_000),
     Limit.MAX_CORRELATED_EXPOSURE: (1_000, 200_000),
+    Limit.CANCEL_RATE: (0, 3),
+    Limit.MAX_REPEATED_ORDERS: (1, 3),
+    Limit.PRICE_MOVE_BPS: (100, 2_500),
+    Limit.MAX_NET_EXPOSURE: (1_000, 200_000),
+    Limit.MAX_LEVERAGE: (5, 2_000),
+    Limit.MAX_DAILY_NOTIONAL: (5_000, 200_000),
+    Limit.DAILY_LOSS: (10, 5_000),
+    Limit.MAX_DRAWDOWN: (10, 20_000),
+    Limit.MAX_ORDER_TO_TRADE_RATIO: (1, 4),
+    Limit.VENUE_REJECTIONS: (1, 3),
+    Limit.MARK_HALT_AGE: (2_000_000, 20_000_000),
 }
 
 
@@ -78,18 +91,20 @@ class Stream:
         self.twin = twin
         self.executions = 0
         self._makers = (
-            (self.place, 40),
+            (self.place, 38),
+            (self.place_again, 3),
             (self.report, 40),
             (self.cancel, 5),
             (self.amend, 9),
             (self.cancel_all, 1),
             (self.mark, 7),
             (build.advance, 3),
-            (self.limit, 5),
-            (self.trading_state, 2),
+            (self.limit, 7),
+            (self.trading_state, 4),
             (self.transfer, 1),
             (self.note, 1),
             (self.administration, 4),
+            (self.permission, 1),
             (self.reference, 1),
         )
 
@@ -172,6 +187,17 @@ class Stream:
             fault=random.choice(list(Fault)) if self.rarely(0.02) else 0,
         )
 
+    def place_again(self) -> Command:
+        """What looks like a client that has run wild."""
+        orders = self.twin.books.slots[-3:]
+        if not orders:
+            return self.place()
+        order = self.random.choice(orders)
+        return build.place(
+            order.account, order.symbol, order.side, order.quantity, order.price, type=order.type,
+            stop_price=order.stop_price, time_in_force=order.time_in_force, expire_ts=order.expire_ts,
+        )  # fmt: skip
+
     def order_id(self) -> int:
         order = self.order()
         if order is None or self.rarely(0.02):
@@ -235,8 +261,8 @@ class Stream:
         value = self.random.randint(low, high)
         if self.rarely():
             value = self.random.choice([-1, 0, 10**6, 10**6 + 1, 10**9, 10**9 + 1, 2**60, 2**60 + 1])
-        scope = self.random.choice([*Scope, 9])
-        state = int(self.rarely(0.35) or scope == Scope.ACCOUNT)
+        scope = self.random.choice([*Scope, 9] if self.rarely(0.1) else sorted(PLACES[which]))
+        state = int(self.rarely(0.35) or (scope, which) == (Scope.ACCOUNT, Limit.MAX_OPEN_ORDERS))
         code = 40 if self.rarely() else which
         made = build.limit(code, value, scope, self.account(), self.symbol(), state)
         actor = self.random.choice([0, 0, 1, 2])
@@ -285,7 +311,16 @@ class Stream:
 
     def trading_state(self) -> Command:
         state = self.random.choice([TradingState.ACTIVE] * 12 + [*TradingState, 7])
-        return build.trading_state(state, self.random.choice(list(Scope)), self.account(), self.symbol())
+        scope = self.random.choice(list(Scope))
+        flags = StateFlag.CANCEL_OPEN if self.rarely(0.2) else 0
+        return replace(
+            build.trading_state(state, scope, self.account(), self.symbol()), flags=flags, actor=5, notes=2
+        )
+
+    def permission(self) -> Command:
+        state = self.random.choice([0, 0, 1, 2, 3])
+        symbol = -1 if self.rarely(0.2) else self.symbol()
+        return Command(CommandKind.SET_PERMISSION, self.account(), symbol, state=state, actor=3, notes=1)
 
     def note(self) -> Command:
         text = self.random.randbytes(self.random.randint(0, 88))

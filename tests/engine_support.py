@@ -332,7 +332,7 @@ class Desk:
     def position(self, account: int, symbol: int) -> dict[str, int]:
         state = self.engine.state
         record = state.positions[symbol * len(state.accounts) + account]
-        return {name: int(record[name]) for name in record.dtype.names}
+        return {name: int(record[name]) for name in record.dtype.names if not record[name].shape}
 
     def account(self, index: int) -> dict[str, Any]:
         record = self.engine.state.accounts[index]

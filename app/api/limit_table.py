@@ -23,6 +23,9 @@ class LimitUnit(Enum):
     PER_SECOND = "per second"
     BASIS_POINTS = "basis points"
     MICROSECONDS = "microseconds"
+    HUNDREDTHS = "hundredths"
+    MESSAGES = "messages for a fill"
+    REJECTIONS = "rejections"
 
 
 _AMOUNTS = (LimitUnit.BASE, LimitUnit.QUOTE)
@@ -69,6 +72,57 @@ def _correlated_exposure(state: State, account: int, _symbol: int, _now: int) ->
     return account_portfolio(state, account).correlated_exposure
 
 
+def _holder(state: State, account: int) -> Any:
+    return state.firm[0] if account < 0 else state.accounts[account]
+
+
+def _net_exposure(state: State, account: int, _symbol: int, _now: int) -> int:
+    holder = _holder(state, account)
+    return max(abs(int(holder["upper"])), abs(int(holder["lower"])))
+
+
+def _equity(state: State, account: int) -> int:
+    holder = _holder(state, account)
+    if account < 0:
+        return int(holder["equity"])
+    return int(holder["cash"]) + int(holder["position_value"])
+
+
+def _leverage(state: State, account: int, _symbol: int, _now: int) -> int:
+    exposure, equity = int(state.accounts[account]["exposure"]), _equity(state, account)
+    return 0 if exposure <= 0 else UNLIMITED if equity <= 0 else -(-exposure * 100 // equity)
+
+
+def _daily_notional(state: State, account: int, _symbol: int, _now: int) -> int:
+    holder = _holder(state, account)
+    return int(holder["day_traded"]) + int(holder["open_notional"])
+
+
+def _day_loss(state: State, account: int, _symbol: int, _now: int) -> int:
+    return max(int(_holder(state, account)["day_start_equity"]) - _equity(state, account), 0)
+
+
+def _drawdown(state: State, account: int, _symbol: int, _now: int) -> int:
+    return max(int(_holder(state, account)["peak_equity"]) - _equity(state, account), 0)
+
+
+def _order_to_trade(state: State, account: int, _symbol: int, _now: int) -> int:
+    record = state.accounts[account]
+    return -(-int(record["messages"]) // max(int(record["day_fills"]), 1))
+
+
+def _rejections(state: State, account: int, symbol: int, _now: int) -> int:
+    return int((state.instruments[symbol] if account < 0 else state.accounts[account])["rejections"])
+
+
+def _mark_age(state: State, _account: int, symbol: int, now: int) -> int:
+    instrument = state.instruments[symbol]
+    return max(now - int(instrument["mark_ts"]), 0) if int(instrument["mark"]) else 0
+
+
+_FIRM_AND_ACCOUNT = frozenset((Scope.FIRM, Scope.ACCOUNT))
+_ACCOUNT = frozenset((Scope.ACCOUNT,))
+
 LIMITS: dict[Limit, LimitFacts] = {
     Limit.MAX_ORDER_QUANTITY: LimitFacts(LimitUnit.BASE, EVERY_SCOPE, True),
     Limit.MAX_ORDER_NOTIONAL: LimitFacts(LimitUnit.QUOTE, EVERY_SCOPE, True),
@@ -90,6 +144,19 @@ LIMITS: dict[Limit, LimitFacts] = {
     Limit.MAX_CORRELATED_EXPOSURE: LimitFacts(
         LimitUnit.QUOTE, frozenset((Scope.ACCOUNT,)), False, _correlated_exposure
     ),
+    Limit.CANCEL_RATE: LimitFacts(LimitUnit.PER_SECOND, _FIRM_AND_ACCOUNT, False),
+    Limit.MAX_REPEATED_ORDERS: LimitFacts(LimitUnit.ORDERS, _ACCOUNT, False),
+    Limit.PRICE_MOVE_BPS: LimitFacts(LimitUnit.BASIS_POINTS, EVERY_SCOPE, True),
+    Limit.MAX_NET_EXPOSURE: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _net_exposure),
+    Limit.MAX_LEVERAGE: LimitFacts(LimitUnit.HUNDREDTHS, _ACCOUNT, False, _leverage),
+    Limit.MAX_DAILY_NOTIONAL: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _daily_notional),
+    Limit.DAILY_LOSS: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _day_loss),
+    Limit.MAX_DRAWDOWN: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _drawdown),
+    Limit.MAX_ORDER_TO_TRADE_RATIO: LimitFacts(LimitUnit.MESSAGES, _ACCOUNT, False, _order_to_trade),
+    Limit.VENUE_REJECTIONS: LimitFacts(
+        LimitUnit.REJECTIONS, frozenset((Scope.ACCOUNT, Scope.SYMBOL)), False, _rejections
+    ),
+    Limit.MARK_HALT_AGE: LimitFacts(LimitUnit.MICROSECONDS, frozenset((Scope.SYMBOL,)), False, _mark_age),
 }
 assert set(LIMITS) == set(Limit)
 assert set(Limits.model_fields) == {limit.name for limit in Limit}
@@ -99,6 +166,8 @@ assert set(Limits.model_fields) == {limit.name for limit in Limit}
 CONTRADICTIONS = (
     (Limit.MAX_ORDER_QUANTITY, Limit.MAX_POSITION),
     (Limit.MAX_ORDER_NOTIONAL, Limit.MAX_GROSS_EXPOSURE),
+    (Limit.MAX_NET_EXPOSURE, Limit.MAX_GROSS_EXPOSURE),
+    (Limit.MAX_MARK_AGE, Limit.MARK_HALT_AGE),
 )
 
 

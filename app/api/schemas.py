@@ -124,6 +124,19 @@ class Limits(Closed):
     MAX_MARK_AGE: Count | None = Field(None, description="microseconds")
     MAX_PORTFOLIO_VAR: DecimalInput | None = Field(None, description="quote currency; firm and account")
     MAX_CORRELATED_EXPOSURE: DecimalInput | None = Field(None, description="quote currency; account")
+    CANCEL_RATE: Count | None = Field(None, description="cancels per second; firm and account")
+    MAX_REPEATED_ORDERS: Count | None = Field(None, description="like orders in a window; account")
+    PRICE_MOVE_BPS: Count | None = Field(None, description="basis points from the mark a window ago")
+    MAX_NET_EXPOSURE: DecimalInput | None = Field(None, description="quote currency; firm and account")
+    MAX_LEVERAGE: Count | None = Field(None, description="hundredths of the equity; account")
+    MAX_DAILY_NOTIONAL: DecimalInput | None = Field(None, description="quote currency; firm and account")
+    DAILY_LOSS: DecimalInput | None = Field(None, description="quote currency; firm and account")
+    MAX_DRAWDOWN: DecimalInput | None = Field(None, description="quote currency; firm and account")
+    MAX_ORDER_TO_TRADE_RATIO: Count | None = Field(None, description="messages for each fill; account")
+    VENUE_REJECTIONS: Count | None = Field(None, description="in a row; account and symbol")
+    MARK_HALT_AGE: Annotated[int, Field(ge=1, le=1 << 60)] | None = Field(
+        None, description="microseconds after which a symbol without a new mark halts; symbol"
+    )
 
 
 LimitName = Annotated[str, Field(json_schema_extra={"enum": [limit.name for limit in Limit]})]

@@ -14,8 +14,8 @@ PRICE_MAX = 1 << 55
 # A command that touches one order leaves at most so many events.
 EVENTS_PER_COMMAND_MAX = 4
 
-# Verdicts of a check stand at the number of their code: more than any code of an order.
-VERDICTS_MAX = 128
+# Verdicts of a check stand at their code and scope (`app.engine.verdicts`): room for 128 codes.
+VERDICTS_MAX = 1_024
 
 # Limits of one request: each limit of a scope, and a few twice.
 REQUEST_LIMITS_MAX = 32

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine import conditions, correlation, executions, notes, orders, reference
+from app.engine import conditions, correlation, executions, notes, orders, reference, trading_state
 from app.engine.administration import administer
 from app.engine.capacity import DEFAULT_CAPACITY, EVENTS_PER_COMMAND_MAX, Capacity
 from app.engine.codes import Code
@@ -23,7 +23,7 @@ from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbou
 from app.engine.records import COMMAND, EVENT
 from app.engine.risk import check_order
 from app.engine.state import NO_SLOT, Array, State, allocate, attach
-from app.engine.types import CommandKind, EventKind, Scope
+from app.engine.types import CommandKind, EventKind, Scope, StateFlag
 
 
 @inline
@@ -34,7 +34,7 @@ def _apply(st: State, i: int) -> bool:
     if kind == CommandKind.PLACE_ORDER:
         orders.place(st, i)
     elif kind == CommandKind.EXECUTION_REPORT:
-        return executions.apply_report(st, i)
+        return executions.apply_report(st, i) and trading_state.trip_breakers(st)
     elif kind == CommandKind.CANCEL_ORDER:
         orders.cancel(st, i)
     elif kind == CommandKind.AMEND_ORDER:
@@ -43,11 +43,11 @@ def _apply(st: State, i: int) -> bool:
         return orders.cancel_all(st, i)
     elif kind == CommandKind.UPDATE_MARK:
         if not fresh or reference.update_mark(st, i):
-            return conditions.fire_stops(st, st.commands[i].symbol)
+            return trading_state.trip_breakers(st) and conditions.fire_stops(st, st.commands[i].symbol)
     elif kind == CommandKind.ADVANCE_TIME:
         if fresh:
             reference.start_day(st)
-        if end_overrides_due(st) and conditions.expire_orders(st):
+        if trading_state.halt_overdue(st) and end_overrides_due(st) and conditions.expire_orders(st):
             if st.firm[0].event_index == 0:  # every command leaves a trace
                 emit(st, EventKind.TIME_ADVANCED)
             return True
@@ -59,7 +59,10 @@ def _apply(st: State, i: int) -> bool:
     elif kind == CommandKind.TRANSFER_CASH:
         reference.transfer_cash(st, i)
     elif kind == CommandKind.SET_TRADING_STATE:
-        reference.set_trading_state(st, i)
+        if not fresh or trading_state.set_trading_state(st, i):
+            return not st.commands[i].flags & StateFlag.CANCEL_OPEN or orders.cancel_all(st, i)
+    elif kind == CommandKind.SET_PERMISSION:
+        reference.set_permission(st, i)
     elif kind == CommandKind.NOTE:
         notes.record_note(st, i)
     elif kind == CommandKind.SAMPLE_MARKS:
@@ -129,14 +132,14 @@ def _explain(directory: NDArray[np.int64], ts: int) -> int:
     duplicate = False
     if candidate.client_order_id[0] != 0 and candidate.account >= 0:
         duplicate = find_client_order(st, candidate.account, candidate.client_order_id) != NO_SLOT
-    for code in range(len(st.verdicts)):
-        st.verdicts[code].code = 0
+    for at in range(len(st.verdicts)):
+        st.verdicts[at].code = 0
     check_order(st, True, True, candidate.quantity, st.commands[0].fault, duplicate)
     firm.seq = seq_now
     firm.ts = ts_now
-    for code in range(len(st.verdicts)):
-        if st.verdicts[code].code != 0 and not st.verdicts[code].passed:
-            return code
+    for at in range(len(st.verdicts)):
+        if st.verdicts[at].code != 0 and not st.verdicts[at].passed:
+            return st.verdicts[at].code
     return 0
 
 

@@ -12,8 +12,10 @@ from app.engine.hash_index import add_execution, forget_execution, has_execution
 from app.engine.jit import inline
 from app.engine.orders import change_status, close
 from app.engine.positions import apply_fill, position_index, reserve
+from app.engine.risk import worth_of
 from app.engine.slots import find_order
 from app.engine.state import NO_SLOT, State
+from app.engine.trading_state import count_rejection, forget_rejections, touch_account, touch_firm
 from app.engine.transitions import Trigger, is_final, next_status
 from app.engine.types import EventKind, OrderStatus, ReportKind
 
@@ -90,12 +92,13 @@ def _fill(st: State, i: int, slot: int) -> bool:
     order.filled_notional += report.price * report.quantity
     account = order.account
     symbol = order.symbol
+    forget_rejections(st, account, symbol)
     apply_fill(st, account, symbol, order.side, report.quantity, report.price, report.fee)
     if complete:
         close(st, slot, status, Code.NONE)
     else:
         change_status(st, slot, status)
-        reserve(st, slot, order.reserved - report.quantity)
+        reserve(st, slot, order.reserved - report.quantity, order.reserved_price)
     at = emit_order(st, EventKind.ORDER_FILLED, slot)
     event = st.events[at]
     event.last_price = report.price
@@ -106,6 +109,8 @@ def _fill(st: State, i: int, slot: int) -> bool:
     position = st.positions[position_index(st, account, symbol)]
     event.limit = position.quantity
     event.observed = position.entry_cost
+    touch_account(st, account)
+    touch_firm(st)
     return bool(position.reduce_buy == 0 and position.reduce_sell == 0) or trim_reduce_only(
         st, account, symbol
     )
@@ -122,6 +127,7 @@ def _end(st: State, slot: int, status: int, code: int) -> None:
         kind = EventKind.ORDER_EXPIRED
     elif status == OrderStatus.REJECTED:
         kind = EventKind.ORDER_REJECTED
+        count_rejection(st, order.account, order.symbol)
     close(st, slot, status, code)
     emit_order(st, kind, slot)
 
@@ -151,7 +157,7 @@ def _replace(st: State, i: int, slot: int, status: int) -> None:
         order.priority = order.replace_priority
     order.price = report.price
     order.quantity = report.quantity
-    reserve(st, slot, order.quantity - order.filled_quantity)
+    reserve(st, slot, order.quantity - order.filled_quantity, worth_of(st, order))
     change_status(st, slot, status)
     emit_order(st, EventKind.ORDER_REPLACED, slot)
 
@@ -194,13 +200,14 @@ def _move(st: State, i: int, slot: int) -> None:
     elif trigger == Trigger.REPLACE:
         _replace(st, i, slot, status)
     elif trigger == Trigger.ACKNOWLEDGE:
+        forget_rejections(st, order.account, order.symbol)
         change_status(st, slot, status)
         emit_order(st, EventKind.ORDER_OPENED, slot)
     elif trigger == Trigger.LOSE:
         change_status(st, slot, status)
         emit_order(st, EventKind.ORDER_UNKNOWN, slot)
     elif trigger == Trigger.REFUSE:
-        reserve(st, slot, order.quantity - order.filled_quantity)
+        reserve(st, slot, order.quantity - order.filled_quantity, worth_of(st, order))
         change_status(st, slot, status)
         if order.expire_ts != 0 and st.expiries[slot].rank == 0:
             retry_expiry(st, slot)

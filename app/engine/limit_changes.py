@@ -16,12 +16,11 @@ from app.engine.capacity import MONEY_MAX
 from app.engine.codes import Code
 from app.engine.emission import emit, room_for_events
 from app.engine.jit import inline
+from app.engine.limit_rules import contradiction, rule_code
 from app.engine.positions import position_index
 from app.engine.state import Array, State
 from app.engine.types import EventKind, Limit, Policy, Scope
 
-ORDER_RATE_MAX = 1_000_000_000  # a second; a second's tokens fit into 64 bits
-PRICE_COLLAR_BPS_MAX = 1_000_000
 NO_LIMIT = -1
 
 _LIMITS = len(Limit)
@@ -53,15 +52,6 @@ def limits_of(st: State, scope: int, account: int, symbol: int) -> Array:
     if scope == Scope.ACCOUNT_SYMBOL and known_account and known_symbol:
         return st.account_symbol_limits[position_index(st, account, symbol) :]
     return st.firm_limits[:0]
-
-
-@inline
-def value_max(limit: int) -> int:
-    if limit == Limit.ORDER_RATE:
-        return ORDER_RATE_MAX
-    if limit == Limit.PRICE_COLLAR_BPS:
-        return PRICE_COLLAR_BPS_MAX
-    return MONEY_MAX
 
 
 @inline
@@ -172,9 +162,11 @@ def _part_code(st: State, at: int) -> int:
     """Why one part of the request cannot be, whatever else is in it."""
     change = st.staged[at]
     last = st.staged[st.firm[0].staged - 1]
-    if change.limit >= _LIMITS or change.value > value_max(change.limit) or not same_scope(change, last):
+    if change.limit >= _LIMITS or not same_scope(change, last):
         return Code.INVALID_VALUE
-    return Code.NONE
+    if change.value == NO_LIMIT:
+        return Code.NONE
+    return rule_code(change.scope, change.limit, change.value)
 
 
 @inline
@@ -205,6 +197,10 @@ def put_request(st: State, limits: Array, alone: bool) -> int:
             take_back(st, limits, at)
             return Code.SECOND_PERSON_REQUIRED
         put_own(st, limits, change, change.value)
+    for at in range(count):
+        if st.staged[at].value != NO_LIMIT and contradiction(limits, st.staged[at].limit) >= 0:
+            take_back(st, limits, count)
+            return Code.LIMIT_CONTRADICTION
     return Code.NONE
 
 

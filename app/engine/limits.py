@@ -7,7 +7,7 @@ from app.engine.types import Scope
 
 UNLIMITED = (1 << 62) - 1
 
-_TOKEN = 1_000_000  # one order, in the bucket's unit
+TOKEN = 1_000_000  # one order or cancel, in the unit of buckets
 _REFILL_US_MAX = 1_000_000  # a bucket holds what refills in one second
 
 
@@ -41,22 +41,12 @@ def tightest(st: State, limit: int, account: int, symbol: int) -> tuple[int, int
 
 
 @force_inline
-def tokens_at(holder: Array, rate: int, ts: int) -> int:
-    """What a bucket of `rate` orders a second holds at `ts`, in millionths of an order."""
-    record = holder[0]
-    elapsed_us = min(max(ts - record.order_tokens_ts, 0), _REFILL_US_MAX)
-    if record.order_tokens_ts == 0:
+def tokens_at(tokens: int, since_ts: int, rate: int, ts: int) -> int:
+    """What a bucket of `rate` a second, `tokens` at `since_ts`, holds at `ts`, in millionths.
+
+    One that was never used (`since_ts` 0) is full.
+    """
+    elapsed_us = min(max(ts - since_ts, 0), _REFILL_US_MAX)
+    if since_ts == 0:
         elapsed_us = _REFILL_US_MAX
-    return min(record.order_tokens + elapsed_us * rate, rate * _TOKEN)
-
-
-@force_inline
-def take_token(holder: Array, rate: int, ts: int) -> None:
-    record = holder[0]
-    record.order_tokens = tokens_at(holder, rate, ts) - _TOKEN
-    record.order_tokens_ts = ts
-
-
-@force_inline
-def has_token(holder: Array, rate: int, ts: int) -> bool:
-    return bool(rate > 0 and tokens_at(holder, rate, ts) >= _TOKEN)
+    return min(tokens + elapsed_us * rate, rate * TOKEN)

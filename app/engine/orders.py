@@ -11,6 +11,7 @@ from app.engine import heap
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.emission import emit, emit_order, room_for_events
+from app.engine.flow_checks import check_cancel_rate, count_message, trip_repeats
 from app.engine.hash_index import add_client_order, find_client_order, mix
 from app.engine.jit import inline
 from app.engine.limits import UNLIMITED
@@ -21,11 +22,14 @@ from app.engine.risk import (
     fires_on_rise,
     needs_price,
     needs_stop_price,
+    reference_price,
+    worth_of,
 )
 from app.engine.slots import find_order, link_open, retire, take_slot, unlink_open
 from app.engine.state import NO_SLOT, State
 from app.engine.transitions import Trigger, is_final, next_status
 from app.engine.types import (
+    CommandKind,
     EventKind,
     Fault,
     OrderStatus,
@@ -33,6 +37,7 @@ from app.engine.types import (
     Side,
     TimeInForce,
 )
+from app.engine.verdicts import verdict_place
 
 _HALF = np.uint64(1)
 _EVENT_INDEX_BITS = 20
@@ -96,6 +101,7 @@ def describe(st: State, i: int) -> None:
     order.replace_quantity = 0
     order.replace_priority = 0
     order.reserved = 0
+    order.reserved_price = 0
     order.limit = 0
     order.observed = 0
     order.content = fingerprint(st, i)
@@ -156,7 +162,7 @@ def close(st: State, slot: int, status: int, code: int) -> None:
         release_stop(st, slot)
     if order.expire_ts != 0 and st.expiries[slot].rank != 0:
         st.firm[0].expiry_root = heap.remove(st.expiries, st.firm[0].expiry_root, slot)
-    reserve(st, slot, 0)
+    reserve(st, slot, 0, 0)
     unlink_open(st, slot)
     change_status(st, slot, status)
     order.code = code
@@ -166,7 +172,9 @@ def close(st: State, slot: int, status: int, code: int) -> None:
 @inline
 def _refuse(st: State, slot: int, code: int) -> None:
     order = st.orders[slot]
-    verdict = st.verdicts[code]
+    if code == Code.REPEATED_ORDER:
+        trip_repeats(st)
+    verdict = st.verdicts[verdict_place(code)]
     order.status = OrderStatus.REJECTED
     order.waiting = 0
     order.code = code
@@ -183,7 +191,7 @@ def _check_new(st: State, fault: int, duplicate: bool) -> int:
     code = check_order(st, False, True, st.candidate[0].quantity, fault, duplicate)
     if code == Code.NONE and firm.open_orders >= firm.open_orders_max:
         code = Code.ORDER_CAPACITY
-        verdict = st.verdicts[code]
+        verdict = st.verdicts[verdict_place(code)]
         verdict.scope = Scope.FIRM
         verdict.limit = firm.open_orders_max
         verdict.observed = firm.open_orders + 1
@@ -205,6 +213,7 @@ def place(st: State, i: int) -> None:
                 return
             duplicate = True
     code = _check_new(st, st.commands[i].fault, duplicate)
+    count_message(st, candidate.account)
     slot = take_slot(st)
     candidate.order_id = (firm.seq << SLOT_BITS) | slot
     st.orders[slot] = candidate
@@ -215,7 +224,7 @@ def place(st: State, i: int) -> None:
         return
     order = st.orders[slot]
     link_open(st, slot)
-    reserve(st, slot, order.quantity)
+    reserve(st, slot, order.quantity, reference_price(st, order))
     if order.time_in_force == TimeInForce.GTD:
         firm.expiry_root = heap.push(st.expiries, firm.expiry_root, slot, order.expire_ts, order.order_id)
     if order.waiting:
@@ -240,10 +249,10 @@ def _reject_request(st: State, i: int, kind: int, slot: int, code: int) -> None:
     event.scope = 0
     event.limit = 0
     event.observed = 0
-    if code < len(st.verdicts):
-        event.scope = st.verdicts[code].scope
-        event.limit = st.verdicts[code].limit
-        event.observed = st.verdicts[code].observed
+    verdict = st.verdicts[verdict_place(code)]
+    event.scope = verdict.scope
+    event.limit = verdict.limit
+    event.observed = verdict.observed
 
 
 @inline
@@ -267,7 +276,13 @@ def request_cancel(st: State, slot: int) -> int:
 @inline
 def cancel(st: State, i: int) -> None:
     slot = find_order(st, st.commands[i].order_id)
-    code = Code.UNKNOWN_ORDER if slot == NO_SLOT else request_cancel(st, slot)
+    code: int = Code.UNKNOWN_ORDER
+    if slot != NO_SLOT:
+        order = st.orders[slot]
+        count_message(st, order.account)
+        code = check_cancel_rate(st, order.account, order.symbol)
+        if code == Code.NONE:
+            code = request_cancel(st, slot)
     if code != Code.NONE:
         _reject_request(st, i, EventKind.CANCEL_REJECTED, slot, code)
 
@@ -300,7 +315,10 @@ def _check_amend(st: State, i: int, slot: int) -> int:
 @inline
 def amend(st: State, i: int) -> None:
     slot = find_order(st, st.commands[i].order_id)
-    code = Code.UNKNOWN_ORDER if slot == NO_SLOT else _check_amend(st, i, slot)
+    code: int = Code.UNKNOWN_ORDER
+    if slot != NO_SLOT:
+        code = _check_amend(st, i, slot)
+        count_message(st, st.orders[slot].account)
     if code != Code.NONE:
         _reject_request(st, i, EventKind.REPLACE_REJECTED, slot, code)
         return
@@ -309,7 +327,7 @@ def amend(st: State, i: int) -> None:
     if order.waiting:
         order.price = candidate.price
         order.quantity = candidate.quantity
-        reserve(st, slot, order.quantity)
+        reserve(st, slot, order.quantity, worth_of(st, order))
         change_status(st, slot, order.status)
         emit_order(st, EventKind.ORDER_REPLACED, slot)
         return
@@ -317,7 +335,8 @@ def amend(st: State, i: int) -> None:
     order.replace_quantity = candidate.quantity
     order.replace_priority = queue_place(st)
     remaining = candidate.quantity - order.filled_quantity
-    reserve(st, slot, max(order.reserved, remaining))  # the larger of both, until the venue says which
+    price = max(worth_of(st, candidate), order.reserved_price)
+    reserve(st, slot, max(order.reserved, remaining), price)  # the larger of both, until the venue says which
     change_status(st, slot, OrderStatus.PENDING_REPLACE)
     at = emit_order(st, EventKind.REPLACE_REQUESTED, slot)
     st.events[at].last_price = order.replace_price
@@ -371,5 +390,6 @@ def cancel_all(st: State, i: int) -> bool:
     event.account = c.account if one_account else -1
     event.symbol = symbol
     event.scope = c.scope
-    event.last_quantity = event.index
+    # All events but that of the state, where it is SET_TRADING_STATE that cancels.
+    event.last_quantity = event.index - (c.kind != CommandKind.CANCEL_ALL)
     return True

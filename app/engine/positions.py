@@ -14,6 +14,8 @@ from app.engine.portfolio import follow
 from app.engine.state import State
 from app.engine.types import OrderFlag, Side
 
+_TURNOVER_MAX = 1 << 61  # more than any limit; what is beyond does not matter
+
 
 @force_inline
 def position_index(st: State, account: int, symbol: int) -> int:
@@ -61,18 +63,32 @@ def revalue(st: State, account: int, symbol: int) -> None:
     follow(st, account, symbol, signed * unit - position.signed_exposure, exposure - position.exposure)
     position.exposure = exposure
     position.signed_exposure = signed * unit
+    upper = (position.quantity + position.open_buy) * unit
+    st.accounts[account].upper += upper - position.upper
+    st.firm[0].upper += upper - position.upper
+    position.upper = upper
+    lower = (position.quantity - position.open_sell) * unit
+    st.accounts[account].lower += lower - position.lower
+    st.firm[0].lower += lower - position.lower
+    position.lower = lower
     value = position.quantity * unit
     st.accounts[account].position_value += value - position.value
+    st.firm[0].equity += value - position.value
     position.value = value
     touch_equity(st, account)
 
 
 @force_inline
-def reserve(st: State, slot: int, quantity: int) -> None:
-    """Make `quantity` the part of an order that counts as open."""
+def reserve(st: State, slot: int, quantity: int, price: int) -> None:
+    """Make `quantity` the part of an order that counts as open, worth `price` ticks a step."""
     order = st.orders[slot]
     change = quantity - order.reserved
+    notional = quantity * price - order.reserved * order.reserved_price
+    notional *= st.instruments[order.symbol].multiplier
+    st.accounts[order.account].open_notional += notional
+    st.firm[0].open_notional += notional
     order.reserved = quantity
+    order.reserved_price = price
     position = st.positions[position_index(st, order.account, order.symbol)]
     reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0
     if order.side == Side.BUY:
@@ -107,3 +123,8 @@ def apply_fill(st: State, account: int, symbol: int, side: int, quantity: int, p
     position.fees += fee
     record.fees += fee
     record.cash -= direction * quantity * unit + fee
+    record.day_fills += 1
+    record.day_traded = min(record.day_traded + quantity * unit, _TURNOVER_MAX)
+    firm = st.firm[0]
+    firm.equity -= direction * quantity * unit + fee
+    firm.day_traded = min(firm.day_traded + quantity * unit, _TURNOVER_MAX)

@@ -23,6 +23,9 @@ CURRENCY_BYTES = 8
 ACCOUNT_NAME_BYTES = 40
 NOTE_BYTES = 88
 
+MARKS = 16  # of each symbol, remembered over the last one or two COLLAR_WINDOW_US
+REPEATS = 16  # of each account, orders of late
+
 
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 
@@ -233,6 +236,7 @@ ORDER = _record(
     ("replace_quantity", "i8"),
     ("replace_priority", "i8"),
     ("reserved", "i8"),  # steps that count as open
+    ("reserved_price", "i8"),  # what each of them is worth, in ticks
     ("limit", "i8"),  # REJECTED: as in the event
     ("observed", "i8"),
     ("content", "i8"),  # fingerprint of the request, for idempotent repeats
@@ -271,6 +275,12 @@ INSTRUMENT = _record(
     ("mark_ts", "i8"),
     ("rise_root", "i8"),  # heap of the stops that fire when the mark rises to them
     ("fall_root", "i8"),  # and of those that fire when it falls to them
+    ("past_mark", "i8"),  # as it was one COLLAR_WINDOW_US before `mark`
+    ("marks", "i8"),  # how many marks have been remembered
+    ("rejections", "i8"),  # of the venue, in a row
+    ("state_ts", "i8"),  # since when the trading state is what it is
+    ("state_actor", "i8"),  # who set it: a key's number, 0 a breaker
+    ("state_cause", "u2"),  # the code of the breaker
     ("status", "u1"),
     ("trading_state", "u1"),
     ("version", "i8"),
@@ -284,19 +294,32 @@ ACCOUNT = _record(
     ("transferred", "i8"),  # deposits less withdrawals
     ("position_value", "i8"),  # sum of position x mark
     ("exposure", "i8"),  # sum of the worst cases, positions and open orders
+    ("upper", "i8"),  # net exposure if all open buys fill
+    ("lower", "i8"),  # and if all open sells fill
+    ("open_notional", "i8"),  # money that open orders may still trade
+    ("day_traded", "i8"),  # money traded since UTC midnight
     ("realised", "i8"),  # profit and loss before fees
     ("fees", "i8"),
     ("peak_equity", "i8"),
     ("day_start_equity", "i8"),
     ("order_tokens", "i8"),  # millionths of an order
     ("order_tokens_ts", "i8"),
+    ("cancel_tokens", "i8"),
+    ("cancel_tokens_ts", "i8"),
+    ("messages", "i8"),  # orders, amends and cancels since UTC midnight
+    ("day_fills", "i8"),
+    ("rejections", "i8"),  # of the venue, in a row
     ("open_orders", "i8"),
     ("first_open", "i8"),
     ("last_open", "i8"),
+    ("state_ts", "i8"),  # since when the trading state is what it is
+    ("state_actor", "i8"),  # who set it: a key's number, 0 a breaker
+    ("state_cause", "u2"),  # the code of the breaker
     ("trading_state", "u1"),
     ("exists", "u1"),
     ("limits_set", "u1"),
     ("portfolio_version", "i8"),  # the model's version that its portfolio row is of
+    ("permission", "u1"),  # `Permission` for symbols that have none of their own; DEFAULT is ALLOWED
 )
 
 POSITION = _record(
@@ -307,12 +330,15 @@ POSITION = _record(
     ("value", "i8"),  # quantity x mark
     ("worst", "i8"),  # largest magnitude that open orders may lead to, in steps
     ("exposure", "i8"),  # worst x mark
+    ("upper", "i8"),  # if all open buys fill: quantity x mark
+    ("lower", "i8"),  # if all open sells fill
     ("open_buy", "i8"),  # steps reserved by open orders
     ("open_sell", "i8"),
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
     ("open_orders", "i8"),
     ("signed_exposure", "i8"),  # exposure, with the sign of the worst case
+    ("permission", "u1"),  # a `Permission`
 )
 
 LIMITS = _record(
@@ -352,6 +378,14 @@ LIMIT_CHANGE = _record(
     ("status", "u1"),  # a `ChangeStatus`
 )
 
+MARK = _record(("ts", "i8"), ("price", "i8"))
+
+REPEAT = _record(
+    ("likeness", "i8"),  # hash of symbol, side, price and quantity
+    ("ts", "i8"),  # when counting began
+    ("count", "i8"),
+)
+
 HEAP_NODE = _record(
     ("key", "i8"),
     ("tie", "i8"),  # of equal keys the smaller goes first
@@ -366,6 +400,13 @@ FIRM = _record(
     ("ts", "i8"),
     ("day_start_ts", "i8"),
     ("exposure", "i8"),
+    ("upper", "i8"),  # net exposure if all open buys fill
+    ("lower", "i8"),  # and if all open sells fill
+    ("open_notional", "i8"),  # money that open orders may still trade
+    ("day_traded", "i8"),  # money traded since UTC midnight
+    ("equity", "i8"),  # sums over the accounts
+    ("peak_equity", "i8"),
+    ("day_start_equity", "i8"),
     ("orders_used", "i8"),  # slots ever used
     ("closed_begin", "i8"),  # the ring of closed orders: how many have been taken out of it
     ("closed_end", "i8"),  # and how many have been put into it
@@ -377,6 +418,9 @@ FIRM = _record(
     ("symbols", "i8"),
     ("order_tokens", "i8"),
     ("order_tokens_ts", "i8"),
+    ("cancel_tokens", "i8"),
+    ("cancel_tokens_ts", "i8"),
+    ("policy", "i8", (len(Policy),)),
     ("cursor", "i8"),  # where a command goes on whose events did not fit
     ("progress", "i8"),
     ("event_count", "i8"),
@@ -384,14 +428,17 @@ FIRM = _record(
     ("expiry_root", "i8"),
     ("model_version", "i8"),  # grows with every sample and change of parameters
     ("portfolio_version", "i8"),  # as in ACCOUNT
-    ("policy", "i8", (len(Policy),)),
     ("staged", "i8"),  # parts of a request whose last has not come yet, and where the newest stood
     ("staged_seq", "i8"),
     ("last_override", "i8"),  # numbers given
     ("next_override_ts", "i8"),  # when the next override ends; 0: there is none
     ("last_change", "i8"),
     ("last_request", "i8"),
+    ("state_ts", "i8"),  # since when the trading state is what it is
+    ("state_actor", "i8"),  # who set it: a key's number, 0 a breaker
+    ("state_cause", "u2"),  # the code of the breaker
     ("trading_state", "u1"),
+    ("alarm", "u1"),  # 1: a breaker may have to trip
 )
 
 VERDICT = _record(

@@ -6,8 +6,10 @@ from app.engine.emission import emit
 from app.engine.jit import inline
 from app.engine.limit_changes import reject
 from app.engine.positions import equity_of, position_index, revalue, touch_equity
+from app.engine.records import MARKS
 from app.engine.state import State
-from app.engine.types import EventKind, InstrumentStatus, Scope, TradingState
+from app.engine.trading_state import touch_account, touch_firm
+from app.engine.types import EventKind, InstrumentStatus, Permission, Policy, Scope
 
 DAY_US = 86_400_000_000
 QUANTITY_MAX = 1 << 62  # of one order, in 1e-8 of the base currency
@@ -127,37 +129,62 @@ def transfer_cash(st: State, i: int) -> None:
     account.transferred += c.value
     account.peak_equity += c.value
     account.day_start_equity += c.value
+    firm = st.firm[0]
+    firm.equity += c.value
+    firm.peak_equity += c.value
+    firm.day_start_equity += c.value
     touch_equity(st, c.account)
+    touch_firm(st)
     at = emit(st, EventKind.CASH_TRANSFERRED)
     st.events[at].account = c.account
     st.events[at].limit = c.value
 
 
 @inline
-def set_trading_state(st: State, i: int) -> None:
-    """TRADING_STATE_SET tells the new state as `limit` and the old one as `observed`."""
-    c = st.commands[i]
-    old = -1
-    if c.state <= TradingState.HALTED:
-        if c.scope == Scope.FIRM:
-            old = st.firm[0].trading_state
-            st.firm[0].trading_state = c.state
-        elif c.scope == Scope.ACCOUNT and 0 <= c.account < st.firm[0].accounts:
-            old = st.accounts[c.account].trading_state
-            st.accounts[c.account].trading_state = c.state
-        elif c.scope == Scope.SYMBOL and 0 <= c.symbol < st.firm[0].symbols:
-            old = st.instruments[c.symbol].trading_state
-            st.instruments[c.symbol].trading_state = c.state
-    if old < 0:
+def set_permission(st: State, i: int) -> None:
+    """Allow or deny an account a symbol, or (symbol -1) those that nothing else is said of."""
+    c = st.values[i]
+    firm = st.firm[0]
+    known = 0 <= c.account < firm.accounts and -1 <= c.symbol < firm.symbols
+    if not known or c.state > Permission.DENIED:
         reject(st, i, Code.INVALID_VALUE)
         return
-    at = emit(st, EventKind.TRADING_STATE_SET)
+    if c.symbol < 0:
+        old = st.accounts[c.account].permission
+        st.accounts[c.account].permission = c.state
+    else:
+        position = st.positions[position_index(st, c.account, c.symbol)]
+        old = position.permission
+        position.permission = c.state
+    at = emit(st, EventKind.PERMISSION_SET)
     event = st.events[at]
     event.account = c.account
     event.symbol = c.symbol
-    event.scope = c.scope
+    event.scope = Scope.ACCOUNT if c.symbol < 0 else Scope.ACCOUNT_SYMBOL
     event.limit = c.state
     event.observed = old
+    event.fee = c.actor
+    event.notes = c.notes
+
+
+@inline
+def _remember_mark(st: State, symbol: int) -> None:
+    """Keep marks of the last window or two, and find the one a window ago (or the oldest there is)."""
+    instrument = st.instruments[symbol]
+    now = st.firm[0].ts
+    window = st.firm[0].policy[Policy.COLLAR_WINDOW_US]
+    first = symbol * MARKS
+    newest = instrument.marks - 1
+    if newest < 0 or now - st.marks[first + newest % MARKS].ts >= window // (MARKS // 2):
+        newest += 1
+        instrument.marks = newest + 1
+        st.marks[first + newest % MARKS].ts = now
+        st.marks[first + newest % MARKS].price = instrument.mark
+    number = newest
+    oldest = max(newest - MARKS + 1, 0)
+    while number > oldest and st.marks[first + number % MARKS].ts > now - window:
+        number -= 1
+    instrument.past_mark = st.marks[first + number % MARKS].price
 
 
 @inline
@@ -177,6 +204,9 @@ def update_mark(st: State, i: int) -> bool:
         for account in range(st.firm[0].accounts):
             if st.positions[position_index(st, account, c.symbol)].worst != 0:
                 revalue(st, account, c.symbol)
+                touch_account(st, account)
+        touch_firm(st)
+    _remember_mark(st, c.symbol)
     at = emit(st, EventKind.MARK_UPDATED)
     st.events[at].symbol = c.symbol
     st.events[at].price = c.price
@@ -191,6 +221,12 @@ def start_day(st: State) -> None:
     if day <= firm.day_start_ts:
         return
     firm.day_start_ts = day
+    firm.day_start_equity = firm.equity
+    firm.day_traded = 0
     for account in range(firm.accounts):
-        st.accounts[account].day_start_equity = equity_of(st, account)
+        record = st.accounts[account]
+        record.day_start_equity = equity_of(st, account)
+        record.day_traded = 0
+        record.day_fills = 0
+        record.messages = 0
     emit(st, EventKind.DAY_STARTED)

@@ -2,7 +2,7 @@
 
 The order to be checked is `State.candidate`. Checks run in the order of
 `app.engine.codes`; the first that fails is the code, and its verdict stands in
-`State.verdicts[code]` with what was allowed and what would have been. With
+`State.verdicts` (`app.engine.verdicts`) with what was allowed and what would have been. With
 `explain` every check leaves its verdict, nothing stops at the first, and no
 state changes.
 
@@ -14,12 +14,14 @@ never refuses what does not make it worse.
 from typing import Any
 
 from app.engine.arithmetic import basis_points_of
-from app.engine.capacity import MONEY_MAX, SLOT_BITS
+from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
+from app.engine.exposure_checks import check_exposure, check_losses, check_turnover
+from app.engine.flow_checks import check_order_to_trade, check_rate, check_repeats
 from app.engine.jit import force_inline
-from app.engine.limits import UNLIMITED, has_token, limit_in, take_token, tightest
+from app.engine.limits import UNLIMITED, limit_in, tightest
 from app.engine.portfolio_checks import check_portfolio
-from app.engine.positions import equity_of, position_index, worst_case
+from app.engine.positions import position_index
 from app.engine.state import State
 from app.engine.types import (
     Fault,
@@ -27,6 +29,7 @@ from app.engine.types import (
     Limit,
     OrderFlag,
     OrderType,
+    Permission,
     Scope,
     Side,
     TimeInForce,
@@ -35,6 +38,7 @@ from app.engine.types import (
 from app.engine.verdicts import refuses
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
+_ALLOWED = int(Permission.ALLOWED)
 
 
 @force_inline
@@ -82,6 +86,15 @@ def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
 
 
 @force_inline
+def permission_of(st: State, account: int, symbol: int) -> int:
+    """ALLOWED or DENIED: what is said of the symbol, else of the account, else ALLOWED."""
+    permission = st.positions[position_index(st, account, symbol)].permission
+    if permission == Permission.DEFAULT:
+        permission = st.accounts[account].permission
+    return _ALLOWED if permission == Permission.DEFAULT else permission
+
+
+@force_inline
 def _check_reference(st: State, explain: bool, extra: int) -> int:
     order = st.candidate[0]
     account = order.account
@@ -106,6 +119,10 @@ def _check_reference(st: State, explain: bool, extra: int) -> int:
         passed = status == InstrumentStatus.TRADING
         if refuses(st, explain, Code.SYMBOL_NOT_TRADING, passed, 1, status, Scope.SYMBOL):
             return Code.SYMBOL_NOT_TRADING
+        permission = permission_of(st, account, symbol)
+        passed = permission == Permission.ALLOWED or reducing
+        if refuses(st, explain, Code.SYMBOL_RESTRICTED, passed, _ALLOWED, permission, Scope.ACCOUNT_SYMBOL):
+            return Code.SYMBOL_RESTRICTED
     return Code.NONE
 
 
@@ -145,6 +162,14 @@ def reference_price(st: State, order: Any) -> int:
     if order.stop_price > 0:
         return order.stop_price
     return st.instruments[order.symbol].mark
+
+
+@force_inline
+def worth_of(st: State, order: Any) -> int:
+    """What a step of an open order is reserved at: a market order's is the mark that it came at."""
+    if order.price > 0:
+        return order.price
+    return order.stop_price if order.stop_price > 0 else order.reserved_price
 
 
 @force_inline
@@ -216,34 +241,28 @@ def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -
 
 
 @force_inline
-def _check_rate(st: State, explain: bool) -> int:
-    """Firm's and account's token buckets; a message that passes takes a token of each."""
-    account = st.candidate[0].account
-    now = st.firm[0].ts
-    firm_rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
-    account_rate = limit_in(st.account_limits[account:], Limit.ORDER_RATE)
-    passed = firm_rate == UNLIMITED or has_token(st.firm, firm_rate, now)
-    if refuses(st, explain, Code.ORDER_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM):
-        return Code.ORDER_RATE
-    holder = st.accounts[account:]
-    passed = account_rate == UNLIMITED or has_token(holder, account_rate, now)
-    if refuses(st, explain, Code.ORDER_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
-        return Code.ORDER_RATE
-    if not explain:
-        if firm_rate != UNLIMITED:
-            take_token(st.firm, firm_rate, now)
-        if account_rate != UNLIMITED:
-            take_token(holder, account_rate, now)
-    return Code.NONE
-
-
-@force_inline
 def collar_of(st: State, account: int, symbol: int, reference: int) -> tuple[int, int]:
     """How far, in ticks, a price may be from `reference`, and in whose name; UNLIMITED if at will."""
     basis_points, scope = tightest(st, Limit.PRICE_COLLAR_BPS, account, symbol)
     if basis_points == UNLIMITED:
         return UNLIMITED, scope
     return basis_points_of(reference, basis_points), scope
+
+
+@force_inline
+def _check_move(st: State, explain: bool) -> int:
+    """How far the price, or the mark where there is none, is from the mark as it was a while ago."""
+    order = st.candidate[0]
+    basis_points, scope = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
+    if basis_points == UNLIMITED:
+        return Code.NONE
+    instrument = st.instruments[order.symbol]
+    price = order.price if order.price > 0 else instrument.mark
+    allowed = basis_points_of(instrument.past_mark, basis_points)
+    distance = abs(price - instrument.past_mark)
+    if refuses(st, explain, Code.PRICE_COLLAR, distance <= allowed, allowed, distance, scope):
+        return Code.PRICE_COLLAR
+    return Code.NONE
 
 
 @force_inline
@@ -263,6 +282,8 @@ def _check_market(st: State, explain: bool) -> int:
         passed = distance <= distance_max
         if refuses(st, explain, Code.PRICE_COLLAR, passed, distance_max, distance, scope):
             return Code.PRICE_COLLAR
+    if order.stop_price == 0:
+        return _check_move(st, explain)
     return Code.NONE
 
 
@@ -299,48 +320,15 @@ def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
 
 
 @force_inline
-def _check_exposure(st: State, explain: bool, extra: int) -> int:
+def _added_notional(st: State, is_new: bool) -> int:
+    """By how much the candidate adds to what is open, in money: an amend at the worse of both prices."""
     order = st.candidate[0]
-    account = order.account
-    symbol = order.symbol
-    instrument = st.instruments[symbol]
-    at = position_index(st, account, symbol)
-    position = st.positions[at]
-    buy = extra if order.side == Side.BUY else 0
-    worst = worst_case(position.quantity, position.open_buy + buy, position.open_sell + extra - buy)
-    growth = worst - position.worst
-    step = instrument.quantity_step_e8
-    allowed = limit_in(st.account_symbol_limits[at:], Limit.MAX_POSITION)
-    passed = growth <= 0 or worst <= allowed // step
-    if refuses(st, explain, Code.MAX_POSITION, passed, allowed, worst * step, Scope.ACCOUNT_SYMBOL):
-        return Code.MAX_POSITION
-    allowed = limit_in(st.symbol_limits[symbol:], Limit.MAX_POSITION)
-    total = instrument.worst + growth
-    passed = growth <= 0 or total <= allowed // step
-    if refuses(st, explain, Code.MAX_POSITION, passed, allowed, total * step, Scope.SYMBOL):
-        return Code.MAX_POSITION
-    unit = max(instrument.mark * instrument.multiplier, 1)
-    if growth > MONEY_MAX // unit:  # beyond all limits, and beyond 64 bits
-        refuses(st, explain, Code.MAX_GROSS_EXPOSURE, False, MONEY_MAX, MONEY_MAX + 1, Scope.FIRM)
-        return Code.MAX_GROSS_EXPOSURE
-    cost = growth * unit
-    allowed = min(limit_in(st.firm_limits, Limit.MAX_GROSS_EXPOSURE), MONEY_MAX)
-    exposure = st.firm[0].exposure + cost
-    passed = growth <= 0 or exposure <= allowed
-    if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.FIRM):
-        return Code.MAX_GROSS_EXPOSURE
-    allowed = limit_in(st.account_limits[account:], Limit.MAX_GROSS_EXPOSURE)
-    exposure = st.accounts[account].exposure + cost
-    passed = growth <= 0 or exposure <= allowed
-    if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
-        return Code.MAX_GROSS_EXPOSURE
-    leverage = st.accounts[account].leverage
-    margin = (exposure + leverage - 1) // leverage
-    equity = equity_of(st, account)
-    passed = growth <= 0 or margin <= equity
-    if refuses(st, explain, Code.INSUFFICIENT_MARGIN, passed, equity, margin, Scope.ACCOUNT):
-        return Code.INSUFFICIENT_MARGIN
-    return Code.NONE
+    multiplier = st.instruments[order.symbol].multiplier
+    if is_new:
+        return reference_price(st, order) * order.quantity * multiplier
+    quantity = max(order.quantity - order.filled_quantity, order.reserved)
+    price = max(worth_of(st, order), order.reserved_price)
+    return (quantity * price - order.reserved * order.reserved_price) * multiplier
 
 
 @force_inline
@@ -363,7 +351,10 @@ def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, 
     code = _check_instructions(st, explain, extra, duplicate)
     if code != Code.NONE:
         return code
-    code = _check_rate(st, explain)
+    code = check_rate(st, explain)
+    if code != Code.NONE:
+        return code
+    code = check_repeats(st, explain, is_new)
     if code != Code.NONE:
         return code
     code = _check_market(st, explain)
@@ -372,7 +363,17 @@ def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, 
     code = _check_size(st, explain, extra, is_new)
     if code != Code.NONE:
         return code
-    code = _check_exposure(st, explain, extra)
+    code = check_exposure(st, explain, extra)
+    if code != Code.NONE:
+        return code
+    reducing = extra == 0 or reduces(st, order.account, order.symbol, order.side, extra)
+    code = check_turnover(st, explain, _added_notional(st, is_new), reducing)
+    if code != Code.NONE:
+        return code
+    code = check_losses(st, explain, reducing)
+    if code != Code.NONE:
+        return code
+    code = check_order_to_trade(st, explain, reducing)
     if code != Code.NONE:
         return code
     return check_portfolio(st, explain, extra)

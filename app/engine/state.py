@@ -23,12 +23,16 @@ from app.engine.records import (
     INSTRUMENT_COMMAND,
     LIMIT_CHANGE,
     LIMITS,
+    MARK,
+    MARKS,
     NOTE_COMMAND,
     NOTE_EVENT,
     ORDER,
     OVERRIDE,
     PORTFOLIO,
     POSITION,
+    REPEAT,
+    REPEATS,
     REPORT_COMMAND,
     RISK_MODEL,
     RISK_MODEL_COMMAND,
@@ -103,6 +107,8 @@ class State(NamedTuple):
     exposures: NDArray[np.float64]  # [portfolio, symbol], signed
     products: NDArray[np.float64]  # [portfolio, symbol]
     exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
+    marks: Array  # [symbol * MARKS + number % MARKS]: marks of late, for PRICE_MOVE_BPS
+    repeats: Array  # [account * REPEATS + hash % REPEATS]: orders of late, for MAX_REPEATED_ORDERS
     # What goes in and comes out: not part of the state proper.
     commands: Array
     reports: Array  # the next five see the bytes of `commands`
@@ -148,6 +154,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "exposures": FLOAT,
     "products": FLOAT,
     "exposures_apart": INTEGER,
+    "marks": MARK,
+    "repeats": REPEAT,
     "commands": COMMAND,
     "reports": REPORT_COMMAND,
     "values": VALUE_COMMAND,
@@ -229,6 +237,8 @@ def allocate(capacity: Capacity) -> State:
         "exposures": portfolios * row,
         "products": portfolios * row,
         "exposures_apart": portfolios * row,
+        "marks": MARKS * capacity.symbols,
+        "repeats": REPEATS * capacity.accounts,
         "commands": capacity.commands,
         "events": capacity.events,
         "verdicts": VERDICTS_MAX,
@@ -283,6 +293,8 @@ def used_lengths(state: State) -> dict[str, int]:
         "exposures": row * portfolios,
         "products": row * portfolios,
         "exposures_apart": row * portfolios,
+        "marks": MARKS * int(firm["symbols"]),
+        "repeats": REPEATS * int(firm["accounts"]),
         "fills": min(int(firm["fills"]), len(state.fills)),
     }
     return used

@@ -247,6 +247,17 @@ class Limit(IntEnum):
     MAX_MARK_AGE = 7
     MAX_PORTFOLIO_VAR = 8
     MAX_CORRELATED_EXPOSURE = 9
+    CANCEL_RATE = 10
+    MAX_REPEATED_ORDERS = 11  # of one symbol, side, price and quantity within Policy.REPEAT_WINDOW_US
+    PRICE_MOVE_BPS = 12  # from the mark as it was Policy.COLLAR_WINDOW_US before
+    MAX_NET_EXPOSURE = 13
+    MAX_LEVERAGE = 14  # exposure over equity in hundredths: 250 is 2.5 times
+    MAX_DAILY_NOTIONAL = 15  # traded since UTC midnight and open
+    DAILY_LOSS = 16  # since UTC midnight, realised and unrealised
+    MAX_DRAWDOWN = 17  # below the highest equity that there was
+    MAX_ORDER_TO_TRADE_RATIO = 18  # messages for each fill since UTC midnight
+    VENUE_REJECTIONS = 19  # so many in a row halt
+    MARK_HALT_AGE = 20  # a symbol halts when its mark is older, in microseconds
 
 
 class SeriesStatus(IntEnum):

@@ -3,15 +3,23 @@
 from app.engine.jit import force_inline
 from app.engine.state import State
 
+_SCOPES = 8  # verdicts stand at code * 8; explained ones have a place for each scope
+
+
+@force_inline
+def verdict_place(code: int) -> int:
+    """Where the verdict stands that has refused an order or a request."""
+    return code * _SCOPES
+
 
 @force_inline
 def refuses(st: State, explain: bool, code: int, passed: bool, limit: int, observed: int, scope: int) -> bool:
     """Note a verdict where it is wanted; whether the check ends here."""
     if passed and not explain:
         return False
-    verdict = st.verdicts[code]
+    verdict = st.verdicts[verdict_place(code) + (scope if explain else 0)]
     if explain and verdict.code != 0 and not verdict.passed:
-        return False  # the same check has failed in another scope
+        return False  # the same check has failed already
     verdict.code = code
     verdict.passed = passed
     verdict.limit = limit

@@ -11,7 +11,7 @@ from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, EVENT
 from app.engine.reference import DAY_US
 from app.engine.state import NO_SLOT, State
-from app.engine.types import CommandKind
+from app.engine.types import CommandKind, Limit, TradingState
 from app.runtime.outcomes import Waiter
 from app.venues.base import Venue
 
@@ -97,12 +97,23 @@ def _timer_command(kind: CommandKind) -> bytes:
     return command.tobytes()
 
 
+def _has_overdue_mark(state: State, now: int) -> bool:
+    """Whether a symbol is to halt because its mark is too old (`Limit.MARK_HALT_AGE`)."""
+    limits, instruments = state.symbol_limits, state.instruments
+    limited = limits["set_mask"] >> Limit.MARK_HALT_AGE & 1 == 1
+    if not limited.any():
+        return False
+    age_max = limits["value"][:, Limit.MARK_HALT_AGE]
+    late = limited & (instruments["mark"] > 0) & (now - instruments["mark_ts"] > age_max)
+    return bool((late & (instruments["trading_state"] < TradingState.HALTED)).any())
+
+
 def _time_is_due(state: State, now: int) -> bool:
-    """Whether an order expires, an override ends or a UTC day begins."""
+    """Whether an order expires, an override ends, a UTC day begins, or a mark has become too old."""
     firm = state.firm[0]
     if 0 < int(firm["next_override_ts"]) <= now:
         return True
     root = int(firm["expiry_root"])
     if root != NO_SLOT and int(state.expiries[root]["key"]) <= now:
         return True
-    return now - now % DAY_US > int(firm["day_start_ts"])
+    return now - now % DAY_US > int(firm["day_start_ts"]) or _has_overdue_mark(state, now)

@@ -25,14 +25,12 @@ CAPACITY = Capacity(**SIZES, commands=256, events=64)
 
 # Checks that are still to come, and what takes more than a few accounts and symbols.
 _NOT_HERE = {
-    Code.SYMBOL_RESTRICTED, Code.CANCEL_RATE, Code.REPEATED_ORDER, Code.MAX_NET_EXPOSURE, Code.MAX_LEVERAGE,
-    Code.MAX_DAILY_NOTIONAL, Code.DAILY_LOSS, Code.MAX_DRAWDOWN, Code.MAX_ORDER_TO_TRADE_RATIO,
-    Code.UNKNOWN_EXECUTION, Code.VENUE_CAPACITY,
-    Code.ACCOUNT_CAPACITY, Code.SYMBOL_CAPACITY, Code.ORDER_CAPACITY, Code.LIMITS_NOT_SET,
-    Code.VENUE_REJECTIONS, Code.STALE_VERSION, Code.WRONG_SCOPE, Code.LIMIT_CONTRADICTION,
-    Code.OVERRIDE_EXISTS, Code.OVERRIDE_CAPACITY, Code.UNKNOWN_OVERRIDE, Code.SECOND_PERSON_REQUIRED,
-    Code.CHANGE_CAPACITY, Code.UNKNOWN_CHANGE, Code.CHANGE_CLOSED, Code.CHANGE_STALE,
-    Code.MAKER_CANNOT_APPROVE,
+    # Too rare in random streams: tests/unit/test_engine_breakers.py has them.
+    Code.REPEATED_ORDER, Code.MAX_ORDER_TO_TRADE_RATIO, Code.VENUE_REJECTIONS, Code.MAX_LEVERAGE,
+    Code.UNKNOWN_EXECUTION, Code.VENUE_CAPACITY, Code.ACCOUNT_CAPACITY, Code.SYMBOL_CAPACITY,
+    Code.ORDER_CAPACITY, Code.LIMITS_NOT_SET, Code.STALE_VERSION, Code.OVERRIDE_EXISTS,
+    Code.OVERRIDE_CAPACITY, Code.UNKNOWN_OVERRIDE, Code.SECOND_PERSON_REQUIRED, Code.CHANGE_CAPACITY,
+    Code.UNKNOWN_CHANGE, Code.CHANGE_CLOSED, Code.CHANGE_STALE, Code.MAKER_CANNOT_APPROVE,
 }  # fmt: skip
 
 
@@ -73,7 +71,9 @@ class Pair:
             command = self.stream.place()
             found = engine.explain(pack([command]), self.desk.ts)
             expected = self.twin.explain(command, self.desk.ts)
-            assert {int(v.code): tuple(v) for v in found} == {c: tuple(v) for c, v in expected.items()}
+            assert {(int(v.code), int(v.scope)): tuple(v) for v in found} == {
+                key: tuple(verdict) for key, verdict in expected.items()
+            }
         assert state_hash(engine.state) == before
 
 

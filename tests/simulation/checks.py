@@ -9,6 +9,11 @@ from tests.simulation.ledger import Ledger, Money, Order, Position
 
 _WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
+_POSITION = (
+    "quantity", "entry_cost", "realised", "fees", "value", "worst", "exposure", "open_buy", "open_sell",
+    "reduce_buy", "reduce_sell", "open_orders",
+)  # fmt: skip
+
 
 def check_engine(state: State, ledger: Ledger) -> None:
     _check_open_orders(state, ledger)
@@ -28,7 +33,9 @@ def check_engine(state: State, ledger: Ledger) -> None:
                 position.quantity, position.cost, position.realised, position.fees,
                 position.quantity * unit, worst, worst * unit, *row,
             )  # fmt: skip
-            assert record.item()[:12] == expected
+            assert tuple(int(record[name]) for name in _POSITION) == expected
+            upper = (position.quantity + row[0]) * unit, (position.quantity - row[1]) * unit
+            assert (int(record["upper"]), int(record["lower"])) == upper
             exposure += worst * unit
             value += position.quantity * unit
             cost += position.cost

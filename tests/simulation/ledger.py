@@ -91,7 +91,7 @@ class Ledger:
             elif kind == E.MARK_UPDATED:
                 self.marks[event.symbol] = event.price
             elif event.order_id == 0:
-                assert event.status == 0 or kind == E.INSTRUMENT_SET
+                assert event.status == 0 or kind in (E.INSTRUMENT_SET, E.BREAKER_TRIPPED, E.NOTE_RECORDED)
             elif event.order_id not in self.open:
                 self._first(event, kind)
             else:

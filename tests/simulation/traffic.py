@@ -26,7 +26,7 @@ _TICKS_E12 = (10**4, 5 * 10**4, 10**6)  # multipliers 1, 50, 1
 MULTIPLIERS = [tick * step // 10**12 for tick, step in zip(_TICKS_E12, _STEPS_E8, strict=True)]
 
 _KINDS = {
-    CommandKind.PLACE_ORDER: 0.656,
+    CommandKind.PLACE_ORDER: 0.652,
     CommandKind.CANCEL_ORDER: 0.13,
     CommandKind.AMEND_ORDER: 0.11,
     CommandKind.UPDATE_MARK: 0.04,
@@ -34,7 +34,9 @@ _KINDS = {
     CommandKind.ADVANCE_TIME: 0.012,
     CommandKind.SET_LIMIT: 0.012,
     CommandKind.TRANSFER_CASH: 0.005,
-    CommandKind.SET_TRADING_STATE: 0.004,
+    CommandKind.SET_TRADING_STATE: 0.006,
+    CommandKind.SET_PERMISSION: 0.001,
+    CommandKind.SET_POLICY: 0.001,
     CommandKind.SET_INSTRUMENT: 0.002,
     CommandKind.SET_ACCOUNT: 0.002,
     CommandKind.CANCEL_ALL: 0.002,
@@ -55,6 +57,17 @@ _VALUES = {
     Limit.MAX_MARK_AGE: (10**4, 10**7),
     Limit.MAX_PORTFOLIO_VAR: (10**6, 10**9),
     Limit.MAX_CORRELATED_EXPOSURE: (10**6, 10**9),
+    Limit.CANCEL_RATE: (50, 100_000),
+    Limit.MAX_REPEATED_ORDERS: (3, 100),
+    Limit.PRICE_MOVE_BPS: (50, 5_000),
+    Limit.MAX_NET_EXPOSURE: (10**6, 10**9),
+    Limit.MAX_LEVERAGE: (20, 10**4),
+    Limit.MAX_DAILY_NOTIONAL: (10**7, 10**11),
+    Limit.DAILY_LOSS: (10**5, 10**8),
+    Limit.MAX_DRAWDOWN: (10**5, 10**8),
+    Limit.MAX_ORDER_TO_TRADE_RATIO: (2, 100),
+    Limit.VENUE_REJECTIONS: (3, 50),
+    Limit.MARK_HALT_AGE: (10**7, 10**9),
 }
 
 
@@ -200,6 +213,12 @@ class Traffic:
         rows = self._rows(commands, CommandKind.SET_TRADING_STATE)
         commands["state"][rows] = random.choice([0, 1, 2, 7], len(rows), p=[0.95, 0.025, 0.02, 0.005])
         commands["scope"][rows] = random.integers(1, 4, len(rows))
+        commands["flags"][rows] = random.random(len(rows)) < 0.1
+        rows = self._rows(commands, CommandKind.SET_PERMISSION)
+        commands["state"][rows] = random.choice([0, 1, 2, 3], len(rows), p=[0.6, 0.2, 0.1, 0.1])
+        rows = self._rows(commands, CommandKind.SET_POLICY)
+        values["code"][rows] = random.integers(0, 6, len(rows))
+        values["value"][rows] = random.choice([0, 1, 100, 10**6, 10**8], len(rows))
         for row in self._rows(commands, CommandKind.SET_INSTRUMENT):
             status = InstrumentStatus.TRADING if random.random() < 0.95 else random.integers(0, 5)
             commands[row : row + 1] = build.pack([_instrument(int(random.integers(SYMBOLS)), int(status))])

@@ -22,22 +22,23 @@ from app.runtime.views import EventView
 from tests.engine_support import Command
 from tests.twins.engine_limits import LimitsTwin
 from tests.twins.engine_model import Books, Order
-from tests.twins.engine_reference import ReferenceTwin
 from tests.twins.engine_risk import (
     STOPS,
     Request,
     Verdict,
+    cancel_rate,
     explained,
     first_refusal,
     is_rising,
     protection_price,
+    worth,
 )
 from tests.twins.engine_venue import VenueSide
 
 SLOTS = 1 << SLOT_BITS
 
 
-class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
+class EngineTwin(LimitsTwin, VenueSide):
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
         self.books = Books(capacity.fills)
@@ -58,6 +59,7 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
             CommandKind.SET_ACCOUNT: self.set_account,
             CommandKind.TRANSFER_CASH: self.transfer_cash,
             CommandKind.SET_LIMIT: self.set_limit,
+            CommandKind.SET_PERMISSION: self.set_permission,
             CommandKind.SET_TRADING_STATE: self.set_trading_state,
             CommandKind.NOTE: self.note,
             CommandKind.SET_POLICY: self.set_policy,
@@ -74,6 +76,7 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
             action(command)
         for index, account in enumerate(self.books.accounts):
             account.peak_equity = max(account.peak_equity, self.books.equity(index))
+        self.books.peak_equity = max(self.books.peak_equity, self.books.firm_equity())
         return self.out
 
     # --- New orders.
@@ -105,7 +108,7 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
             priority=command.seq << 20,
         )  # fmt: skip
 
-    def explain(self, command: Command, ts: int) -> dict[int, Verdict]:
+    def explain(self, command: Command, ts: int) -> dict[tuple[int, int], Verdict]:
         order = self.asked_for(command)
         known = self.books.named.get((order.account, order.client_order_id))
         request = Request(order, order.quantity, command.fault, duplicate=known is not None)
@@ -124,6 +127,8 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
             return
         request = Request(order, order.quantity, command.fault, duplicate=first is not None)
         refusal = first_refusal(books, request)
+        if order.account >= 0:
+            books.accounts[order.account].messages += 1
         count = sum(1 for _ in books.open_orders())
         if refusal is None and count >= self.capacity.open_orders:
             refusal = Verdict(Code.ORDER_CAPACITY, False, self.capacity.open_orders, count + 1, Scope.FIRM)
@@ -134,10 +139,14 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
             order.status, order.code, order.scope = OrderStatus.REJECTED, refusal.code, refusal.scope
             order.limit, order.observed = refusal.limit, refusal.observed
             books.closed.append(order.order_id % SLOTS)
+            if refusal.code == Code.REPEATED_ORDER:
+                facts = {"limit": refusal.limit, "observed": refusal.observed}
+                halted = TradingState.HALTED
+                self.trip(Scope.ACCOUNT, order.account, -1, halted, Code.REPEATED_ORDER, **facts)
             self.show(EventKind.ORDER_REJECTED, order)
             return
         books.accounts[order.account].open[order.order_id] = order
-        order.reserved = order.quantity
+        order.reserve(order.quantity, worth(books, order))
         if order.time_in_force == TimeInForce.GTD:
             order.due = order.expire_ts
         if order.type in STOPS:
@@ -198,9 +207,16 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
 
     def cancel(self, command: Command) -> None:
         order = self.known(command.order_id)
-        code = Code.UNKNOWN_ORDER if order is None else self.request_cancel(order)
+        if order is None:
+            self.turn_down(EventKind.CANCEL_REJECTED, command, None, Code.UNKNOWN_ORDER)
+            return
+        verdict = None
+        if order.account >= 0:
+            self.books.accounts[order.account].messages += 1
+            verdict = cancel_rate(self.books, order)
+        code = self.request_cancel(order) if verdict is None else verdict.code
         if code != Code.NONE:
-            self.turn_down(EventKind.CANCEL_REJECTED, command, order, code)
+            self.turn_down(EventKind.CANCEL_REJECTED, command, order, code, verdict)
 
     def amend_refusal(
         self, command: Command, order: Order, wanted: Order, extra: int
@@ -227,16 +243,19 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
         wanted = replace(order, price=price, quantity=command.quantity or order.quantity)
         extra = max(wanted.left - order.reserved, 0)
         code, verdict = self.amend_refusal(command, order, wanted, extra)
+        if order.account >= 0:
+            self.books.accounts[order.account].messages += 1
         if code != Code.NONE:
             self.turn_down(EventKind.REPLACE_REJECTED, command, order, code, verdict)
         elif order.waiting:
-            order.price, order.quantity, order.reserved = wanted.price, wanted.quantity, wanted.quantity
+            order.price, order.quantity = wanted.price, wanted.quantity
+            order.reserve(wanted.quantity, order.worth)
             self.change(order, order.status)
             self.show(EventKind.ORDER_REPLACED, order)
         else:
             order.replace_price, order.replace_quantity = wanted.price, wanted.quantity
             order.replace_priority = self.books.seq << 20 | len(self.out)
-            order.reserved = max(order.reserved, wanted.left)
+            order.reserve(max(order.reserved, wanted.left), max(wanted.worth, order.reserved_price))
             self.change(order, OrderStatus.PENDING_REPLACE)
             self.show(
                 EventKind.REPLACE_REQUESTED, order, last_price=wanted.price, last_quantity=wanted.quantity
@@ -253,6 +272,13 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
         ):
             self.say(EventKind.COMMAND_REJECTED, code=Code.INVALID_VALUE)
             return
+        self.cancel_scope(command)
+
+    def cancel_scope(self, command: Command) -> None:
+        books = self.books
+        by_account = command.scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL)
+        by_symbol = command.scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)
+        before = len(self.out)
         for index, account in enumerate(books.accounts):
             if not by_account or index == command.account:
                 for order in list(account.open.values()):
@@ -263,14 +289,21 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
             account=command.account if by_account else -1,
             symbol=command.symbol if by_symbol else -1,
             scope=command.scope,
-            last_quantity=len(self.out),
+            last_quantity=len(self.out) - before,
         )
 
     # --- Marks and time.
 
     def update_mark(self, command: Command) -> None:
         if self.take_mark(command):
-            self.fire_stops(command.symbol)
+            books, symbol = self.books, command.symbol
+            touched = [index for index in range(len(books.accounts)) if books.worst(index, symbol)]
+            for index in touched:
+                account = books.accounts[index]
+                account.peak_equity = max(account.peak_equity, books.equity(index))
+            if self.mark_moved:
+                self.watch(touched)
+            self.fire_stops(symbol)
 
     def fire_stops(self, symbol: int) -> None:
         mark = self.books.instruments[symbol].mark
@@ -303,6 +336,7 @@ class EngineTwin(ReferenceTwin, LimitsTwin, VenueSide):
 
     def advance_time(self, _command: Command) -> None:
         self.start_day()
+        self.halt_overdue()
         self.end_overrides_due()
         due = [o for o in self.books.open_orders() if o.due is not None and o.due <= self.books.ts]
         for order in sorted(due, key=lambda o: (o.due, o.order_id)):

@@ -5,16 +5,17 @@ from typing import Any
 import numpy as np
 
 from app.engine.engine import Engine
+from app.engine.records import REPEATS
 from app.engine.state import NO_SLOT, State
 from tests.engine_support import words
 from tests.twins.engine import SLOTS, EngineTwin
-from tests.twins.engine_model import Bucket, Order, Reserved, limit_key
+from tests.twins.engine_model import Account, Books, Bucket, Instrument, Order, Reserved, limit_key
 
 _ORDER_FIELDS = (
     "order_id", "account", "symbol", "status", "side", "type", "time_in_force", "flags",
     "self_trade_prevention", "code", "scope", "seq", "priority", "price", "stop_price", "quantity",
     "filled_quantity", "filled_notional", "created_ts", "updated_ts", "expire_ts", "replace_price",
-    "replace_quantity", "replace_priority", "reserved", "limit", "observed",
+    "replace_quantity", "replace_priority", "reserved", "reserved_price", "limit", "observed",
 )  # fmt: skip
 
 
@@ -36,8 +37,15 @@ def check_same(engine: Engine, twin: EngineTwin) -> None:
         symbols=len(books.instruments),
         trading_state=books.state,
         progress=0,
+        alarm=0,
+        equity=books.firm_equity(),
+        peak_equity=books.peak_equity,
+        day_start_equity=books.day_start_equity,
+        **_flows(books, -1),
     )
     _same_bucket(firm, books.bucket)
+    _same_bucket(firm, books.cancel_bucket, "cancel")
+    _same_state(firm, books)
     for index in range(len(books.accounts)):
         _check_account(state, twin, index)
     for symbol in range(len(books.instruments)):
@@ -56,8 +64,22 @@ def _same(record: np.void, **expected: int) -> None:
     assert found == {name: int(value) for name, value in expected.items()}
 
 
-def _same_bucket(record: np.void, bucket: Bucket) -> None:
-    _same(record, order_tokens=bucket.level, order_tokens_ts=bucket.ts or 0)
+def _same_bucket(record: np.void, bucket: Bucket, what: str = "order") -> None:
+    _same(record, **{f"{what}_tokens": bucket.level, f"{what}_tokens_ts": bucket.ts or 0})
+
+
+def _same_state(record: np.void, holder: Books | Account | Instrument) -> None:
+    _same(record, state_cause=holder.state_cause, state_ts=holder.state_ts, state_actor=holder.state_actor)
+
+
+def _flows(books: Books, account: int) -> dict[str, int]:
+    upper, lower = books.net(account)
+    return {
+        "upper": upper,
+        "lower": lower,
+        "open_notional": books.open_notional(account),
+        "day_traded": books.turnover(account),
+    }
 
 
 def _check_account(state: State, twin: EngineTwin, index: int) -> None:
@@ -77,7 +99,18 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
         open_orders=len(account.open),
         trading_state=account.state,
         exists=1,
+        messages=account.messages,
+        day_fills=account.day_fills,
+        rejections=account.rejections,
+        permission=books.permissions.get((index, -1), 0),
+        **_flows(books, index),
     )
+    _same_bucket(record, account.cancel_bucket, "cancel")
+    _same_state(record, account)
+    for place in range(REPEATS):
+        entry = state.repeats[index * REPEATS + place]
+        likeness, ts, count = account.repeats.get(place, (0, 0, 0))
+        _same(entry, likeness=likeness, ts=ts, count=count)
     assert record["name"].tolist() == words(account.name, 40).tolist()
     _same_bucket(record, account.bucket)
     assert _open(state, index) == [order_id % SLOTS for order_id in account.open]
@@ -100,6 +133,7 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
             reduce_buy=there.reduce_buy,
             reduce_sell=there.reduce_sell,
             open_orders=there.orders,
+            permission=books.permissions.get((index, symbol), 0),
         )
 
 
@@ -116,8 +150,12 @@ def _check_instrument(state: State, twin: EngineTwin, symbol: int) -> None:
         mark_ts=instrument.mark_ts,
         status=instrument.status,
         trading_state=instrument.state,
+        past_mark=instrument.past_mark,
+        rejections=instrument.rejections,
         worst=sum(twin.books.worst(account, symbol) for account in range(len(twin.books.accounts))),
     )
+
+    _same_state(state.instruments[symbol], instrument)
 
 
 def _check_order(state: State, twin: EngineTwin, slot: int, order: Order) -> None:

@@ -8,9 +8,8 @@ from app.engine.codes import Code
 from app.engine.types import ChangeStatus, EventKind, Limit, OverrideEnd, Policy, Scope
 from tests.engine_support import Command
 from tests.twins.engine_model import MONEY_MAX, Change, LimitKey, Override, Part, limit_key
-from tests.twins.engine_reference import Teller
+from tests.twins.engine_reference import Teller, contradicts, rule_code
 
-LARGEST = {Limit.PRICE_COLLAR_BPS: 10**6, Limit.ORDER_RATE: 10**9}
 LONGEST = 30 * 24 * 60 * 60 * 1_000_000
 
 
@@ -82,8 +81,11 @@ class LimitsTwin(Teller):
     def _fit(self, parts: list[Part], alone: bool) -> tuple[int, list[int]]:
         key = parts[-1].key
         for part in parts:
-            if part.limit < 0 or part.key != key or part.value > LARGEST.get(Limit(part.limit), MONEY_MAX):
+            if part.limit < 0 or part.key != key:
                 return Code.INVALID_VALUE, []
+            wrong = Code.NONE if part.value < 0 else rule_code(key[0], Limit(part.limit), part.value)
+            if wrong != Code.NONE:
+                return wrong, []
         before, replaced = deepcopy(self.books.limits), []
         code: int = Code.NONE
         for part in parts:
@@ -93,6 +95,9 @@ class LimitsTwin(Teller):
                 code = Code.SECOND_PERSON_REQUIRED
                 break
             self._put(key, part.limit, part.value)
+        together = self.books.effective(key)
+        if code == Code.NONE and any(p.value >= 0 and contradicts(together, p.limit) for p in parts):
+            code = Code.LIMIT_CONTRADICTION
         self.books.limits = before
         return code, replaced
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from app.engine.types import OrderFlag, OrderStatus, Scope, Side
+from app.engine.types import OrderFlag, OrderStatus, Permission, Scope, Side
 
 UNLIMITED = 2**62 - 1
 MONEY_MAX = 2**60
@@ -43,10 +43,19 @@ class Order:
     filled_notional: int = 0
     waiting: bool = False
     reserved: int = 0
+    reserved_price: int = 0
     replace_price: int = 0
     replace_quantity: int = 0
     replace_priority: int = 0
     due: int | None = None  # when its time is over, or is to be asked for again
+
+    def reserve(self, quantity: int, price: int) -> None:
+        self.reserved, self.reserved_price = quantity, price
+
+    @property
+    def worth(self) -> int:
+        """What a step of it is reserved at, in ticks: a market order's is the mark that it came at."""
+        return self.price or self.stop_price or self.reserved_price
 
     @property
     def left(self) -> int:
@@ -97,7 +106,16 @@ class Account:
     peak_equity: int = 0
     day_start_equity: int = 0
     state: int = 0
+    state_cause: int = 0
+    state_ts: int = 0
+    state_actor: int = 0
+    day_traded: int = 0
+    day_fills: int = 0
+    messages: int = 0
+    rejections: int = 0
+    repeats: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # by place: hash, since, count
     bucket: Bucket = field(default_factory=Bucket)
+    cancel_bucket: Bucket = field(default_factory=Bucket)
     open: dict[int, Order] = field(default_factory=dict)  # by id, oldest first
 
 
@@ -113,6 +131,12 @@ class Instrument:
     mark: int = 0
     mark_ts: int = 0
     state: int = 0
+    state_cause: int = 0
+    state_ts: int = 0
+    state_actor: int = 0
+    rejections: int = 0
+    marks: list[tuple[int, int]] = field(default_factory=list)  # ts and price, oldest first
+    past_mark: int = 0
 
     @property
     def multiplier(self) -> int:
@@ -213,7 +237,11 @@ class Books:
         self.seq = 0
         self.ts = 0
         self.state = 0  # of the firm
+        self.state_cause = self.state_ts = self.state_actor = 0
         self.bucket = Bucket()
+        self.cancel_bucket = Bucket()
+        self.peak_equity = self.day_start_equity = self.day_traded = 0
+        self.permissions: dict[tuple[int, int], int] = {}  # by account, and symbol or -1
         self.day_start_ts = 0
         self.accounts: list[Account] = []
         self.instruments: list[Instrument] = []
@@ -272,6 +300,51 @@ class Books:
 
     def equity(self, account: int) -> int:
         return self.accounts[account].cash + self.position_value(account)
+
+    def firm_equity(self) -> int:
+        return sum(self.equity(account) for account in range(len(self.accounts)))
+
+    def day_loss(self, account: int) -> int:
+        """Of an account, of the firm where it is -1; and so below."""
+        if account < 0:
+            return self.day_start_equity - self.firm_equity()
+        return self.accounts[account].day_start_equity - self.equity(account)
+
+    def drawdown(self, account: int) -> int:
+        if account < 0:
+            return max(self.peak_equity - self.firm_equity(), 0)
+        return max(self.accounts[account].peak_equity - self.equity(account), 0)
+
+    def open_notional(self, account: int) -> int:
+        if account < 0:
+            return sum(self.open_notional(each) for each in range(len(self.accounts)))
+        return sum(
+            order.reserved * order.reserved_price * self.instruments[order.symbol].multiplier
+            for order in self.accounts[account].open.values()
+        )
+
+    def turnover(self, account: int) -> int:
+        return (self if account < 0 else self.accounts[account]).day_traded
+
+    def net(self, account: int) -> tuple[int, int]:
+        """Exposure with its sign, if all buys fill and if all sells fill."""
+        if account < 0:
+            each = [self.net(one) for one in range(len(self.accounts))]
+            return sum(upper for upper, _ in each), sum(lower for _, lower in each)
+        upper = lower = self.position_value(account)
+        for order in self.accounts[account].open.values():
+            instrument = self.instruments[order.symbol]
+            money = order.reserved * instrument.mark * instrument.multiplier
+            if order.side == Side.BUY:
+                upper += money
+            else:
+                lower -= money
+        return upper, lower
+
+    def permission(self, account: int, symbol: int) -> int:
+        own = self.permissions.get((account, symbol), Permission.DEFAULT)
+        own = own or self.permissions.get((account, -1), Permission.DEFAULT)
+        return own or Permission.ALLOWED
 
     def limit_at(self, which: int, scope: int, account: int = -1, symbol: int = -1) -> int:
         return self.effective(limit_key(scope, account, symbol)).get(int(which), UNLIMITED)

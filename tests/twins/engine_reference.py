@@ -5,12 +5,23 @@ from typing import Any
 
 from app.engine.capacity import Capacity
 from app.engine.codes import Code
-from app.engine.types import EventKind, InstrumentStatus, Scope, TradingState
+from app.engine.types import EventKind, InstrumentStatus, Limit, Policy, Scope
 from app.runtime.views import EventView
 from tests.engine_support import Command
 from tests.twins.engine_model import MONEY_MAX, Account, Books, Instrument, Order
 
 DAY = 24 * 60 * 60 * 1_000_000
+LARGEST = {
+    Limit.PRICE_COLLAR_BPS: 10**6,
+    Limit.PRICE_MOVE_BPS: 10**6,
+    Limit.ORDER_RATE: 10**9,
+    Limit.CANCEL_RATE: 10**9,
+    Limit.MAX_LEVERAGE: 10**5,
+    Limit.MAX_OPEN_ORDERS: 10**9,
+    Limit.MAX_REPEATED_ORDERS: 10**9,
+    Limit.MAX_ORDER_TO_TRADE_RATIO: 10**9,
+    Limit.VENUE_REJECTIONS: 10**9,
+}
 
 _BLANK = EventView(**dict.fromkeys(EventView._fields, 0) | {"client_order_id": bytes(40)})  # type: ignore[arg-type]
 
@@ -49,7 +60,53 @@ class Teller:
         self.say(kind, **(shown | fields))
 
 
+_EVERY = {Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL, Scope.ACCOUNT_SYMBOL}
+PLACES = {
+    **{limit: {Scope.FIRM, Scope.ACCOUNT} for limit in Limit},
+    Limit.MAX_ORDER_QUANTITY: _EVERY,
+    Limit.MAX_ORDER_NOTIONAL: _EVERY,
+    Limit.PRICE_COLLAR_BPS: _EVERY,
+    Limit.PRICE_MOVE_BPS: _EVERY,
+    Limit.MAX_MARK_AGE: _EVERY,
+    Limit.MAX_OPEN_ORDERS: {Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL},
+    Limit.MAX_POSITION: {Scope.SYMBOL, Scope.ACCOUNT_SYMBOL},
+    Limit.VENUE_REJECTIONS: {Scope.ACCOUNT, Scope.SYMBOL},
+    Limit.MARK_HALT_AGE: {Scope.SYMBOL},
+    Limit.MAX_LEVERAGE: {Scope.ACCOUNT},
+    Limit.MAX_REPEATED_ORDERS: {Scope.ACCOUNT},
+    Limit.MAX_ORDER_TO_TRADE_RATIO: {Scope.ACCOUNT},
+    Limit.MAX_CORRELATED_EXPOSURE: {Scope.ACCOUNT},
+}
+_SMALLEST = {
+    Limit.MAX_REPEATED_ORDERS, Limit.MAX_ORDER_TO_TRADE_RATIO, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE
+}  # fmt: skip
+# The first may not be above the second.
+_PAIRS = (
+    (Limit.MAX_ORDER_QUANTITY, Limit.MAX_POSITION),
+    (Limit.MAX_ORDER_NOTIONAL, Limit.MAX_GROSS_EXPOSURE),
+    (Limit.MAX_NET_EXPOSURE, Limit.MAX_GROSS_EXPOSURE),
+    (Limit.MAX_MARK_AGE, Limit.MARK_HALT_AGE),
+)
+
+
+def rule_code(scope: int, limit: Limit, value: int) -> int:
+    """Why a scope cannot carry this value by itself."""
+    if not (limit in _SMALLEST) <= value <= LARGEST.get(limit, MONEY_MAX):
+        return Code.INVALID_VALUE
+    return Code.NONE if scope in PLACES[limit] else Code.WRONG_SCOPE
+
+
+def contradicts(limits: dict[int, int], limit: int) -> bool:
+    """Whether a scope's limits contradict each other, one of them being `limit`."""
+    return any(
+        limit in pair and pair[0] in limits and 0 < limits.get(pair[1], 0) < limits[pair[0]]
+        for pair in _PAIRS
+    )
+
+
 class ReferenceTwin(Teller):
+    mark_moved = False
+
     def _instrument_refusal(self, c: Command) -> int:
         known = self.books.instruments
         if not 0 <= c.symbol <= len(known) or not c.name:
@@ -113,29 +170,9 @@ class ReferenceTwin(Teller):
         account.transferred += c.value
         account.peak_equity += c.value
         account.day_start_equity += c.value
+        self.books.peak_equity += c.value
+        self.books.day_start_equity += c.value
         self.say(EventKind.CASH_TRANSFERRED, account=c.account, limit=c.value)
-
-    def set_trading_state(self, c: Command) -> None:
-        books = self.books
-        holder: Books | Account | Instrument | None = None
-        if c.scope == Scope.FIRM:
-            holder = books
-        elif c.scope == Scope.ACCOUNT and 0 <= c.account < len(books.accounts):
-            holder = books.accounts[c.account]
-        elif c.scope == Scope.SYMBOL and 0 <= c.symbol < len(books.instruments):
-            holder = books.instruments[c.symbol]
-        if holder is None or c.state > TradingState.HALTED:
-            self.reject(c, Code.INVALID_VALUE)
-            return
-        old, holder.state = holder.state, c.state
-        self.say(
-            EventKind.TRADING_STATE_SET,
-            account=c.account,
-            symbol=c.symbol,
-            scope=c.scope,
-            limit=c.state,
-            observed=old,
-        )
 
     def note(self, c: Command) -> None:
         """The text lies in the eleven words from the price on, the actor in the word behind it."""
@@ -153,14 +190,29 @@ class ReferenceTwin(Teller):
         if not 0 < c.price <= instrument.max_price:
             self.reject(c, Code.INVALID_VALUE)
             return False
+        self.mark_moved = instrument.mark != c.price
         instrument.mark, instrument.mark_ts = c.price, self.books.ts
+        self.remember_mark(instrument)
         self.say(EventKind.MARK_UPDATED, symbol=c.symbol, price=c.price)
         return True
+
+    def remember_mark(self, instrument: Instrument) -> None:
+        """Sixteen marks, two windows' worth or more, and the newest of them that is a window old."""
+        now, window = self.books.ts, self.books.policies[Policy.COLLAR_WINDOW_US]
+        marks = instrument.marks
+        if not marks or now - marks[-1][0] >= window // 8:
+            marks.append((now, instrument.mark))
+            del marks[:-16]
+        old = [price for ts, price in marks if ts <= now - window]
+        instrument.past_mark = old[-1] if old else marks[0][1]
 
     def start_day(self) -> None:
         day = self.books.ts // DAY * DAY
         if day > self.books.day_start_ts:
             self.books.day_start_ts = day
+            self.books.day_start_equity = self.books.firm_equity()
+            self.books.day_traded = 0
             for index, account in enumerate(self.books.accounts):
                 account.day_start_equity = self.books.equity(index)
+                account.day_traded = account.day_fills = account.messages = 0
             self.say(EventKind.DAY_STARTED)

@@ -9,6 +9,8 @@ from app.engine.types import (
     InstrumentStatus,
     Limit,
     OrderType,
+    Permission,
+    Policy,
     Scope,
     Side,
     TimeInForce,
@@ -68,9 +70,13 @@ def verdicts(books: Books, request: Request) -> Iterator[Verdict]:
         return
     yield from _instructions(books, request)
     yield from _rate(books, request)
+    yield from _repeats(books, request)
     yield from _market(books, request)
     yield from _size(books, request)
     yield from _exposure(books, request)
+    yield from _turnover(books, request)
+    yield from _losses(books, request)
+    yield from _order_to_trade(books, request)
     yield from _portfolio(books, request)
 
 
@@ -81,17 +87,19 @@ def first_refusal(books: Books, request: Request) -> Verdict | None:
         if verdict.code > Code.ORDER_RATE and not rate_passed:
             rate_passed = True
             take_tokens(books, request.order.account)
+            count_repeat(books, request)
         if not verdict.passed:
             return verdict
     return None
 
 
-def explained(books: Books, request: Request) -> dict[int, Verdict]:
-    """By code: the first verdict that refuses, else the last that passes."""
-    found: dict[int, Verdict] = {}
+def explained(books: Books, request: Request) -> dict[tuple[int, int], Verdict]:
+    """By code and scope: the first verdict that refuses, else the last that passes."""
+    found: dict[tuple[int, int], Verdict] = {}
     for verdict in verdicts(books, request):
-        if verdict.code not in found or found[verdict.code].passed:
-            found[verdict.code] = verdict
+        key = (int(verdict.code), int(verdict.scope))
+        if key not in found or found[key].passed:
+            found[key] = verdict
     return found
 
 
@@ -119,6 +127,10 @@ def _reference(books: Books, request: Request) -> Iterator[Verdict]:
     if known:
         status = books.instruments[symbol].status
         yield Verdict(Code.SYMBOL_NOT_TRADING, status == InstrumentStatus.TRADING, 1, status, Scope.SYMBOL)
+        permission = books.permission(account, symbol)
+        passed = permission == Permission.ALLOWED or shrinks
+        allowed = Permission.ALLOWED
+        yield Verdict(Code.SYMBOL_RESTRICTED, passed, allowed, permission, Scope.ACCOUNT_SYMBOL)
 
 
 def _prices(books: Books, request: Request) -> Iterator[Verdict]:
@@ -193,6 +205,55 @@ def _rate(books: Books, request: Request) -> Iterator[Verdict]:
         yield Verdict(Code.ORDER_RATE, passed, rate, rate + 1, scope)
 
 
+def cancel_rate(books: Books, order: Order) -> Verdict | None:
+    """Why a cancel is throttled; one that passes takes its tokens."""
+    if books.strictest_state(order.account, order.symbol)[0] != TradingState.ACTIVE or order.symbol < 0:
+        return None
+    firm_rate = books.limit_at(Limit.CANCEL_RATE, Scope.FIRM)
+    rate = books.limit_at(Limit.CANCEL_RATE, Scope.ACCOUNT, order.account)
+    bucket = books.accounts[order.account].cancel_bucket
+    if firm_rate != UNLIMITED and books.cancel_bucket.at(firm_rate, books.ts) < 10**6:
+        return Verdict(Code.CANCEL_RATE, False, firm_rate, firm_rate + 1, Scope.FIRM)
+    if rate != UNLIMITED and bucket.at(rate, books.ts) < 10**6:
+        return Verdict(Code.CANCEL_RATE, False, rate, rate + 1, Scope.ACCOUNT)
+    if firm_rate != UNLIMITED:
+        books.cancel_bucket.take(firm_rate, books.ts)
+    if rate != UNLIMITED:
+        bucket.take(rate, books.ts)
+    return None
+
+
+def _mixed(value: int, more: int) -> int:
+    value = (value ^ more) * 0x9E3779B97F4A7C15 % 2**64
+    return value ^ value >> 29
+
+
+def _repeat(books: Books, request: Request) -> tuple[int, int, int, int]:
+    """Place among the account's recent orders, hash, since when it is counted, its number."""
+    order = request.order
+    like = _mixed(_mixed(order.symbol * 2 + order.side, order.price), order.quantity) >> 1
+    known, since, count = books.accounts[order.account].repeats.get(like % 16, (0, 0, 0))
+    if count and known == like and books.ts - since <= books.policies[Policy.REPEAT_WINDOW_US]:
+        return like % 16, like, since, count + 1
+    return like % 16, like, books.ts, 1
+
+
+def count_repeat(books: Books, request: Request) -> None:
+    account = request.order.account
+    limited = books.limit_at(Limit.MAX_REPEATED_ORDERS, Scope.ACCOUNT, account) != UNLIMITED
+    if limited and request.amended is None:
+        place, like, since, count = _repeat(books, request)
+        books.accounts[account].repeats[place] = (like, since, count)
+
+
+def _repeats(books: Books, request: Request) -> Iterator[Verdict]:
+    account = request.order.account
+    allowed = books.limit_at(Limit.MAX_REPEATED_ORDERS, Scope.ACCOUNT, account)
+    if allowed != UNLIMITED and request.amended is None:
+        count = _repeat(books, request)[3]
+        yield Verdict(Code.REPEATED_ORDER, count <= allowed, allowed, count, Scope.ACCOUNT)
+
+
 def _market(books: Books, request: Request) -> Iterator[Verdict]:
     order = request.order
     instrument = books.instruments[order.symbol]
@@ -203,6 +264,11 @@ def _market(books: Books, request: Request) -> Iterator[Verdict]:
         middle = order.stop_price or instrument.mark
         allowed, scope = collar(books, order, middle)
         away = abs(order.price - middle)
+        yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, scope)
+    basis_points, scope = books.tightest(Limit.PRICE_MOVE_BPS, order.account, order.symbol)
+    if basis_points != UNLIMITED and not order.stop_price:
+        allowed = instrument.past_mark * basis_points // 10_000
+        away = abs((order.price or instrument.mark) - instrument.past_mark)
         yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, scope)
 
 
@@ -255,7 +321,7 @@ def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
         allowed = books.limit_at(Limit.MAX_POSITION, scope, account, symbol)
         yield Verdict(Code.MAX_POSITION, growth <= 0 or steps * step <= allowed, allowed, steps * step, scope)
     unit = max(instrument.mark * instrument.multiplier, 1)
-    if growth > MONEY_MAX // unit:
+    if extra > MONEY_MAX // unit:
         yield Verdict(Code.MAX_GROSS_EXPOSURE, False, MONEY_MAX, MONEY_MAX + 1, Scope.FIRM)
         return
     mine = books.exposure(account)
@@ -265,9 +331,66 @@ def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
         allowed = min(allowed, MONEY_MAX) if scope == Scope.FIRM else allowed
         value += growth * unit
         yield Verdict(Code.MAX_GROSS_EXPOSURE, growth <= 0 or value <= allowed, allowed, value, scope)
-    margin = -(-(mine + growth * unit) // books.accounts[account].leverage)
+    for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, account)):
+        upper, lower = books.net(holder)
+        before = max(abs(upper), abs(lower))
+        after = max(abs(upper + more[0] * unit), abs(lower - more[1] * unit))
+        allowed = books.limit_at(Limit.MAX_NET_EXPOSURE, scope, account)
+        yield Verdict(Code.MAX_NET_EXPOSURE, after <= max(allowed, before), allowed, after, scope)
     equity = books.equity(account)
+    exposed = mine + growth * unit
+    leverage = 0 if exposed <= 0 else UNLIMITED if equity <= 0 else -(-exposed * 100 // equity)
+    leverage = UNLIMITED if equity > 0 and exposed // equity >= UNLIMITED // 100 else leverage
+    allowed = books.limit_at(Limit.MAX_LEVERAGE, Scope.ACCOUNT, account)
+    yield Verdict(Code.MAX_LEVERAGE, growth <= 0 or leverage <= allowed, allowed, leverage, Scope.ACCOUNT)
+    margin = -(-exposed // books.accounts[account].leverage)
     yield Verdict(Code.INSUFFICIENT_MARGIN, growth <= 0 or margin <= equity, equity, margin, Scope.ACCOUNT)
+
+
+def _shrinks(books: Books, request: Request) -> bool:
+    order = request.order
+    return request.extra == 0 or request.extra <= books.reducible(order.account, order.symbol, order.side)
+
+
+def _turnover(books: Books, request: Request) -> Iterator[Verdict]:
+    order, before = request.order, request.amended
+    multiplier = books.instruments[order.symbol].multiplier
+    added = worth(books, order) * order.quantity * multiplier
+    if before is not None:
+        price = max(order.worth, before.reserved_price)
+        added = max(order.left, before.reserved) * price - before.reserved * before.reserved_price
+        added *= multiplier
+    for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, order.account)):
+        allowed = books.limit_at(Limit.MAX_DAILY_NOTIONAL, scope, order.account)
+        used = books.turnover(holder) + books.open_notional(holder) + added
+        passed = used <= allowed or added <= 0 or _shrinks(books, request)
+        if scope == Scope.FIRM:
+            passed = passed and (added <= 0 or books.open_notional(-1) + added <= MONEY_MAX)
+            allowed = min(allowed, MONEY_MAX)
+        yield Verdict(Code.MAX_DAILY_NOTIONAL, passed, allowed, used, scope)
+
+
+def _losses(books: Books, request: Request) -> Iterator[Verdict]:
+    account = request.order.account
+    for code, which, measure in (
+        (Code.DAILY_LOSS, Limit.DAILY_LOSS, books.day_loss),
+        (Code.MAX_DRAWDOWN, Limit.MAX_DRAWDOWN, books.drawdown),
+    ):
+        for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, account)):
+            allowed, lost = books.limit_at(which, scope, account), measure(holder)
+            yield Verdict(code, _shrinks(books, request) or lost <= allowed, allowed, lost, scope)
+
+
+def _order_to_trade(books: Books, request: Request) -> Iterator[Verdict]:
+    account = request.order.account
+    allowed = books.limit_at(Limit.MAX_ORDER_TO_TRADE_RATIO, Scope.ACCOUNT, account)
+    if allowed == UNLIMITED:
+        return
+    messages = books.accounts[account].messages + 1
+    ratio = -(-messages // max(books.accounts[account].day_fills, 1))
+    few = messages <= books.policies[Policy.ORDER_TO_TRADE_FLOOR]
+    passed = few or ratio <= allowed or _shrinks(books, request)
+    yield Verdict(Code.MAX_ORDER_TO_TRADE_RATIO, passed, allowed, ratio, Scope.ACCOUNT)
 
 
 def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
@@ -290,5 +413,7 @@ def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
         (Limit.MAX_CORRELATED_EXPOSURE, Code.MAX_CORRELATED_EXPOSURE, Scope.ACCOUNT, mine),
     ):
         allowed = books.limit_at(which, scope, order.account)
+        if scope == Scope.FIRM and allowed == UNLIMITED:
+            continue
         observed = value + growth * unit
         yield Verdict(code, growth * unit <= 0 or observed <= allowed, allowed, observed, scope)

@@ -7,8 +7,8 @@ from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.types import EventKind, OrderStatus, ReportKind, Side
 from tests.engine_support import Command
+from tests.twins.engine_breakers import BreakerTwin
 from tests.twins.engine_model import Order
-from tests.twins.engine_reference import Teller
 
 S = OrderStatus
 OPEN = {
@@ -50,7 +50,7 @@ _EVENT_OF_END = {
 }
 
 
-class VenueSide(Teller):
+class VenueSide(BreakerTwin):
     @staticmethod
     def after(order: Order, step: str) -> OrderStatus | None:
         """Where a step leads; None where it is illegal."""
@@ -75,7 +75,8 @@ class VenueSide(Teller):
         order.status, order.seq, order.updated_ts = status, self.books.seq, self.books.ts
 
     def close(self, order: Order, status: int, code: int = Code.NONE) -> None:
-        order.waiting, order.due, order.reserved, order.code = False, None, 0, code
+        order.waiting, order.due, order.code = False, None, code
+        order.reserve(0, 0)
         del self.books.accounts[order.account].open[order.order_id]
         self.books.closed.append(order.order_id % (1 << SLOT_BITS))
         self.change(order, status)
@@ -130,6 +131,7 @@ class VenueSide(Teller):
             self.books.executions.popleft()
         order.filled_quantity += report.quantity
         order.filled_notional += report.price * report.quantity
+        self.forget_rejections(order)
         self.settle(report, order)
         if order.left == 0:
             self.close(order, S.FILLED)
@@ -149,6 +151,9 @@ class VenueSide(Teller):
             liquidity=report.liquidity,
         )
         self.trim(order.account, order.symbol)
+        account = self.books.accounts[order.account]
+        account.peak_equity = max(account.peak_equity, self.books.equity(order.account))
+        self.watch([order.account])
 
     def settle(self, report: Command, order: Order) -> None:
         """Cash, position, cost and profit of one execution."""
@@ -158,6 +163,9 @@ class VenueSide(Teller):
         sign = 1 if order.side == Side.BUY else -1
         account.cash -= sign * report.quantity * unit + report.fee
         account.fees += report.fee
+        account.day_fills += 1
+        account.day_traded += report.quantity * unit
+        self.books.day_traded += report.quantity * unit
         position.fees += report.fee
         opening = report.quantity
         if position.quantity * sign < 0:
@@ -201,6 +209,7 @@ class VenueSide(Teller):
         elif status is None:
             self.anomaly(report, order, Code.ILLEGAL_TRANSITION)
         elif step == "acknowledge":
+            self.forget_rejections(order)
             self.change(order, status)
             self.show(EventKind.ORDER_OPENED, order)
         elif step == "lose":
@@ -210,7 +219,7 @@ class VenueSide(Teller):
             if report.price != order.price or report.quantity > order.quantity:
                 order.priority = order.replace_priority
             order.price, order.quantity = report.price, report.quantity
-            order.reserved = order.left
+            order.reserve(order.left, order.worth)
             self.change(order, status)
             self.show(EventKind.ORDER_REPLACED, order)
         elif step == "refuse":
@@ -218,11 +227,19 @@ class VenueSide(Teller):
         else:
             if status == S.CANCELED and 0 < order.expire_ts <= self.books.ts:
                 status = S.EXPIRED
+            if status == S.REJECTED:
+                self.count_rejection(order.account, order.symbol)
             self.close(order, status, report.code)
             self.show(_EVENT_OF_END[status], order)
+            if status == S.REJECTED:
+                self.judge_rejections(order.account, order.symbol)
+
+    def forget_rejections(self, order: Order) -> None:
+        self.books.accounts[order.account].rejections = 0
+        self.books.instruments[order.symbol].rejections = 0
 
     def refused(self, report: Command, order: Order, status: OrderStatus) -> None:
-        order.reserved = order.left
+        order.reserve(order.left, order.worth)
         self.change(order, status)
         if order.expire_ts and order.due is None:
             order.due = self.books.ts + 1_000_000

@@ -8,7 +8,7 @@ import pytest
 
 from app.engine import arithmetic, positions
 from app.engine.capacity import PRICE_MAX
-from app.engine.limit_changes import PRICE_COLLAR_BPS_MAX
+from app.engine.limit_rules import PRICE_BPS_MAX
 from app.engine.records import COMMAND_KINDS
 from app.engine.state import DTYPES, PERSISTENT
 from tests.engine_support import for_python
@@ -51,9 +51,9 @@ def test_multiply_divide_of_random_numbers() -> None:
 
 def test_basis_points() -> None:
     random = Random(2)
-    ends = [(0, 0), (PRICE_MAX, PRICE_COLLAR_BPS_MAX), (1, 9_999), (1, 10_000), (PRICE_MAX, 1)]
+    ends = [(0, 0), (PRICE_MAX, PRICE_BPS_MAX), (1, 9_999), (1, 10_000), (PRICE_MAX, 1)]
     for value, basis_points in ends + [
-        (random.randint(0, PRICE_MAX), random.randint(0, PRICE_COLLAR_BPS_MAX)) for _ in range(2_000)
+        (random.randint(0, PRICE_MAX), random.randint(0, PRICE_BPS_MAX)) for _ in range(2_000)
     ]:
         assert basis_points_of(value, basis_points) == value * basis_points // 10_000
 

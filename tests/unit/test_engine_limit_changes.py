@@ -175,11 +175,23 @@ def test_times_that_no_override_may_end_at(ends: int) -> None:
     refused(made.one(override(Limit.MAX_ORDER_QUANTITY, 1, at, **ACCOUNT)), Code.INVALID_VALUE)
 
 
+_OF_FIRM_AND_ACCOUNT = (
+    Limit.MAX_ORDER_QUANTITY,
+    Limit.MAX_ORDER_NOTIONAL,
+    Limit.MAX_GROSS_EXPOSURE,
+    Limit.ORDER_RATE,
+    Limit.PRICE_COLLAR_BPS,
+    Limit.MAX_MARK_AGE,
+    Limit.CANCEL_RATE,
+    Limit.PRICE_MOVE_BPS,
+)
+
+
 def test_overrides_have_a_named_maximum() -> None:
     made = desk()
     places = made.engine.capacity.overrides
     scopes: list[dict[str, Any]] = [ACCOUNT, {"scope": Scope.ACCOUNT, "account": 1}, {"scope": Scope.FIRM}]
-    wanted = [(which, scope) for scope in scopes for which in list(Limit)[:8]][: places + 1]
+    wanted = [(which, scope) for scope in scopes for which in _OF_FIRM_AND_ACCOUNT][: places + 1]
     for number, (which, scope) in enumerate(wanted, 1):
         event = made.one(override(which, 10**6, made.ts + number, **scope))
         if number > places:

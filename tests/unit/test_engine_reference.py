@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from app.engine.codes import Code
-from app.engine.limit_changes import ORDER_RATE_MAX, PRICE_COLLAR_BPS_MAX
 from app.engine.state import state_hash
 from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit, Scope
 from tests.engine_support import (
@@ -21,6 +20,7 @@ from tests.engine_support import (
     trading_state,
     transfer,
 )
+from tests.twins.engine_reference import LARGEST, PLACES
 
 MONEY_MAX = 2**60
 
@@ -109,26 +109,27 @@ def test_transfers() -> None:
         check_rejected(made, transfer(index, 1), Code.UNKNOWN_ACCOUNT)
 
 
-@pytest.mark.parametrize(
-    ("which", "largest"),
-    [
-        *((which, MONEY_MAX) for which in Limit if which not in (Limit.ORDER_RATE, Limit.PRICE_COLLAR_BPS)),
-        (Limit.ORDER_RATE, ORDER_RATE_MAX),
-        (Limit.PRICE_COLLAR_BPS, PRICE_COLLAR_BPS_MAX),
-    ],
-)
-def test_values_of_limits(which: Limit, largest: int) -> None:
+@pytest.mark.parametrize("which", list(Limit))
+def test_values_of_limits(which: Limit) -> None:
     made = desk()
-    check_rejected(made, limit(which, largest + 1), Code.INVALID_VALUE)
-    check_rejected(made, limit(which, -1), Code.INVALID_VALUE)
-    check_rejected(made, limit(which, 2**63 - 1), Code.INVALID_VALUE)
-    event = made.one(limit(which, largest))
-    assert (event.kind, event.limit, event.observed, event.code) == (EventKind.LIMIT_SET, largest, -1, which)
+    largest = LARGEST.get(which, MONEY_MAX)
+    scope = min(PLACES[which])
+    where = {
+        "scope": scope,
+        "account": 0 if scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL) else -1,
+        "symbol": 0 if scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL) else -1,
+    }
+    for value in (largest + 1, -1, 2**63 - 1):
+        check_rejected(made, limit(which, value, **where), Code.INVALID_VALUE)
+    made.one(limit(which, 5, **where))
+    event = made.one(limit(which, largest, **where))
+    assert (event.kind, event.limit, event.observed, event.code) == (EventKind.LIMIT_SET, largest, 5, which)
     assert made.one(place(0, 0, BUY, 1, 1_000)).kind == EventKind.ORDER_ACCEPTED
-    event = made.one(limit(which, 0))
-    assert (event.limit, event.observed, event.last_quantity) == (0, largest, 2)
-    event = made.one(limit(which, 0, state=0))
-    assert (event.limit, event.observed, event.last_quantity) == (-1, 0, 3)
+    version = event.last_quantity
+    event = made.one(limit(which, 1, **where))
+    assert (event.limit, event.observed, event.last_quantity) == (1, largest, version + 1)
+    event = made.one(limit(which, 0, **where, state=0))
+    assert (event.limit, event.observed, event.last_quantity) == (-1, 1, version + 2)
 
 
 @pytest.mark.parametrize(
@@ -201,8 +202,8 @@ def test_commands_of_no_kind(kind: int) -> None:
 def test_the_hash_tells_states_apart() -> None:
     one, other = desk(), desk()
     assert state_hash(one.engine.state) == state_hash(other.engine.state)
-    one.one(limit(Limit.MAX_POSITION, 1))
-    other.one(limit(Limit.MAX_POSITION, 2))
+    one.one(limit(Limit.MAX_GROSS_EXPOSURE, 1))
+    other.one(limit(Limit.MAX_GROSS_EXPOSURE, 2))
     assert state_hash(one.engine.state) != state_hash(other.engine.state)
 
 
