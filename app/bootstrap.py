@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -46,6 +46,7 @@ from app.runtime.folder_lock import FolderLock
 from app.runtime.housekeeping import keep_journal_folder, prune_now
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
+from app.runtime.projections import read_status
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
@@ -53,6 +54,10 @@ from app.runtime.risk_log import RiskLog
 from app.runtime.snapshots import save_snapshot
 from app.settings import Settings, SettingsError
 from app.store.dependencies import Dependencies
+from app.store.history import History
+from app.store.projector import database_projection
+from app.store.trade_handover import TradeHandover
+from app.store.writer import PROJECTION
 from app.streams.hub import Hub
 from app.streams.market import MarketStreams
 from app.venues.paper.venue import PaperVenue
@@ -106,6 +111,7 @@ class Server:
         self.risk_log = RiskLog()
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
         self.dependencies = Dependencies(self.embedded)
+        self.history = History()
         self.services = Services(
             loop=self.loop,
             state=self.engine.state,
@@ -121,6 +127,7 @@ class Server:
             templates=TemplateStore.open(settings.data_dir / "limit-templates.json", self.clock.now),
             risk_log=self.risk_log,
             dependencies=self.dependencies.status,
+            history=self.history,
         )
         desk = OrderDesk(self.services)
         self.http_protocol = order_protocol(self.services, desk)
@@ -181,6 +188,7 @@ class Server:
         self._spawn(self._follow(feed))
         self._spawn(self.market.run())
         await self._await_marks()
+        self._spawn(self._write_history(os.environ))
         self._spawn(keep_journal_folder(folder, self.loop.journal, self.disk, self._passed_seq))
         self.loop.ready = True
         logger.info(
@@ -203,6 +211,7 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.hub.stop()
+        await self.history.close()
         await self.loop.close()
         if self.loop.seq - self._snapshot_seq >= _SNAPSHOT_COMMANDS_MIN and not self.loop.failed:
             await asyncio.to_thread(save_snapshot, self.engine, self.settings.journal_dir)
@@ -213,7 +222,25 @@ class Server:
 
     def _passed_seq(self) -> int:
         """The last command that every projection has passed."""
-        return self.loop.durable_seq
+        database = read_status(self.settings.journal_dir, PROJECTION).seq
+        return min(self.loop.durable_seq, database)
+
+    async def _write_history(self, environment: Mapping[str, str]) -> None:
+        """Keep the database's writer running; what reads the database has the same URL."""
+        await self.dependencies.started.wait()
+        url = self.dependencies.database_url
+        if url is None:
+            return
+        writer = database_projection(
+            self.settings.journal_dir, url, environment, self.dependencies.on_database
+        )
+        self.services.projections[writer.name] = writer
+        self.history.url = url
+        trades = TradeHandover(writer.hand_over)
+        self.market.observe(trades)
+        async with asyncio.TaskGroup() as both:  # when cancelled it waits until the child is gone
+            both.create_task(writer.run())
+            both.create_task(trades.run())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.ensure_future(work))

@@ -83,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("folder", nargs="?", type=Path, help="default: the journal of BOT4_DATA_DIR")
     replay.set_defaults(command=_replay)
 
+    database = commands.add_parser("db", help="the database")
+    actions = database.add_subparsers(metavar="ACTION", required=True)
+    rebuild = actions.add_parser(
+        "rebuild",
+        help="fill the database from the journal",
+        description="Empty what came from a journal and write it again, of a server that is stopped.",
+    )
+    rebuild.set_defaults(command=_rebuild_database)
+
     _add_journal(commands)
     _add_keys(commands)
 
@@ -188,6 +197,30 @@ async def _migrate_to(settings: Settings, revision: str) -> tuple[str, str]:
     async with EmbeddedServers(settings.data_dir, None, "not needed") as servers:
         assert servers.database_url is not None
         return await migrate(servers.database_url, revision)
+
+
+def _rebuild_database(settings: Settings, _options: argparse.Namespace) -> int:
+    from app.runtime.folder_lock import FolderLock
+
+    if not settings.journal_dir.is_dir():
+        raise FileNotFoundError(f"there is no journal in {settings.journal_dir}")
+    started = time.monotonic()
+    with FolderLock(settings.journal_dir):
+        rows, seq = asyncio.run(_rebuild(settings))
+    print(f"{rows} rows, up to seq {seq}, in {time.monotonic() - started:.1f} s")
+    return 0
+
+
+async def _rebuild(settings: Settings) -> tuple[int, int]:
+    from app.embedded import EmbeddedServers
+    from app.runtime.journal_tools import sound_end
+    from app.store.writer import rebuild
+
+    end = sound_end(settings.journal_dir)
+    async with EmbeddedServers(settings.data_dir, settings.database_url, "not needed") as servers:
+        assert servers.database_url is not None
+        writer = await rebuild(settings.journal_dir, servers.database_url, end)
+    return writer.rows, writer.progress_seq
 
 
 def _replay(settings: Settings, options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from app.api import (
     accounts,
     breaches,
     closing,
+    history,
     instruments,
     keys,
     kill_switch,
@@ -30,6 +31,8 @@ from app.api.decoding import invalid_problem
 from app.api.errors import (
     Problem,
     engine_halted,
+    history_timeout,
+    history_unavailable,
     http_problem,
     internal_error,
     overloaded,
@@ -40,6 +43,7 @@ from app.api.order_desk import OrderDesk
 from app.api.services import Services
 from app.api.trade_socket import TradeSocket
 from app.runtime.loop import EngineHalted, Overloaded, StorageFull
+from app.store.history import HistoryTimeout, HistoryUnavailable
 
 DESCRIPTION = """A trading engine: orders, accounts, limits.
 
@@ -53,6 +57,7 @@ _ROUTERS = (
     orders,
     accounts,
     closing,
+    history,
     instruments,
     limits,
     overrides,
@@ -98,6 +103,14 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(StorageFull)
     async def answer_storage_full(_request: Request, _error: StorageFull) -> Response:
         return _response(storage_full())
+
+    @app.exception_handler(HistoryUnavailable)
+    async def answer_no_history(_request: Request, _error: HistoryUnavailable) -> Response:
+        return _response(history_unavailable())
+
+    @app.exception_handler(HistoryTimeout)
+    async def answer_slow_history(_request: Request, _error: HistoryTimeout) -> Response:
+        return _response(history_timeout())
 
     @app.exception_handler(Exception)
     async def answer_bug(_request: Request, _error: Exception) -> Response:

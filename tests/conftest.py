@@ -45,6 +45,16 @@ def server_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 @pytest.fixture
 def database_url(server_urls: tuple[str, str]) -> Iterator[str]:
     """A new, empty database of its own for each test."""
+    yield from _new_database(server_urls)
+
+
+@pytest.fixture(scope="session")
+def session_database_url(server_urls: tuple[str, str]) -> Iterator[str]:
+    """A new, empty database that several tests share."""
+    yield from _new_database(server_urls)
+
+
+def _new_database(server_urls: tuple[str, str]) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     try:
         asyncio.run(_execute(server_urls[0], f"CREATE DATABASE {name}"))

@@ -27,6 +27,7 @@ _MEANINGS = {
     412: "the version in If-Match is not the one that is there",
     413: "the body is too large",
     422: "refused by the engine; `code` says why",
+    504: "the database needs too long for this",
     503: "starting, halted or overloaded",
 }
 

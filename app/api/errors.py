@@ -114,6 +114,14 @@ def storage_full() -> Problem:
     return Problem(503, "STORAGE_FULL", "the journal has used its disk budget; only cancels are accepted")
 
 
+def history_unavailable() -> Problem:
+    return Problem(503, "DATABASE_UNAVAILABLE", "the database cannot be asked now; orders are served")
+
+
+def history_timeout() -> Problem:
+    return Problem(504, "HISTORY_TIMEOUT", "the database needs too long for this: ask for a shorter range")
+
+
 def body_too_large(bytes_max: int) -> Problem:
     return Problem(413, "BODY_TOO_LARGE", f"a body may have at most {bytes_max} bytes")
 

@@ -12,9 +12,11 @@ from app.market.market_data import MarketData
 from app.market.types import Feed
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineLoop
+from app.runtime.projections import ProjectionProcess
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
 from app.runtime.risk_log import RiskLog
+from app.store.history import History
 from app.venues.base import Venue
 
 
@@ -38,5 +40,8 @@ class Services:
     feed: Feed = field(default_factory=SilentFeed)
     # What the engine can do without, and how it is: {"database": "up"}.
     dependencies: Mapping[str, str] = field(default_factory=dict)
+    # What follows the journal, by name.
+    projections: dict[str, ProjectionProcess] = field(default_factory=dict)
+    history: History = field(default_factory=History)
     # Held while reference data changes: indexes are given to names one after the other.
     reference_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from app.api.access import Provided, Viewer, json_response, problems
 from app.api.errors import PROBLEM_TYPE, engine_halted, not_ready
 from app.api.services import Services
+from app.runtime.projections import UP, ProjectionProcess
 
 router = APIRouter(tags=["system"])
 
@@ -18,6 +19,20 @@ class JournalDisk(BaseModel):
     state: str
     used_bytes: int
     budget_bytes: int
+
+
+class Projection(BaseModel):
+    """How far a projection is behind the journal; `alarm` beyond a million commands or 30 seconds."""
+
+    state: str
+    seq: int
+    lag_seq: int
+    lag_seconds: float
+    rows: int
+    rows_per_second: float
+    dropped: int
+    restarts: int
+    alarm: bool
 
 
 class System(BaseModel):
@@ -39,6 +54,7 @@ class System(BaseModel):
     counts: dict[str, int]
     feed: dict[str, str | int]
     dependencies: dict[str, str]
+    projections: dict[str, Projection]
     latency_us: dict[str, dict[str, float | None]]
 
 
@@ -58,6 +74,11 @@ async def ready(services: Provided) -> Response:
         problem = not_ready()
     if problem is not None:
         return Response(problem.body(), 503, problem.headers, PROBLEM_TYPE)
+    down = sorted(name for name, state in services.dependencies.items() if state != UP)
+    behind = sorted(name for name, each in services.projections.items() if each.alarm)
+    if down or behind:  # orders are taken all the same
+        detail = [f"{name} is not up" for name in down] + [f"{name} is behind" for name in behind]
+        return json_response({"status": "ready", "degraded": "; ".join(detail)})
     return json_response({"status": "ready"})
 
 
@@ -78,6 +99,31 @@ def _figures(services: Services) -> dict[str, int]:
     }
 
 
+def _projection(projection: ProjectionProcess) -> dict[str, Any]:
+    status = projection.status
+    return {
+        "state": status.error or UP,
+        "seq": status.seq,
+        "lag_seq": status.lag_seq,
+        "lag_seconds": round(status.lag_seconds, 3),
+        "rows": status.rows,
+        "rows_per_second": round(status.rows_per_second, 1),
+        "dropped": status.dropped + projection.dropped,
+        "restarts": projection.restarts,
+        "alarm": projection.alarm,
+    }
+
+
+def _projection_lines(services: Services) -> list[str]:
+    lines = []
+    for name, projection in services.projections.items():
+        for figure, value in _projection(projection).items():
+            shown = int(value == UP) if figure == "state" else float(value)
+            metric = "up" if figure == "state" else figure
+            lines.append(f'bot4_projection_{metric}{{projection="{name}"}} {shown:g}')
+    return lines
+
+
 def system_content(services: Services) -> dict[str, Any]:
     return {
         "version": services.version,
@@ -94,6 +140,7 @@ def system_content(services: Services) -> dict[str, Any]:
         "counts": _counts(services),
         "feed": {"name": services.feed.name, **services.feed.figures()},
         "dependencies": dict(services.dependencies),
+        "projections": {name: _projection(each) for name, each in services.projections.items()},
         "latency_us": {stage: times.summary_us() for stage, times in services.loop.latency.items()},
     }
 
@@ -127,6 +174,7 @@ async def metrics(services: Provided, _principal: Viewer) -> Response:
     for name, value in numbers.items():
         lines += [f"# TYPE bot4_{name} gauge", f"bot4_{name} {value}"]
     lines += _feed_states(services)
+    lines += _projection_lines(services)
     lines.append("# TYPE bot4_latency_us summary")
     for stage, histogram in services.loop.latency.items():
         for quantile in (0.5, 0.95, 0.99, 0.999):

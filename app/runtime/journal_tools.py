@@ -112,6 +112,17 @@ def inspect(folder: Path) -> JournalSummary:
     return JournalSummary(summaries, tuple(list_snapshots(folder)), reader.torn)
 
 
+def sound_end(folder: Path) -> int:
+    """The last command that can be read, without a torn tail; 0 in an empty journal. Raises JournalError."""
+    segments = list_segments(folder)
+    if not segments:
+        return 0
+    reader = JournalReader(folder, segments[-1].first_seq)
+    for _ in reader.batches():
+        pass
+    return reader.last_seq
+
+
 class _Contents:
     """One segment's summary while it is read."""
 

@@ -30,13 +30,13 @@ class DatabaseError(RuntimeError):
     """The database cannot be used; one line that says why, without a password."""
 
 
-async def connect(url: str) -> asyncpg.Connection:
-    """One connection, opened within `REACHABLE_SECONDS_MAX` or not at all: a server may still be starting.
+async def connect(url: str, wait_seconds: float = REACHABLE_SECONDS_MAX) -> asyncpg.Connection:
+    """One connection, opened within `wait_seconds` or not at all: a server may still be starting.
 
     Raises:
         DatabaseError: it cannot be reached, or it refuses us.
     """
-    deadline = time.monotonic() + REACHABLE_SECONDS_MAX
+    deadline = time.monotonic() + wait_seconds
     while True:
         try:
             return await asyncpg.connect(

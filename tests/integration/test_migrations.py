@@ -10,7 +10,12 @@ import pytest
 
 from app.store.database import DatabaseError, connect, create_pool, migrate
 
-TABLES = {"accounts", "instruments", "projection_progress"}
+FIRST = {"accounts", "instruments", "projection_progress"}
+HYPERTABLES = {
+    *("order_events", "fills", "risk_events", "limit_changes", "audit_log", "marks", "market_trades"),
+    "account_snapshots",
+}
+TABLES = FIRST | HYPERTABLES | {"orders", "positions", "api_keys"}
 
 
 async def _tables(url: str) -> set[str]:
@@ -36,6 +41,11 @@ def test_up_down_and_up_again(database_url: str) -> None:
         assert await migrate(database_url, "base") == (after, "base")
         assert not TABLES & await _tables(database_url)
         assert await migrate(database_url, "0001") == ("base", "0001")
+        assert await _tables(database_url) == {"alembic_version", *FIRST}
+        assert await migrate(database_url) == ("0001", after)
+        assert await _tables(database_url) == {"alembic_version", *TABLES}
+        assert await migrate(database_url, "0001") == (after, "0001")
+        assert await _tables(database_url) == {"alembic_version", *FIRST}
 
     asyncio.run(run())
 
@@ -66,6 +76,11 @@ def test_timescaledb_is_used_where_it_can_be(database_url: str) -> None:
         await migrate(database_url)
         made = await _value(database_url, "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'")
         assert made == int("timescaledb" in str(preloaded))
+        if made:
+            connection = await connect(database_url)
+            rows = await connection.fetch("SELECT hypertable_name FROM timescaledb_information.hypertables")
+            await connection.close()
+            assert {row["hypertable_name"] for row in rows} == HYPERTABLES
 
     asyncio.run(run())
 

@@ -1,0 +1,254 @@
+"""Rows of history as the API shows them: names and decimals in the place of indexes and integers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from app.api.errors import code_name
+from app.api.refusals import measure, scope_text
+from app.api.replies import average_price
+from app.engine.types import (
+    EventKind,
+    Limit,
+    Liquidity,
+    OrderFlag,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    TradingState,
+)
+from app.runtime.reference import Reference, money_text
+from app.store.history import (
+    AUDIT,
+    EQUITY,
+    FILLS,
+    LIMIT_CHANGES,
+    ORDER_EVENTS,
+    ORDERS,
+    RISK_EVENTS,
+    Table,
+)
+
+Record = asyncpg.Record
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """`content` always has the keys `names`, in their order: the columns of CSV."""
+
+    table: Table
+    meaning: str
+    names: tuple[str, ...]
+    content: Callable[[Reference, Record], Content] = field(repr=False)
+
+
+def _name(kind: Any, value: int) -> str | int:
+    """The member's name; the number where this version does not know it."""
+    try:
+        return str(kind(value).name)
+    except ValueError:
+        return value
+
+
+def _where(reference: Reference, row: Record) -> Content:
+    account, symbol = row["account_index"], row["symbol_index"]
+    return {
+        "account": reference.account_names[account] if 0 <= account < len(reference.account_names) else None,
+        "symbol": reference.instruments[symbol].symbol if 0 <= symbol < len(reference.instruments) else None,
+    }
+
+
+def _order(reference: Reference, row: Record) -> Content:
+    symbol = row["symbol_index"]
+    instrument = reference.instruments[symbol] if 0 <= symbol < len(reference.instruments) else None
+    filled = row["filled_quantity"]
+    found = measure(
+        reference, row["code"], row["account_index"], symbol, row["scope"], row["limit_value"],
+        row["observed_value"],
+    )  # fmt: skip
+    return {
+        "order_id": str(row["order_id"]),
+        "client_order_id": row["client_order_id"],
+        **_where(reference, row),
+        "side": _name(Side, row["side"]),
+        "type": _name(OrderType, row["order_type"]),
+        "time_in_force": _name(TimeInForce, row["time_in_force"]),
+        "post_only": bool(row["flags"] & OrderFlag.POST_ONLY),
+        "reduce_only": bool(row["flags"] & OrderFlag.REDUCE_ONLY),
+        "status": _name(OrderStatus, row["status"]),
+        "code": code_name(row["code"]),
+        "price": instrument.price_text(row["price"]) if instrument and row["price"] else None,
+        "stop_price": instrument.price_text(row["stop_price"]) if instrument and row["stop_price"] else None,
+        "quantity": instrument.quantity_text(row["quantity"]) if instrument else None,
+        "filled_quantity": instrument.quantity_text(filled) if instrument else "0",
+        "average_price": average_price(instrument, row["filled_notional"], filled)
+        if instrument and filled
+        else None,
+        "limit": found.limit if row["code"] else None,
+        "observed": found.observed if row["code"] else None,
+        "seq": row["seq"],
+    }
+
+
+def _latest_order(reference: Reference, row: Record) -> Content:
+    times = {name: row[name] for name in ("created_ts", "updated_ts", "expire_ts")}
+    return _order(reference, row) | times
+
+
+def _order_event(reference: Reference, row: Record) -> Content:
+    return {"ts": row["ts"], "event": _name(EventKind, row["kind"])} | _order(reference, row)
+
+
+def _fill(reference: Reference, row: Record) -> Content:
+    instrument = reference.instruments[row["symbol_index"]]
+    return {
+        "ts": row["ts"],
+        "fill_id": str(row["execution_id"]),
+        "order_id": str(row["order_id"]),
+        **_where(reference, row),
+        "side": _name(Side, row["side"]),
+        "price": instrument.price_text(row["price"]),
+        "quantity": instrument.quantity_text(row["quantity"]),
+        "fee": money_text(row["fee"]),
+        "liquidity": _name(Liquidity, row["liquidity"]) if row["liquidity"] else None,
+        "position": instrument.quantity_text(row["position_quantity"]),
+        "seq": row["seq"],
+    }
+
+
+def _risk_event(reference: Reference, row: Record) -> Content:
+    account, symbol, scope = row["account_index"], row["symbol_index"], row["scope"]
+    if row["kind"] == EventKind.TRADING_STATE_SET:
+        limit: Any = _name(TradingState, row["limit_value"])
+        observed: Any = _name(TradingState, row["observed_value"])
+        where = scope_text(reference, scope, account, symbol)
+    else:
+        limit, observed, where = measure(
+            reference, row["code"], account, symbol, scope, row["limit_value"], row["observed_value"]
+        )
+    return {
+        "ts": row["ts"],
+        "event": _name(EventKind, row["kind"]),
+        "code": code_name(row["code"]),
+        "scope": where,
+        **_where(reference, row),
+        "order_id": str(row["order_id"]) if row["order_id"] else None,
+        "limit": limit,
+        "observed": observed,
+        "key": row["actor"],
+        "reason": row["reason"],
+        "seq": row["seq"],
+    }
+
+
+_DECIMAL_LIMITS = ("QUANTITY", "NOTIONAL", "EXPOSURE", "MAX_POSITION", "LOSS", "DRAWDOWN", "VAR")
+
+
+def _limit_value(name: str, value: int) -> str | int | None:
+    if value < 0:
+        return None
+    return money_text(value) if any(part in name for part in _DECIMAL_LIMITS) else value
+
+
+def _limit_change(reference: Reference, row: Record) -> Content:
+    name = str(_name(Limit, row["limit_number"]))
+    return {
+        "ts": row["ts"],
+        "event": _name(EventKind, row["kind"]),
+        "scope": scope_text(reference, row["scope"], row["account_index"], row["symbol_index"]),
+        "limit": name,
+        "old": _limit_value(name, row["old_value"]),
+        "new": _limit_value(name, row["new_value"]),
+        "version": row["version"],
+        "key": row["actor"],
+        "reason": row["reason"],
+        "seq": row["seq"],
+    }
+
+
+def _audited(reference: Reference, row: Record) -> Content:
+    """Numbers as the engine has them: what they mean differs from event to event."""
+    return {
+        "ts": row["ts"],
+        "event": _name(EventKind, row["kind"]),
+        **_where(reference, row),
+        "scope": scope_text(reference, row["scope"], row["account_index"], row["symbol_index"]),
+        "code": row["code"],
+        "old": row["old_value"],
+        "new": row["new_value"],
+        "key": row["actor"],
+        "reason": row["reason"],
+        "seq": row["seq"],
+    }
+
+
+def _equity(reference: Reference, row: Record) -> Content:
+    money = ("equity", "cash", "position_value", "exposure", "realised", "fees", "transferred")
+    return {
+        "ts": row["ts"],
+        "account": reference.account_names[row["account_index"]],
+        **{name: money_text(row[name]) for name in money},
+        "open_orders": row["open_orders"],
+        "seq": row["seq"],
+    }
+
+
+_WHERE = ("account", "symbol")
+_WHY = ("key", "reason", "seq")
+_ORDER_NAMES = (
+    *("order_id", "client_order_id", *_WHERE, "side", "type", "time_in_force", "post_only", "reduce_only"),
+    *("status", "code", "price", "stop_price", "quantity", "filled_quantity", "average_price", "limit"),
+    *("observed", "seq"),
+)
+
+ROWS = {
+    "orders": Row(
+        ORDERS,
+        "Orders as they are now, by the time they were placed.",
+        (*_ORDER_NAMES, "created_ts", "updated_ts", "expire_ts"),
+        _latest_order,
+    ),
+    "order-events": Row(
+        ORDER_EVENTS, "What happened to an order.", ("ts", "event", *_ORDER_NAMES), _order_event
+    ),
+    "fills": Row(
+        FILLS,
+        "Executions, with the position that each led to.",
+        (
+            *("ts", "fill_id", "order_id", *_WHERE, "side", "price", "quantity", "fee", "liquidity"),
+            *("position", "seq"),
+        ),
+        _fill,
+    ),
+    "risk-events": Row(
+        RISK_EVENTS,
+        "Refusals by limits and trading states, and changes of trading states.",
+        ("ts", "event", "code", "scope", *_WHERE, "order_id", "limit", "observed", *_WHY),
+        _risk_event,
+    ),
+    "limit-changes": Row(
+        LIMIT_CHANGES,
+        "Every change of a limit: the old value and the new one, by which key and why.",
+        ("ts", "event", "scope", "limit", "old", "new", "version", *_WHY),
+        _limit_change,
+    ),
+    "audit": Row(
+        AUDIT,
+        "Everything that an administrator's command has changed, or was refused.",
+        ("ts", "event", *_WHERE, "scope", "code", "old", "new", *_WHY),
+        _audited,
+    ),
+    "equity": Row(
+        EQUITY,
+        "Accounts at each full minute.",
+        (
+            *("ts", "account", "equity", "cash", "position_value", "exposure", "realised", "fees"),
+            *("transferred", "open_orders", "seq"),
+        ),
+        _equity,
+    ),
+}

@@ -1,0 +1,190 @@
+"""Runs a projection as a child process, and knows how far it is.
+
+A projection follows the journal on its own; the server starts it, watches it, starts
+it again, and reads the small file in which it says how it is. That file outlives
+both, so the journal keeps what a projection has not passed yet.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+STATUS_SECONDS = 0.5  # between two reports
+STALE_SECONDS = 10.0  # without a report for so long: stuck
+RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 0.5, 30.0
+STOP_SECONDS_MAX = 10.0
+HANDOVER_BYTES_MAX = 1 << 20  # what waits to be read by the child; more is dropped
+LAG_SEQ_ALARM, LAG_SECONDS_ALARM = 1_000_000, 30.0
+
+UP, STARTING = "up", "starting"
+
+
+@dataclass(frozen=True)
+class ProjectionStatus:
+    """`seq`: the last command that has been projected durably. `lag_*`: how far behind the journal that is.
+
+    `error`: what is wrong now, in one line. `reported`: seconds since the epoch.
+    """
+
+    seq: int = 0
+    lag_seq: int = 0
+    lag_seconds: float = 0.0
+    rows: int = 0
+    rows_per_second: float = 0.0
+    dropped: int = 0
+    error: str | None = STARTING
+    reported: float = 0.0
+
+
+def status_path(folder: Path, name: str) -> Path:
+    return folder / f"projection-{name}.json"
+
+
+def write_status(folder: Path, name: str, status: ProjectionStatus) -> None:
+    """Replace the report. Raises OSError.
+
+    Not synced: an older one after a power cut keeps more of the journal.
+    """
+    path = status_path(folder, name)
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    unfinished.write_text(json.dumps(asdict(status)))
+    unfinished.replace(path)
+
+
+def read_status(folder: Path, name: str) -> ProjectionStatus:
+    """The newest report; an empty one where there is none, or one that cannot be read."""
+    try:
+        return ProjectionStatus(**json.loads(status_path(folder, name).read_text()))
+    except (OSError, ValueError, TypeError):
+        return ProjectionStatus()
+
+
+class ProjectionProcess:
+    """One projection; `run` until cancelled. `status` is as of the last look, twice a second."""
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        command: list[str],
+        environment: Mapping[str, str],
+        on_change: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`on_change` gets UP, or one line that says what is wrong, each time that it changes."""
+        self.name = name
+        self.status = read_status(folder, name)
+        self.dropped = 0  # what was handed over while the child was not there, or too slow to take it
+        self.restarts = 0
+        self.alarm = False
+        self._folder = folder
+        self._command = command
+        self._environment = environment
+        self._on_change = on_change
+        self._told = ""
+        self._process: asyncio.subprocess.Process | None = None
+        self._last_words = ""
+
+    @property
+    def passed_seq(self) -> int:
+        """The last command that the projection has passed for good."""
+        return self.status.seq
+
+    def hand_over(self, content: bytes, count: int) -> None:
+        """Give the child `count` records that are not in the journal: at most once, dropped if it is slow."""
+        writer = self._process.stdin if self._process else None
+        if (
+            writer is None
+            or writer.is_closing()
+            or writer.transport.get_write_buffer_size() > HANDOVER_BYTES_MAX
+        ):
+            self.dropped += count
+        else:
+            writer.write(content)
+
+    async def run(self) -> None:
+        """Keep the child running; when cancelled, ask it to finish and wait."""
+        pause = RESTART_SECONDS_MIN
+        while True:
+            started = time.monotonic()
+            watcher: asyncio.Task[None] | None = None
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=self._environment,
+                )
+                watcher = asyncio.ensure_future(self._watch())
+                await self._read_log(self._process)
+                code = await self._process.wait()
+                self._tell(
+                    f"the {self.name} projection ended ({code}): {self._last_words or 'it said nothing'}"
+                )
+            except OSError as error:
+                self._tell(f"the {self.name} projection cannot be started: {error}")
+            finally:
+                if watcher is not None:
+                    watcher.cancel()
+                await asyncio.shield(self._end())
+            if time.monotonic() - started > RESTART_SECONDS_MAX:
+                pause = RESTART_SECONDS_MIN
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # spreads restarts, no secret
+            pause = min(pause * 2, RESTART_SECONDS_MAX)
+            self.restarts += 1
+
+    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
+        async for line in process.stderr:
+            self._last_words = line.decode(errors="replace").strip()
+            logger.warning("%s projection: %s", self.name, self._last_words)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(STATUS_SECONDS)
+            status = await asyncio.to_thread(read_status, self._folder, self.name)
+            if status.reported:
+                self.status = status
+            silent = time.time() - status.reported
+            if status.error is None and silent > STALE_SECONDS:
+                self._tell(f"the {self.name} projection has not reported for {silent:.0f} s")
+            else:
+                self._tell(status.error or UP)
+            self._look_at_lag(status)
+
+    def _look_at_lag(self, status: ProjectionStatus) -> None:
+        behind = status.lag_seq > LAG_SEQ_ALARM or status.lag_seconds > LAG_SECONDS_ALARM
+        if behind != self.alarm:
+            self.alarm = behind
+            logger.log(
+                logging.ERROR if behind else logging.INFO,
+                "%s projection: %d commands and %.1f s behind the journal",
+                *(self.name, status.lag_seq, status.lag_seconds),
+            )
+
+    def _tell(self, state: str) -> None:
+        if state != self._told:
+            self._told = state
+            self._on_change(state)
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            process.terminate()
+        if process.stdin is not None and not process.stdin.is_closing():
+            process.stdin.close()
+        try:  # with its pipes, which would outlive it otherwise
+            await asyncio.wait_for(process.communicate(), STOP_SECONDS_MAX)
+        except TimeoutError:
+            process.kill()
+            await process.communicate()

@@ -1,0 +1,360 @@
+"""What the database shows of a batch of the journal: rows of history, and the latest state they lead to.
+
+Pure: arrays in, rows in COPY format out. The latest state is read from a replica of
+the engine that has gone along, so none of its logic is repeated here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.capacity import SLOT_BITS
+from app.engine.codes import Code
+from app.engine.records import NOTE_BYTES, NOTE_EVENT
+from app.engine.state import State
+from app.engine.types import EventKind
+from app.runtime.follower import JournalBatch, Replica
+from app.runtime.reference import text_of
+from app.store.copy_format import Kind, Values, encode_rows
+
+SNAPSHOT_US = 60_000_000  # accounts are sampled at each full minute of the commands' time
+
+Array = NDArray[np.void]
+
+_ORDER_KINDS = (
+    *(EventKind.ORDER_ACCEPTED, EventKind.ORDER_REJECTED, EventKind.ORDER_OPENED, EventKind.ORDER_FILLED),
+    *(EventKind.ORDER_CANCELED, EventKind.ORDER_EXPIRED, EventKind.ORDER_TRIGGERED),
+    *(EventKind.CANCEL_REQUESTED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REQUESTED),
+    *(EventKind.ORDER_REPLACED, EventKind.REPLACE_REJECTED, EventKind.ORDER_UNKNOWN),
+    EventKind.EXECUTION_ANOMALY,
+)
+# Everything that is neither an order's, nor the market's, nor the clock's is an administrator's.
+_SILENT_KINDS = (
+    *(EventKind.NONE, EventKind.ORDER_REPLAYED, EventKind.MARK_UPDATED, EventKind.DAY_STARTED),
+    *(EventKind.TIME_ADVANCED, EventKind.NOTE_RECORDED, EventKind.MARKS_SAMPLED),
+)
+_LIMIT_KINDS = (EventKind.LIMIT_SET, *range(30, 40))  # overrides and changes that wait for approval
+_RISK_KINDS = (EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED)
+# Refusals that are risk's: trading states and limits, not what is wrong with the order itself.
+_RISK_CODES = (
+    Code.REDUCE_ONLY,
+    *(code for code in Code if code <= Code.LIMITS_NOT_SET or Code.ORDER_RATE <= code < Code.ORDER_CAPACITY),
+)
+
+
+def _lookup(members: tuple[int, ...], size: int) -> NDArray[np.bool_]:
+    table = np.zeros(size, np.bool_)
+    table[list(members)] = True
+    return table
+
+
+_IS_ORDER = _lookup(_ORDER_KINDS, 256)
+_IS_AUDITED = ~_lookup((*_ORDER_KINDS, *_SILENT_KINDS), 256)
+_IS_LIMIT = _lookup(_LIMIT_KINDS, 256)
+_IS_RISK = _lookup(_RISK_KINDS, 256)
+_IS_RISK_CODE = _lookup(tuple(code for code in _RISK_CODES if code), 1 << 16)
+_MOVES_ACCOUNT = _lookup(
+    (
+        *(EventKind.ORDER_FILLED, EventKind.ACCOUNT_SET, EventKind.CASH_TRANSFERRED),
+        *(EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED),
+    ),
+    256,
+)
+
+
+@dataclass
+class Rows:
+    """Rows of one table in COPY format."""
+
+    table: str
+    columns: tuple[str, ...]
+    content: bytes
+    count: int
+
+
+@dataclass
+class Projected:
+    """All that one transaction writes.
+
+    `history` and `new_orders` are added; `changed_orders`, `positions`, `accounts` and `instruments` replace
+    what is there by their key.
+    """
+
+    first_seq: int
+    last_seq: int
+    last_ts: int
+    history: list[Rows] = field(default_factory=list)
+    new_orders: Rows | None = None
+    changed_orders: Rows | None = None
+    positions: Rows | None = None
+    accounts: list[tuple[object, ...]] = field(default_factory=list)
+    instruments: list[tuple[object, ...]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        tables = [*self.history, self.new_orders, self.changed_orders, self.positions]
+        return sum(rows.count for rows in tables if rows) + len(self.accounts) + len(self.instruments)
+
+
+def project(batch: JournalBatch, replica: Replica) -> Projected:
+    """Take the replica over a batch; what that changes in the database.
+
+    No batch may span a multiple of SNAPSHOT_US. Raises RecoveryError.
+    """
+    projected = Projected(batch.first_seq, batch.last_seq, int(batch.commands["ts"][-1]))
+    snapshot = _account_snapshot(replica, int(batch.commands["ts"][0]))
+    replica.apply(batch)
+    events = batch.events
+    kinds = events["kind"]
+    orders = events[_IS_ORDER[kinds]]
+    fills = events[kinds == EventKind.ORDER_FILLED]
+    history = (
+        snapshot,
+        _order_events(orders),
+        _fills(fills),
+        _marks(events[kinds == EventKind.MARK_UPDATED]),
+        *_administration(batch),
+    )
+    projected.history = [rows for rows in history if rows is not None]
+    projected.new_orders, projected.changed_orders = _latest_orders(orders, batch.first_seq)
+    projected.positions = _positions(fills, replica)
+    _add_reference(projected, events, replica)
+    return projected
+
+
+def _rows(table: str, columns: list[Values]) -> Rows | None:
+    count = len(columns[0].array)
+    if not count:
+        return None
+    return Rows(table, tuple(column.name for column in columns), encode_rows(columns), count)
+
+
+def _small(name: str, array: NDArray[np.generic]) -> Values:
+    return Values(name, Kind.SMALLINT, array)
+
+
+def _big(name: str, array: NDArray[np.generic]) -> Values:
+    return Values(name, Kind.BIGINT, array)
+
+
+def _key(events: Array) -> list[Values]:
+    """When, and which event."""
+    return [
+        Values("ts", Kind.TIMESTAMP, events["ts"]),
+        _big("seq", events["seq"]),
+        Values("event_index", Kind.INTEGER, events["index"]),
+    ]
+
+
+def _where(events: Array) -> list[Values]:
+    return [
+        Values("account_index", Kind.INTEGER, events["account"]),
+        Values("symbol_index", Kind.INTEGER, events["symbol"]),
+    ]
+
+
+def _text_of_words(name: str, words: NDArray[np.generic]) -> Values:
+    content = np.ascontiguousarray(words).view(np.uint8).reshape(len(words), 8 * words.shape[1])
+    return Values(name, Kind.TEXT, content, content[:, 0] == 0)
+
+
+def _same_named(events: Array, small: tuple[str, ...], big: tuple[str, ...]) -> list[Values]:
+    """Columns with the names of their fields; `type`, `limit` and `observed` are words of SQL or near it."""
+    names = {"type": "order_type", "limit": "limit_value", "observed": "observed_value"}
+    columns = [_small(names.get(name, name), events[name]) for name in small]
+    return columns + [_big(names.get(name, name), events[name]) for name in big]
+
+
+_ORDER_SMALL = ("status", "code", "scope", "side", "type", "time_in_force", "flags")
+_ORDER_BIG = ("order_id", "price", "stop_price", "quantity", "filled_quantity", "filled_notional")
+
+
+def _order_events(events: Array) -> Rows | None:
+    columns = [
+        *_key(events),
+        *_where(events),
+        *_same_named(
+            events,
+            ("kind", *_ORDER_SMALL),
+            (*_ORDER_BIG, "last_price", "last_quantity", "limit", "observed"),
+        ),
+        _text_of_words("client_order_id", events["client_order_id"]),
+    ]
+    return _rows("order_events", columns)
+
+
+def _fills(events: Array) -> Rows | None:
+    columns = [
+        *_key(events),
+        *_where(events),
+        *_same_named(events, ("side", "liquidity"), ("order_id", "execution_id", "fee")),
+        _big("price", events["last_price"]),
+        _big("quantity", events["last_quantity"]),
+        _big("position_quantity", events["limit"]),
+        _big("position_entry_cost", events["observed"]),
+    ]
+    return _rows("fills", columns)
+
+
+def _marks(events: Array) -> Rows | None:
+    columns = [
+        *_key(events),
+        Values("symbol_index", Kind.INTEGER, events["symbol"]),
+        _big("price", events["price"]),
+    ]
+    return _rows("marks", columns)
+
+
+def _latest_orders(events: Array, first_seq: int) -> tuple[Rows | None, Rows | None]:
+    """Each order as its last event shows it: those placed in this batch, and older ones."""
+    events = events[(events["status"] > 0) & (events["order_id"] > 0)]
+    # The last event of each order: in reverse, the first one that has its id.
+    _, newest = np.unique(events["order_id"][::-1], return_index=True)
+    latest = events[len(events) - 1 - newest]
+    new = latest["order_id"] >> SLOT_BITS >= first_seq
+    return _orders(latest[new]), _orders(latest[~new])
+
+
+def _orders(events: Array) -> Rows | None:
+    columns = [
+        *_same_named(
+            events,
+            (*_ORDER_SMALL, "self_trade_prevention"),
+            (*_ORDER_BIG, "seq", "limit", "observed"),
+        ),
+        *_where(events),
+        Values("created_ts", Kind.TIMESTAMP, events["created_ts"]),
+        Values("updated_ts", Kind.TIMESTAMP, events["ts"]),
+        Values("expire_ts", Kind.TIMESTAMP, events["expire_ts"], events["expire_ts"] == 0),
+        _text_of_words("client_order_id", events["client_order_id"]),
+    ]
+    return _rows("orders", columns)
+
+
+def _positions(fills: Array, replica: Replica) -> Rows | None:
+    state = replica.engine.state
+    accounts = len(state.accounts)
+    pairs = np.unique(fills["symbol"].astype(np.int64) * accounts + fills["account"])
+    pairs = pairs[pairs >= 0]
+    records = state.positions[pairs]
+    columns = [
+        Values("account_index", Kind.INTEGER, pairs % accounts),
+        Values("symbol_index", Kind.INTEGER, pairs // accounts),
+        *(_big(name, records[name]) for name in ("quantity", "entry_cost", "realised", "fees")),
+        _big("seq", np.full(len(pairs), replica.seq)),
+    ]
+    return _rows("positions", columns)
+
+
+def _account_snapshot(replica: Replica, next_ts: int) -> Rows | None:
+    """All accounts as the last minute left them, if the next command is of another one."""
+    minute = replica.ts // SNAPSHOT_US
+    if replica.seq == 0 or next_ts // SNAPSHOT_US == minute:
+        return None
+    state = replica.engine.state
+    count = int(state.firm[0]["accounts"])
+    accounts = state.accounts[:count]
+    names = ("cash", "position_value", "exposure", "realised", "fees", "transferred", "open_orders")
+    columns = [
+        Values("ts", Kind.TIMESTAMP, np.full(count, (minute + 1) * SNAPSHOT_US)),
+        _big("seq", np.full(count, replica.seq)),
+        Values("account_index", Kind.INTEGER, np.arange(count)),
+        *(_big(name, accounts[name]) for name in names),
+        _big("equity", accounts["cash"] + accounts["position_value"]),
+    ]
+    return _rows("account_snapshots", columns)
+
+
+def _administration(batch: JournalBatch) -> list[Rows | None]:
+    """Few events, or refusals; with who asked for it, and the reason that was noted."""
+    events = batch.events
+    kinds = events["kind"]
+    refused = (kinds == EventKind.ORDER_REJECTED) & _IS_RISK_CODE[events["code"]]
+    selected = {
+        "risk_events": _IS_RISK[kinds] | refused,
+        "limit_changes": _IS_LIMIT[kinds],
+        "audit_log": _IS_AUDITED[kinds],
+    }
+    reasons = _reasons(events)
+    result = []
+    for table, mask in selected.items():
+        chosen = events[mask]
+        why = [
+            _big("actor", batch.commands["actor"][chosen["seq"] - batch.first_seq]),
+            _texts("reason", [reasons.get(place) for place in np.flatnonzero(mask).tolist()])
+            if reasons
+            else Values(
+                "reason", Kind.TEXT, np.zeros((len(chosen), 1), np.uint8), np.ones(len(chosen), bool)
+            ),
+        ]
+        result.append(_rows(table, [*_key(chosen), *_where(chosen), *_ADMINISTRATION[table](chosen), *why]))
+    return result
+
+
+_ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
+    "risk_events": lambda events: _same_named(
+        events, ("kind", "code", "scope"), ("order_id", "limit", "observed")
+    ),
+    "limit_changes": lambda events: [
+        *_same_named(events, ("kind", "scope"), ()),
+        _small("limit_number", events["code"]),
+        _big("old_value", events["observed"]),
+        _big("new_value", events["limit"]),
+        _big("version", events["last_quantity"]),
+    ],
+    "audit_log": lambda events: [
+        *_same_named(events, ("kind", "code", "scope"), ()),
+        _big("new_value", events["limit"]),
+        _big("old_value", events["observed"]),
+    ],
+}
+
+
+def _reasons(events: Array) -> dict[int, str]:
+    """By place of the event: the text of the notes directly before it. A loop: notes are rare."""
+    reasons = {}
+    for place in np.flatnonzero(events["notes"]).tolist():
+        count = int(events["notes"][place])
+        notes = events[max(place - count, 0) : place].view(NOTE_EVENT)
+        notes = notes[notes["kind"] == EventKind.NOTE_RECORDED]
+        parts = [note["text"].tobytes()[: min(int(note["length"]), NOTE_BYTES)] for note in notes]
+        reasons[place] = b"".join(parts).decode(errors="replace")
+    return reasons
+
+
+def _texts(name: str, texts: list[str | None]) -> Values:
+    raw = [(text or "").encode("ascii", "replace") for text in texts]
+    width = max((len(text) for text in raw), default=0) or 1
+    content = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in raw), np.uint8)
+    null = np.array([text is None for text in texts], np.bool_)
+    return Values(name, Kind.TEXT, content.reshape(len(raw), width), null)
+
+
+def _add_reference(projected: Projected, events: Array, replica: Replica) -> None:
+    kinds = events["kind"]
+    touched = np.unique(events["account"][_MOVES_ACCOUNT[kinds] & (events["account"] >= 0)])
+    state: State = replica.engine.state
+    for account in touched.tolist():
+        record = state.accounts[account]
+        projected.accounts.append(
+            (
+                *(account, text_of(record["name"]), int(record["leverage"])),
+                *(int(record["cash"]), int(record["trading_state"]), replica.seq),
+            )
+        )
+    changed = (kinds == EventKind.INSTRUMENT_SET) | _IS_RISK[kinds]
+    for symbol in np.unique(events["symbol"][changed & (events["symbol"] >= 0)]).tolist():
+        record = state.instruments[symbol]
+        numbers = (
+            *("price_tick_e12", "quantity_step_e8", "min_quantity", "max_quantity", "min_notional"),
+            *("maker_fee_ppm", "taker_fee_ppm", "status", "trading_state"),
+        )
+        projected.instruments.append(
+            (
+                *(symbol, text_of(record["name"]), text_of(record["base"]), text_of(record["quote"])),
+                *(int(record[name]) for name in numbers),
+                replica.seq,
+            )
+        )

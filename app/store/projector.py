@@ -1,0 +1,75 @@
+"""The database's writer as a process of its own: `python -m app.store.projector JOURNAL_DIR`.
+
+Its database is BOT4_DATABASE_URL. What comes in on standard input are MARKET_TRADE
+records; when that ends, the server is gone, and so is this. At low priority, so
+that writing history never takes the processor from an order.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from app.runtime.projections import ProjectionProcess
+from app.runtime.recovery import RecoveryError
+from app.runtime.segments import JournalError
+from app.store.writer import MARKET_TRADE, PROJECTION, DatabaseWriter
+
+_NICENESS = 10
+_READ_BYTES = 1 << 16
+
+
+def database_projection(
+    folder: Path, url: str, environment: Mapping[str, str], on_change: Callable[[str], None]
+) -> ProjectionProcess:
+    """This module as a child of the server."""
+    command = [sys.executable, "-m", "app.store.projector", str(folder)]
+    return ProjectionProcess(
+        PROJECTION, folder, command, {**environment, "BOT4_DATABASE_URL": url}, on_change
+    )
+
+
+async def follow(folder: Path, url: str) -> None:
+    """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
+    writer = DatabaseWriter(folder, url)
+    running = asyncio.ensure_future(writer.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    feeding = asyncio.ensure_future(_take_trades(writer))
+    feeding.add_done_callback(lambda _: running.cancel())
+    with suppress(asyncio.CancelledError):
+        await running
+    feeding.cancel()
+
+
+async def _take_trades(writer: DatabaseWriter) -> None:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
+    )
+    rest = b""
+    while content := await reader.read(_READ_BYTES):
+        content = rest + content
+        whole = len(content) - len(content) % MARKET_TRADE.itemsize
+        rest = content[whole:]
+        writer.take_trades(content[:whole])
+
+
+def main(arguments: list[str]) -> int:
+    url = os.environ.get("BOT4_DATABASE_URL")
+    if len(arguments) != 1 or not url:
+        print("usage: BOT4_DATABASE_URL=... python -m app.store.projector JOURNAL_DIR", file=sys.stderr)
+        return 2
+    os.nice(_NICENESS)
+    try:
+        asyncio.run(follow(Path(arguments[0]), url))
+    except (JournalError, RecoveryError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

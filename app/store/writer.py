@@ -1,0 +1,381 @@
+"""Writes what is durable into the database: exactly once, at its own pace, whatever happens to either side.
+
+How far it is stands in the database and moves in the transaction that writes the rows. A
+transaction whose outcome is not known is settled by looking there: either it
+happened, or the same rows are written again.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import asyncpg
+import numpy as np
+
+from app.engine.capacity import DEFAULT_CAPACITY, Capacity
+from app.runtime.durable_mark import DurableReader, journal_identity
+from app.runtime.follower import JournalFollower, Replica
+from app.runtime.projections import STARTING, STATUS_SECONDS, ProjectionStatus, read_status, write_status
+from app.store.copy_format import HEADER, TRAILER, Kind, Values, encode_rows
+from app.store.database import DatabaseError, connect, migrate
+from app.store.projection import SNAPSHOT_US, Projected, Rows, project
+
+PROJECTION = "database"
+BATCH_BYTES_MAX = 16 << 20  # of journal in one transaction
+CHUNK_BYTES = 1 << 18
+IDLE_SECONDS = 0.1  # between two looks at a journal that has nothing new
+STATEMENT_SECONDS_MAX = 60
+LOCK_SECONDS_MAX = 10
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.2, 10.0
+TRADES_MAX = 100_000  # market trades that wait for the database; older ones are dropped
+ADVISORY_LOCK = 0x_B074_0002  # held by the one writer of a database
+
+JOURNALED_TABLES = (
+    *("order_events", "fills", "risk_events", "limit_changes", "audit_log", "marks", "account_snapshots"),
+    *("orders", "positions", "accounts", "instruments", "api_keys"),
+)
+
+MARKET_TRADE = np.dtype([("ts", "<i8"), ("price", "<i8"), ("quantity", "<i8"), ("symbol", "<i8")])
+
+_SESSION = f"""
+    SET statement_timeout = '{STATEMENT_SECONDS_MAX}s';
+    SET lock_timeout = '{LOCK_SECONDS_MAX}s';
+    SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS_MAX}s';
+    SET application_name = 'bot4 writer';
+    CREATE TEMP TABLE IF NOT EXISTS changed_orders (LIKE orders) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE IF NOT EXISTS changed_positions (LIKE positions) ON COMMIT DELETE ROWS;
+"""
+_CHANGED = (
+    *("seq", "status", "code", "scope", "flags", "price", "stop_price", "quantity", "filled_quantity"),
+    *("filled_notional", "updated_ts", "expire_ts", "limit_value", "observed_value", "order_type"),
+)
+_UPDATE_ORDERS = (
+    f"UPDATE orders SET {', '.join(f'{name} = c.{name}' for name in _CHANGED)} "  # noqa: S608  # constants
+    "FROM changed_orders c WHERE orders.order_id = c.order_id AND orders.seq < c.seq"
+)
+_UPSERT_POSITIONS = """
+    INSERT INTO positions SELECT * FROM changed_positions
+    ON CONFLICT (account_index, symbol_index) DO UPDATE SET
+        quantity = excluded.quantity, entry_cost = excluded.entry_cost, realised = excluded.realised,
+        fees = excluded.fees, seq = excluded.seq
+    WHERE positions.seq < excluded.seq
+"""
+_UPSERT_ACCOUNT = """
+    INSERT INTO accounts (account_index, account, leverage, cash, trading_state, seq)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (account_index) DO UPDATE SET account = excluded.account, leverage = excluded.leverage,
+        cash = excluded.cash, trading_state = excluded.trading_state, seq = excluded.seq
+"""
+_UPSERT_INSTRUMENT = """
+    INSERT INTO instruments (symbol_index, symbol, base, quote, price_tick_e12, quantity_step_e8,
+        min_quantity, max_quantity, min_notional, maker_fee_ppm, taker_fee_ppm, status, trading_state, seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    ON CONFLICT (symbol_index) DO UPDATE SET min_quantity = excluded.min_quantity,
+        max_quantity = excluded.max_quantity, min_notional = excluded.min_notional,
+        maker_fee_ppm = excluded.maker_fee_ppm, taker_fee_ppm = excluded.taker_fee_ppm,
+        status = excluded.status, trading_state = excluded.trading_state, seq = excluded.seq
+"""
+_UPSERT_KEY = """
+    INSERT INTO api_keys (number, name, role, accounts, created_ts, revoked_ts)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (number) DO UPDATE SET name = excluded.name, role = excluded.role,
+        accounts = excluded.accounts, revoked_ts = excluded.revoked_ts
+"""
+_READ_PROGRESS = "SELECT seq, journal FROM projection_progress WHERE projection = $1"
+_BEGIN_PROGRESS = (
+    "INSERT INTO projection_progress (projection, seq, journal) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING"
+)
+_MOVE_PROGRESS = (
+    "UPDATE projection_progress SET seq = $1, ts = now() WHERE projection = $2 AND seq = $3 AND journal = $4"
+)
+
+# asyncpg has an "internal" error for a connection that the server has ended while it was idle.
+RETRIED = (
+    *(DatabaseError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+    *(OSError, TimeoutError),
+)
+
+
+class DatabaseWriter:
+    """One writer: `run` follows for ever, `catch_up` ends where the journal does."""
+
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        durable_seq: Callable[[], int] | None = None,
+        capacity: Capacity = DEFAULT_CAPACITY,
+    ) -> None:
+        """`folder`: of the journal. Raises JournalError, OSError."""
+        self.rows = 0
+        self.progress_seq = 0
+        self.trades: deque[bytes] = deque()  # MARKET_TRADE records, as they came
+        self.dropped_trades = 0
+        self._folder = folder
+        self._url = url
+        self._capacity = capacity
+        self._durable_seq = durable_seq or DurableReader(folder)
+        self._journal = journal_identity(folder)
+        self._replica: Replica | None = None
+        self._follower: JournalFollower | None = None
+        self._pending: Projected | None = None
+        self._migrated = False
+        self._keys_read = 0.0
+        self._error: str | None = STARTING
+        self._reported = (time.monotonic(), 0)
+        self._kept_seq = read_status(folder, PROJECTION).seq
+        self._last_ts = 0
+
+    # For ever.
+
+    async def run(self) -> None:
+        """Until cancelled. Raises what no waiting mends: JournalError, RecoveryError."""
+        pause = PAUSE_SECONDS_MIN
+        reporting = asyncio.ensure_future(self._report())
+        try:
+            while True:
+                begun = self.progress_seq
+                try:
+                    await self._session(until_end=False)
+                except RETRIED as error:
+                    known = isinstance(error, DatabaseError)
+                    self._error = str(error) if known else f"the database failed: {_one_line(error)}"
+                if self.progress_seq > begun:
+                    pause = PAUSE_SECONDS_MIN
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+                pause = min(2 * pause, PAUSE_SECONDS_MAX)
+        finally:
+            reporting.cancel()
+
+    async def catch_up(self) -> int:
+        """Write all that is durable now; the number of its last command.
+
+        Raises RETRIED, JournalError, RecoveryError.
+        """
+        await self._session(until_end=True)
+        return self.progress_seq
+
+    def take_trades(self, records: bytes) -> None:
+        """MARKET_TRADE records: kept for the next transaction, the oldest dropped beyond TRADES_MAX."""
+        self.trades.append(records)
+        size = MARKET_TRADE.itemsize
+        while sum(map(len, self.trades)) > TRADES_MAX * size:
+            self.dropped_trades += len(self.trades.popleft()) // size
+
+    # One connection.
+
+    async def _session(self, *, until_end: bool) -> None:
+        # Whether it answers is asked once each time: the pauses in between are ours, and the report is early.
+        connection: asyncpg.Connection = await connect(self._url, wait_seconds=0)
+        try:
+            if not self._migrated:
+                await migrate(self._url)
+                self._migrated = True
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+                raise DatabaseError("another writer is at work on the database: is a second server using it?")
+            await connection.execute(_SESSION)
+            await self._resume(connection)
+            self._error = None
+            while True:
+                moved = await self._step(connection)
+                if not moved and until_end:
+                    return
+                await asyncio.sleep(0 if moved else IDLE_SECONDS)
+        finally:
+            connection.terminate()
+
+    async def _resume(self, connection: asyncpg.Connection) -> None:
+        """Find out how far the database is, and stand there."""
+        await connection.execute(_BEGIN_PROGRESS, PROJECTION, self._journal)
+        row = await connection.fetchrow(_READ_PROGRESS, PROJECTION)
+        assert row is not None
+        seq, journal = int(row["seq"]), str(row["journal"])
+        if journal != self._journal:
+            raise DatabaseError(
+                "the database holds the history of another journal "
+                f"({journal or 'none'}, not {self._journal}): name another database in "
+                "BOT4_DATABASE_URL, or run `bot4 db rebuild`"
+            )
+        if seq > self._durable_seq():
+            raise DatabaseError(
+                f"the database is at seq {seq}, but the journal ends at seq {self._durable_seq()}: "
+                "the journal has lost its end; run `bot4 db rebuild`"
+            )
+        self.progress_seq = seq
+        pending = self._pending
+        if pending is not None and seq == pending.first_seq - 1:
+            return
+        self._pending = None
+        if self._replica is None or self._replica.seq != seq:
+            if self._follower is not None:
+                self._follower.close()
+            self._follower = None
+            self._replica = None  # its memory is free before another one takes as much
+            self._replica = await asyncio.to_thread(Replica, self._folder, seq, self._capacity)
+            self._last_ts = self._replica.ts
+        if self._follower is None:
+            self._follower = JournalFollower(
+                *(self._folder, seq + 1, self._durable_seq),
+                boundary_us=SNAPSHOT_US,
+                batch_bytes_max=BATCH_BYTES_MAX,
+            )
+
+    async def _step(self, connection: asyncpg.Connection) -> bool:
+        """Write one batch; False where there was nothing to write."""
+        assert self._replica is not None
+        assert self._follower is not None
+        if self._pending is None:
+            batch = self._follower.read()
+            if batch is not None:
+                self._pending = project(batch, self._replica)
+        projected = self._pending
+        if projected is not None:
+            await self._write(connection, projected)
+            self._pending = None
+            self.progress_seq = projected.last_seq
+            self._last_ts = projected.last_ts
+            self.rows += projected.rows
+        trades = await self._write_trades(connection)
+        await self._write_keys(connection)
+        return projected is not None or trades
+
+    async def _write(self, connection: asyncpg.Connection, projected: Projected) -> None:
+        async with connection.transaction():
+            for rows in projected.history:
+                await copy_rows(connection, rows.table, rows)
+            if projected.new_orders is not None:
+                await copy_rows(connection, "orders", projected.new_orders)
+            if projected.changed_orders is not None:
+                await copy_rows(connection, "changed_orders", projected.changed_orders)
+                await connection.execute(_UPDATE_ORDERS)
+            if projected.positions is not None:
+                await copy_rows(connection, "changed_positions", projected.positions)
+                await connection.execute(_UPSERT_POSITIONS)
+            if projected.accounts:
+                await connection.executemany(_UPSERT_ACCOUNT, projected.accounts)
+            if projected.instruments:
+                await connection.executemany(_UPSERT_INSTRUMENT, projected.instruments)
+            moved = await connection.execute(
+                _MOVE_PROGRESS, projected.last_seq, PROJECTION, projected.first_seq - 1, self._journal
+            )
+            if moved != "UPDATE 1":
+                raise DatabaseError(
+                    "somebody else has moved the database's progress: is a second server using it?"
+                )
+
+    async def _write_trades(self, connection: asyncpg.Connection) -> bool:
+        """What came from the feed: at most once, for it is in no journal."""
+        if not self.trades:
+            return False
+        records = np.frombuffer(b"".join(self.trades), MARKET_TRADE)
+        self.trades.clear()
+        columns = [
+            Values("ts", Kind.TIMESTAMP, records["ts"]),
+            Values("symbol_index", Kind.INTEGER, records["symbol"]),
+            *(Values(name, Kind.BIGINT, records[name]) for name in ("price", "quantity")),
+        ]
+        names = tuple(column.name for column in columns)
+        try:
+            await copy_rows(
+                connection, "market_trades", Rows("market_trades", names, encode_rows(columns), len(records))
+            )
+        except RETRIED:
+            self.dropped_trades += len(records)
+            raise
+        self.rows += len(records)
+        return True
+
+    async def _write_keys(self, connection: asyncpg.Connection) -> None:
+        """Who holds keys, as the key file says, whenever that has changed; never the keys themselves."""
+        path = self._folder.parent / "keys.json"
+        try:
+            changed = path.stat().st_mtime
+            if changed == self._keys_read:
+                return
+            entries = json.loads(path.read_text())
+        except (OSError, ValueError):  # no key file here, or one that is being mended by hand
+            return
+        keys = entries["keys"] if isinstance(entries, dict) else entries
+        names = ("number", "name", "role", "accounts", "created_ts", "revoked_ts")
+        await connection.executemany(_UPSERT_KEY, [tuple(key[name] for name in names) for key in keys])
+        self._keys_read = changed
+
+    # Reports.
+
+    def status(self) -> ProjectionStatus:
+        now, rows = time.monotonic(), self.rows
+        then, rows_then = self._reported
+        self._reported = (now, rows)
+        lag = max(self._durable_seq() - self.progress_seq, 0)
+        return ProjectionStatus(
+            # Until the database has been asked, what it said last holds: the journal is kept by it.
+            seq=self.progress_seq or self._kept_seq,
+            lag_seq=lag,
+            lag_seconds=max(time.time() - self._last_ts / 1e6, 0.0) if lag and self._last_ts else 0.0,
+            rows=rows,
+            rows_per_second=(rows - rows_then) / max(now - then, 1e-3),
+            dropped=self.dropped_trades,
+            error=self._error,
+            reported=time.time(),
+        )
+
+    async def _report(self) -> None:
+        while True:
+            write_status(self._folder, PROJECTION, self.status())
+            await asyncio.sleep(STATUS_SECONDS)
+
+
+async def copy_rows(connection: asyncpg.Connection, table: str, rows: Rows) -> None:
+    """COPY rows into a table. Raises as the connection does."""
+    await connection.copy_to_table(
+        table,
+        source=_chunks(rows.content),
+        columns=rows.columns,
+        format="binary",
+        timeout=STATEMENT_SECONDS_MAX,
+    )
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield HEADER
+    with memoryview(content) as view:
+        for start in range(0, len(view), CHUNK_BYTES):
+            yield bytes(view[start : start + CHUNK_BYTES])
+    yield TRAILER
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+async def rebuild(
+    folder: Path, url: str, durable_seq: int, capacity: Capacity = DEFAULT_CAPACITY
+) -> DatabaseWriter:
+    """Empty what came from a journal and fill it from this one up to `durable_seq`; market trades stay.
+
+    Raises RETRIED, JournalError (it does not begin at its first command), RecoveryError.
+    """
+    await asyncio.to_thread(_check_begin, folder)
+    await migrate(url)
+    connection = await connect(url)
+    try:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+            raise DatabaseError("the database has a writer at work: stop the server first")
+        async with connection.transaction():
+            await connection.execute(f"TRUNCATE {', '.join(JOURNALED_TABLES)}")
+            await connection.execute("DELETE FROM projection_progress WHERE projection = $1", PROJECTION)
+    finally:
+        await connection.close()
+    writer = DatabaseWriter(folder, url, lambda: durable_seq, capacity)
+    await writer.catch_up()
+    return writer
+
+
+def _check_begin(folder: Path) -> None:
+    follower = JournalFollower(folder, 1, lambda: 0)
+    follower.close()

@@ -1,0 +1,164 @@
+"""History over HTTP, with a real database behind a real server."""
+
+import asyncio
+import csv
+import io
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.store.database import connect
+from tests.api_support import ApiServer, market_order
+
+FILLS = 25
+
+
+@pytest.fixture(scope="session")  # not module: a worker may leave a file and come back to it
+def server(tmp_path_factory: pytest.TempPathFactory, session_database_url: str) -> Iterator[ApiServer]:
+    with ApiServer(tmp_path_factory.mktemp("history"), BOT4_DATABASE_URL=session_database_url) as api:
+        api.show_market()
+        for account in ("mine", "other"):
+            api.open_account(account)
+        time.sleep(0.3)  # marks enter the engine five times a second
+        with api.client() as client:
+            for number in range(FILLS):
+                api.show_market()
+                order = market_order("mine" if number % 5 else "other", side="BUY" if number % 2 else "SELL")
+                placed = client.post("/v1/orders", json=order)
+                assert placed.status_code == 201, placed.text
+            refused = client.post("/v1/orders", json=market_order("mine", quantity="200"))
+            assert refused.status_code == 422
+            seq = client.get("/v1/system").json()["durable_seq"]
+            deadline = time.monotonic() + 60
+            while client.get("/v1/system").json()["projections"]["database"]["seq"] < seq:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield api
+
+
+def pages(client: httpx.Client, path: str, **parameters: Any) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        asked = parameters | ({"cursor": cursor} if cursor else {})
+        answer = client.get(path, params=asked)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert len(page["items"]) <= parameters.get("limit", 100)
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return items
+
+
+def test_all_pages_are_all_rows_once(server: ApiServer) -> None:
+    with server.client() as client:
+        whole = pages(client, "/v1/history/fills")
+        assert sum(float(fill["quantity"]) for fill in whole) == pytest.approx(FILLS * 0.01)
+        assert pages(client, "/v1/history/fills", limit=3) == whole
+        assert [fill["ts"] for fill in whole] == sorted((fill["ts"] for fill in whole), reverse=True)
+        middle = whole[len(whole) // 2]["ts"]
+        later = pages(client, "/v1/history/fills", start=middle)
+        earlier = pages(client, "/v1/history/fills", end=middle)
+        assert later + earlier == whole
+        mine = pages(client, "/v1/history/fills", account="mine", symbol="BTC-USDT")
+        assert mine == [fill for fill in whole if fill["account"] == "mine"]
+        assert not pages(client, "/v1/history/fills", symbol="ETH-USDT")
+
+
+def test_csv_has_the_same_rows(server: ApiServer) -> None:
+    with server.client() as client:
+        for name in ("orders", "fills", "risk-events", "limit-changes", "audit", "equity"):
+            items = pages(client, f"/v1/history/{name}")
+            answer = client.get(f"/v1/history/{name}", headers={"accept": "text/csv"})
+            assert answer.headers["content-type"].startswith("text/csv")
+            rows = list(csv.DictReader(io.StringIO(answer.text)))
+            shown = [
+                {key: "" if value is None else str(value) for key, value in item.items()} for item in items
+            ]
+            assert rows == shown, name
+
+
+def test_orders_and_what_happened_to_them(server: ApiServer) -> None:
+    with server.client() as client:
+        orders = pages(client, "/v1/history/orders", account="mine")
+        assert orders[0]["status"] == "REJECTED"
+        closed = pages(client, "/v1/history/closed-orders", account="mine")
+        assert closed == [order for order in orders if order["status"] in ("FILLED", "CANCELED", "REJECTED")]
+        order_id = orders[-1]["order_id"]
+        now = client.get(f"/v1/orders/{order_id}").json()
+        assert {name: orders[-1][name] for name in ("status", "filled_quantity", "average_price")} == {
+            name: now[name] for name in ("status", "filled_quantity", "average_price")
+        }
+        events = pages(client, f"/v1/history/orders/{order_id}/events")
+        assert [event["event"] for event in events][-1] == "ORDER_ACCEPTED"
+        refusal = pages(client, "/v1/history/risk-events", account="mine")[0]
+        assert refusal["order_id"] == orders[0]["order_id"]
+        candles = client.get("/v1/market/BTC-USDT/candles", params={"interval": "1h"}).json()["items"]
+        assert sum(candle["trades"] for candle in candles) > 0
+
+
+def test_a_trader_sees_its_accounts_only(server: ApiServer) -> None:
+    _, key = server.make_key("trader", "other")
+    with server.client() as all_of_them, server.client(key) as trader:
+        for name in ("orders", "fills", "limit-changes", "audit"):
+            items = pages(all_of_them, f"/v1/history/{name}")
+            theirs = pages(trader, f"/v1/history/{name}")
+            if name != "limit-changes":
+                assert theirs == [item for item in items if item["account"] == "other"]
+            assert 0 < len(theirs) < len(items)
+            assert trader.get(f"/v1/history/{name}", params={"account": "mine"}).status_code == 404
+        assert trader.get("/v1/history/daily-pnl", params={"account": "mine"}).status_code == 404
+        assert trader.get("/v1/history/daily-pnl", params={"account": "other"}).status_code == 200
+    with server.client(None) as nobody:
+        assert nobody.get("/v1/history/fills").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "fills?cursor=no",
+        "fills?limit=0",
+        "fills?limit=1001",
+        "fills?start=-1",
+        "orders?start=x",
+        "fills?end=1e9",
+    ],
+)
+def test_what_makes_no_sense_is_refused(server: ApiServer, query: str) -> None:
+    with server.client() as client:
+        answer = client.get(f"/v1/history/{query}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+
+
+def test_a_database_that_is_down(api: ApiServer) -> None:
+    """The shared server has none."""
+    with api.client() as client:
+        for path in ("fills", "daily-pnl?account=alpha"):
+            answer = client.get(f"/v1/history/{path}")
+            assert (answer.status_code, answer.json()["code"]) == (503, "DATABASE_UNAVAILABLE")
+            assert "retry-after" in answer.headers
+        assert "database" in client.get("/health/ready").json()["degraded"]
+
+
+def test_a_database_that_takes_too_long(
+    server: ApiServer, session_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.store.history.PAGE_SECONDS_MAX", 0.3)
+
+    async def hold() -> httpx.Response:
+        connection = await connect(session_database_url)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE fills IN ACCESS EXCLUSIVE MODE")
+            with server.client() as client:
+                answer = await asyncio.to_thread(client.get, "/v1/history/fills")
+        await connection.close()
+        return answer
+
+    answer = asyncio.run(hold())
+    assert (answer.status_code, answer.json()["code"]) == (504, "HISTORY_TIMEOUT")
+    with server.client() as client:
+        assert client.get("/v1/history/fills").status_code == 200
