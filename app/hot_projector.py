@@ -1,0 +1,53 @@
+"""The hot state's writer as a process of its own: `python -m app.hot_projector JOURNAL_DIR`.
+
+Its Redis is BOT4_REDIS_URL. Ends when standard input does: then the server is gone.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from app.api.hot_contents import EngineContents
+from app.runtime.recovery import RecoveryError
+from app.runtime.segments import JournalError
+from app.store.hot_writer import HotWriter
+
+_NICENESS = 10
+
+
+async def follow(folder: Path, url: str) -> None:
+    """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
+    writer = HotWriter(folder, url, lambda replica: EngineContents(replica.engine.state))
+    running = asyncio.ensure_future(writer.run())
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, running.cancel)
+    ended = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(ended), sys.stdin.buffer)
+    watching = asyncio.ensure_future(ended.read())
+    watching.add_done_callback(lambda _: running.cancel())
+    with suppress(asyncio.CancelledError):
+        await running
+    watching.cancel()
+
+
+def main(arguments: list[str]) -> int:
+    url = os.environ.get("BOT4_REDIS_URL")
+    if len(arguments) != 1 or not url:
+        print("usage: BOT4_REDIS_URL=... python -m app.hot_projector JOURNAL_DIR", file=sys.stderr)
+        return 2
+    os.nice(_NICENESS)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        asyncio.run(follow(Path(arguments[0]), url))
+    except (JournalError, RecoveryError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
