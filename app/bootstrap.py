@@ -37,6 +37,7 @@ from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
 from app.engine.types import OrderStatus, Policy
+from app.hot_projector import hot_projection
 from app.main import create_app
 from app.market.feed import open_feed
 from app.market.market_data import MarketData
@@ -161,11 +162,11 @@ class Server:
 
     async def start(self) -> None:
         """Make ready. Raises what stands in the way: RecoveryError, JournalError, FolderLocked, OSError."""
+        folder = self.settings.journal_dir
+        self._folder_lock = FolderLock(folder)
         self._spawn(self.dependencies.start())
         began = time.monotonic()
         await asyncio.to_thread(compile_kernels, self.notify)
-        folder = self.settings.journal_dir
-        self._folder_lock = FolderLock(folder)
         recovered = await asyncio.to_thread(recover, folder, self.engine, self._show_recovery())
         if recovered.torn_bytes:
             logger.warning("cut an incomplete tail of %d bytes off the journal", recovered.torn_bytes)
@@ -189,6 +190,7 @@ class Server:
         self._spawn(self.market.run())
         await self._await_marks()
         self._spawn(self._write_history(os.environ))
+        self._spawn(self._write_hot_state(os.environ))
         self._spawn(keep_journal_folder(folder, self.loop.journal, self.disk, self._passed_seq))
         self.loop.ready = True
         logger.info(
@@ -232,7 +234,7 @@ class Server:
         if url is None:
             return
         writer = database_projection(
-            self.settings.journal_dir, url, environment, self.dependencies.on_database
+            self.settings.journal_dir, url, environment, partial(self.dependencies.on_change, "database")
         )
         self.services.projections[writer.name] = writer
         self.history.url = url
@@ -241,6 +243,18 @@ class Server:
         async with asyncio.TaskGroup() as both:  # when cancelled it waits until the child is gone
             both.create_task(writer.run())
             both.create_task(trades.run())
+
+    async def _write_hot_state(self, environment: Mapping[str, str]) -> None:
+        """Keep the writer of the hot state running."""
+        await self.dependencies.started.wait()
+        url = self.dependencies.redis_url
+        if url is None:
+            return
+        writer = hot_projection(
+            self.settings.journal_dir, url, environment, partial(self.dependencies.on_change, "redis")
+        )
+        self.services.projections[writer.name] = writer
+        await writer.run()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.ensure_future(work))

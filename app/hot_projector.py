@@ -8,15 +8,25 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from app.api.hot_contents import EngineContents
+from app.runtime.projections import ProjectionProcess
 from app.runtime.recovery import RecoveryError
 from app.runtime.segments import JournalError
-from app.store.hot_writer import HotWriter
+from app.store.hot_writer import NAME, HotWriter
 
-_NICENESS = 10
+_NICENESS = 19
+
+
+def hot_projection(
+    folder: Path, url: str, environment: Mapping[str, str], on_change: Callable[[str], None]
+) -> ProjectionProcess:
+    """This module as a child of the server."""
+    command = [sys.executable, "-m", "app.hot_projector", str(folder)]
+    return ProjectionProcess(NAME, folder, command, {**environment, "BOT4_REDIS_URL": url}, on_change)
 
 
 async def follow(folder: Path, url: str) -> None:

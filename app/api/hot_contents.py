@@ -8,13 +8,14 @@ import orjson
 
 from app.api.accounts import account_content, position_content
 from app.api.instruments import instrument_content
-from app.api.limits import LimitScope
+from app.api.limit_scopes import LimitScope
+from app.api.limit_table import limit_text
 from app.api.order_reader import OrderReader
 from app.api.replies import order_content
 from app.api.services import Services
 from app.api.stream_contents import StreamContents
 from app.engine.state import State
-from app.engine.types import TradingState
+from app.engine.types import Limit, TradingState
 from app.runtime.reference import Reference
 
 
@@ -81,8 +82,16 @@ class EngineContents:
 
     def limits(self) -> Iterator[tuple[str, bytes]]:
         for scope in self._limit_scopes():
-            content = scope.content(self._services)
-            yield content["scope"], orjson.dumps(content)
+            record = scope.record(self._services)
+            mask = int(record["set_mask"])
+            values = {limit: int(record["value"][limit]) for limit in Limit if mask >> limit & 1}
+            name = scope.text(self._services)
+            content = {
+                "scope": name,
+                "version": int(record["version"]),
+                "limits": {limit.name: limit_text(limit, value) for limit, value in values.items()},
+            }
+            yield name, orjson.dumps(content)
 
     def _limit_scopes(self) -> Iterator[LimitScope]:
         state = self.state

@@ -20,6 +20,7 @@ from app.embedded.identity import Identity
 START_SECONDS_MAX = 60.0  # the crash recovery of a big database takes its time
 STOP_SECONDS_MAX = 20.0  # after each signal, before the next one
 POLL_SECONDS = 0.02
+NICENESS = 15
 SOCKET_PATH_BYTES_MAX = 100  # macOS allows 103, Linux 107
 LOG_BYTES_MAX = 1 << 24  # a longer log starts anew with the server
 _TAIL_BYTES = 4096
@@ -113,6 +114,8 @@ class Child:
                 start_new_session=True,
                 **identity.arguments,
             )
+            # Built-in servers share the processor with orders, and must never take it from them.
+            self.process.nice(NICENESS)
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self.ready():
             if self.process.poll() is not None:

@@ -18,7 +18,7 @@ from app.runtime.recovery import RecoveryError
 from app.runtime.segments import JournalError
 from app.store.writer import MARKET_TRADE, PROJECTION, DatabaseWriter
 
-_NICENESS = 10
+_NICENESS = 19
 _READ_BYTES = 1 << 16
 
 

@@ -52,7 +52,7 @@ def test_orders_follow_the_feed_and_outlive_it(data_dir: Path, tmp_path: Path) -
             _await_code(http, buy, "MARKET_DATA_STALE")
             assert set(_states(http).values()) <= {"DISCONNECTED", "CONNECTING"}
             assert http.book()[1] == {}, "depth that may be gone is not shown"
-            assert http.get("/health/ready") == {"status": "ready"}
+            assert http.get("/health/ready")["status"] == "ready"
             canceled = http.http.delete(f"/v1/orders/{resting['order_id']}")
             assert canceled.json()["status"] == "CANCELED"
             assert http.get("/v1/system")["feed"]["disconnects"] == 1

@@ -212,6 +212,15 @@ def command_of(trigger: Trigger, made: Desk, order_id: int) -> Command:
     return report(_REPORTS[trigger], order_id)
 
 
+def _all_bytes(made: Desk) -> list[bytes]:
+    """All that a trigger could change, but for the count of an account's messages: every request is one."""
+    state = made.engine.state
+    arrays = ("orders", "positions", "triggers", "expiries", "fills", "client_ids", "executions")
+    accounts = state.accounts.copy()
+    accounts["messages"] = 0
+    return [accounts.tobytes(), *(getattr(state, array).tobytes() for array in arrays)]
+
+
 @pytest.mark.parametrize("trigger", list(Trigger))
 @pytest.mark.parametrize("name", PREPARED)
 def test_each_pair_in_the_engine(name: str, trigger: Trigger) -> None:
@@ -221,8 +230,7 @@ def test_each_pair_in_the_engine(name: str, trigger: Trigger) -> None:
     before = made.order(order_id)
     assert before["status"] == state
     command = command_of(trigger, made, order_id)
-    arrays = ("orders", "accounts", "positions", "triggers", "expiries", "fills", "client_ids", "executions")
-    bytes_before = [getattr(made.engine.state, array).tobytes() for array in arrays]
+    bytes_before = _all_bytes(made)
     first = made.send(command)[0]
     target = expected(state, trigger, before["filled_quantity"])
     unasked = trigger == Trigger.REPLACE and before["replace_quantity"] == 0
@@ -239,7 +247,7 @@ def test_each_pair_in_the_engine(name: str, trigger: Trigger) -> None:
         assert first.kind == EventKind.MARK_UPDATED
         assert made.order(order_id) == before
         return
-    assert bytes_before == [getattr(made.engine.state, array).tobytes() for array in arrays]
+    assert bytes_before == _all_bytes(made)
     if trigger == Trigger.REQUEST_CANCEL:
         assert first.kind == EventKind.CANCEL_REJECTED
     elif trigger == Trigger.REQUEST_REPLACE:
