@@ -78,7 +78,8 @@ class Firm:
     value at risk to be measured.
     """
 
-    def __init__(self, engine: Engine | None = None, seed: int = 1) -> None:
+    def __init__(self, engine: Engine | None = None, seed: int = 1, first_ts: int = FIRST_TS) -> None:
+        self._first_ts = first_ts
         self.engine = engine or Engine()
         self.random = np.random.default_rng(seed)
         self.seq = 0
@@ -96,7 +97,7 @@ class Firm:
     def stamp(self, commands: Records) -> Records:
         first = self.seq + 1
         commands["seq"] = self._offsets[: len(commands)] + first
-        commands["ts"] = commands["seq"] + (FIRST_TS + self._paused_us)
+        commands["ts"] = commands["seq"] + (self._first_ts + self._paused_us)
         self.seq += len(commands)
         return commands
 
