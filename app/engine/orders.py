@@ -40,6 +40,7 @@ from app.engine.types import (
 from app.engine.verdicts import verdict_place
 
 _HALF = np.uint64(1)
+_SEED = np.uint64(0x243F6A8885A308D3)
 _EVENT_INDEX_BITS = 20
 
 
@@ -47,7 +48,7 @@ _EVENT_INDEX_BITS = 20
 def fingerprint(st: State, i: int) -> np.int64:
     """What an order asks for, as a hash: two requests with one client order id must agree in it."""
     c = st.commands[i]
-    h = np.uint64(c.symbol)
+    h = mix(_SEED, np.uint64(c.symbol))
     h = mix(h, np.uint64(c.side + 16 * c.type + 256 * c.time_in_force))
     h = mix(h, np.uint64(c.flags + 256 * c.self_trade_prevention + 65536 * c.fault))
     h = mix(h, np.uint64(c.price))

@@ -110,6 +110,13 @@ def test_ids_belong_to_accounts() -> None:
     assert made.one(replace(NAMED, client_order_id=b"a" * 35)).kind == EventKind.ORDER_ACCEPTED
 
 
+def test_symbol_and_side_do_not_stand_for_each_other_in_the_content() -> None:
+    made = desk(symbols=2)
+    made.one(place(0, 0, SELL, 10, 1_000, client_order_id=b"same"))
+    other = made.one(place(0, 1, BUY, 10, 1_000, client_order_id=b"same"))
+    assert (other.kind, other.code) == (EventKind.ORDER_REJECTED, Code.DUPLICATE_CLIENT_ORDER_ID)
+
+
 def test_orders_without_an_id_are_never_repeats() -> None:
     made = desk()
     order = place(0, 0, BUY, 1, 1_000)
