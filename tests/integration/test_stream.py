@@ -119,7 +119,15 @@ def test_risk_tells_limits_states_and_breaches(client: httpx.Client, watcher: Wa
     own = watcher.snapshot("risk", account)["data"]
     assert {item["scope"] for item in own} == {f"account:{account}"}
     assert own[0]["limits"] == client.get(f"/v1/limits/accounts/{account}").json()["limits"]
-    everything = watcher.snapshot("risk", "*")["data"]
+    # In as many parts as there are accounts.
+    watcher.wait(
+        lambda message: (
+            (message.get("type"), message.get("channel"), message.get("key")) == ("snapshot", "risk", "*")
+            and not message.get("more")
+        )
+    )
+    parts = [message for message in watcher.of("risk", "*") if message["type"] == "snapshot"]
+    everything = [item for part in parts for item in part["data"]]
     assert {"firm", f"account:{account}"} <= {item.get("scope") for item in everything}
 
     client.put(
