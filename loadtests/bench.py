@@ -19,6 +19,7 @@ PARTS = {
     "correlation": "correlation_figures.measure_correlation",
     "path": "path_figures.measure_path",
     "replay": "replay_figures.measure_replay",
+    "restart": "restart_figures.measure_restart",
     "store": "store_figures.measure_store",
     "growth": "growth_figures.measure_growth",
     "feed": "feed_figures.measure_feed",

@@ -5,15 +5,9 @@ is at hand the migrations use it, elsewhere the same tables are ordinary ones.
 """
 
 import asyncio
-import threading
 import time
-from pathlib import Path
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy.exc import DBAPIError
 
 CONNECTIONS_MAX = 8
 CONNECT_SECONDS_MAX = 10.0
@@ -21,8 +15,6 @@ STATEMENT_SECONDS_MAX = 60.0
 REACHABLE_SECONDS_MAX = 30.0
 RETRY_SECONDS = 0.5
 
-_ROOT = Path(__file__).resolve().parents[2]
-_alembic = threading.Lock()  # it keeps what it works on in its modules: one run at a time in a process
 _UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
 
 
@@ -44,9 +36,9 @@ async def connect(url: str, wait_seconds: float = REACHABLE_SECONDS_MAX) -> asyn
             )
         except _UNREACHABLE as error:
             if time.monotonic() > deadline:
-                raise DatabaseError(f"the database cannot be reached: {_first_line(error)}") from error
+                raise DatabaseError(f"the database cannot be reached: {first_line(error)}") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise DatabaseError(f"the database refuses us: {_first_line(error)}") from error
+            raise DatabaseError(f"the database refuses us: {first_line(error)}") from error
         await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -74,58 +66,12 @@ async def migrate(url: str, to: str = "head") -> tuple[str, str]:
     Raises:
         DatabaseError: the database cannot be used, or there is no such revision.
     """
-    scripts = ScriptDirectory.from_config(_config(url))
-    wanted = _resolve(scripts, to)
-    before = await _current(url)
-    if before == wanted:
-        return before, wanted
-    if before != "base" and before not in {script.revision for script in scripts.walk_revisions()}:
-        raise DatabaseError(f"the database is at revision {before}, which this version does not know: newer?")
-    below = {"base"} | {script.revision for script in scripts.iterate_revisions(before, "base")}
-    step = command.downgrade if wanted in below else command.upgrade
+    # Alembic takes long to import: a server that leaves the schema to its writer's process need not wait.
+    from app.store import schema
 
-    def run() -> None:
-        with _alembic:
-            step(_config(url), wanted)
-
-    try:
-        # Alembic is synchronous and runs an event loop of its own inside, hence the thread.
-        await asyncio.to_thread(run)
-    except (OSError, asyncpg.PostgresError, DBAPIError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        raise DatabaseError(f"the migration to {wanted} failed: {_first_line(cause)}") from error
-    return before, await _current(url)
+    return await schema.migrate(url, to)
 
 
-def _config(url: str) -> Config:
-    config = Config(_ROOT / "alembic.ini")
-    config.attributes["url"] = url  # not an option of the file: it may hold a % and a password
-    return config
-
-
-def _resolve(scripts: ScriptDirectory, revision: str) -> str:
-    if revision == "base":
-        return revision
-    found = [script.revision for script in scripts.walk_revisions()]
-    if revision == "head":
-        return found[0]
-    if revision not in found:
-        raise DatabaseError(
-            f"there is no revision {revision!r}: there are base, {', '.join(reversed(found))}"
-        )
-    return revision
-
-
-async def _current(url: str) -> str:
-    connection = await connect(url)
-    try:
-        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
-            return "base"
-        return await connection.fetchval("SELECT version_num FROM alembic_version") or "base"
-    finally:
-        await connection.close()
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
