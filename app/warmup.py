@@ -8,6 +8,7 @@ import numpy as np
 
 from app.codec.names import name_tables
 from app.codec.settle import AWAITED, Scratch
+from app.codec.stream_json import StreamWriter
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, EVENT, ORDER
@@ -59,4 +60,6 @@ def _run_all() -> None:
     for _ in venue.resume(np.zeros(0, ORDER)):
         pass
     venue.depth(0, 1)
-    Scratch().settle(np.zeros(1, EVENT), np.zeros(1, AWAITED), name_tables((), ()))
+    tables = name_tables((), ())
+    Scratch().settle(np.zeros(1, EVENT), np.zeros(1, AWAITED), tables)
+    StreamWriter().write(np.zeros(1, EVENT).tobytes(), np.zeros(1, np.uint8), tables)

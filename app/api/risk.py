@@ -138,7 +138,7 @@ class _Use(NamedTuple):
     used: int
 
 
-def _parameters(state: State) -> dict[str, Any]:
+def parameters_content(state: State) -> dict[str, Any]:
     model = state.risk_model[0]
     z_e9 = int(model["z_e9"])
     confidence_ppm = round(_NORMAL.cdf(z_e9 / 1e9) * 1e6)
@@ -214,7 +214,7 @@ def risk_content(services: Services) -> dict[str, Any]:
     return {
         "ts": int(firm["ts"]),
         "sampled_ts": int(state.risk_model[0]["sampled_ts"]) or None,
-        "parameters": _parameters(state),
+        "parameters": parameters_content(state),
         "firm": firm_risk_content(services),
         "accounts": accounts,
         "symbol_trading_states": {
@@ -270,7 +270,7 @@ async def get_correlation(services: Provided, _principal: Viewer) -> Response:
 
 @router.get("/parameters", response_model=RiskParameters, responses=problems())
 async def get_parameters(services: Provided, _principal: Viewer) -> Response:
-    content = _parameters(services.state)
+    content = parameters_content(services.state)
     await services.loop.durable()
     return json_response(content)
 
@@ -317,6 +317,6 @@ async def change_parameters(change: ParameterChange, services: Provided, princip
         content = refusal(services.reference, outcome.event)
         raise Problem(422, content["code"], content["detail"])
     logger.warning("risk parameters set by key %d to %s: %s", principal.number, values, change.reason)
-    content = _parameters(services.state)
+    content = parameters_content(services.state)
     await services.loop.durable()
     return json_response(content)

@@ -6,25 +6,25 @@ from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from app.api.accounts import account_content, position_content
-from app.api.errors import code_name
-from app.api.limit_scopes import LimitScope, scope_content
-from app.api.limit_table import limit_text
 from app.api.market import book_content, market_content
 from app.api.order_reader import OrderReader
-from app.api.refusals import measure, scope_text
 from app.api.replies import event_fill, fill_content, order_content
 from app.api.risk import account_risk_contents, correlation_content, firm_risk_content
 from app.api.services import Services
+from app.api.stream_risk import RiskItems
 from app.api.system import system_content
+from app.codec.stream_json import StreamWriter, Written
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.state import NO_SLOT
-from app.engine.types import EventKind, Limit, OrderStatus, Side, TradingState
+from app.engine.types import EventKind, OrderStatus, Side
 from app.market.types import Candle
+from app.runtime.reference import Reference
 from app.runtime.views import EventView
-from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
+from app.streams.contents import RawEvent, SnapshotTooLarge
 from app.streams.topics import EVERY_INDEX
 
 BOOK_LEVELS = 20
@@ -33,26 +33,11 @@ TRADES_SHOWN = 50
 CANDLES_SHOWN = 100
 INTERVALS_S = {"1s": 1, "1m": 60}
 SNAPSHOT_ORDERS_MAX = 20_000
-SNAPSHOT_SCOPES_MAX = 2_000
 # The newest fills of all, in which those of one account are looked for.
 _FILLS_SEARCHED = 10_000
 
 _INTERVAL_NAMES = {seconds: name for name, seconds in INTERVALS_S.items()}
 _REFUSED_REQUESTS = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
-_ORDER_REJECTED = int(EventKind.ORDER_REJECTED)
-_OF_LIMITS = {
-    int(EventKind.LIMIT_SET): "limit",
-    int(EventKind.OVERRIDE_SET): "override_set",
-    int(EventKind.OVERRIDE_ENDED): "override_ended",
-    int(EventKind.CHANGE_PROPOSED): "change_proposed",
-}
-_OF_REQUESTS = {
-    int(EventKind.CHANGE_APPROVED): "change_approved",
-    int(EventKind.CHANGE_REJECTED): "change_rejected",
-}
-_BREAKER_TRIPPED = int(EventKind.BREAKER_TRIPPED)
-_STATE_SET = int(EventKind.TRADING_STATE_SET)
-_CODE = EventView._fields.index("code")
 _FINAL = int(OrderStatus.FILLED)
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _SIDES = tuple(side.name for side in Side)
@@ -63,9 +48,21 @@ def _venue_refused(code: int) -> bool:
     return code >= Code.VENUE_REJECTED or code == Code.POST_ONLY_WOULD_TAKE
 
 
-def _is_breach(code: int) -> bool:
-    """Whether a refusal is by a trading state or a limit, not by a mistake in the order itself."""
-    return code <= Code.LIMITS_NOT_SET or Code.ORDER_RATE <= code < Code.ORDER_CAPACITY
+def stream_fill(reference: Reference, event: EventView) -> dict[str, Any]:
+    """The execution that an ORDER_FILLED event tells of, with what it was an execution of."""
+    instrument = reference.instruments[event.symbol]
+    return event_fill(instrument, event) | _of_order(reference, event)
+
+
+def _of_order(reference: Reference, view: EventView) -> dict[str, Any]:
+    client_id = view.client_order_id
+    return {
+        "order_id": str(view.order_id),
+        "client_order_id": client_id.rstrip(b"\0").decode() if client_id[0] else None,
+        "account": reference.account_names[view.account],
+        "symbol": reference.instruments[view.symbol].symbol,
+        "side": _SIDES[view.side],
+    }
 
 
 class StreamContents:
@@ -76,6 +73,8 @@ class StreamContents:
         self._state = services.state
         self._reference = services.reference
         self._reader = OrderReader(services.state)
+        self._writer = StreamWriter()
+        self._risk = RiskItems(services)
         self._correlation_of = (-1, 0)
         self._correlation_json = b""
 
@@ -90,99 +89,16 @@ class StreamContents:
         return orjson.dumps(order_content(self._reference, view))
 
     def fill(self, event: RawEvent) -> bytes:
-        view = EventView._make(event)
-        content = event_fill(self._reference.instruments[view.symbol], view)
-        client_id = view.client_order_id
-        content |= {
-            "order_id": str(view.order_id),
-            "client_order_id": client_id.rstrip(b"\0").decode() if client_id[0] else None,
-            "account": self._reference.account_names[view.account],
-            "symbol": self._reference.instruments[view.symbol].symbol,
-            "side": _SIDES[view.side],
-        }
-        return orjson.dumps(content)
+        return orjson.dumps(stream_fill(self._reference, EventView._make(event)))
+
+    def write(self, events: bytes, wanted: NDArray[np.uint8]) -> Written:
+        return self._writer.write(events, wanted, self._services.loop.name_tables)
+
+    def note(self, event: RawEvent) -> None:
+        self._risk.note(event)
 
     def risk(self, event: RawEvent) -> bytes | None:
-        kind = event[KIND]
-        if kind == _ORDER_REJECTED:
-            return self._breach(EventView._make(event)) if _is_breach(event[_CODE]) else None
-        if kind in _OF_LIMITS:
-            return self._limit(EventView._make(event))
-        if kind in _OF_REQUESTS:
-            return self._decision(EventView._make(event))
-        if kind == _BREAKER_TRIPPED:
-            return self._breaker(EventView._make(event))
-        if kind == _STATE_SET:
-            return self._state_set(EventView._make(event))
-        return None
-
-    def _breach(self, event: EventView) -> bytes:
-        found = measure(
-            self._reference,
-            event.code,
-            event.account,
-            event.symbol,
-            event.scope,
-            event.limit,
-            event.observed,
-        )
-        reference = self._reference
-        content = {
-            "event": "breach",
-            "code": code_name(event.code),
-            **found._asdict(),
-            "account": reference.account_names[event.account] if event.account >= 0 else None,
-            "symbol": reference.instruments[event.symbol].symbol if event.symbol >= 0 else None,
-            "order_id": str(event.order_id),
-            "ts": event.ts,
-        }
-        return orjson.dumps(content)
-
-    def _limit(self, event: EventView) -> bytes:
-        """What a limit is, is to be for a while, or is proposed to be. Numbers of 0 do not apply."""
-        limit = Limit(event.code)
-        content = {
-            "event": _OF_LIMITS[event.kind],
-            "scope": scope_text(self._reference, event.scope, event.account, event.symbol),
-            "limit": limit.name,
-            "value": limit_text(limit, event.limit),
-            "previous": limit_text(limit, event.observed),
-            "version": event.last_quantity or None,
-            "number": event.execution_id or None,
-            "expires_ts": event.expire_ts or None,
-            "actor": event.fee,
-            "ts": event.ts,
-        }
-        return orjson.dumps(content)
-
-    def _decision(self, event: EventView) -> bytes:
-        content = {"event": _OF_REQUESTS[event.kind], "number": event.execution_id, "actor": event.fee}
-        return orjson.dumps(content | {"ts": event.ts})
-
-    def _breaker(self, event: EventView) -> bytes:
-        found = measure(
-            self._reference,
-            event.code,
-            event.account,
-            event.symbol,
-            event.scope,
-            event.limit,
-            event.observed,
-        )
-        content = {
-            "event": "breaker",
-            "code": code_name(event.code),
-            **found._asdict(),
-            "state": TradingState(event.status).name,
-            "previous": TradingState(event.liquidity).name,
-            "ts": event.ts,
-        }
-        return orjson.dumps(content)
-
-    def _state_set(self, event: EventView) -> bytes:
-        scope = scope_text(self._reference, event.scope, event.account, event.symbol)
-        content = {"event": "trading_state", "scope": scope, "state": TradingState(event.limit).name}
-        return orjson.dumps(content | {"previous": TradingState(event.observed).name, "ts": event.ts})
+        return self._risk.item(event)
 
     # Snapshots of what is made of events.
 
@@ -225,44 +141,12 @@ class StreamContents:
     def _recent_fill(self, fill: Any, order: Any) -> bytes:
         view = self._reader.view_of(order)
         values = [int(fill[name]) for name in ("execution_id", "price", "quantity", "fee", "liquidity", "ts")]
-        client_id = view.client_order_id
-        content = fill_content(self._reference.instruments[view.symbol], *values) | {
-            "order_id": str(view.order_id),
-            "client_order_id": client_id.rstrip(b"\0").decode() if client_id[0] else None,
-            "account": self._reference.account_names[view.account],
-            "symbol": self._reference.instruments[view.symbol].symbol,
-            "side": _SIDES[view.side],
-        }
-        return orjson.dumps(content)
+        content = fill_content(self._reference.instruments[view.symbol], *values)
+        return orjson.dumps(content | _of_order(self._reference, view))
 
     def risk_state(self, account: int) -> Iterator[bytes]:
-        state = self._state
-        count = self.accounts()
-        if account < 0:
-            scopes = [LimitScope()]
-            scopes += [LimitScope(int(each)) for each in _set(state.account_limits[:count])]
-            scopes += [LimitScope(None, int(each)) for each in _set(state.symbol_limits[: self.symbols()])]
-        else:
-            scopes = [LimitScope(account)]
-        width = len(state.accounts)
-        pairs = _set(state.account_symbol_limits[: self.symbols() * width])
-        scopes += [
-            LimitScope(int(pair) % width, int(pair) // width)
-            for pair in pairs
-            if account in (-1, pair % width)
-        ]
-        if len(scopes) > SNAPSHOT_SCOPES_MAX:
-            raise SnapshotTooLarge(
-                f"{len(scopes)} scopes have limits, a snapshot has at most {SNAPSHOT_SCOPES_MAX}: read them "
-                "with GET /v1/limits and subscribe for each account"
-            )
-        items = [{"event": "limits", **scope_content(self._services, scope)} for scope in scopes]
-        items += [
-            {"event": "trading_state", "scope": scope, "state": value}
-            for scope, value in self._trading_states(account)
-        ]
-        measures = self.risk_measures([account])[account]
-        return chain(map(orjson.dumps, items), measures)
+        items = self._risk.state(account)
+        return chain(items, self.risk_measures([account])[account])
 
     def risk_measures(self, accounts: Collection[int]) -> dict[int, list[bytes]]:
         own = [account for account in accounts if account >= 0]
@@ -271,7 +155,8 @@ class StreamContents:
             for account, content in (account_risk_contents(self._services, own) if own else {}).items()
         }
         if len(own) < len(accounts):
-            found[EVERY_INDEX] = [_utilisation(firm_risk_content(self._services)), self._correlation()]
+            firm = _utilisation(firm_risk_content(self._services))
+            found[EVERY_INDEX] = [firm, self._correlation(), self._risk.parameters()]
         return found
 
     def _correlation(self) -> bytes:
@@ -282,23 +167,6 @@ class StreamContents:
             self._correlation_json = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
             self._correlation_of = samples
         return self._correlation_json
-
-    def _trading_states(self, account: int) -> Iterator[tuple[str, str]]:
-        state, reference = self._state, self._reference
-        if account >= 0:
-            value = int(state.accounts[account]["trading_state"])
-            yield f"account:{reference.account_names[account]}", TradingState(value).name
-            return
-        yield "firm", TradingState(int(state.firm[0]["trading_state"])).name
-        for name, value in zip(
-            reference.account_names, state.accounts["trading_state"].tolist(), strict=False
-        ):
-            if value:
-                yield f"account:{name}", TradingState(value).name
-        symbols = state.instruments["trading_state"].tolist()
-        for instrument, value in zip(reference.instruments, symbols, strict=False):
-            if value:
-                yield f"symbol:{instrument.symbol}", TradingState(value).name
 
     # States.
 
@@ -381,7 +249,3 @@ class StreamContents:
 
 def _utilisation(content: dict[str, Any]) -> bytes:
     return orjson.dumps({"event": "utilisation", **content})
-
-
-def _set(limits: Any) -> Any:
-    return np.flatnonzero(limits["set_mask"])

@@ -60,12 +60,13 @@ _PARTS = (
     b'","fee":"',
     b'","liquidity":',
     b',"ts":',
+    b',"order_id":"',
 )
 (
     _ORDER_ID, _CLIENT_ORDER_ID, _ACCOUNT, _SYMBOL, _SIDE, _TYPE, _TIME_IN_FORCE, _PRICE, _STOP_PRICE,
     _QUANTITY, _FILLED_QUANTITY, _AVERAGE_PRICE, _STATUS, _CODE, _POST_ONLY, _REDUCE_ONLY, _CREATED_TS,
     _UPDATED_TS, _SEQ, _FILLS, _END_LIST, _END, _COMMA, _QUOTE, _NULL, _TRUE, _FALSE, _FILL_ID, _FILL_PRICE,
-    _FILL_QUANTITY, _FILL_FEE, _FILL_LIQUIDITY, _FILL_TS,
+    _FILL_QUANTITY, _FILL_FEE, _FILL_LIQUIDITY, _FILL_TS, _FILL_ORDER_ID,
 ) = range(len(_PARTS))  # fmt: skip
 _TEXT = np.frombuffer(b"".join(_PARTS), np.uint8)
 _OFFSETS = np.cumsum([0, *map(len, _PARTS)])
@@ -200,6 +201,28 @@ def put_fill(out: Bytes, at: int, event: Any, tables: names.NameTables) -> int:
     at = put_short_decimal(out, _part(out, at, _FILL_FEE), event.fee, _MONEY_DECIMALS)
     at = _name(out, _part(out, at, _FILL_LIQUIDITY), tables.enumerations, names.LIQUIDITIES + event.liquidity)
     at = put_number(out, _part(out, at, _FILL_TS), event.ts)
+    return _part(out, at, _END)
+
+
+@inline
+def can_fill_be_written(event: Any, tables: names.NameTables) -> bool:
+    """As `can_be_written`, of the numbers of its execution."""
+    instrument = tables.instruments[event.symbol]
+    return bool(
+        event.last_price < _INT64_MAX // instrument.price_unit
+        and event.last_quantity < _INT64_MAX // instrument.quantity_unit
+    )
+
+
+@inline
+def put_fill_of_order(out: Bytes, at: int, event: Any, tables: names.NameTables) -> int:
+    """The same with what it was an execution of, for who sees it by itself."""
+    at = put_fill(out, at, event, tables) - 1  # its last byte is the closing brace
+    at = put_number(out, _part(out, at, _FILL_ORDER_ID), event.order_id)
+    at = _client_order_id(out, _part(out, at, _CLIENT_ORDER_ID), event)
+    at = _name(out, _part(out, at, _ACCOUNT), tables.accounts, event.account)
+    at = _name(out, _part(out, at, _SYMBOL), tables.instruments, event.symbol)
+    at = _name(out, _part(out, at, _SIDE), tables.enumerations, names.SIDES + event.side)
     return _part(out, at, _END)
 
 

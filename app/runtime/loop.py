@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.codec.names import NameTables
 from app.engine.engine import Engine, Verdict
 from app.engine.records import COMMAND
 from app.engine.types import CommandKind
@@ -201,6 +202,11 @@ class EngineLoop:
     def observe(self, observer: Callable[[bytes], None]) -> None:
         """Call `observer` with the EVENT records of each tick once they are durable."""
         self._observers.append(observer)
+
+    @property
+    def name_tables(self) -> NameTables:
+        """Names as they are behind the last durable tick."""
+        return self._teller.tables
 
     @property
     def at_rest(self) -> bool:

@@ -235,8 +235,11 @@ class _Watcher:
 
     def _select(self, events: bytes, items: list[tuple[int, bytes]]) -> None:
         index, encode, position = self._topic.index, self._encode, self._position
+        notes = self._topic.channel is Channel.RISK
         for event in EVENT_LAYOUT.iter_unpack(events):
-            if index in (event[ACCOUNT], EVERY_INDEX) and event[SEQ] > position:
+            if notes and event[KIND] == EventKind.NOTE_RECORDED:
+                self._hub.contents.note(event)
+            elif index in (event[ACCOUNT], EVERY_INDEX) and event[SEQ] > position:
                 item = encode(event)
                 if item is not None:
                     items.append((event[SEQ], item))

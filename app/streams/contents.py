@@ -3,6 +3,10 @@
 from collections.abc import Collection, Hashable, Iterator
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from app.codec.stream_json import Written
 from app.engine.types import EventKind
 from app.market.types import Candle
 from app.runtime.views import EventView
@@ -45,11 +49,20 @@ class Contents(Protocol):
     Iterators hold copies: they show the moment at which they were asked for, however long they are read.
     """
 
+    def write(self, events: bytes, wanted: NDArray[np.uint8]) -> Written:
+        """Orders and fills of at most BLOCK_EVENTS events at once, for accounts that are `wanted`.
+
+        What is not written there is for `order` and `fill` to tell.
+        """
+
     def order(self, event: RawEvent) -> bytes | None:
         """The order that an event of ORDER_KINDS shows; None where it has not changed."""
 
     def fill(self, event: RawEvent) -> bytes:
         """The execution of an ORDER_FILLED event."""
+
+    def note(self, event: RawEvent) -> None:
+        """A NOTE_RECORDED: `risk` of an event soon after may have to quote it."""
 
     def risk(self, event: RawEvent) -> bytes | None:
         """What an event says about limits and states; None where it says nothing."""

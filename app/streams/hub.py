@@ -1,10 +1,10 @@
 """The stream hub: takes the events of each tick when they are durable, and sends them to who watches.
 
-An event is encoded once for each topic that shows it, however many watch. What a tick
-costs beyond that is, for each watcher, an append and a write that is never awaited.
-The work is done behind the replies of the tick, in one piece for all ticks that have
-come meanwhile, and within a budget: under load messages wait and go out together
-rather than make orders wait. Nobody watching, nothing done.
+An event is encoded once (`app.streams.router`), however many watch. What a tick costs
+beyond that is, for each watcher, an append and a write that is never awaited
+(`app.streams.fan_out`). The work is done behind the replies of the tick, for all ticks
+that have come meanwhile, in slices and within a budget: under load messages wait and go
+out together rather than make orders wait. Nobody watching, nothing done.
 """
 
 import asyncio
@@ -14,15 +14,16 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
-from app.engine.types import EventKind
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineHalted, EngineLoop
 from app.runtime.views import EVENT_LAYOUT
-from app.streams.budget import WRITE_SECONDS, Budget
-from app.streams.client import WAITING_BYTES_MAX, WAITING_BYTES_TOTAL_MAX, Client, Wire
+from app.streams.budget import Budget
+from app.streams.client import Client, Wire
 from app.streams.codec import Chunk, text_frame
-from app.streams.contents import ACCOUNT, KIND, ORDER_KINDS, SEQ, Contents, RawEvent
+from app.streams.contents import SEQ, Contents
+from app.streams.fan_out import FanOut
 from app.streams.history import RecentEvents
+from app.streams.router import Router
 from app.streams.states import (
     INTERVAL_SECONDS,
     NEXT_ITEMS_SECONDS,
@@ -30,7 +31,7 @@ from app.streams.states import (
     States,
 )
 from app.streams.stream import LogStream, StateStream, Stream
-from app.streams.topics import EVERY_INDEX, LOGS, Channel, Topic
+from app.streams.topics import LOGS, Channel, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,6 @@ HEARTBEAT_SECONDS = 5.0
 # In snapshots of what has no end.
 ITEMS_KEPT = {Channel.TRADES: 50, Channel.CANDLES: 120}
 
-CLOSE_TOO_SLOW = 4008
-
-_FILLED = int(EventKind.ORDER_FILLED)
 _HEARTBEAT = text_frame(b'{"type":"heartbeat"}')
 
 
@@ -64,6 +62,8 @@ class Hub:
         self.states = States(contents)
         self.logs: dict[Channel, dict[int, LogStream]] = {channel: {} for channel in LOGS}
         self.clients: dict[Client, None] = {}
+        self._router = Router(contents, self.logs, self.states)
+        self._fan_out = FanOut(self.budget, self.clients, self._go_on)
         self._keys: Counter[int] = Counter()
         self._arrived: list[bytes] = []
         self._arrived_ts = 0  # when the first of it was durable
@@ -87,6 +87,7 @@ class Hub:
         for timer in (*self._timers, self._publishing, self._states_timer):
             if timer is not None:
                 timer.cancel()
+        self._fan_out.stop()
 
     # Connections.
 
@@ -179,15 +180,20 @@ class Hub:
     # Sending.
 
     def _schedule(self) -> None:
-        if self._publishing is None:
+        if self._publishing is None and not self._fan_out.busy:
             wait = self.budget.wait_seconds()
             if wait:
                 self._publishing = self._running.call_later(wait, self.publish)
             else:
                 self._publishing = self._running.call_soon(self.publish)
 
+    def _go_on(self) -> None:
+        """All that was published is written: what has come meanwhile is next."""
+        if self._arrived:
+            self._schedule()
+
     def publish(self) -> None:
-        """Send what has arrived."""
+        """Encode what has arrived and hand it on; it is written soon, in front of all that is sent later."""
         if self._publishing is not None:
             self._publishing.cancel()
             self._publishing = None
@@ -197,57 +203,16 @@ class Hub:
         arrived, self._arrived = self._arrived, []
         touched: list[LogStream] = []
         for events in arrived:
-            self._route(events, touched)
-        clients: dict[Client, None] = {}
+            self._router.route(events, touched)
         for stream in touched:
-            self._deliver(stream, stream.take(self._arrived_ts), clients)
-        self._flush(clients, started)
+            self._fan_out.deliver(stream, stream.take(self._arrived_ts))
+        self.budget.spend(time.perf_counter() - started)
         if self.states.due and self._states_timer is None:
             self._plan_states(max(self._states_at - self._running.time(), 0.0))
 
-    def _route(self, events: bytes, touched: list[LogStream]) -> None:
-        """Give each event to the streams that show it."""
-        contents = self.contents
-        orders, fills, risk = (self.logs[name] for name in (Channel.ORDERS, Channel.FILLS, Channel.RISK))
-        states = self.states
-        for event in EVENT_LAYOUT.iter_unpack(events):
-            kind = event[KIND]
-            if orders and kind in ORDER_KINDS:
-                _show(event, orders, contents.order, touched)
-            if fills and kind == _FILLED:
-                _show(event, fills, contents.fill, touched)
-            if risk:
-                _show(event, risk, contents.risk, touched)
-            states.note(event)
-
-    def _deliver(self, stream: Stream, chunk: Chunk, clients: dict[Client, None]) -> None:
-        for subscription in stream.subscriptions:
-            subscription.deliver(chunk)
-            clients[subscription.client] = None
-
-    def _flush(self, clients: dict[Client, None], started: float) -> None:
-        for client in clients:
-            client.flush()
-        self._check_bounds(clients)
-        self.budget.spend(time.perf_counter() - started + WRITE_SECONDS * len(clients))
-
-    def _check_bounds(self, clients: dict[Client, None]) -> None:
-        behind = [client for client in clients if client.waiting_bytes]
-        if not behind:
-            return
-        total = sum(client.waiting_bytes for client in self.clients)
-        for client in sorted(behind, key=lambda client: -client.waiting_bytes):
-            if client.waiting_bytes > WAITING_BYTES_MAX or total > WAITING_BYTES_TOTAL_MAX:
-                total -= client.waiting_bytes
-                logger.info("a stream of key %d is too slow and is closed", client.number)
-                client.close(CLOSE_TOO_SLOW, "messages were not read in time; resume by from_seq")
-
     def send(self, stream: Stream, chunk: Chunk) -> None:
-        """Send messages at once."""
-        started = time.perf_counter()
-        clients: dict[Client, None] = {}
-        self._deliver(stream, chunk, clients)
-        self._flush(clients, started)
+        """Send messages soon."""
+        self._fan_out.deliver(stream, chunk)
 
     # What is sent by the clock.
 
@@ -314,26 +279,6 @@ class Hub:
 
 def _place(topic: Topic) -> Hashable:
     return (topic.index, topic.interval) if topic.interval else topic.index
-
-
-def _show(
-    event: RawEvent,
-    streams: dict[int, LogStream],
-    encode: Callable[[RawEvent], bytes | None],
-    touched: list[LogStream],
-) -> None:
-    account = event[ACCOUNT]
-    own = streams.get(account) if account >= 0 else None
-    every = streams.get(EVERY_INDEX)
-    if own is None and every is None:
-        return
-    item = encode(event)
-    if item is None:
-        return
-    if own is not None and own.add(event[SEQ], item):
-        touched.append(own)
-    if every is not None and every.add(event[SEQ], item):
-        touched.append(every)
 
 
 def _log_failure(future: asyncio.Future[None]) -> None:

@@ -55,6 +55,10 @@ class States:
         self._moved: set[int] = set()  # symbols with another mark: who holds them is looked up when due
 
     @property
+    def watched(self) -> bool:
+        return any(self.streams.values())
+
+    @property
     def due(self) -> bool:
         return bool(self._moved) or any(self._due.values())
 

@@ -12,9 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.api import socket_door, stream, stream_session
-from app.engine.types import EventKind, Limit, Scope
-from app.runtime.views import EVENT_BYTES, event_view
-from app.streams import hub
+from app.streams import fan_out, hub
 from app.streams.topics import Channel
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
 from tests.slow_watcher import SlowWatcher
@@ -112,92 +110,6 @@ def test_positions_and_accounts_are_as_over_http(
     shown = watcher.update("accounts", account)
     assert shown == client.get(f"/v1/accounts/{account}").json()
     check_chain(watcher.of("positions", account))
-
-
-def test_risk_tells_limits_states_and_breaches(client: httpx.Client, watcher: Watcher, account: str) -> None:
-    watcher.subscribe({"name": "risk", "account": account}, {"name": "risk"})
-    own = watcher.snapshot("risk", account)["data"]
-    assert {item["scope"] for item in own} == {f"account:{account}"}
-    assert own[0]["limits"] == client.get(f"/v1/limits/accounts/{account}").json()["limits"]
-    # In as many parts as there are accounts.
-    watcher.wait(
-        lambda message: (
-            (message.get("type"), message.get("channel"), message.get("key")) == ("snapshot", "risk", "*")
-            and not message.get("more")
-        )
-    )
-    parts = [message for message in watcher.of("risk", "*") if message["type"] == "snapshot"]
-    everything = [item for part in parts for item in part["data"]]
-    assert {"firm", f"account:{account}"} <= {item.get("scope") for item in everything}
-
-    client.put(
-        f"/v1/limits/accounts/{account}", json={"limits": {"MAX_ORDER_NOTIONAL": "100"}, "reason": "a test"}
-    )
-    limit = watcher.update("risk", account, lambda item: item["event"] == "limit")
-    assert (limit["limit"], limit["value"]) == ("MAX_ORDER_NOTIONAL", "100")
-    refused = client.post("/v1/orders", json=limit_order(account)).json()
-    breach = watcher.update("risk", account, lambda item: item["event"] == "breach")
-    for name in ("code", "limit", "observed", "scope", "order_id"):
-        assert breach[name] == refused[name]
-    client.post("/v1/orders", json=limit_order(account, quantity="0.000001"))  # a mistake, no breach
-    body = {"scope": f"account:{account}", "action": "halt", "cancel_open_orders": False, "reason": "a test"}
-    assert client.post("/v1/kill-switch", json=body).status_code == 200
-    state = watcher.update("risk", account, lambda item: item["event"] == "trading_state")
-    assert (state["state"], state["previous"]) == ("HALTED", "ACTIVE")
-    watcher.update("risk", "*", lambda item: item == state)
-    measure = watcher.update("risk", account, lambda item: item["event"] == "utilisation")
-    assert measure["scope"] == f"account:{account}"
-    events = [
-        item["event"]
-        for message in watcher.of("risk", account)[1:]
-        for item in message["data"]
-        if message["seq"] != message["prev_seq"]
-    ]
-    assert events == ["limit", "breach", "trading_state"]
-    check_chain(watcher.of("risk", account))
-    shown = {item["event"] for item in everything}
-    assert shown == {"limits", "trading_state", "utilisation", "correlation"}
-
-
-def test_risk_tells_overrides_and_proposals(api: ApiServer, account: str) -> None:
-    blank = event_view(bytes(EVENT_BYTES))
-    index = api.server.reference.accounts[account]
-    limit: dict[str, Any] = {
-        "account": index,
-        "symbol": -1,
-        "scope": Scope.ACCOUNT,
-        "code": Limit.MAX_ORDER_NOTIONAL,
-    }
-    change: dict[str, Any] = {
-        "limit": 5 * 10**8,
-        "observed": -1,
-        "execution_id": 7,
-        "expire_ts": 9,
-        "fee": 3,
-        "ts": 1,
-    }
-    for kind, name in (
-        (EventKind.OVERRIDE_SET, "override_set"),
-        (EventKind.OVERRIDE_ENDED, "override_ended"),
-        (EventKind.CHANGE_PROPOSED, "change_proposed"),
-    ):
-        item = api.server.hub.contents.risk(blank._replace(kind=kind, **limit, **change))
-        assert item is not None
-        assert json.loads(item) == {
-            "event": name,
-            "scope": f"account:{account}",
-            "limit": "MAX_ORDER_NOTIONAL",
-            "value": "5",
-            "previous": None,
-            "version": None,
-            "number": 7,
-            "expires_ts": 9,
-            "actor": 3,
-            "ts": 1,
-        }
-    item = api.server.hub.contents.risk(blank._replace(kind=EventKind.CHANGE_APPROVED, account=-1, **change))
-    assert item is not None
-    assert json.loads(item) == {"event": "change_approved", "number": 7, "actor": 3, "ts": 1}
 
 
 def test_the_market_is_shown(api: ApiServer, client: httpx.Client, watcher: Watcher, account: str) -> None:
@@ -427,7 +339,7 @@ def test_a_key_in_the_address_opens_nothing(api: ApiServer) -> None:
 def test_who_reads_nothing_is_closed_and_can_resume(
     api: ApiServer, client: httpx.Client, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "WAITING_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(fan_out, "WAITING_BYTES_MAX", 1 << 20)
     client.put(
         f"/v1/limits/accounts/{account}", json={"limits": {"MAX_OPEN_ORDERS": 100_000}, "reason": "a test"}
     )
@@ -441,7 +353,7 @@ def test_who_reads_nothing_is_closed_and_can_resume(
             assert client.post("/v1/orders/batch", json=body).status_code == 200
             honest.settle(0.05)
             assert max(api.call(lambda: [each.waiting_bytes for each in api.server.hub.clients])) <= 1 << 20
-        assert deaf.close_code() == hub.CLOSE_TOO_SLOW
+        assert deaf.close_code() == fan_out.CLOSE_TOO_SLOW
         honest.settle()
         check_chain(honest.of("orders", account))
     client.delete("/v1/orders", params={"account": account})

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from app.streams.client import WAITING_BYTES_MAX
-from app.streams.hub import CLOSE_TOO_SLOW
+from app.streams.fan_out import CLOSE_TOO_SLOW
 from bot4_client import Client, LiveReplica
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
 from tests.cutting_proxy import CuttingProxy

@@ -1,0 +1,245 @@
+"""What the channel `risk` tells: refusals by limits, and who has changed what, in which scope, and why."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import orjson
+
+from app.api.errors import code_name
+from app.api.limit_scopes import LimitScope, scope_content
+from app.api.limit_table import limit_text
+from app.api.refusals import measure, scope_text
+from app.api.risk import parameters_content
+from app.api.services import Services
+from app.engine.records import NOTE_EVENT
+from app.engine.types import EventKind, Limit, OverrideEnd, Permission, Policy, Scope, TradingState
+from app.runtime.risk_log import BREACH_CODES
+from app.runtime.views import EVENT_LAYOUT, EventView, field_names, layout
+from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
+
+SNAPSHOT_SCOPES_MAX = 2_000
+NOTES_REMEMBERED = 1_024
+
+_OF_LIMITS = {
+    int(EventKind.LIMIT_SET): "limit",
+    int(EventKind.OVERRIDE_SET): "override_set",
+    int(EventKind.OVERRIDE_ENDED): "override_ended",
+    int(EventKind.CHANGE_PROPOSED): "change_proposed",
+}
+_OF_REQUESTS = {
+    int(EventKind.CHANGE_APPROVED): "change_approved",
+    int(EventKind.CHANGE_REJECTED): "change_rejected",
+}
+_REFUSALS = (EventKind.ORDER_REJECTED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
+_CODE = EventView._fields.index("code")
+_NOTE_LAYOUT = layout(NOTE_EVENT)
+_NOTE_SEQ, _NOTE_LENGTH, _NOTE_TEXT = map(field_names(NOTE_EVENT).index, ("seq", "length", "text"))
+
+
+class RiskItems:
+    """Events in the order in which they happened: the text that explains a change comes before it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._reference = services.reference
+        self._notes: OrderedDict[int, bytes] = OrderedDict()  # text by seq
+        self._tell: dict[int, Callable[[EventView], dict[str, Any]]] = {
+            **dict.fromkeys(map(int, _REFUSALS), self._breach),
+            **dict.fromkeys(_OF_LIMITS, self._limit),
+            **dict.fromkeys(_OF_REQUESTS, self._decision),
+            int(EventKind.BREAKER_TRIPPED): self._breaker,
+            int(EventKind.TRADING_STATE_SET): self._state_set,
+            int(EventKind.PERMISSION_SET): self._permission,
+            int(EventKind.POLICY_SET): self._policy,
+            int(EventKind.RISK_MODEL_SET): self._model,
+        }
+
+    def note(self, event: RawEvent) -> None:
+        """Remember a NOTE_RECORDED for the change that it explains."""
+        note = _NOTE_LAYOUT.unpack(EVENT_LAYOUT.pack(*event))
+        self._notes[note[_NOTE_SEQ]] = note[_NOTE_TEXT][: note[_NOTE_LENGTH]]
+        if len(self._notes) > NOTES_REMEMBERED:
+            self._notes.popitem(last=False)
+
+    def item(self, event: RawEvent) -> bytes | None:
+        """None where an event says nothing about limits, rules and states."""
+        kind = event[KIND]
+        tell = self._tell.get(kind)
+        if tell is None or (kind in _REFUSALS and event[_CODE] not in BREACH_CODES):
+            return None
+        view = EventView._make(event)
+        return orjson.dumps(tell(view) | {"ts": view.ts})
+
+    def _reason(self, event: EventView) -> str | None:
+        parts = [self._notes.get(seq) for seq in range(event.seq - event.notes, event.seq)]
+        known = [part for part in parts if part is not None]
+        if not parts or len(known) < len(parts):
+            return None
+        return b"".join(known).decode(errors="replace")
+
+    def _who(self, event: EventView) -> dict[str, Any]:
+        """`actor` is the number of a key, 0 the engine itself."""
+        return {"actor": event.fee, "reason": self._reason(event)}
+
+    def _scope(self, event: EventView) -> str | None:
+        return scope_text(self._reference, event.scope, event.account, event.symbol)
+
+    def _measured(self, event: EventView) -> dict[str, Any]:
+        found = measure(
+            self._reference, event.code, event.account, event.symbol, event.scope, event.limit, event.observed
+        )
+        return {"code": code_name(event.code), **found._asdict()}
+
+    def _breach(self, event: EventView) -> dict[str, Any]:
+        reference = self._reference
+        return {
+            "event": "breach",
+            **self._measured(event),
+            "account": reference.account_names[event.account] if event.account >= 0 else None,
+            "symbol": reference.instruments[event.symbol].symbol if event.symbol >= 0 else None,
+            "order_id": str(event.order_id),
+        }
+
+    def _limit(self, event: EventView) -> dict[str, Any]:
+        """What a limit is, is to be for a while, or is proposed to be. Numbers of 0 do not apply."""
+        limit = Limit(event.code)
+        ended = event.kind == EventKind.OVERRIDE_ENDED
+        return {
+            "event": _OF_LIMITS[event.kind],
+            "scope": self._scope(event),
+            "limit": limit.name,
+            "value": limit_text(limit, event.limit),
+            "previous": limit_text(limit, event.observed),
+            "version": event.last_quantity or None,
+            "number": event.execution_id or None,
+            "expires_ts": event.expire_ts or None,
+            "ended": OverrideEnd(event.status).name if ended else None,
+            **self._who(event),
+        }
+
+    def _decision(self, event: EventView) -> dict[str, Any]:
+        return {"event": _OF_REQUESTS[event.kind], "number": event.execution_id, **self._who(event)}
+
+    def _breaker(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "breaker",
+            **self._measured(event),
+            "state": TradingState(event.status).name,
+            "previous": TradingState(event.liquidity).name,
+        }
+
+    def _state_set(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "trading_state",
+            "scope": self._scope(event),
+            "state": TradingState(event.limit).name,
+            "previous": TradingState(event.observed).name,
+            "cause": code_name(event.code),
+            **self._who(event),
+        }
+
+    def _permission(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "permission",
+            "scope": self._scope(event),
+            "permission": Permission(event.limit).name,
+            "previous": Permission(event.observed).name,
+            **self._who(event),
+        }
+
+    def _policy(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "policy",
+            "policy": Policy(event.code).name,
+            "value": event.limit,
+            "previous": event.observed,
+            **self._who(event),
+        }
+
+    def _model(self, event: EventView) -> dict[str, Any]:
+        """The values themselves are no part of the event: they come with what is measured."""
+        return {"event": "risk_parameters_set", "version": event.limit}
+
+    # How things are.
+
+    def state(self, account: int) -> list[bytes]:
+        """Limits, states, permissions and, of all accounts (-1), policies. Raises SnapshotTooLarge."""
+        scopes = self._limit_scopes(account)
+        permissions = list(self._permissions(account))
+        count = len(scopes) + len(permissions)
+        if count > SNAPSHOT_SCOPES_MAX:
+            raise SnapshotTooLarge(
+                f"{count} scopes have limits or permissions, a snapshot has at most {SNAPSHOT_SCOPES_MAX}: "
+                "read them with GET /v1/limits and subscribe for each account"
+            )
+        items = [{"event": "limits", **scope_content(self._services, scope)} for scope in scopes]
+        items += [
+            {"event": "trading_state", "scope": scope, "state": TradingState(value).name, "cause": cause}
+            for scope, value, cause in self._trading_states(account)
+        ]
+        items += [
+            {"event": "permission", "scope": scope, "permission": Permission(value).name}
+            for scope, value in permissions
+        ]
+        if account < 0:
+            values = self._services.state.firm[0]["policy"].tolist()
+            items += [
+                {"event": "policy", "policy": policy.name, "value": values[policy]} for policy in Policy
+            ]
+        return [orjson.dumps(item) for item in items]
+
+    def parameters(self) -> bytes:
+        return orjson.dumps({"event": "risk_parameters", **parameters_content(self._services.state)})
+
+    def _limit_scopes(self, account: int) -> list[LimitScope]:
+        state = self._services.state
+        accounts, symbols = len(self._reference.account_names), len(self._reference.instruments)
+        if account < 0:
+            scopes = [LimitScope()]
+            scopes += [LimitScope(int(each)) for each in _set(state.account_limits[:accounts])]
+            scopes += [LimitScope(None, int(each)) for each in _set(state.symbol_limits[:symbols])]
+        else:
+            scopes = [LimitScope(account)]
+        width = len(state.accounts)
+        pairs = _set(state.account_symbol_limits[: symbols * width])
+        scopes += [
+            LimitScope(int(pair) % width, int(pair) // width)
+            for pair in pairs
+            if account in (-1, pair % width)
+        ]
+        return scopes
+
+    def _trading_states(self, account: int) -> Iterator[tuple[str, int, str | None]]:
+        state, reference = self._services.state, self._reference
+        firm = state.firm[0]
+        if account < 0:
+            yield "firm", int(firm["trading_state"]), code_name(int(firm["state_cause"]))
+        names = [f"account:{name}" for name in reference.account_names]
+        for index, (name, record) in enumerate(zip(names, state.accounts, strict=False)):
+            if index == account or (account < 0 and record["trading_state"]):
+                yield name, int(record["trading_state"]), code_name(int(record["state_cause"]))
+        if account < 0:
+            for instrument, record in zip(reference.instruments, state.instruments, strict=False):
+                if record["trading_state"]:
+                    cause = code_name(int(record["state_cause"]))
+                    yield f"symbol:{instrument.symbol}", int(record["trading_state"]), cause
+
+    def _permissions(self, account: int) -> Iterator[tuple[str | None, int]]:
+        """What differs from "as everybody"."""
+        state, reference = self._services.state, self._reference
+        count, symbols, width = len(reference.account_names), len(reference.instruments), len(state.accounts)
+        own = state.accounts["permission"][:count]
+        for index in np.flatnonzero(own).tolist():
+            if account in (-1, index):
+                yield scope_text(reference, Scope.ACCOUNT, index, -1), int(own[index])
+        pairs = state.positions["permission"][: symbols * width].reshape(symbols, width)[:, :count]
+        for symbol, index in np.argwhere(pairs).tolist():
+            if account in (-1, index):
+                value = int(pairs[symbol, index])
+                yield scope_text(reference, Scope.ACCOUNT_SYMBOL, index, symbol), value
+
+
+def _set(limits: Any) -> Any:
+    return np.flatnonzero(limits["set_mask"])

@@ -1,0 +1,80 @@
+"""From messages to connections, a few connections at a time.
+
+A write to a socket takes about as long as an order takes in the engine, so fifty of
+them in a row would make every order behind them late. Between two slices the event
+loop reads, and answers, what has come in. A client whose turn has not come yet
+gathers what follows, and has it in one write.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from app.streams.budget import WRITE_SECONDS, Budget
+from app.streams.client import WAITING_BYTES_MAX, WAITING_BYTES_TOTAL_MAX, Client
+from app.streams.codec import Chunk
+from app.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+# Fewer cost more turns of the event loop, more of them hold up who trades.
+CLIENTS_AT_ONCE = 4
+
+CLOSE_TOO_SLOW = 4008
+
+
+class FanOut:
+    """`clients`: all that are connected; together they may only hold so much. `on_done`: all is written."""
+
+    def __init__(self, budget: Budget, clients: Iterable[Client], on_done: Callable[[], None]) -> None:
+        self._budget = budget
+        self._clients = clients
+        self._on_done = on_done
+        self._waiting: dict[Client, None] = {}
+        self._next: asyncio.Handle | None = None
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    def deliver(self, stream: Stream, chunk: Chunk) -> None:
+        """Give messages to who watches a stream; they are written soon."""
+        waiting = self._waiting
+        for subscription in stream.subscriptions:
+            subscription.deliver(chunk)
+            waiting[subscription.client] = None
+        if waiting and self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._write)
+
+    def stop(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+
+    def _write(self) -> None:
+        """One slice."""
+        started = time.perf_counter()
+        clients = list(islice(self._waiting, CLIENTS_AT_ONCE))
+        for client in clients:
+            del self._waiting[client]
+            client.flush()
+        self._check_bounds(clients)
+        # The writes themselves come behind this callback, so what they take is estimated.
+        self._budget.spend(time.perf_counter() - started + WRITE_SECONDS * len(clients))
+        self._next = None
+        if self._waiting:
+            self._next = asyncio.get_running_loop().call_later(self._budget.wait_seconds(), self._write)
+        else:
+            self._on_done()
+
+    def _check_bounds(self, clients: list[Client]) -> None:
+        behind = [client for client in clients if client.waiting_bytes]
+        if not behind:
+            return
+        total = sum(client.waiting_bytes for client in self._clients)
+        for client in sorted(behind, key=lambda client: -client.waiting_bytes):
+            if client.waiting_bytes > WAITING_BYTES_MAX or total > WAITING_BYTES_TOTAL_MAX:
+                total -= client.waiting_bytes
+                logger.info("a stream of key %d is too slow and is closed", client.number)
+                client.close(CLOSE_TOO_SLOW, "messages were not read in time; resume by from_seq")
