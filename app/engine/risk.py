@@ -332,6 +332,13 @@ def _added_notional(st: State, is_new: bool) -> int:
 
 
 @force_inline
+def _only_lowers_quantity(st: State, is_new: bool, extra: int) -> bool:
+    """Whether the candidate is an order amended to less at the same price."""
+    order = st.candidate[0]
+    return bool(not is_new and extra == 0 and order.price == st.orders[order.order_id & _SLOT_MASK].price)
+
+
+@force_inline
 def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, duplicate: bool) -> int:
     """The code of the first check that the candidate fails, Code.NONE where it passes all."""
     order = st.candidate[0]
@@ -366,14 +373,14 @@ def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, 
     code = check_exposure(st, explain, extra)
     if code != Code.NONE:
         return code
-    reducing = extra == 0 or reduces(st, order.account, order.symbol, order.side, extra)
+    reducing = reduces(st, order.account, order.symbol, order.side, extra)
     code = check_turnover(st, explain, _added_notional(st, is_new), reducing)
     if code != Code.NONE:
         return code
-    code = check_losses(st, explain, reducing)
+    code = check_losses(st, explain, reducing or extra == 0)
     if code != Code.NONE:
         return code
-    code = check_order_to_trade(st, explain, reducing)
+    code = check_order_to_trade(st, explain, reducing or _only_lowers_quantity(st, is_new, extra))
     if code != Code.NONE:
         return code
     return check_portfolio(st, explain, extra)

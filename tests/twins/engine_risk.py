@@ -348,8 +348,9 @@ def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
 
 
 def _shrinks(books: Books, request: Request) -> bool:
+    """Whether all that is open on the order's side, and it, only make the position smaller."""
     order = request.order
-    return request.extra == 0 or request.extra <= books.reducible(order.account, order.symbol, order.side)
+    return request.extra <= books.reducible(order.account, order.symbol, order.side)
 
 
 def _turnover(books: Books, request: Request) -> Iterator[Verdict]:
@@ -378,7 +379,8 @@ def _losses(books: Books, request: Request) -> Iterator[Verdict]:
     ):
         for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, account)):
             allowed, lost = books.limit_at(which, scope, account), measure(holder)
-            yield Verdict(code, _shrinks(books, request) or lost <= allowed, allowed, lost, scope)
+            passed = lost <= allowed or request.extra == 0 or _shrinks(books, request)
+            yield Verdict(code, passed, allowed, lost, scope)
 
 
 def _order_to_trade(books: Books, request: Request) -> Iterator[Verdict]:
@@ -389,7 +391,9 @@ def _order_to_trade(books: Books, request: Request) -> Iterator[Verdict]:
     messages = books.accounts[account].messages + 1
     ratio = -(-messages // max(books.accounts[account].day_fills, 1))
     few = messages <= books.policies[Policy.ORDER_TO_TRADE_FLOOR]
-    passed = few or ratio <= allowed or _shrinks(books, request)
+    before = request.amended
+    only_less = before is not None and request.extra == 0 and request.order.price == before.price
+    passed = few or ratio <= allowed or only_less or _shrinks(books, request)
     yield Verdict(Code.MAX_ORDER_TO_TRADE_RATIO, passed, allowed, ratio, Scope.ACCOUNT)
 
 

@@ -23,6 +23,7 @@ from tests.engine_support import (
     Command,
     Desk,
     advance,
+    amend,
     bought,
     cancel,
     cancel_all,
@@ -273,6 +274,18 @@ def test_messages_for_each_fill() -> None:
     refused = made.one(place(0, 0, BUY, 1, 990))
     assert (refused.code, refused.limit, refused.observed) == (Code.MAX_ORDER_TO_TRADE_RATIO, 2, 4)
     assert made.one(place(1, 0, BUY, 1, 990)).kind == E.ORDER_ACCEPTED
+
+
+def test_amending_a_price_is_a_message_and_adds_to_turnover() -> None:
+    made = desk()
+    order = working(made, place(0, 0, BUY, 10, 900))
+    made.send(of_account(Limit.MAX_DAILY_NOTIONAL, 9_500))
+    refused = made.one(amend(order, price=960))
+    assert (refused.code, refused.limit, refused.observed) == (Code.MAX_DAILY_NOTIONAL, 9_500, 9_600)
+    made.send(of_account(Limit.MAX_ORDER_TO_TRADE_RATIO, 2), policy(Policy.ORDER_TO_TRADE_FLOOR, 2))
+    refused = made.one(amend(order, price=901))
+    assert (refused.code, refused.limit, refused.observed) == (Code.MAX_ORDER_TO_TRADE_RATIO, 2, 3)
+    assert made.one(amend(order, quantity=9)).kind == E.REPLACE_REQUESTED, "less is not more of anything"
 
 
 def test_a_price_far_from_where_the_mark_was() -> None:
