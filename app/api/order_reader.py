@@ -27,6 +27,7 @@ _COMMON = tuple(name for name in field_names(EVENT) if name in _ORDER_FIELDS)
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _WORD_MASK = (1 << 64) - 1
+_SEED = 0x243F6A8885A308D3
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
@@ -50,9 +51,9 @@ assert field_names(FILL) == FillView._fields
 
 def _client_id_hash(account: int, client_order_id: bytes) -> int:
     """As `app.engine.hash_index` computes it."""
-    mixed = account
-    for start in range(0, CLIENT_ORDER_ID_BYTES, 8):
-        word = int.from_bytes(client_order_id[start : start + 8], "little")
+    mixed = _SEED
+    words = (client_order_id[start : start + 8] for start in range(0, CLIENT_ORDER_ID_BYTES, 8))
+    for word in (account, *(int.from_bytes(word, "little") for word in words)):
         mixed = (mixed ^ word) * _MULTIPLIER & _WORD_MASK
         mixed ^= mixed >> 29
     return mixed >> 33

@@ -3,7 +3,7 @@
 import numpy as np
 
 from app.engine.codes import Code
-from app.engine.hash_index import mix
+from app.engine.hash_index import SEED, mix
 from app.engine.jit import force_inline, inline
 from app.engine.limits import TOKEN, UNLIMITED, limit_in, tokens_at
 from app.engine.records import REPEATS
@@ -79,7 +79,7 @@ def _count_repeat(st: State, explain: bool) -> int:
     another begins to count anew there.
     """
     order = st.candidate[0]
-    h = mix(np.uint64(order.symbol * 2 + order.side), np.uint64(order.price))
+    h = mix(mix(SEED, np.uint64(order.symbol * 2 + order.side)), np.uint64(order.price))
     likeness = np.int64(mix(h, np.uint64(order.quantity)) >> _HALF)
     entry = st.repeats[order.account * REPEATS + likeness % REPEATS]
     now = st.firm[0].ts

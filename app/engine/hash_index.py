@@ -17,6 +17,7 @@ from app.engine.state import NO_SLOT, Array, State
 Table = NDArray[np.int64]
 
 _WORDS = CLIENT_ORDER_ID_BYTES // 8
+SEED = np.uint64(0x243F6A8885A308D3)  # the first digits of pi: any will do
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 _TOP_31_BITS = np.uint64(33)
@@ -24,18 +25,23 @@ _TOP_31_BITS = np.uint64(33)
 
 @force_inline
 def mix(h: np.uint64, value: np.uint64) -> np.uint64:
-    """One step of a multiplicative hash; all arithmetic is modulo 2**64."""
+    """One step of a multiplicative hash, begun with `SEED`; all arithmetic is modulo 2**64.
+
+    Begun with a value itself, two pairs of values with the same exclusive or would collide.
+    """
     h = (h ^ value) * _MULTIPLIER
     return h ^ (h >> _SHIFT)
 
 
 @force_inline
-def _position(entry: int) -> int:
+def position_in(entry: int) -> int:
+    """The position that an entry other than 0 leads to."""
     return (entry & 0xFFFFFFFF) - 1
 
 
 @force_inline
-def _insert(table: Table, hashed: int | np.int64, position: int) -> None:
+def insert_entry(table: Table, hashed: int | np.int64, position: int) -> None:
+    """Add a position under a hash of 31 bits."""
     mask = len(table) - 1
     at = hashed & mask
     while table[at] != 0:
@@ -44,10 +50,11 @@ def _insert(table: Table, hashed: int | np.int64, position: int) -> None:
 
 
 @force_inline
-def _remove(table: Table, hashed: int | np.int64, position: int) -> None:
+def remove_entry(table: Table, hashed: int | np.int64, position: int) -> None:
+    """Remove a position that was inserted under this hash."""
     mask = len(table) - 1
     gap = hashed & mask
-    while _position(table[gap]) != position:
+    while position_in(table[gap]) != position:
         gap = (gap + 1) & mask
     at = gap
     while True:
@@ -64,7 +71,7 @@ def _remove(table: Table, hashed: int | np.int64, position: int) -> None:
 
 @force_inline
 def _client_id_hash(account: int, words: Array) -> np.int64:
-    h = np.uint64(account)
+    h = mix(SEED, np.uint64(account))
     for word in range(_WORDS):
         h = mix(h, words[word])
     return np.int64(h >> _TOP_31_BITS)
@@ -85,12 +92,12 @@ def find_client_order(st: State, account: int, words: Array) -> int:
     at = hashed & mask
     while table[at] != 0:
         if table[at] >> 32 == hashed:
-            order = st.orders[_position(table[at])]
+            order = st.orders[position_in(table[at])]
             same = order.account == account
             for word in range(_WORDS):
                 same = same and order.client_order_id[word] == words[word]
             if same:
-                return _position(table[at])
+                return position_in(table[at])
         at = (at + 1) & mask
     return NO_SLOT
 
@@ -98,20 +105,20 @@ def find_client_order(st: State, account: int, words: Array) -> int:
 @force_inline
 def add_client_order(st: State, slot: int) -> None:
     order = st.orders[slot]
-    _insert(st.client_ids, _client_id_hash(order.account, order.client_order_id), slot)
+    insert_entry(st.client_ids, _client_id_hash(order.account, order.client_order_id), slot)
     order.indexed = 1
 
 
 @force_inline
 def forget_client_order(st: State, slot: int) -> None:
     order = st.orders[slot]
-    _remove(st.client_ids, _client_id_hash(order.account, order.client_order_id), slot)
+    remove_entry(st.client_ids, _client_id_hash(order.account, order.client_order_id), slot)
     order.indexed = 0
 
 
 @force_inline
 def _execution_hash(symbol: int, execution_id: int) -> np.int64:
-    return np.int64(mix(np.uint64(symbol), np.uint64(execution_id)) >> _TOP_31_BITS)
+    return np.int64(mix(mix(SEED, np.uint64(symbol)), np.uint64(execution_id)) >> _TOP_31_BITS)
 
 
 @force_inline
@@ -128,7 +135,7 @@ def has_execution(st: State, symbol: int, execution_id: int) -> bool:
     at = hashed & mask
     while table[at] != 0:
         if table[at] >> 32 == hashed:
-            fill = st.fills[_position(table[at])]
+            fill = st.fills[position_in(table[at])]
             if fill.execution_id == execution_id and fill.symbol == symbol:
                 return True
         at = (at + 1) & mask
@@ -138,10 +145,10 @@ def has_execution(st: State, symbol: int, execution_id: int) -> bool:
 @force_inline
 def add_execution(st: State, position: int) -> None:
     fill = st.fills[position]
-    _insert(st.executions, _execution_hash(fill.symbol, fill.execution_id), position)
+    insert_entry(st.executions, _execution_hash(fill.symbol, fill.execution_id), position)
 
 
 @force_inline
 def forget_execution(st: State, position: int) -> None:
     fill = st.fills[position]
-    _remove(st.executions, _execution_hash(fill.symbol, fill.execution_id), position)
+    remove_entry(st.executions, _execution_hash(fill.symbol, fill.execution_id), position)

@@ -12,7 +12,7 @@ from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.emission import emit, emit_order, room_for_events
 from app.engine.flow_checks import check_cancel_rate, count_message, trip_repeats
-from app.engine.hash_index import add_client_order, find_client_order, mix
+from app.engine.hash_index import SEED, add_client_order, find_client_order, mix
 from app.engine.jit import inline
 from app.engine.limits import UNLIMITED
 from app.engine.positions import reserve
@@ -40,7 +40,6 @@ from app.engine.types import (
 from app.engine.verdicts import verdict_place
 
 _HALF = np.uint64(1)
-_SEED = np.uint64(0x243F6A8885A308D3)
 _EVENT_INDEX_BITS = 20
 
 
@@ -48,7 +47,7 @@ _EVENT_INDEX_BITS = 20
 def fingerprint(st: State, i: int) -> np.int64:
     """What an order asks for, as a hash: two requests with one client order id must agree in it."""
     c = st.commands[i]
-    h = mix(_SEED, np.uint64(c.symbol))
+    h = mix(SEED, np.uint64(c.symbol))
     h = mix(h, np.uint64(c.side + 16 * c.type + 256 * c.time_in_force))
     h = mix(h, np.uint64(c.flags + 256 * c.self_trade_prevention + 65536 * c.fault))
     h = mix(h, np.uint64(c.price))

@@ -1,8 +1,8 @@
 """Asking for memory before it is needed.
 
-Orders and their hash indexes are reached at random, and each look at one that is
-in no cache costs as much as a whole check. In a batch the next commands are
-known, so what they will look at can be on its way meanwhile.
+Orders and their hash indexes are reached at random, as are the position and the limits of an
+account in a symbol, and each look at one that is in no cache costs as much as a whole check. In a
+batch the next commands are known, so what they will look at can be on its way meanwhile.
 """
 
 from typing import Any
@@ -14,12 +14,13 @@ from numba.extending import intrinsic
 from app.engine.capacity import SLOT_BITS
 from app.engine.hash_index import client_id_home, execution_home
 from app.engine.jit import force_inline
+from app.engine.positions import position_index
 from app.engine.state import State
 from app.engine.types import CommandKind
 
-# How many commands ahead: some 10 x 0.1 us, the time that memory takes.
-AHEAD = 8
-THEN = 4
+# How many commands ahead: some 10 x 0.1 us, longer than memory takes where it is shared.
+AHEAD = 16
+THEN = 6
 
 _LINE_BYTES = 64
 _SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -104,8 +105,13 @@ def prefetch_command(st: State, i: int) -> None:
         slot = _slot_ahead(st, AHEAD)
         if slot >= 0:
             _prefetch(st.orders, slot)
+        pair = position_index(st, c.account, c.symbol)
+        _prefetch(st.positions, pair)
+        _prefetch(st.account_symbol_limits, pair)
     elif kind == CommandKind.EXECUTION_REPORT:
         _prefetch(st.orders, c.order_id & _SLOT_MASK)
-        _prefetch(st.executions, execution_home(st, c.symbol, st.reports[i].execution_id))
+        _prefetch(st.positions, position_index(st, c.account, c.symbol))
+        if st.reports[i].execution_id != 0:
+            _prefetch(st.executions, execution_home(st, c.symbol, st.reports[i].execution_id))
     elif kind == CommandKind.CANCEL_ORDER or kind == CommandKind.AMEND_ORDER:
         _prefetch(st.orders, c.order_id & _SLOT_MASK)

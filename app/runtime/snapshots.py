@@ -27,7 +27,7 @@ from app.runtime.segments import fingerprint, sync_folder
 
 log = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAGIC = b"BOT4SNP\n"
 
 _PREFIX = struct.Struct("<8sIIQ")  # magic, CRC of all after it, version, bytes of the header

@@ -223,6 +223,9 @@ def cancel_rate(books: Books, order: Order) -> Verdict | None:
     return None
 
 
+_SEED = 0x243F6A8885A308D3
+
+
 def _mixed(value: int, more: int) -> int:
     value = (value ^ more) * 0x9E3779B97F4A7C15 % 2**64
     return value ^ value >> 29
@@ -231,7 +234,7 @@ def _mixed(value: int, more: int) -> int:
 def _repeat(books: Books, request: Request) -> tuple[int, int, int, int]:
     """Place among the account's recent orders, hash, since when it is counted, its number."""
     order = request.order
-    like = _mixed(_mixed(order.symbol * 2 + order.side, order.price), order.quantity) >> 1
+    like = _mixed(_mixed(_mixed(_SEED, order.symbol * 2 + order.side), order.price), order.quantity) >> 1
     known, since, count = books.accounts[order.account].repeats.get(like % 16, (0, 0, 0))
     if count and known == like and books.ts - since <= books.policies[Policy.REPEAT_WINDOW_US]:
         return like % 16, like, since, count + 1

@@ -185,6 +185,13 @@ def test_the_same_order_again_and_again() -> None:
     assert made.one(again).kind == E.ORDER_ACCEPTED
 
 
+def test_a_bid_and_an_offer_one_tick_apart_are_no_repeats() -> None:
+    made = desk()
+    made.send(of_account(Limit.MAX_REPEATED_ORDERS, 1))
+    for side, price in ((BUY, 990), (SELL, 991), (BUY, 992), (SELL, 993)):
+        assert made.one(place(0, 0, side, 3, price)).kind == E.ORDER_ACCEPTED
+
+
 def test_repeats_are_counted_in_a_window() -> None:
     made = desk()
     made.send(of_account(Limit.MAX_REPEATED_ORDERS, 1), policy(Policy.REPEAT_WINDOW_US, 500))

@@ -25,8 +25,8 @@ from tests.engine_support import for_python, words
 CAPACITY = Capacity(accounts=2, symbols=2, orders=16, open_orders=8, fills=16)
 SLOTS = CAPACITY.orders
 
-raw_insert = for_python(hash_index._insert)
-raw_remove = for_python(hash_index._remove)
+raw_insert = for_python(hash_index.insert_entry)
+raw_remove = for_python(hash_index.remove_entry)
 
 
 @for_python
@@ -145,3 +145,16 @@ def test_executions_like_a_set(seed: int) -> None:
     for position in known.values():
         forget_fill(directory, position)
     assert not state.executions.any()
+
+
+def test_accounts_that_number_their_orders_alike_do_not_collide() -> None:
+    """64 accounts with orders "0" to "9" each: 640 places in 4,096, not the few that account ^ digit has."""
+    state = allocate(Capacity(accounts=64, symbols=2, orders=2_048, open_orders=1_024, fills=16))
+    directory = directory_of(state)
+    for slot in range(640):
+        state.orders[slot]["account"] = slot // 10
+        state.orders[slot]["client_order_id"] = words(str(slot % 10).encode(), 40)
+        add_order(directory, slot)
+    distances = [(at - int(entry >> 32)) % 4_096 for at, entry in enumerate(state.client_ids) if entry]
+    assert len(distances) == 640
+    assert max(distances) < 8

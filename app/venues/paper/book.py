@@ -3,6 +3,7 @@
 from app.engine.jit import force_inline
 from app.engine.types import Side
 from app.venues.paper.ladder import close_row, lower_bound, open_row
+from app.venues.paper.level_index import add_level, find_level, forget_level
 from app.venues.paper.records import NO_KEY, NOWHERE
 from app.venues.paper.state import PaperState
 
@@ -36,12 +37,7 @@ def best_level(st: PaperState, book_side: int) -> int:
 @force_inline
 def has_place(st: PaperState, book_side: int, key: int) -> bool:
     """Whether an order may rest at `key`: the ladder is not full or has that level."""
-    count = st.sides[book_side]["rungs"]
-    first = book_side * ladder_levels(st)
-    if count < ladder_levels(st):
-        return True
-    index = lower_bound(st.rungs, first, count, key)
-    return bool(index < first + count and st.rungs[index]["key"] == key)
+    return bool(st.sides[book_side]["rungs"] < ladder_levels(st) or find_level(st, book_side, key) != NOWHERE)
 
 
 @force_inline
@@ -60,39 +56,21 @@ def _new_level(st: PaperState, book_side: int, key: int) -> int:
     level["tail"] = NOWHERE
     level["orders"] = 0
     level["book_side"] = book_side
+    add_level(st, number)
     return int(number)
-
-
-@force_inline
-def find_level(st: PaperState, book_side: int, key: int) -> int:
-    """The level of this price, `NOWHERE` where there is none."""
-    first = book_side * ladder_levels(st)
-    count = st.sides[book_side]["rungs"]
-    index = lower_bound(st.rungs, first, count, key)
-    if index < first + count and st.rungs[index]["key"] == key:
-        return int(st.rungs[index]["level"])
-    return NOWHERE
-
-
-@force_inline
-def _is_level(st: PaperState, number: int, book_side: int, key: int) -> bool:
-    """Whether this is the level of this price: there is but one in use."""
-    if number == NOWHERE:
-        return False
-    level = st.levels[number]
-    return bool(level["key"] == key and level["book_side"] == book_side and level["orders"] > 0)
 
 
 @force_inline
 def _level_at(st: PaperState, book_side: int, key: int) -> int:
     """The level of this price, made if needed; `NOWHERE` where the ladder is full."""
+    number = find_level(st, book_side, key)
+    if number != NOWHERE:
+        return number
     first = book_side * ladder_levels(st)
     count = st.sides[book_side]["rungs"]
-    index = lower_bound(st.rungs, first, count, key)
-    if index < first + count and st.rungs[index]["key"] == key:
-        return int(st.rungs[index]["level"])
     if count == ladder_levels(st):
         return NOWHERE
+    index = lower_bound(st.rungs, first, count, key)
     open_row(st.rungs, first, count, index)
     st.sides[book_side]["rungs"] = count + 1
     number = _new_level(st, book_side, key)
@@ -110,6 +88,7 @@ def _give_back(st: PaperState, number: int) -> None:
     count = st.sides[book_side]["rungs"]
     close_row(st.rungs, first, count, lower_bound(st.rungs, first, count, level["key"]))
     st.sides[book_side]["rungs"] = count - 1
+    forget_level(st, number)
     level["head"] = st.venue[0]["free_level"]
     st.venue[0]["free_level"] = number
 
@@ -124,13 +103,9 @@ def put(
     key: int,
     quantity: int,
     remaining: int,
-    level_hint: int,
 ) -> bool:
-    """Rest an order behind all others of its price. False where the ladder is full.
-
-    `level_hint` is the level that this price had a moment ago, or `NOWHERE`.
-    """
-    number = level_hint if _is_level(st, level_hint, book_side, key) else _level_at(st, book_side, key)
+    """Rest an order behind all others of its price. False where the ladder is full."""
+    number = _level_at(st, book_side, key)
     if number == NOWHERE:
         return False
     level = st.levels[number]

@@ -9,10 +9,11 @@ from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.jit import force_inline, kernel
 from app.engine.types import EventKind, OrderFlag, OrderType, ReportKind, TimeInForce
-from app.venues.paper.book import find_level, has_place, key_of, put, take_out
+from app.venues.paper.book import has_place, key_of, put, take_out
+from app.venues.paper.level_index import find_level, level_home
 from app.venues.paper.matching import can_fill, match, refuse, would_take
 from app.venues.paper.memory import prefetch
-from app.venues.paper.records import ANY_KEY, HINTS, NOWHERE, REPORTS_PER_STEP_MAX
+from app.venues.paper.records import ANY_KEY, NOWHERE, REPORTS_PER_STEP_MAX
 from app.venues.paper.reports import has_room, write_canceled, write_report
 from app.venues.paper.state import PaperState, attach
 
@@ -20,8 +21,9 @@ _SLOT_MASK = (1 << SLOT_BITS) - 1
 
 # How many events ahead a batch asks for the memory that they will need. With a million resting
 # orders it is in no cache; asked for early, the misses overlap instead of adding up.
-_ORDER_AHEAD = 16
-_NEIGHBOURS_AHEAD = 8
+_ORDER_AHEAD = 32
+_LEVEL_AHEAD = 16
+_TAIL_AHEAD = 8
 _POST_ONLY = int(OrderFlag.POST_ONLY)
 
 
@@ -41,7 +43,7 @@ def _bound_of(side: int, price: int) -> int:
 
 
 @force_inline
-def _accept(st: PaperState, event: Any, index: int) -> None:
+def _accept(st: PaperState, event: Any) -> None:
     """A new order, or a stop that has become one, begins to match."""
     incoming = st.incoming[0]
     side = event["side"]
@@ -62,7 +64,6 @@ def _accept(st: PaperState, event: Any, index: int) -> None:
     incoming["self_trade_prevention"] = event["self_trade_prevention"]
     incoming["fresh"] = event["kind"] == EventKind.ORDER_ACCEPTED
     incoming["silent"] = 0
-    incoming["level_hint"] = st.hints[index % HINTS]
     slot = event["order_id"] & _SLOT_MASK
     if slot >= len(st.resting) or st.resting[slot]["order_id"] != 0:
         refuse(st, Code.VENUE_CAPACITY)
@@ -136,7 +137,6 @@ def _move(st: PaperState, event: Any, slot: int, filled: int) -> None:
     incoming["self_trade_prevention"] = event["self_trade_prevention"]
     incoming["fresh"] = 0
     incoming["silent"] = 1
-    incoming["level_hint"] = NOWHERE
     take_out(st, slot)
     st.venue[0]["matching"] = 1
 
@@ -196,30 +196,51 @@ def _rest_again(st: PaperState, event: Any) -> None:
         key_of(event["side"], event["price"]),
         event["quantity"],
         event["quantity"] - event["filled_quantity"],
-        NOWHERE,
     ):
         write_canceled(st, event["order_id"], event["account"], event["symbol"], Code.VENUE_CAPACITY)
 
 
 @force_inline
-def _look_ahead(st: PaperState, events: NDArray[np.void], index: int) -> None:
-    """First the order's own record, then, when that is there, its neighbours and its level."""
-    if index + _ORDER_AHEAD < len(events):
-        prefetch(st.resting, events[index + _ORDER_AHEAD]["order_id"] & _SLOT_MASK)
-    if index + _NEIGHBOURS_AHEAD >= len(events):
-        return
-    event = events[index + _NEIGHBOURS_AHEAD]
+def _ask_for_order(st: PaperState, event: Any) -> None:
+    prefetch(st.resting, event["order_id"] & _SLOT_MASK)
+    if event["kind"] == EventKind.ORDER_ACCEPTED:
+        book_side = 2 * event["symbol"] + event["side"]
+        prefetch(st.level_index, level_home(st, book_side, key_of(event["side"], event["price"])))
+
+
+@force_inline
+def _ask_for_level(st: PaperState, event: Any) -> None:
+    """Of an order that rests the level and the orders beside it."""
     slot = event["order_id"] & _SLOT_MASK
     if event["kind"] == EventKind.ORDER_ACCEPTED:
-        level = find_level(st, 2 * event["symbol"] + event["side"], key_of(event["side"], event["price"]))
-        st.hints[(index + _NEIGHBOURS_AHEAD) % HINTS] = level
-        if level != NOWHERE:
-            prefetch(st.resting, st.levels[level]["tail"])
+        book_side = 2 * event["symbol"] + event["side"]
+        prefetch(st.levels, find_level(st, book_side, key_of(event["side"], event["price"])))
     elif slot < len(st.resting):
         order = st.resting[slot]
         prefetch(st.levels, order["level"])
         prefetch(st.resting, order["previous"])
         prefetch(st.resting, order["next"])
+
+
+@force_inline
+def _ask_for_tail(st: PaperState, event: Any) -> None:
+    """The order behind which a new one will rest."""
+    if event["kind"] == EventKind.ORDER_ACCEPTED:
+        book_side = 2 * event["symbol"] + event["side"]
+        level = find_level(st, book_side, key_of(event["side"], event["price"]))
+        if level != NOWHERE:
+            prefetch(st.resting, st.levels[level]["tail"])
+
+
+@force_inline
+def _look_ahead(st: PaperState, events: NDArray[np.void], index: int) -> None:
+    """What later events will look at, a step at a time: each says where the next one is."""
+    if index + _ORDER_AHEAD < len(events):
+        _ask_for_order(st, events[index + _ORDER_AHEAD])
+    if index + _LEVEL_AHEAD < len(events):
+        _ask_for_level(st, events[index + _LEVEL_AHEAD])
+    if index + _TAIL_AHEAD < len(events):
+        _ask_for_tail(st, events[index + _TAIL_AHEAD])
 
 
 @force_inline
@@ -244,7 +265,7 @@ def carry_out(st: PaperState, events: NDArray[np.void], index: int, resuming: bo
         index += 1
         kind = event["kind"]
         if kind == EventKind.ORDER_ACCEPTED or kind == EventKind.ORDER_TRIGGERED:
-            _accept(st, event, index - 1)
+            _accept(st, event)
         elif kind == EventKind.CANCEL_REQUESTED:
             _cancel(st, event)
         elif kind == EventKind.REPLACE_REQUESTED:

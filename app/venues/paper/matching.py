@@ -135,7 +135,6 @@ def _finish(st: PaperState) -> None:
         key,
         incoming["quantity"],
         incoming["remaining"],
-        incoming["level_hint"],
     ):
         refuse(st, Code.VENUE_CAPACITY)
     elif not incoming["silent"]:

@@ -17,9 +17,6 @@ DEPTH_LEVELS_MAX = 1 << 12
 # One step of matching leaves at most so many reports.
 REPORTS_PER_STEP_MAX = 2
 
-# Levels found ahead of their orders: more than a batch looks ahead.
-HINTS = 16
-
 NO_KEY = -(1 << 63)
 ANY_KEY = NO_KEY + 1  # the bound of an order that takes every price
 NOWHERE = -1
@@ -48,7 +45,6 @@ INCOMING = np.dtype(
         ("remaining", "i8"),
         ("account", "i8"),
         ("symbol", "i8"),
-        ("level_hint", "i8"),  # where it would rest, if known
         ("side", "u1"),
         ("market", "u1"),
         ("immediate", "u1"),  # what remains is canceled
@@ -74,16 +70,15 @@ BOOK_SIDE = np.dtype(
 RUNG = np.dtype([("key", "i8"), ("level", "i8")], align=True)
 DEPTH = np.dtype([("key", "i8"), ("displayed", "i8"), ("consumed", "i8")], align=True)
 
+# A cache line each.
 LEVEL = np.dtype(
-    [
-        ("key", "i8"),
-        ("quantity", "i8"),  # sum of what remains of its orders
-        ("head", "i8"),  # slots: first in, first out; a free level: the next free one
-        ("tail", "i8"),
-        ("orders", "i8"),
-        ("book_side", "i8"),
-    ],
-    align=True,
+    {
+        "names": ["key", "quantity", "head", "tail", "orders", "book_side"],
+        "formats": ["i8", "i8", "i8", "i8", "i8", "i8"],
+        "offsets": [0, 8, 16, 24, 32, 40],
+        "itemsize": 64,
+        "aligned": True,
+    }
 )
 
 # [slot of the order id]: a cache line each.

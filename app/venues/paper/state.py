@@ -14,7 +14,6 @@ from app.venues.paper.records import (
     BOOK_SIDE,
     DEPTH,
     DEPTH_LEVELS_MAX,
-    HINTS,
     INCOMING,
     LADDER_LEVELS_MAX,
     LEVEL,
@@ -26,7 +25,7 @@ from app.venues.paper.records import (
 
 WORDS_PER_REPORT = COMMAND.itemsize // 8
 SYMBOL_NUMBER = np.dtype("i8")
-LEVEL_NUMBER = np.dtype("i8")
+LEVEL_ENTRY = np.dtype("i8")
 WORD = np.dtype("i8")
 
 Array = NDArray[np.void]
@@ -46,10 +45,10 @@ class PaperState(NamedTuple):
     sides: Array  # [symbol * 2 + side]
     rungs: Array  # [(symbol * 2 + side) * ladder_levels + place]
     levels: Array  # pool
+    level_index: NDArray[np.int64]  # see `app.venues.paper.level_index`
     resting: Array  # [slot]
     depth: Array  # [(symbol * 2 + side) * depth_levels + place]
     touched: NDArray[np.int64]
-    hints: NDArray[np.int64]  # [event % HINTS]: level that its price had a few events ago
     reports: Array
     words: NDArray[np.int64]  # the bytes of `reports`
     instruments: Array  # the engine's
@@ -61,10 +60,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "sides": BOOK_SIDE,
     "rungs": RUNG,
     "levels": LEVEL,
+    "level_index": LEVEL_ENTRY,
     "resting": RESTING,
     "depth": DEPTH,
     "touched": SYMBOL_NUMBER,
-    "hints": LEVEL_NUMBER,
     "reports": REPORT_COMMAND,
     "words": WORD,
     "instruments": INSTRUMENT,
@@ -84,10 +83,10 @@ def allocate(capacity: Capacity, limits: PaperLimits, instruments: Array) -> Pap
         sides=aligned_zeros(sides, BOOK_SIDE),
         rungs=aligned_zeros(sides * limits.ladder_levels, RUNG),
         levels=zeros(capacity.orders, LEVEL),  # none is without an order, so they suffice
+        level_index=zeros(2 * capacity.orders, LEVEL_ENTRY),
         resting=zeros(capacity.orders, RESTING),
         depth=aligned_zeros(sides * limits.depth_levels, DEPTH),
         touched=aligned_zeros(capacity.symbols, SYMBOL_NUMBER),
-        hints=aligned_zeros(HINTS, LEVEL_NUMBER),
         reports=reports.view(REPORT_COMMAND),
         words=reports.view(WORD),
         instruments=instruments,
