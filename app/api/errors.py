@@ -122,6 +122,10 @@ def history_timeout() -> Problem:
     return Problem(504, "HISTORY_TIMEOUT", "the database needs too long for this: ask for a shorter range")
 
 
+def request_timeout() -> Problem:
+    return Problem(408, "REQUEST_TIMEOUT", "the rest of the request did not come in time")
+
+
 def body_too_large(bytes_max: int) -> Problem:
     return Problem(413, "BODY_TOO_LARGE", f"a body may have at most {bytes_max} bytes")
 

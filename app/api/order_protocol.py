@@ -11,12 +11,11 @@ One request of a connection is under way at a time. What a client has sent
 beyond it waits here, and when that is much the connection is not read.
 """
 
-import asyncio
 import re
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.api.auth import KeyStore, Principal
 from app.api.errors import problem_headers
@@ -25,6 +24,7 @@ from app.api.order_desk import OrderDesk
 from app.api.order_requests import Respond, failure_answer
 from app.api.replies import Answer
 from app.api.services import Services
+from app.api.watched_protocol import ConnectionSweep, WatchedProtocol, allowed_connections
 from app.runtime.loop import EngineLoop
 
 HEAD_BYTES_MAX = 4_096
@@ -119,20 +119,17 @@ class OrderLane:
             respond(failure_answer(error))
 
 
-class OrderProtocol(HttpToolsProtocol):
+class OrderProtocol(WatchedProtocol):
     """See the module. `lane` is set by `order_protocol`."""
 
     lane: OrderLane
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._in_message = False  # uvicorn's parser has begun a message and waits for the rest of it
         self._answering = False
         self._closing = False
         self._held = bytearray()
         self._wanted = 0  # so many bytes must be held before a request is whole
-        self._active = 0.0
-        self._idle_timer: asyncio.TimerHandle | None = None
         self._dated: list[tuple[bytes, bytes]] = []
         self._default_headers = b""
 
@@ -152,11 +149,10 @@ class OrderProtocol(HttpToolsProtocol):
             super().data_received(data)
             return
         end = begin + head.length
-        if self.timeout_keep_alive_task is not None:
-            self._unset_keepalive_if_required()
         if len(data) < end:
             self._held += data
             self._wanted = end
+            self.since = self.loop.time()
             return
         if len(data) > end:
             self._held += data[end:]
@@ -178,6 +174,7 @@ class OrderProtocol(HttpToolsProtocol):
         end = begin + head.length
         if len(held) < end:
             self._wanted = end
+            self.since = self.loop.time()
             self.flow.resume_reading()
             return
         body = bytes(held[begin:end])
@@ -188,27 +185,19 @@ class OrderProtocol(HttpToolsProtocol):
 
     def _plain_head(self, data: bytes | bytearray) -> tuple[Head | None, int]:
         """The plain request that `data` begins with, and where its body begins."""
-        if self._in_message or self._in_cycle():
+        if self.in_message or self.in_cycle:
             return None, 0
         end = data.find(_HEAD_END, 0, HEAD_BYTES_MAX) + len(_HEAD_END)
         return (self.lane.find(bytes(data[:end])) if end >= len(_HEAD_END) else None), end
 
-    def _in_cycle(self) -> bool:
-        """Whether uvicorn has a request under way; its types do not say that there may be none yet."""
-        cycle: Any = self.cycle
-        return cycle is not None and not cycle.response_complete
+    @property
+    def busy(self) -> bool:
+        return self._answering or bool(self._held) or self.in_cycle
 
     def _begin(self, head: Head, body: bytes) -> None:
         self._answering = True
+        self.since = 0.0
         self.lane.handle(head, body, self._respond)
-
-    def on_message_begin(self) -> None:
-        self._in_message = True
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        self._in_message = False
-        super().on_message_complete()
 
     # What goes out.
 
@@ -232,9 +221,7 @@ class OrderProtocol(HttpToolsProtocol):
         if self._closing:
             transport.close()
             return
-        self._active = self.loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+        self.active = self.loop.time()
         if self._held:
             self.loop.call_soon(self._go_on)
 
@@ -249,21 +236,6 @@ class OrderProtocol(HttpToolsProtocol):
 
     # The end.
 
-    def _look_whether_idle(self) -> None:
-        """Requests answered here set no timer each: this one looks back when it goes off."""
-        self._idle_timer = None
-        if self.transport.is_closing() or self._in_message or self.timeout_keep_alive_task is not None:
-            return
-        if self._in_cycle():
-            return
-        quiet = self.loop.time() - self._active
-        busy = self._answering or self._held or self.flow.write_paused
-        if not busy and quiet >= self.timeout_keep_alive:
-            self.transport.close()
-            return
-        rest = max(self.timeout_keep_alive - quiet, 0.0) or self.timeout_keep_alive
-        self._idle_timer = self.loop.call_later(rest, self._look_whether_idle)
-
     def shutdown(self) -> None:
         if self._answering:
             self._closing = True
@@ -271,8 +243,6 @@ class OrderProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
         self._held.clear()
         super().connection_lost(exc)
 
@@ -286,4 +256,5 @@ def _kind_of(status: int, *, replayed: bool) -> bytes:
 
 def order_protocol(services: Services, desk: OrderDesk) -> type[OrderProtocol]:
     """The class that uvicorn makes connections of."""
-    return type("BoundOrderProtocol", (OrderProtocol,), {"lane": OrderLane(services, desk)})
+    members = {"lane": OrderLane(services, desk), "sweep": ConnectionSweep(allowed_connections())}
+    return type("BoundOrderProtocol", (OrderProtocol,), members)

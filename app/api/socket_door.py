@@ -13,6 +13,8 @@ from app.api.trade_messages import decode_auth, request_id
 from app.streams.codec import text_frame
 
 AUTH_SECONDS_MAX = 5.0
+# Connections to one path that have not shown a key yet: they take no places from those that have.
+UNKNOWN_MAX = 256
 
 CLOSE_UNAUTHORIZED = 4001
 

@@ -10,15 +10,17 @@ from app.api.asgi import Receive, Scope, Send, header
 from app.api.direct_socket import direct_socket
 from app.api.errors import Problem, engine_halted, forbidden, not_ready, overloaded, unauthorized
 from app.api.services import Services
-from app.api.socket_door import CLOSE_UNAUTHORIZED, principal_of_first_message, send_http_problem
+from app.api.socket_door import (
+    CLOSE_UNAUTHORIZED,
+    UNKNOWN_MAX,
+    principal_of_first_message,
+    send_http_problem,
+)
 from app.api.stream_session import StreamSession
 from app.streams.catch_up import CatchUp
 from app.streams.hub import Hub, TooManyConnections
 
 logger = logging.getLogger(__name__)
-
-# Connections that have not shown a key yet; those that have are bounded by the hub.
-UNKNOWN_MAX = 256
 
 CLOSE_TRY_LATER = 1013
 

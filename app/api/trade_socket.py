@@ -13,7 +13,7 @@ from app.api.direct_socket import direct_socket
 from app.api.errors import Problem, engine_halted, not_ready, overloaded, unauthorized
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
-from app.api.socket_door import CLOSE_UNAUTHORIZED, principal_of_first_message, send_http_problem
+from app.api.socket_door import CLOSE_UNAUTHORIZED, UNKNOWN_MAX, principal_of_first_message, send_http_problem
 from app.api.trade_session import TradeSession
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ class TradeSocket:
         self._desk = desk
         self._timers = DeadManTimers(services.loop)
         self._sessions = 0
+        self._unknown = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -49,7 +50,7 @@ class TradeSocket:
             return unauthorized()
         if not self._services.loop.ready:
             return engine_halted() if self._services.loop.halted else not_ready()
-        if self._sessions >= SESSIONS_MAX:
+        if self._sessions >= SESSIONS_MAX or (authorization is None and self._unknown >= UNKNOWN_MAX):
             return overloaded()
         return None
 
@@ -58,7 +59,11 @@ class TradeSocket:
         wire = direct_socket(scope)
         authorization = header(scope, b"authorization")
         if authorization is None:
-            principal = await principal_of_first_message(self._services.keys, receive, wire)
+            self._unknown += 1
+            try:
+                principal = await principal_of_first_message(self._services.keys, receive, wire)
+            finally:
+                self._unknown -= 1
         else:
             principal = self._services.keys.of_header(authorization)
         if principal is None:

@@ -43,6 +43,7 @@ class RawClient:
         self._socket.connect((address.hostname, address.port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self.sent = 0
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +53,7 @@ class RawClient:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+        self.sent += len(data)
 
     def send_pieces(self, data: bytes, chance: random.Random) -> None:
         at = 0
@@ -78,6 +80,24 @@ class RawClient:
         while data := self._socket.recv(1 << 16):
             found += data
         return found
+
+    def read_what_is_there(self, seconds: float) -> bytes:
+        self._socket.settimeout(seconds)
+        try:
+            return self._socket.recv(1 << 16)
+        except TimeoutError:
+            return b""
+        finally:
+            self._socket.settimeout(_SECONDS_MAX)
+
+    def read_head(self) -> bytes:
+        return self.read_until(b"\r\n\r\n")
+
+    def read_until(self, end: bytes) -> bytes:
+        """What has come by the time in which `end` is in it."""
+        while end not in self._buffer:
+            self._fill()
+        return self._buffer
 
     def _fill(self) -> None:
         data = self._socket.recv(1 << 20)

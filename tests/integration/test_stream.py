@@ -382,7 +382,7 @@ def test_the_market_is_conflated_for_who_is_behind(
         assert book["data"] == [without(client.get("/v1/market/BTC-USDT/book").json(), "ts")]
         assert position["data"] == client.get(f"/v1/accounts/{account}/positions").json()["items"]
         since = watcher.seen[before:]
-        assert [message["channel"] for message in since].count("book") == 1
+        assert [message.get("channel") for message in since].count("book") == 1
         assert [message["channel"] for message in since].count("orders") == 8
         check_chain(watcher.of("orders", account))
 
