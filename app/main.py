@@ -21,8 +21,10 @@ from app.api import (
     market,
     orders,
     overrides,
+    permissions,
     risk,
     risk_check,
+    risk_parameters,
     system,
 )
 from app.api.access import Viewer, json_response, problems
@@ -63,8 +65,10 @@ _ROUTERS = (
     overrides,
     limit_changes,
     limit_templates,
+    permissions,
     kill_switch,
     risk,
+    risk_parameters,
     risk_check,
     breaches,
     market,

@@ -42,7 +42,7 @@ _INSTRUMENT_LAYOUT = layout(INSTRUMENT_COMMAND)
 _ACCOUNT_LAYOUT = layout(ACCOUNT_COMMAND)
 _RISK_MODEL_LAYOUT = layout(RISK_MODEL_COMMAND)
 
-RISK_MODEL_FIELDS = field_names(RISK_MODEL_COMMAND)[5:-1]  # without the header and the actor
+RISK_MODEL_FIELDS = field_names(RISK_MODEL_COMMAND)[5:-2]  # without the header, notes and actor
 
 
 def _positive(grid: Grid, value: str | int | JsonNumber, off_grid: int, out_of_range: int) -> tuple[int, int]:
@@ -208,10 +208,10 @@ def set_account(account: int, name: str, leverage: int, actor: int) -> bytes:
     return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, actor)
 
 
-def set_risk_model(values: Mapping[str, int], actor: int) -> bytes:
-    """SET_RISK_MODEL; `values` has all of `RISK_MODEL_FIELDS`."""
+def set_risk_model(values: Mapping[str, int], actor: int, notes: int = 0) -> bytes:
+    """SET_RISK_MODEL; `values` has all of `RISK_MODEL_FIELDS`, so many NOTE commands before it say why."""
     head = (0, 0, -1, -1, int(CommandKind.SET_RISK_MODEL))
-    return _RISK_MODEL_LAYOUT.pack(*head, *(values[name] for name in RISK_MODEL_FIELDS), actor)
+    return _RISK_MODEL_LAYOUT.pack(*head, *(values[name] for name in RISK_MODEL_FIELDS), notes, actor)
 
 
 def set_instrument(view: InstrumentView, actor: int) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from app.api.commands import scope_of
 from app.engine.records import NOTE_BYTES, NOTE_COMMAND, VALUE_COMMAND
-from app.engine.types import CommandKind, Limit, Policy
+from app.engine.types import CommandKind, Limit, Permission, Policy
 from app.runtime.views import layout
 
 # Of one reason; more is refused before it comes here.
@@ -99,6 +99,23 @@ def decide(kind: CommandKind, number: int, actor: int, reason: str) -> list[byte
     """APPROVE_CHANGE, REJECT_CHANGE or END_OVERRIDE, with its reason; the last command has the outcome."""
     parts = note_parts(reason, actor)
     return [*parts, _value_command(kind, actor, number=number, notes=len(parts))]
+
+
+def set_permission(
+    account: int, symbol: int | None, permission: Permission, actor: int, reason: str
+) -> list[bytes]:
+    """SET_PERMISSION of an account's symbol, or (None) of those that have none, with its reason."""
+    parts = note_parts(reason, actor)
+    command = _value_command(
+        CommandKind.SET_PERMISSION,
+        actor,
+        account=account,
+        symbol=symbol,
+        scope=int(scope_of(account, symbol)),
+        state=int(permission),
+        notes=len(parts),
+    )
+    return [*parts, command]
 
 
 def set_policy(policy: Policy, value: int, actor: int) -> bytes:

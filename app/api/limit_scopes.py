@@ -12,6 +12,7 @@ from app.api.errors import forbidden
 from app.api.limit_table import LIMITS, limit_text
 from app.api.refusals import scope_text
 from app.api.services import Services
+from app.engine.limit_rules import RULES
 from app.engine.limits import UNLIMITED
 from app.engine.types import Limit, Scope
 
@@ -165,7 +166,7 @@ def scope_content(services: Services, scope: LimitScope) -> dict[str, Any]:
         "version": int(scope.record(services)["version"]),
         "limits": {
             limit.name: limit_content(services, scope, limit, now)
-            for limit, facts in LIMITS.items()
-            if scope.kind in facts.scopes
+            for limit in LIMITS
+            if scope.kind in RULES[limit].scopes
         },
     }

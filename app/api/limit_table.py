@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from app.api.decimals import JsonNumber, decimal_text
 from app.api.errors import Problem, invalid_field
 from app.api.schemas import Limits
+from app.engine.limit_rules import RULES
 from app.engine.limits import UNLIMITED
 from app.engine.state import State
 from app.engine.types import Limit, Scope
@@ -37,12 +38,8 @@ class LimitFacts(NamedTuple):
     """`tightest`: each order meets the smallest value over all scopes; else each scope counts by itself."""
 
     unit: LimitUnit
-    scopes: frozenset[Scope]
-    tightest: bool
     used: Used | None = None
-
-
-EVERY_SCOPE = frozenset((Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL, Scope.ACCOUNT_SYMBOL))
+    tightest: bool = False
 
 
 def _pair(state: State, account: int, symbol: int) -> int:
@@ -120,43 +117,28 @@ def _mark_age(state: State, _account: int, symbol: int, now: int) -> int:
     return max(now - int(instrument["mark_ts"]), 0) if int(instrument["mark"]) else 0
 
 
-_FIRM_AND_ACCOUNT = frozenset((Scope.FIRM, Scope.ACCOUNT))
-_ACCOUNT = frozenset((Scope.ACCOUNT,))
-
 LIMITS: dict[Limit, LimitFacts] = {
-    Limit.MAX_ORDER_QUANTITY: LimitFacts(LimitUnit.BASE, EVERY_SCOPE, True),
-    Limit.MAX_ORDER_NOTIONAL: LimitFacts(LimitUnit.QUOTE, EVERY_SCOPE, True),
-    Limit.MAX_OPEN_ORDERS: LimitFacts(
-        LimitUnit.ORDERS, frozenset((Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL)), False, _open_orders
-    ),
-    Limit.MAX_POSITION: LimitFacts(
-        LimitUnit.BASE, frozenset((Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)), False, _position
-    ),
-    Limit.MAX_GROSS_EXPOSURE: LimitFacts(
-        LimitUnit.QUOTE, frozenset((Scope.FIRM, Scope.ACCOUNT)), False, _gross_exposure
-    ),
-    Limit.ORDER_RATE: LimitFacts(LimitUnit.PER_SECOND, frozenset((Scope.FIRM, Scope.ACCOUNT)), False),
-    Limit.PRICE_COLLAR_BPS: LimitFacts(LimitUnit.BASIS_POINTS, EVERY_SCOPE, True),
-    Limit.MAX_MARK_AGE: LimitFacts(LimitUnit.MICROSECONDS, EVERY_SCOPE, True),
-    Limit.MAX_PORTFOLIO_VAR: LimitFacts(
-        LimitUnit.QUOTE, frozenset((Scope.FIRM, Scope.ACCOUNT)), False, _value_at_risk
-    ),
-    Limit.MAX_CORRELATED_EXPOSURE: LimitFacts(
-        LimitUnit.QUOTE, frozenset((Scope.ACCOUNT,)), False, _correlated_exposure
-    ),
-    Limit.CANCEL_RATE: LimitFacts(LimitUnit.PER_SECOND, _FIRM_AND_ACCOUNT, False),
-    Limit.MAX_REPEATED_ORDERS: LimitFacts(LimitUnit.ORDERS, _ACCOUNT, False),
-    Limit.PRICE_MOVE_BPS: LimitFacts(LimitUnit.BASIS_POINTS, EVERY_SCOPE, True),
-    Limit.MAX_NET_EXPOSURE: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _net_exposure),
-    Limit.MAX_LEVERAGE: LimitFacts(LimitUnit.HUNDREDTHS, _ACCOUNT, False, _leverage),
-    Limit.MAX_DAILY_NOTIONAL: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _daily_notional),
-    Limit.DAILY_LOSS: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _day_loss),
-    Limit.MAX_DRAWDOWN: LimitFacts(LimitUnit.QUOTE, _FIRM_AND_ACCOUNT, False, _drawdown),
-    Limit.MAX_ORDER_TO_TRADE_RATIO: LimitFacts(LimitUnit.MESSAGES, _ACCOUNT, False, _order_to_trade),
-    Limit.VENUE_REJECTIONS: LimitFacts(
-        LimitUnit.REJECTIONS, frozenset((Scope.ACCOUNT, Scope.SYMBOL)), False, _rejections
-    ),
-    Limit.MARK_HALT_AGE: LimitFacts(LimitUnit.MICROSECONDS, frozenset((Scope.SYMBOL,)), False, _mark_age),
+    Limit.MAX_ORDER_QUANTITY: LimitFacts(LimitUnit.BASE, tightest=True),
+    Limit.MAX_ORDER_NOTIONAL: LimitFacts(LimitUnit.QUOTE, tightest=True),
+    Limit.MAX_OPEN_ORDERS: LimitFacts(LimitUnit.ORDERS, _open_orders),
+    Limit.MAX_POSITION: LimitFacts(LimitUnit.BASE, _position),
+    Limit.MAX_GROSS_EXPOSURE: LimitFacts(LimitUnit.QUOTE, _gross_exposure),
+    Limit.ORDER_RATE: LimitFacts(LimitUnit.PER_SECOND),
+    Limit.PRICE_COLLAR_BPS: LimitFacts(LimitUnit.BASIS_POINTS, tightest=True),
+    Limit.MAX_MARK_AGE: LimitFacts(LimitUnit.MICROSECONDS, tightest=True),
+    Limit.MAX_PORTFOLIO_VAR: LimitFacts(LimitUnit.QUOTE, _value_at_risk),
+    Limit.MAX_CORRELATED_EXPOSURE: LimitFacts(LimitUnit.QUOTE, _correlated_exposure),
+    Limit.CANCEL_RATE: LimitFacts(LimitUnit.PER_SECOND),
+    Limit.MAX_REPEATED_ORDERS: LimitFacts(LimitUnit.ORDERS),
+    Limit.PRICE_MOVE_BPS: LimitFacts(LimitUnit.BASIS_POINTS, tightest=True),
+    Limit.MAX_NET_EXPOSURE: LimitFacts(LimitUnit.QUOTE, _net_exposure),
+    Limit.MAX_LEVERAGE: LimitFacts(LimitUnit.HUNDREDTHS, _leverage),
+    Limit.MAX_DAILY_NOTIONAL: LimitFacts(LimitUnit.QUOTE, _daily_notional),
+    Limit.DAILY_LOSS: LimitFacts(LimitUnit.QUOTE, _day_loss),
+    Limit.MAX_DRAWDOWN: LimitFacts(LimitUnit.QUOTE, _drawdown),
+    Limit.MAX_ORDER_TO_TRADE_RATIO: LimitFacts(LimitUnit.MESSAGES, _order_to_trade),
+    Limit.VENUE_REJECTIONS: LimitFacts(LimitUnit.REJECTIONS, _rejections),
+    Limit.MARK_HALT_AGE: LimitFacts(LimitUnit.MICROSECONDS, _mark_age),
 }
 assert set(LIMITS) == set(Limit)
 assert set(Limits.model_fields) == {limit.name for limit in Limit}
@@ -184,11 +166,17 @@ def limit_units(limit: Limit, value: str | int | JsonNumber) -> int:
         text = decimal_text(value)
         if not text.isdigit() or int(text) >= INTEGER_MAX:
             raise invalid_field(limit.name, "must be a whole number, and fit")
-        return int(text)
-    try:
-        return MONEY.parse(decimal_text(value))
-    except ValueError:
-        raise invalid_field(limit.name, "must have at most 8 decimals and fit") from None
+        units = int(text)
+    else:
+        try:
+            units = MONEY.parse(decimal_text(value))
+        except ValueError:
+            raise invalid_field(limit.name, "must have at most 8 decimals and fit") from None
+    rule = RULES[limit]
+    if not rule.value_min <= units <= rule.value_max:
+        least, most = limit_text(limit, rule.value_min), limit_text(limit, rule.value_max)
+        raise Problem(422, "INVALID_VALUE", f"{limit.name} must be from {least} to {most}")
+    return units
 
 
 def limit_values(limits: Limits, scope: Scope) -> dict[Limit, int | None]:
@@ -201,13 +189,26 @@ def limit_values(limits: Limits, scope: Scope) -> dict[Limit, int | None]:
     return values
 
 
+# How the scopes are called where one is told which of them may carry a limit.
+SCOPE_NAMES = {
+    Scope.FIRM: "firm",
+    Scope.ACCOUNT: "account",
+    Scope.SYMBOL: "symbol",
+    Scope.ACCOUNT_SYMBOL: "account+symbol",
+}
+
+
 def check_scope(limit: Limit, scope: Scope) -> None:
-    """Raises Problem where the scope cannot carry the limit."""
-    scopes = LIMITS[limit].scopes
-    if scope not in scopes:
-        names = ", ".join(each.name.lower().replace("_", "+") for each in sorted(scopes))
+    """Raises Problem where the scope cannot carry the limit; it names those that can."""
+    allowed = [name for each, name in SCOPE_NAMES.items() if each in RULES[limit].scopes]
+    if SCOPE_NAMES[scope] not in allowed:
         raise Problem(
-            422, "WRONG_SCOPE", f"{limit.name} can be set for: {names}", limit=limit.name, scope=scope.name
+            422,
+            "WRONG_SCOPE",
+            f"{limit.name} cannot be set for: {SCOPE_NAMES[scope]}. It can be set for: {', '.join(allowed)}",
+            limit=limit.name,
+            scope=SCOPE_NAMES[scope],
+            allowed_scopes=allowed,
         )
 
 

@@ -4,22 +4,29 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.api.change_values import LIMIT_KINDS, Changed, changed_values
 from app.api.errors import code_name
 from app.api.limit_scopes import LimitScope
-from app.api.limit_table import limit_text
 from app.api.refusals import measure, scope_text
 from app.api.services import Services
-from app.engine.types import EventKind, Limit, OverrideEnd, Permission, Policy, Scope, TradingState
+from app.engine.types import EventKind, OverrideEnd, TradingState
 from app.runtime.risk_log import Change
 from app.runtime.views import EventView
 
 HISTORY_PAGE_MAX = 1_000
 
-_OF_LIMITS = frozenset(
-    (EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED, EventKind.CHANGE_PROPOSED)
-)
+_NOTHING = Changed(None, None, None)
+_VERSIONED = LIMIT_KINDS | {EventKind.RISK_MODEL_SET}
 _OF_REQUESTS = frozenset((EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED))
 _OF_OVERRIDES = frozenset((EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED))
+
+
+BREAKER = "breaker"
+
+
+def actor_name(services: Services, actor: int, cause: int) -> str | None:
+    """Whose key it was, or BREAKER where a code is the cause; None for the system itself."""
+    return BREAKER if cause else services.keys.name_of(actor)
 
 
 class RiskChange(BaseModel):
@@ -29,17 +36,17 @@ class RiskChange(BaseModel):
     seq: int
     ts: int
     scope: str | None
-    limit: str | None
+    limit: str | None = Field(description="the limit, rule or parameter")
     old: str | int | None
     new: str | int | None
     code: str | None = Field(description="of a breaker that tripped: the cause")
-    version: int | None = Field(description="of the scope's limits, after the change")
+    version: int | None = Field(description="of the scope's limits, or of the parameters, after the change")
     expires_at: int | None
     override_id: str | None
     change_id: str | None
     ended: str | None = Field(description="of an override: EXPIRED or REMOVED")
     actor: int = Field(description="number of the key; 0 is the system")
-    actor_name: str | None
+    actor_name: str | None = Field(description="whose key; or `breaker`")
     reason: str | None
 
 
@@ -57,52 +64,29 @@ def is_of_scope(event: EventView, scope: LimitScope) -> bool:
     return (account < 0 or event.account == account) and (symbol < 0 or event.symbol == symbol)
 
 
-def _values(event: EventView) -> tuple[str | int | None, str | int | None]:
-    """Old and new."""
-    kind = event.kind
-    if kind in _OF_LIMITS:
-        limit = Limit(event.code)
-        return limit_text(limit, event.observed), limit_text(limit, event.limit)
-    if kind == EventKind.TRADING_STATE_SET:
-        return TradingState(event.observed).name, TradingState(event.limit).name
-    if kind == EventKind.BREAKER_TRIPPED:
-        return TradingState(event.liquidity).name, TradingState(event.status).name
-    if kind == EventKind.PERMISSION_SET:
-        return Permission(event.observed).name, Permission(event.limit).name
-    if kind == EventKind.POLICY_SET:
-        return event.observed, event.limit
-    return None, None
-
-
 def change_content(services: Services, change: Change) -> dict[str, Any]:
     event = change.event
     kind = event.kind
-    old, new = _values(event)
-    limit = None
-    if kind in _OF_LIMITS:
-        limit = Limit(event.code).name
-    elif kind == EventKind.POLICY_SET:
-        limit = Policy(event.code).name
-    scope = event.scope
-    if kind == EventKind.PERMISSION_SET:
-        scope = Scope.ACCOUNT if event.symbol < 0 else Scope.ACCOUNT_SYMBOL
+    what = changed_values(kind, event.code, event.observed, event.limit) or _NOTHING
+    if kind == EventKind.BREAKER_TRIPPED:
+        what = Changed(None, TradingState(event.liquidity).name, TradingState(event.status).name)
     cause = event.code if kind in (EventKind.BREAKER_TRIPPED, EventKind.TRADING_STATE_SET) else 0
     return {
         "kind": EventKind(kind).name,
         "seq": event.seq,
         "ts": event.ts,
-        "scope": scope_text(services.reference, scope, event.account, event.symbol),
-        "limit": limit,
-        "old": old,
-        "new": new,
+        "scope": scope_text(services.reference, event.scope, event.account, event.symbol),
+        "limit": what.name,
+        "old": what.old,
+        "new": what.new,
         "code": code_name(cause),
-        "version": event.last_quantity if kind in _OF_LIMITS and event.last_quantity else None,
+        "version": event.last_quantity if kind in _VERSIONED and event.last_quantity else None,
         "expires_at": event.expire_ts or None,
         "override_id": str(event.execution_id) if kind in _OF_OVERRIDES else None,
         "change_id": str(event.execution_id) if kind in _OF_REQUESTS else None,
         "ended": OverrideEnd(event.status).name if kind == EventKind.OVERRIDE_ENDED else None,
         "actor": event.fee,
-        "actor_name": services.keys.name_of(event.fee),
+        "actor_name": actor_name(services, event.fee, cause),
         "reason": change.reason or None,
     }
 

@@ -7,7 +7,7 @@ from app.engine.emission import emit
 from app.engine.jit import inline
 from app.engine.limit_changes import reject
 from app.engine.state import State
-from app.engine.types import CommandKind, EventKind, Policy
+from app.engine.types import CommandKind, EventKind, Policy, Scope
 
 _POLICIES = len(Policy)
 
@@ -21,6 +21,7 @@ def _set_policy(st: State, i: int) -> None:
     firm = st.firm[0]
     at = emit(st, EventKind.POLICY_SET)
     event = st.events[at]
+    event.scope = Scope.FIRM
     event.code = c.code
     event.limit = c.value
     event.observed = firm.policy[c.code]

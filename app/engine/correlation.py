@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 from app.engine.arithmetic import half_life_decay, log_ratio, log_ratio_of_near
 from app.engine.codes import Code
-from app.engine.emission import emit
+from app.engine.emission import emit, room_for_events
 from app.engine.jit import force_inline, inline, kernel
 from app.engine.state import FLOAT, LANES, SAMPLE_ROWS, SERIES_ROWS, State, aligned_zeros
-from app.engine.types import EventKind, SeriesStatus
+from app.engine.types import EventKind, RiskParameter, Scope, SeriesStatus
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +65,7 @@ assert len(Sample) == SAMPLE_ROWS
 # to numbers so small that processors slow down.
 _VARIANCE_MIN = 1e-40
 
+_PARAMETERS = len(RiskParameter)
 _HALF_LIFE_MAX = 1_000_000
 _INTERVAL_US_MIN, _INTERVAL_US_MAX = 100_000, 3_600_000_000
 _HORIZON_US_MAX = 365 * 86_400_000_000
@@ -286,8 +287,51 @@ def _start_anew(st: State) -> None:
 
 
 @inline
-def set_risk_model(st: State, i: int) -> None:
-    """Set all parameters at once; RISK_MODEL_SET tells in `limit` how often that has been done."""
+def _tell_parameter(st: State, i: int, parameter: int, old: int, new: int) -> None:
+    at = emit(st, EventKind.RISK_MODEL_SET)
+    event = st.events[at]
+    event.scope = Scope.FIRM
+    event.code = parameter
+    event.limit = new
+    event.observed = old
+    event.last_quantity = st.risk_model[0].version + 1
+    event.notes = st.risk_model_commands[i].notes
+    event.fee = st.risk_model_commands[i].actor
+
+
+@inline
+def _tell_changes(st: State, i: int) -> None:
+    """RISK_MODEL_SET for each parameter that is to change; where none is, for the first one."""
+    c = st.risk_model_commands[i]
+    model = st.risk_model[0]
+    before = st.firm[0].event_count
+    if c.interval_us != model.interval_us:
+        _tell_parameter(st, i, RiskParameter.INTERVAL_US, model.interval_us, c.interval_us)
+    if c.horizon_us != model.horizon_us:
+        _tell_parameter(st, i, RiskParameter.HORIZON_US, model.horizon_us, c.horizon_us)
+    if c.z_e9 != model.z_e9:
+        _tell_parameter(st, i, RiskParameter.Z_E9, model.z_e9, c.z_e9)
+    if c.correlation_threshold_ppm != model.correlation_threshold_ppm:
+        _tell_parameter(
+            st,
+            i,
+            RiskParameter.CORRELATION_THRESHOLD_PPM,
+            model.correlation_threshold_ppm,
+            c.correlation_threshold_ppm,
+        )
+    if c.mark_age_us_max != model.mark_age_us_max:
+        _tell_parameter(st, i, RiskParameter.MARK_AGE_US_MAX, model.mark_age_us_max, c.mark_age_us_max)
+    if c.samples_min != model.samples_min:
+        _tell_parameter(st, i, RiskParameter.SAMPLES_MIN, model.samples_min, c.samples_min)
+    if c.half_life != model.half_life or st.firm[0].event_count == before:
+        _tell_parameter(st, i, RiskParameter.HALF_LIFE, model.half_life, c.half_life)
+
+
+@inline
+def set_risk_model(st: State, i: int) -> bool:
+    """Set all parameters at once; False where there is no room for all events, then nothing is done."""
+    if room_for_events(st) < _PARAMETERS:
+        return False
     c = st.risk_model_commands[i]
     model = st.risk_model[0]
     known = (
@@ -302,7 +346,8 @@ def set_risk_model(st: State, i: int) -> None:
     if not known:
         at = emit(st, EventKind.COMMAND_REJECTED)
         st.events[at].code = Code.INVALID_VALUE
-        return
+        return True
+    _tell_changes(st, i)
     if c.interval_us != model.interval_us:
         _start_anew(st)
     model.half_life = c.half_life
@@ -314,8 +359,7 @@ def set_risk_model(st: State, i: int) -> None:
     model.samples_min = c.samples_min
     model.version += 1
     _refresh(st)
-    at = emit(st, EventKind.RISK_MODEL_SET)
-    st.events[at].limit = model.version
+    return True
 
 
 def new_arrays(count: int) -> tuple[Floats, Floats, Floats]:

@@ -68,7 +68,7 @@ def _apply(st: State, i: int) -> bool:
     elif kind == CommandKind.SAMPLE_MARKS:
         correlation.sample_marks(st)
     elif kind == CommandKind.SET_RISK_MODEL:
-        correlation.set_risk_model(st, i)
+        return correlation.set_risk_model(st, i)
     else:
         return administer(st, i, fresh)
     return True

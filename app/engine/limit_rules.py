@@ -1,5 +1,8 @@
 """Which limits may be set where, to what, and which two of them contradict each other."""
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from app.engine.capacity import MONEY_MAX
 from app.engine.codes import Code
 from app.engine.jit import inline
@@ -12,7 +15,52 @@ PRICE_BPS_MAX = 1_000_000
 LEVERAGE_MAX = 100_000  # hundredths: 1,000 times the equity
 COUNT_MAX = 1_000_000_000
 
+
+class LimitRule(NamedTuple):
+    """The scopes that may carry a limit, and its values: 0 forbids, but where 0 could not be kept."""
+
+    scopes: frozenset[Scope]
+    value_min: int
+    value_max: int
+
+
+def _rule(scopes: Iterable[Scope], value_max: int = MONEY_MAX, value_min: int = 0) -> LimitRule:
+    return LimitRule(frozenset(scopes), value_min, value_max)
+
+
+_EVERYWHERE = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)
+_HOLDERS = (Scope.FIRM, Scope.ACCOUNT)
+_ACCOUNT = (Scope.ACCOUNT,)
+
+RULES: dict[Limit, LimitRule] = {
+    Limit.MAX_ORDER_QUANTITY: _rule(_EVERYWHERE),
+    Limit.MAX_ORDER_NOTIONAL: _rule(_EVERYWHERE),
+    Limit.MAX_OPEN_ORDERS: _rule((Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL), COUNT_MAX),
+    Limit.MAX_POSITION: _rule((Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)),
+    Limit.MAX_GROSS_EXPOSURE: _rule(_HOLDERS),
+    Limit.ORDER_RATE: _rule(_HOLDERS, RATE_MAX),
+    Limit.PRICE_COLLAR_BPS: _rule(_EVERYWHERE, PRICE_BPS_MAX),
+    Limit.MAX_MARK_AGE: _rule(_EVERYWHERE),
+    Limit.MAX_PORTFOLIO_VAR: _rule(_HOLDERS),
+    Limit.MAX_CORRELATED_EXPOSURE: _rule(_ACCOUNT),
+    Limit.CANCEL_RATE: _rule(_HOLDERS, RATE_MAX),
+    Limit.MAX_REPEATED_ORDERS: _rule(_ACCOUNT, COUNT_MAX, 1),
+    Limit.PRICE_MOVE_BPS: _rule(_EVERYWHERE, PRICE_BPS_MAX),
+    Limit.MAX_NET_EXPOSURE: _rule(_HOLDERS),
+    Limit.MAX_LEVERAGE: _rule(_ACCOUNT, LEVERAGE_MAX),
+    Limit.MAX_DAILY_NOTIONAL: _rule(_HOLDERS),
+    Limit.DAILY_LOSS: _rule(_HOLDERS),
+    Limit.MAX_DRAWDOWN: _rule(_HOLDERS),
+    Limit.MAX_ORDER_TO_TRADE_RATIO: _rule(_ACCOUNT, COUNT_MAX, 1),
+    Limit.VENUE_REJECTIONS: _rule((Scope.ACCOUNT, Scope.SYMBOL), COUNT_MAX, 1),
+    Limit.MARK_HALT_AGE: _rule((Scope.SYMBOL,), value_min=1),
+}
+
+# The same as kernels read it, by the limit's number.
 _LIMITS = len(Limit)
+_SCOPE_MASKS = tuple(sum(1 << scope for scope in RULES[limit].scopes) for limit in Limit)
+_VALUES_MIN = tuple(RULES[limit].value_min for limit in Limit)
+_VALUES_MAX = tuple(RULES[limit].value_max for limit in Limit)
 
 _QUANTITY = int(Limit.MAX_ORDER_QUANTITY)
 _POSITION = int(Limit.MAX_POSITION)
@@ -24,72 +72,11 @@ _HALT_AGE = int(Limit.MARK_HALT_AGE)
 
 
 @inline
-def _may_carry(scope: int, limit: int) -> bool:
-    """Whether a scope may carry a limit."""
-    account = scope == Scope.ACCOUNT
-    symbol = scope == Scope.SYMBOL
-    pair = scope == Scope.ACCOUNT_SYMBOL
-    if limit == Limit.MAX_OPEN_ORDERS:
-        return bool(account or pair)
-    if limit == Limit.MAX_POSITION:
-        return bool(symbol or pair)
-    if limit == Limit.VENUE_REJECTIONS:
-        return bool(account or symbol)
-    if limit == Limit.MARK_HALT_AGE:
-        return bool(symbol)
-    if (
-        limit == Limit.MAX_LEVERAGE
-        or limit == Limit.MAX_REPEATED_ORDERS
-        or limit == Limit.MAX_ORDER_TO_TRADE_RATIO
-        or limit == Limit.MAX_CORRELATED_EXPOSURE
-    ):
-        return bool(account)
-    if (
-        limit == Limit.MAX_ORDER_QUANTITY
-        or limit == Limit.MAX_ORDER_NOTIONAL
-        or limit == Limit.PRICE_COLLAR_BPS
-        or limit == Limit.PRICE_MOVE_BPS
-        or limit == Limit.MAX_MARK_AGE
-    ):
-        return True
-    return bool(account or scope == Scope.FIRM)
-
-
-@inline
-def value_min(limit: int) -> int:
-    """The smallest value that means something: none of these could be kept at 0."""
-    return int(
-        limit == Limit.MAX_REPEATED_ORDERS
-        or limit == Limit.MAX_ORDER_TO_TRADE_RATIO
-        or limit == Limit.VENUE_REJECTIONS
-        or limit == Limit.MARK_HALT_AGE
-    )
-
-
-@inline
-def value_max(limit: int) -> int:
-    if limit == Limit.ORDER_RATE or limit == Limit.CANCEL_RATE:
-        return RATE_MAX
-    if limit == Limit.PRICE_COLLAR_BPS or limit == Limit.PRICE_MOVE_BPS:
-        return PRICE_BPS_MAX
-    if limit == Limit.MAX_LEVERAGE:
-        return LEVERAGE_MAX
-    if (
-        limit == Limit.MAX_REPEATED_ORDERS
-        or limit == Limit.MAX_ORDER_TO_TRADE_RATIO
-        or limit == Limit.VENUE_REJECTIONS
-        or limit == Limit.MAX_OPEN_ORDERS
-    ):
-        return COUNT_MAX
-    return MONEY_MAX
-
-
-@inline
 def rule_code(scope: int, limit: int, value: int) -> int:
     """Why a scope cannot carry this value of this limit by itself; Code.NONE where it can."""
-    if limit >= _LIMITS or not value_min(limit) <= value <= value_max(limit):
+    if limit >= _LIMITS or not _VALUES_MIN[limit] <= value <= _VALUES_MAX[limit]:
         return Code.INVALID_VALUE
-    return Code.NONE if _may_carry(scope, limit) else Code.WRONG_SCOPE
+    return Code.NONE if _SCOPE_MASKS[limit] >> scope & 1 else Code.WRONG_SCOPE
 
 
 @inline

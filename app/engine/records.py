@@ -151,7 +151,9 @@ RISK_MODEL_COMMAND = _record(  # all parameters at once; meaning as in RISK_MODE
     ("correlation_threshold_ppm", "i8"),
     ("mark_age_us_max", "i8"),
     ("samples_min", "i8"),
-    ("_unused", "i8", (4,)),
+    ("_unused", "i8", (3,)),
+    ("_scope", "u1", (5,)),
+    ("notes", "u1"),
     ("actor", "i8"),
 )
 

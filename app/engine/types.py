@@ -113,6 +113,18 @@ class Policy(IntEnum):
     ORDER_TO_TRADE_FLOOR = 4  # messages of a day from which MAX_ORDER_TO_TRADE_RATIO counts
 
 
+class RiskParameter(IntEnum):
+    """What SET_RISK_MODEL sets, all at once; units as in `RISK_MODEL`."""
+
+    HALF_LIFE = 0
+    INTERVAL_US = 1
+    HORIZON_US = 2
+    Z_E9 = 3
+    CORRELATION_THRESHOLD_PPM = 4
+    MARK_AGE_US_MAX = 5
+    SAMPLES_MIN = 6
+
+
 class ChangeStatus(IntEnum):
     """Of a proposed change of limits."""
 
@@ -227,7 +239,7 @@ class EventKind(IntEnum):
     CHANGE_REJECTED = 34
     LIMIT_STAGED = 36  # a part of a request that is decided with its last
     MARKS_SAMPLED = 60  # limit: how many returns there have been
-    RISK_MODEL_SET = 61  # limit: the version of the parameters
+    RISK_MODEL_SET = 61  # of each that changed: code: the `RiskParameter`; last_quantity: the new version
 
 
 class Limit(IntEnum):

@@ -39,6 +39,7 @@ CHANGES = frozenset(
         EventKind.BREAKER_TRIPPED,
         EventKind.PERMISSION_SET,
         EventKind.POLICY_SET,
+        EventKind.RISK_MODEL_SET,
     )
 )
 _REFUSALS = frozenset((EventKind.ORDER_REJECTED, EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED))

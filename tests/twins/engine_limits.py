@@ -331,4 +331,5 @@ class LimitsTwin(Teller):
             self.reject(c, Code.INVALID_VALUE)
             return
         old, self.books.policies[c.code] = self.books.policies[c.code], c.value
-        self.say(EventKind.POLICY_SET, code=c.code, limit=c.value, observed=old, notes=c.notes, fee=c.actor)
+        where = {"scope": Scope.FIRM, "code": c.code}
+        self.say(EventKind.POLICY_SET, **where, limit=c.value, observed=old, notes=c.notes, fee=c.actor)

@@ -13,7 +13,7 @@ from app.engine.capacity import SMALL_CAPACITY
 from app.engine.codes import Code
 from app.engine.engine import Engine, Verdict
 from app.engine.state import RISK_MODEL_DEFAULTS, state_hash
-from app.engine.types import EventKind, Limit, ReportKind, Scope, SeriesStatus
+from app.engine.types import EventKind, Limit, ReportKind, RiskParameter, Scope, SeriesStatus
 from app.runtime.risk_figures import account_portfolio, account_portfolios, correlation_of, firm_portfolio
 from app.runtime.snapshots import load_newest_snapshot, save_snapshot
 from tests.engine_support import (
@@ -169,8 +169,21 @@ def test_a_variance_that_has_faded_away_leaves_exact_zeros() -> None:
 
 def test_parameters_are_set_all_at_once_or_not_at_all() -> None:
     made = sampled_desk(1)
-    event = made.one(risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000))
-    assert (event.kind, event.limit) == (EventKind.RISK_MODEL_SET, 1)
+    model = made.engine.state.risk_model[0]
+    version = int(model["version"])
+    events = made.send(risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000, actor=7))
+    assert [(e.kind, e.code, e.observed, e.limit) for e in events] == [
+        (
+            EventKind.RISK_MODEL_SET,
+            RiskParameter.HORIZON_US,
+            RISK_MODEL_DEFAULTS["horizon_us"],
+            10 * SECOND_US,
+        ),
+        (EventKind.RISK_MODEL_SET, RiskParameter.Z_E9, RISK_MODEL_DEFAULTS["z_e9"], 1_000_000_000),
+    ]
+    assert {(e.scope, e.last_quantity, e.fee) for e in events} == {(Scope.FIRM, version + 1, 7)}
+    unchanged = made.one(risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000))
+    assert (unchanged.kind, unchanged.limit) == (EventKind.RISK_MODEL_SET, unchanged.observed)
     for change in (
         {"half_life": 0},
         {"half_life": 1_000_001},
