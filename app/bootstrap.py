@@ -25,6 +25,7 @@ import uvloop
 from app import __version__, demo
 from app.api.asgi import Receive, Scope, Send
 from app.api.auth import KeyStore
+from app.api.breaker_alarm import BreakerAlarm
 from app.api.direct_socket import DirectSocket
 from app.api.limit_commands import set_policy
 from app.api.order_desk import OrderDesk
@@ -181,6 +182,7 @@ class Server:
         await asyncio.to_thread(self.risk_log.read_back, folder)
         times.end("history of limits")
         self.loop.observe(self.risk_log.observe)
+        self.loop.observe(BreakerAlarm(self.reference).observe)
         self.loop.start(partial(JournalWriter, folder))
         if recovered.last_seq == 0 and self.settings.demo:
             await demo.set_up(self.loop)

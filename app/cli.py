@@ -354,6 +354,7 @@ def _now() -> int:
 def _user_errors() -> tuple[type[Exception], ...]:
     """Errors whose one line tells a user what to do; looked up only once something failed."""
     from app.api.auth import KeyFileError, KeyRefused
+    from app.api.template_store import TemplateFileError
     from app.embedded import EmbeddedError
     from app.runtime.folder_lock import FolderLocked
     from app.runtime.recovery import RecoveryError
@@ -362,7 +363,7 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
     return (
         *(DatabaseError, EmbeddedError, FolderLocked, JournalError, KeyFileError, KeyRefused, OSError),
-        RecoveryError,
+        *(RecoveryError, TemplateFileError),
     )
 
 

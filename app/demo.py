@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from app.api import commands
+from app.api.limit_commands import change_limits
 from app.engine.capacity import MONEY_MAX
-from app.engine.types import InstrumentStatus, Limit
+from app.engine.types import CommandKind, InstrumentStatus, Limit
 from app.market.demo_instruments import DEMO_INSTRUMENTS, DemoInstrument
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import (
@@ -36,6 +37,19 @@ _EVERYDAY_LIMITS = {
     Limit.ORDER_RATE: 100,
     Limit.PRICE_COLLAR_BPS: 1_000,
     Limit.MAX_MARK_AGE: 10_000_000,
+    Limit.CANCEL_RATE: 200,
+    Limit.MAX_REPEATED_ORDERS: 1_000,
+    Limit.PRICE_MOVE_BPS: 1_000,
+    Limit.MAX_NET_EXPOSURE: 1_500_000 * _MONEY,
+    Limit.MAX_LEVERAGE: 300,
+    Limit.MAX_DAILY_NOTIONAL: 100_000_000 * _MONEY,
+    Limit.DAILY_LOSS: 100_000 * _MONEY,
+    Limit.MAX_DRAWDOWN: 200_000 * _MONEY,
+    Limit.MAX_ORDER_TO_TRADE_RATIO: 1_000,
+    # Until a symbol has been sampled for half a minute, all that is held in it counts in both.
+    Limit.MAX_PORTFOLIO_VAR: 750_000 * _MONEY,
+    Limit.MAX_CORRELATED_EXPOSURE: 1_500_000 * _MONEY,
+    Limit.VENUE_REJECTIONS: 100,
 }
 
 DEMO_ACCOUNTS = (
@@ -79,6 +93,7 @@ async def set_up(loop: EngineLoop) -> None:
     for index, account in enumerate(DEMO_ACCOUNTS):
         records.append(commands.set_account(index, account.name, account.leverage, _BY_SYSTEM))
         records.append(commands.transfer_cash(index, account.deposit * _MONEY, _BY_SYSTEM))
-        for limit, value in account.limits.items():
-            records.append(commands.set_limit(index, None, limit, value, _BY_SYSTEM))
+        records += change_limits(
+            CommandKind.SET_LIMIT, index, None, account.limits, _BY_SYSTEM, "demonstration account"
+        )
     await loop.submit_batch(b"".join(records))

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from app.api import (
+    account_opening,
     accounts,
     breaches,
     closing,
@@ -27,7 +28,7 @@ from app.api import (
     risk_parameters,
     system,
 )
-from app.api.access import Viewer, json_response, problems
+from app.api.access import Observer, json_response, problems
 from app.api.asgi import Application
 from app.api.decoding import invalid_problem
 from app.api.errors import (
@@ -58,6 +59,7 @@ what happens is told live by `/v1/stream`.
 _ROUTERS = (
     orders,
     accounts,
+    account_opening,
     closing,
     history,
     instruments,
@@ -139,7 +141,7 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
     _add_error_answers(app)
 
     @app.get("/openapi.json", tags=["system"], responses=problems())
-    async def openapi(_principal: Viewer) -> Response:
+    async def openapi(_principal: Observer) -> Response:
         document: dict[str, Any] = app.openapi()
         return json_response(document)
 

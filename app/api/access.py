@@ -82,7 +82,7 @@ Provided = Annotated[Services, Depends(_services)]
 Desk = Annotated[OrderDesk, Depends(_desk)]
 
 
-def _authenticated(
+def _known(
     services: Provided,
     authorization: Annotated[str | None, Header(description="Bearer <key>")] = None,
 ) -> Principal:
@@ -91,19 +91,40 @@ def _authenticated(
         principal = services.keys.of_header(authorization.encode("latin-1"))
     if principal is None:
         raise unauthorized()
-    if not services.loop.ready:
-        raise engine_halted() if services.loop.halted else not_ready()
+    if not services.loop.ready and not services.loop.halted:
+        raise not_ready()
+    return principal
+
+
+def _served(services: Provided, principal: Annotated[Principal, Depends(_known)]) -> Principal:
+    if services.loop.halted:
+        raise engine_halted()
+    return principal
+
+
+def _check_role(principal: Principal, role: Role) -> Principal:
+    if principal.role < role:
+        raise forbidden(f"this needs a key with the role {role.name.lower()}")
     return principal
 
 
 def _role_of_at_least(role: Role) -> Callable[[Principal], Principal]:
-    def check(principal: Annotated[Principal, Depends(_authenticated)]) -> Principal:
-        if principal.role < role:
-            raise forbidden(f"this needs a key with the role {role.name.lower()}")
-        return principal
+    def check(principal: Annotated[Principal, Depends(_served)]) -> Principal:
+        return _check_role(principal, role)
 
     return check
 
+
+def _role_of_at_least_also_halted(role: Role) -> Callable[[Principal], Principal]:
+    def check(principal: Annotated[Principal, Depends(_known)]) -> Principal:
+        return _check_role(principal, role)
+
+    return check
+
+
+# Of what shows nothing of the engine's state, which a halt leaves ahead of the disk: it is answered still.
+Observer = Annotated[Principal, Depends(_role_of_at_least_also_halted(Role.VIEWER))]
+KeyAdmin = Annotated[Principal, Depends(_role_of_at_least_also_halted(Role.ADMIN))]
 
 Viewer = Annotated[Principal, Depends(_role_of_at_least(Role.VIEWER))]
 Trader = Annotated[Principal, Depends(_role_of_at_least(Role.TRADER))]

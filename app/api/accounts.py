@@ -2,13 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app.api import commands
 from app.api.access import (
-    Admin,
     ExactRoute,
     Provided,
     Viewer,
@@ -17,20 +14,13 @@ from app.api.access import (
     problems,
 )
 from app.api.auth import Principal
-from app.api.decimals import decimal_text, ratio_text
-from app.api.errors import Problem, invalid_field
-from app.api.limit_changes import reason_text, submit_change
-from app.api.limit_scopes import LimitScope
-from app.api.limit_table import check_contradictions, limit_units, limit_values
-from app.api.limit_templates import unknown_template
-from app.api.outcome_problems import raise_if_refused
+from app.api.decimals import ratio_text
 from app.api.risk import portfolio_texts
-from app.api.schemas import Decimal, NewAccount
+from app.api.schemas import Decimal
 from app.api.services import Services
 from app.codec.order_json import AVERAGE_PRICE_EXTRA_DECIMALS
-from app.engine.records import LIMITS
-from app.engine.types import CommandKind, Limit, Scope, TradingState
-from app.runtime.reference import MONEY, money_text
+from app.engine.types import TradingState
+from app.runtime.reference import money_text
 from app.runtime.risk_figures import Portfolio, account_portfolio, account_portfolios
 
 router = APIRouter(prefix="/v1", tags=["accounts"], route_class=ExactRoute)
@@ -200,52 +190,3 @@ async def list_positions(services: Provided, principal: Viewer) -> Response:
     ]
     await services.loop.durable()
     return json_response({"items": items, "next_cursor": None})
-
-
-def _opening_limits(services: Services, request: NewAccount) -> dict[Limit, int | None]:
-    """Those of the template, with those of the request in their place. Raises Problem."""
-    values: dict[Limit, int | None] = {}
-    if request.template is not None:
-        template = services.templates.get(request.template)
-        if template is None:
-            raise unknown_template(request.template)
-        values = {Limit[name]: limit_units(Limit[name], value) for name, value in template.limits.items()}
-    if request.limits is not None:
-        values |= limit_values(request.limits, Scope.ACCOUNT)
-    values = {limit: value for limit, value in values.items() if value is not None}
-    check_contradictions(np.zeros(1, LIMITS)[0], values)
-    return values
-
-
-@router.post(
-    "/accounts", status_code=201, response_model=NewAccountOpened, responses=problems(404, 409, 413, 422)
-)
-async def create_account(request: NewAccount, services: Provided, principal: Admin) -> Response:
-    """Open an account. Without limits it cannot trade: see `PUT /v1/limits/accounts/{account}`.
-
-    Where limits need a second person, they wait as the change that `limit_change_id` names.
-    """
-    try:
-        deposit = MONEY.parse(decimal_text(request.deposit))
-    except ValueError:
-        raise invalid_field("deposit", "must have at most 8 decimals and fit") from None
-    values = _opening_limits(services, request)
-    reason = reason_text(request.reason)
-    actor = principal.number
-    waiting = None
-    async with services.reference_lock:
-        if request.account in services.reference.accounts:
-            raise Problem(409, "ACCOUNT_EXISTS", f"there is an account {request.account!r} already")
-        index = len(services.reference.account_names)
-        records = [commands.set_account(index, request.account, request.leverage, actor)]
-        if deposit:
-            records.append(commands.transfer_cash(index, deposit, actor))
-        for outcome in await services.loop.submit_batch(b"".join(records)):
-            raise_if_refused(services, outcome)
-        if values:
-            scope = LimitScope(index)
-            waiting = await submit_change(services, principal, CommandKind.SET_LIMIT, scope, values, reason)
-    content = account_content(services, index)
-    content["limit_change_id"] = None if waiting is None else str(waiting)
-    await services.loop.durable()
-    return json_response(content, 201)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
-from app.api.access import ExactRoute, Provided, Viewer, json_response, problems
+from app.api.access import ExactRoute, Observer, Provided, json_response, problems
 from app.api.errors import code_name, forbidden
 from app.api.risk_history import Refusal, RiskChange, change_content, refusal_content
 from app.api.services import Services
@@ -104,7 +104,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 )
 async def get_breaches(
     services: Provided,
-    principal: Viewer,
+    principal: Observer,
     day: Annotated[date | None, Query(alias="date", description="a UTC day; today if left out")] = None,
     details: Annotated[int, Query(ge=0, le=DETAILS_MAX, description="refusals shown at most")] = 1_000,
     format: Annotated[Literal["json", "csv"] | None, Query()] = None,  # noqa: A002  # its name in the URL
@@ -118,7 +118,6 @@ async def get_breaches(
         day_ts = now - now % DAY_US
     else:
         day_ts = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-    await services.loop.durable()
     content = breaches_content(services, day_ts, details)
     if format == "csv" or (format is None and accept is not None and "text/csv" in accept):
         name = f"breaches-{content['date']}.csv"

@@ -188,15 +188,6 @@ def set_trading_state(
     )
 
 
-def set_limit(account: int | None, symbol: int | None, limit: int, value: int | None, actor: int) -> bytes:
-    """SET_LIMIT; a value of None removes the limit."""
-    scope = scope_of(account, symbol)
-    kind = int(CommandKind.SET_LIMIT)
-    head = (0, 0, _index(account), _index(symbol), kind)
-    change = (value or 0, 0, 0, 0, 0, limit, int(scope), int(value is not None))
-    return _VALUE_LAYOUT.pack(*head, *change, 0, actor)
-
-
 def transfer_cash(account: int, value: int, actor: int) -> bytes:
     """TRANSFER_CASH; positive is a deposit."""
     head = (0, 0, account, -1, int(CommandKind.TRANSFER_CASH))

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from app.api.access import Provided, Viewer, account_index, json_response, problems, symbol_index
+from app.api.access import Observer, Provided, account_index, json_response, problems, symbol_index
 from app.api.auth import Principal
 from app.api.errors import invalid_field, unknown_order
 from app.api.history_rows import ROWS, Row
@@ -150,7 +150,7 @@ def _line(values: Any) -> str:
 def _add_route(path: str, name: str, closed: bool = False) -> None:
     kind = ROWS[name]
 
-    async def read(services: Provided, principal: Viewer, asked: Asked) -> Response:
+    async def read(services: Provided, principal: Observer, asked: Asked) -> Response:
         selection = _selection(services, principal, asked, kind.table)
         if closed:
             selection = replace(selection, closed=True)
@@ -167,7 +167,7 @@ _add_route("/history/closed-orders", "orders", closed=True)
 
 
 @router.get("/history/orders/{order_id}/events", response_model=HistoryPage, responses=_RESPONSES)
-async def order_events(order_id: str, services: Provided, principal: Viewer, asked: Asked) -> Response:
+async def order_events(order_id: str, services: Provided, principal: Observer, asked: Asked) -> Response:
     """All that happened to an order, the last first."""
     if not order_id.isascii() or not order_id.isdigit() or len(order_id) > 18:
         raise unknown_order(order_id)
@@ -197,7 +197,7 @@ class HistoryCandles(BaseModel):
 async def get_candles(
     symbol: str,
     services: Provided,
-    _principal: Viewer,
+    _principal: Observer,
     interval: Annotated[str, Query(description=", ".join(CANDLE_SECONDS))] = "1m",
     start: Start = None,
     end: End = None,
@@ -247,7 +247,7 @@ class DailyPnls(BaseModel):
 async def daily_pnl(
     account: Annotated[str, Query(max_length=36)],
     services: Provided,
-    principal: Viewer,
+    principal: Observer,
     start: Start = None,
     end: End = None,
 ) -> Response:

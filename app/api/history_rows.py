@@ -6,12 +6,12 @@ from typing import Any
 
 import asyncpg
 
+from app.api.change_values import Changed, changed_values
 from app.api.errors import code_name
 from app.api.refusals import measure, scope_text
 from app.api.replies import average_price
 from app.engine.types import (
     EventKind,
-    Limit,
     Liquidity,
     OrderFlag,
     OrderStatus,
@@ -145,25 +145,17 @@ def _risk_event(reference: Reference, row: Record) -> Content:
     }
 
 
-_DECIMAL_LIMITS = ("QUANTITY", "NOTIONAL", "EXPOSURE", "MAX_POSITION", "LOSS", "DRAWDOWN", "VAR")
-
-
-def _limit_value(name: str, value: int) -> str | int | None:
-    if value < 0:
-        return None
-    return money_text(value) if any(part in name for part in _DECIMAL_LIMITS) else value
-
-
 def _limit_change(reference: Reference, row: Record) -> Content:
-    name = str(_name(Limit, row["limit_number"]))
+    """Decisions are of a whole request, and name no limit: those that take effect have rows of their own."""
+    what = changed_values(row["kind"], row["limit_number"], row["old_value"], row["new_value"]) or _NOTHING
     return {
         "ts": row["ts"],
         "event": _name(EventKind, row["kind"]),
         "scope": scope_text(reference, row["scope"], row["account_index"], row["symbol_index"]),
-        "limit": name,
-        "old": _limit_value(name, row["old_value"]),
-        "new": _limit_value(name, row["new_value"]),
-        "version": row["version"],
+        "limit": what.name,
+        "old": what.old,
+        "new": what.new,
+        "version": row["version"] or None,
         "key": row["actor"],
         "reason": row["reason"],
         "seq": row["seq"],
@@ -171,15 +163,18 @@ def _limit_change(reference: Reference, row: Record) -> Content:
 
 
 def _audited(reference: Reference, row: Record) -> Content:
-    """Numbers as the engine has them: what they mean differs from event to event."""
+    """What is no change of a limit, rule, parameter, permission or state shows the engine's numbers."""
+    numbers = row["old_value"], row["new_value"]
+    what = changed_values(row["kind"], row["code"], *numbers) or Changed(None, *numbers)
     return {
         "ts": row["ts"],
         "event": _name(EventKind, row["kind"]),
         **_where(reference, row),
         "scope": scope_text(reference, row["scope"], row["account_index"], row["symbol_index"]),
         "code": row["code"],
-        "old": row["old_value"],
-        "new": row["new_value"],
+        "name": what.name,
+        "old": what.old,
+        "new": what.new,
         "key": row["actor"],
         "reason": row["reason"],
         "seq": row["seq"],
@@ -197,6 +192,7 @@ def _equity(reference: Reference, row: Record) -> Content:
     }
 
 
+_NOTHING = Changed(None, None, None)
 _WHERE = ("account", "symbol")
 _WHY = ("key", "reason", "seq")
 _ORDER_NAMES = (
@@ -239,7 +235,7 @@ ROWS = {
     "audit": Row(
         AUDIT,
         "Everything that an administrator's command has changed, or was refused.",
-        ("ts", "event", *_WHERE, "scope", "code", "old", "new", *_WHY),
+        ("ts", "event", *_WHERE, "scope", "code", "name", "old", "new", *_WHY),
         _audited,
     ),
     "equity": Row(

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app.api.access import Admin, ExactRoute, Provided, json_response, problems
+from app.api.access import ExactRoute, KeyAdmin, Provided, json_response, problems
 from app.api.auth import KeyRefused, Principal, Role, disconnect
 from app.api.errors import Problem, invalid_field
 from app.api.schemas import NewKey
@@ -44,13 +44,13 @@ def _content(principal: Principal) -> dict[str, Any]:
 
 
 @router.get("", response_model=Keys, responses=problems())
-async def list_keys(services: Provided, _principal: Admin) -> Response:
+async def list_keys(services: Provided, _principal: KeyAdmin) -> Response:
     items = [_content(principal) for principal in services.keys.all()]
     return json_response({"items": items, "next_cursor": None})
 
 
 @router.post("", status_code=201, response_model=CreatedKey, responses=problems(409, 413))
-async def create_key(request: NewKey, services: Provided, _principal: Admin) -> Response:
+async def create_key(request: NewKey, services: Provided, _principal: KeyAdmin) -> Response:
     """Make a key. It is shown in this answer and never again."""
     role = Role[request.role.upper()]
     if (role == Role.TRADER) != bool(request.accounts):
@@ -63,7 +63,7 @@ async def create_key(request: NewKey, services: Provided, _principal: Admin) -> 
 
 
 @router.delete("/{key_id}", response_model=Key, responses=problems(404, 409))
-async def revoke_key(key_id: int, services: Provided, _principal: Admin) -> Response:
+async def revoke_key(key_id: int, services: Provided, _principal: KeyAdmin) -> Response:
     """Revoke a key: no request with it is answered any more, and its connections are closed."""
     try:
         principal = await asyncio.to_thread(services.keys.revoke, key_id)

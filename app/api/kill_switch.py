@@ -1,10 +1,11 @@
 """Stopping trading, for the firm, an account or a symbol, and starting it again."""
 
 import logging
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
 
 from app.api import commands
 from app.api.access import (
@@ -18,12 +19,15 @@ from app.api.access import (
     problems,
     symbol_index,
 )
-from app.api.errors import forbidden
+from app.api.errors import code_name, forbidden
 from app.api.limit_changes import reason_text
 from app.api.limit_commands import note_parts
+from app.api.limit_scopes import LimitScope
 from app.api.outcome_problems import raise_if_refused
+from app.api.risk_history import actor_name
 from app.api.schemas import BatchItem, KillSwitch
-from app.engine.types import TradingState
+from app.api.services import Services
+from app.engine.types import Scope, TradingState
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +40,33 @@ _STATES = {
 }
 
 
-class TradingStates(BaseModel):
-    """The states that are not ACTIVE, by scope, and the firm's."""
+class _State(NamedTuple):
+    """Read at one moment; units as in the engine's records."""
 
-    firm: str
-    scopes: dict[str, str]
+    scope: LimitScope
+    state: int
+    ts: int
+    actor: int
+    cause: int
+
+
+class ScopeState(BaseModel):
+    """The trading state of one scope, since when, who set it and why."""
+
+    scope: str
+    state: str
+    since_ts: int | None = Field(description="null where it was never set")
+    actor: int = Field(description="number of the key; 0 is the system")
+    actor_name: str | None = Field(description="whose key; or `breaker`")
+    code: str | None = Field(description="of a breaker that tripped: the cause")
+    reason: str | None = Field(description="as given; null where it is older than the history in memory")
+
+
+class TradingStates(BaseModel):
+    """The firm first, then accounts and symbols."""
+
+    items: list[ScopeState]
+    next_cursor: str | None
 
 
 class KillSwitchResult(BaseModel):
@@ -55,24 +81,55 @@ class KillSwitchResult(BaseModel):
     orders: list[BatchItem]
 
 
+def _of_scope(account: int | None, symbol: int | None, record: Any) -> _State:
+    return _State(
+        LimitScope(account, symbol),
+        int(record["trading_state"]),
+        int(record["state_ts"]),
+        int(record["state_actor"]),
+        int(record["state_cause"]),
+    )
+
+
+def _states(services: Services) -> Iterator[_State]:
+    state, reference = services.state, services.reference
+    yield _of_scope(None, None, state.firm[0])
+    for account in range(len(reference.account_names)):
+        yield _of_scope(account, None, state.accounts[account])
+    for symbol in range(len(reference.instruments)):
+        yield _of_scope(None, symbol, state.instruments[symbol])
+
+
+def _content(services: Services, found: _State) -> dict[str, Any]:
+    where = found.scope
+    return {
+        "scope": where.text(services),
+        "state": TradingState(found.state).name,
+        "since_ts": found.ts or None,
+        "actor": found.actor,
+        "actor_name": actor_name(services, found.actor, found.cause),
+        "code": code_name(found.cause),
+        "reason": services.risk_log.state_reason(where.kind, *where.indexes, found.ts),
+    }
+
+
 @router.get("", response_model=TradingStates, responses=problems())
-async def get_states(services: Provided, principal: Viewer) -> Response:
+async def get_states(
+    services: Provided,
+    principal: Viewer,
+    state: Annotated[
+        Literal["restricted", "all"], Query(description="all: also accounts and symbols that are ACTIVE")
+    ] = "restricted",
+) -> Response:
+    """The firm's state, and those that are not ACTIVE: since when, by whom and why."""
     if principal.accounts is not None:
         raise forbidden("a trader may not read the firm's states")
-    state = services.state
-    reference = services.reference
-    scopes: dict[str, str] = {}
-    accounts = state.accounts["trading_state"][: len(reference.account_names)].tolist()
-    for name, value in zip(reference.account_names, accounts, strict=True):
-        if value:
-            scopes[f"account:{name}"] = TradingState(value).name
-    symbols = state.instruments["trading_state"][: len(reference.instruments)].tolist()
-    for instrument, value in zip(reference.instruments, symbols, strict=True):
-        if value:
-            scopes[f"symbol:{instrument.symbol}"] = TradingState(value).name
-    content = {"firm": TradingState(int(state.firm[0]["trading_state"])).name, "scopes": scopes}
-    await services.loop.durable()
-    return json_response(content)
+    found = [
+        each for each in _states(services) if state == "all" or each.state or each.scope.kind == Scope.FIRM
+    ]
+    await services.loop.durable()  # then the reasons are in the log
+    items = [_content(services, each) for each in found]
+    return json_response({"items": items, "next_cursor": None})
 
 
 @router.post("", response_model=KillSwitchResult, responses=problems(404, 413, 422))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.api import limit_commands
 from app.api.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.auth import Principal
-from app.api.errors import Problem, forbidden, invalid_field
+from app.api.errors import Problem, forbidden, invalid_field, status_of_code
 from app.api.limit_scopes import LimitScope
 from app.api.limit_table import limit_text
 from app.api.outcome_problems import raise_if_refused
@@ -65,6 +65,22 @@ async def submit(services: Services, commands: list[bytes]) -> Outcome:
     return outcomes[-1]
 
 
+def needs_second_person(services: Services, principal: Principal) -> bool:
+    """Whether the engine would refuse a loosening by this key alone."""
+    return bool(services.state.firm[0]["policy"][Policy.MAKER_CHECKER]) and principal.number != 0
+
+
+def check_room_for_proposals(services: Services, count: int) -> None:
+    """Raises Problem where so many changes more could not wait; hold the `reference_lock` until they do."""
+    changes = services.state.limit_changes
+    lifetime_us = int(services.state.firm[0]["policy"][Policy.CHANGE_LIFETIME_US])
+    over = changes["created_ts"] + lifetime_us < services.clock.now()
+    waiting = (changes["number"] != 0) & (changes["status"] == _PENDING) & ~over
+    if len(changes) - int(waiting.sum()) < count:
+        code = Code.CHANGE_CAPACITY
+        raise Problem(status_of_code(code), code.name, "too many changes wait for approval")
+
+
 async def submit_change(
     services: Services,
     principal: Principal,
@@ -104,7 +120,8 @@ async def submit_change(
             raise
     else:
         return None
-    outcome = await ask(CommandKind.PROPOSE_LIMIT)
+    async with services.reference_lock:  # an account that is being opened has counted the room
+        outcome = await ask(CommandKind.PROPOSE_LIMIT)
     assert outcome.event.kind == EventKind.CHANGE_PROPOSED
     return outcome.event.execution_id
 

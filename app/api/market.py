@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from app.api.access import Provided, Viewer, json_response, problems, symbol_index
+from app.api.access import Observer, Provided, Viewer, json_response, problems, symbol_index
 from app.api.schemas import BOOK_DEPTH_MAX, Decimal
 from app.api.services import Services
 from app.market.market_data import TRADES_MAX
@@ -86,7 +86,7 @@ async def get_book(
 
 
 @router.get("", response_model=Markets, responses=problems())
-async def list_markets(services: Provided, _principal: Viewer) -> Response:
+async def list_markets(services: Provided, _principal: Observer) -> Response:
     """Every symbol's prices and how far its market can be trusted."""
     items = [market_content(services, each) for each in services.reference.instruments]
     return json_response({"items": items})
@@ -107,7 +107,7 @@ def market_content(services: Services, instrument: InstrumentView) -> dict[str, 
 async def get_trades(
     symbol: str,
     services: Provided,
-    _principal: Viewer,
+    _principal: Observer,
     limit: Annotated[int, Query(ge=1, le=TRADES_MAX)] = 100,
 ) -> Response:
     instrument = services.reference.instruments[symbol_index(services, symbol)]

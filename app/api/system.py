@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app.api.access import Provided, Viewer, json_response, problems
+from app.api.access import Observer, Provided, json_response, problems
 from app.api.errors import PROBLEM_TYPE, engine_halted, not_ready
 from app.api.services import Services
 from app.runtime.projections import UP, ProjectionProcess
@@ -38,6 +38,7 @@ class Projection(BaseModel):
 class System(BaseModel):
     """`latency_us` by stage and percentile; `counts` of what the engine holds and has done.
 
+    After a halt `seq` may be ahead of `durable_seq`: what lies between is lost, and `counts` may have it.
     `feed`: its name, and counts since the start; a symbol's state is in `/v1/market`.
     """
 
@@ -46,6 +47,7 @@ class System(BaseModel):
     now_ts: int
     ready: bool
     halted: bool
+    halt_reason: str | None
     seq: int
     durable_seq: int
     journal_backlog_bytes: int
@@ -131,6 +133,7 @@ def system_content(services: Services) -> dict[str, Any]:
         "now_ts": services.clock.now(),
         "ready": services.loop.ready,
         "halted": services.loop.halted,
+        "halt_reason": services.loop.halt_reason,
         **_figures(services),
         "journal_disk": {
             "state": services.disk.state,
@@ -146,7 +149,7 @@ def system_content(services: Services) -> dict[str, Any]:
 
 
 @router.get("/v1/system", response_model=System, responses=problems())
-async def get_system(services: Provided, _principal: Viewer) -> Response:
+async def get_system(services: Provided, _principal: Observer) -> Response:
     return json_response(system_content(services))
 
 
@@ -159,7 +162,7 @@ def _feed_states(services: Services) -> list[str]:
 
 
 @router.get("/metrics", response_class=Response, responses=problems())
-async def metrics(services: Provided, _principal: Viewer) -> Response:
+async def metrics(services: Provided, _principal: Observer) -> Response:
     """The figures of /v1/system as Prometheus text."""
     numbers = {
         "ready": int(services.loop.ready),

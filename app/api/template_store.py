@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.api.auth import write_private
+from app.engine.types import Limit
 
 TEMPLATES_MAX = 100
 
@@ -46,6 +47,16 @@ class Template:
     updated_ts: int
 
 
+def _checked(template: Template) -> Template:
+    """Raises ValueError, TypeError, AttributeError."""
+    for name, value in template.limits.items():
+        if name not in Limit.__members__ or type(value) not in (str, int):
+            raise ValueError(
+                f"template {template.name!r} has an unknown limit, or one without a value: {name!r}"
+            )
+    return template
+
+
 class TemplateStore:
     """All templates, in memory and in a file. Safe to call from several threads."""
 
@@ -65,10 +76,10 @@ class TemplateStore:
             document = json.loads(path.read_bytes())
             if document["version"] != 1:
                 raise ValueError(f"version {document['version']!r} is not known")
-            templates = [Template(**record) for record in document["templates"]]
+            templates = [_checked(Template(**record)) for record in document["templates"]]
         except FileNotFoundError:
             templates = []
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TemplateFileError(
                 f"{path} is damaged ({error}): restore it from a backup, or move it away to start without "
                 "templates"

@@ -64,8 +64,8 @@ class EngineLoop:
     """See the module. All methods are called on the event loop's thread.
 
     `halted`: no command is accepted any more; `failed`: because of an error, which is in the
-    log. `ready`: set by who starts it, when orders may come. `marked`: set when the first marks
-    since then are in.
+    log and in `halt_reason`. `ready`: set by who starts it, when orders may come. `marked`: set
+    when the first marks since then are in.
     `seq`: of the last command applied.
     """
 
@@ -81,6 +81,7 @@ class EngineLoop:
         self.reference = reference
         self.halted = False
         self.failed = False
+        self.halt_reason: str | None = None
         self.ready = False
         self.seq = int(engine.state.firm[0]["seq"])
         self.latency = {stage: Histogram() for stage in ("queue", "engine", "journal", "reply")}
@@ -350,6 +351,7 @@ class EngineLoop:
     def _halt(self, reason: str) -> None:
         logger.critical("engine halted: %s", reason)
         self.failed = True
+        self.halt_reason = reason
         self.halted = True
         self.ready = False
         self._fail_waiting(reason)

@@ -89,6 +89,8 @@ class RiskLog:
         self._changes: deque[tuple[bytes, bytes]] = deque(maxlen=CHANGES_MAX)  # event, reason
         self._refusals: deque[bytes] = deque(maxlen=REFUSALS_MAX)
         self._days: OrderedDict[int, Day] = OrderedDict()
+        # The newest TRADING_STATE_SET of each scope, however long ago, and its reason.
+        self._states: dict[tuple[int, int, int], tuple[int, bytes]] = {}
         self._notes: deque[tuple[int, bytes]] = deque(maxlen=_NOTES_REMEMBERED)  # seq, text
         self.complete_since_ts = 0
 
@@ -131,7 +133,10 @@ class RiskLog:
                 if len(self._changes) == CHANGES_MAX:
                     oldest = event_view(self._changes[0][0])
                     self.complete_since_ts = max(self.complete_since_ts, oldest.ts + 1)
-                self._changes.append((record, self._reason(event)))
+                reason = self._reason(event)
+                self._changes.append((record, reason))
+                if event.kind == EventKind.TRADING_STATE_SET:
+                    self._states[event.scope, event.account, event.symbol] = (event.ts, reason)
             elif event.code in BREACH_CODES:
                 self._refusals.append(record)
                 self._day(event.ts).add(event.account, event.code)
@@ -157,6 +162,11 @@ class RiskLog:
         """Newest first."""
         for record, reason in reversed(self._changes):
             yield Change(event_view(record), reason.decode(errors="replace"))
+
+    def state_reason(self, scope: int, account: int, symbol: int, ts: int) -> str | None:
+        """The reason given when the scope's trading state was set at `ts`; None where none is known."""
+        set_ts, reason = self._states.get((scope, account, symbol), (0, b""))
+        return reason.decode(errors="replace") if reason and set_ts == ts else None
 
     def refusals(self) -> Iterator[EventView]:
         """Newest first; those of what was asked for and refused with a code in BREACH_CODES."""

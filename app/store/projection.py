@@ -33,9 +33,12 @@ _ORDER_KINDS = (
 # Everything that is neither an order's, nor the market's, nor the clock's is an administrator's.
 _SILENT_KINDS = (
     *(EventKind.NONE, EventKind.ORDER_REPLAYED, EventKind.MARK_UPDATED, EventKind.DAY_STARTED),
-    *(EventKind.TIME_ADVANCED, EventKind.NOTE_RECORDED, EventKind.MARKS_SAMPLED),
+    *(EventKind.TIME_ADVANCED, EventKind.NOTE_RECORDED, EventKind.MARKS_SAMPLED, EventKind.LIMIT_STAGED),
 )
-_LIMIT_KINDS = (EventKind.LIMIT_SET, *range(30, 40))  # overrides and changes that wait for approval
+_LIMIT_KINDS = (
+    *(EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED),
+    *(EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED),
+)
 _RISK_KINDS = (EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED)
 # Refusals that are risk's: trading states and limits, not what is wrong with the order itself.
 _RISK_CODES = (
@@ -282,7 +285,7 @@ def _administration(batch: JournalBatch) -> list[Rows | None]:
     for table, mask in selected.items():
         chosen = events[mask]
         why = [
-            _big("actor", batch.commands["actor"][chosen["seq"] - batch.first_seq]),
+            _big("actor", _actors(batch, chosen)),
             _texts("reason", [reasons.get(place) for place in np.flatnonzero(mask).tolist()])
             if reasons
             else Values(
@@ -291,6 +294,12 @@ def _administration(batch: JournalBatch) -> list[Rows | None]:
         ]
         result.append(_rows(table, [*_key(chosen), *_where(chosen), *_ADMINISTRATION[table](chosen), *why]))
     return result
+
+
+def _actors(batch: JournalBatch, events: Array) -> NDArray[np.int64]:
+    """Who asked for the command; of states and breakers who set them: an order may trip a breaker."""
+    actors: NDArray[np.int64] = batch.commands["actor"][events["seq"] - batch.first_seq]
+    return np.where(_IS_RISK[events["kind"]], events["fee"], actors)
 
 
 _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {

@@ -44,6 +44,18 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ("POST", "/v1/limit-changes/999999/approve", {"reason": "a test"}, "risk"),
     ("POST", "/v1/limit-changes/999999/reject", {"reason": "a test"}, "risk"),
     ("PUT", "/v1/limit-templates/access", {"limits": {"ORDER_RATE": 1}, "reason": "a test"}, "risk"),
+    ("GET", "/v1/permissions", None, "viewer"),
+    ("GET", "/v1/permissions/accounts/{account}", None, "viewer"),
+    ("GET", "/v1/permissions/accounts/{account}/symbols/SOL-USDT", None, "viewer"),
+    ("PUT", "/v1/permissions/accounts/{account}", {"permission": "DEFAULT", "reason": "a test"}, "risk"),
+    (
+        "PUT",
+        "/v1/permissions/accounts/{account}/symbols/SOL-USDT",
+        {"permission": "ALLOWED", "reason": "a test"},
+        "risk",
+    ),
+    ("DELETE", "/v1/permissions/accounts/{account}/symbols/SOL-USDT?reason=x", None, "risk"),
+    ("PATCH", "/v1/risk/parameters", {"half_life": 600, "reason": "a test"}, "risk"),
     (
         "POST",
         "/v1/kill-switch",

@@ -171,7 +171,18 @@ def test_the_kill_switch(client: httpx.Client, account: str) -> None:
     }
     assert [(item["status"], item["order"]["order_id"]) for item in orders] == [(200, order["order_id"])]
     assert client.get(f"/v1/orders/{order['order_id']}").json()["status"] == "CANCELED"
-    assert client.get("/v1/kill-switch").json()["scopes"][f"account:{account}"] == "HALTED"
+    shown = {item["scope"]: item for item in client.get("/v1/kill-switch").json()["items"]}
+    halted = shown[f"account:{account}"]
+    assert 0 < halted.pop("since_ts") <= client.get("/v1/system").json()["now_ts"]
+    assert halted == {
+        "scope": f"account:{account}",
+        "state": "HALTED",
+        "actor": 1,
+        "actor_name": "BOT4_ADMIN_KEY",
+        "code": None,
+        "reason": "a test",
+    }
+    assert next(iter(shown)) == "firm"
     refused = client.post("/v1/orders", json=limit_order(account))
     _refused(refused, 422, "TRADING_HALTED")
     assert refused.json()["scope"] == f"account:{account}"

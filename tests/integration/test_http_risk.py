@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.api_support import ApiServer, market_order
+from tests.stream_support import watch
 
 PARAMETERS = "/v1/risk/parameters"
 _SAMPLED_SECONDS_MAX = 60
@@ -118,6 +119,29 @@ def test_parameters_are_changed_with_a_reason(client: httpx.Client) -> None:
     assert math.isclose(float(restored["z"]), float(before["z"]))
 
 
+def test_who_changed_a_parameter_and_why_is_in_the_history(api: ApiServer, client: httpx.Client) -> None:
+    number, key = api.make_key("risk")
+    before = client.get(PARAMETERS).json()
+    change = {"confidence": "0.95", "samples_min": 40, "reason": "größere Stichprobe"}
+    with api.client(key) as manager, watch(api) as watcher:
+        watcher.subscribe({"name": "risk"})
+        after = manager.patch(PARAMETERS, json=change).json()
+        told = watcher.update("risk", "*", lambda item: item["event"] == "parameter")
+    shown = {"scope": "firm", "value": "0.95", "previous": before["confidence"], "actor": number}
+    assert shown.items() <= told.items() and told["name"] == "confidence"
+    changes = client.get("/v1/limits/firm/history").json()["items"]
+    mine = [item for item in changes if item["actor"] == number]
+    assert {(item["limit"], item["old"], item["new"], item["version"]) for item in mine} == {
+        ("confidence", before["confidence"], "0.95", after["version"]),
+        ("samples_min", before["samples_min"], 40, after["version"]),
+    }
+    assert {(item["kind"], item["actor_name"], item["reason"]) for item in mine} == {
+        ("RISK_MODEL_SET", "risk of a test", "größere Stichprobe")
+    }
+    restore = {name: before[name] for name in ("confidence", "samples_min")}
+    assert client.patch(PARAMETERS, json=restore | {"reason": "test"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -135,7 +159,10 @@ def test_parameters_are_changed_with_a_reason(client: httpx.Client) -> None:
         {"samples_min": 1},
         {"mark_age_us_max": 0},
         {"no_such": 1},
+        {},
         {"half_life": 100, "reason": ""},
+        {"half_life": 100, "reason": "   "},
+        {"half_life": 100, "reason": "\U0001f4a5" * 400},
         {"half_life": 100, "reason": None},
     ],
 )
