@@ -21,6 +21,42 @@ def _place(http: httpx.Client, client_order_id: str) -> httpx.Response:
     return http.post("/v1/orders", json=ORDER | {"client_order_id": client_order_id})
 
 
+def _check_what_a_halted_server_shows(http: httpx.Client, refused: str) -> None:
+    """Figures, history, keys and the market; nothing of the state, which is ahead of the disk."""
+    system = http.get("/v1/system").json()
+    assert system["halted"] and not system["ready"]
+    assert "File too large" in system["halt_reason"]
+    assert system["durable_seq"] < system["seq"]
+    assert "\nbot4_halted 1\n" in http.get("/metrics").text
+    for path in (
+        "/openapi.json",
+        "/v1/keys",
+        "/v1/market",
+        "/v1/market/BTC-USDT/trades",
+        "/v1/risk/breaches",
+    ):
+        assert http.get(path).status_code == 200, path
+    # There is no database here; where there is one it has what is durable alone.
+    assert http.get("/v1/history/orders").json()["code"] == "DATABASE_UNAVAILABLE"
+    for path in (
+        f"/v1/orders/by-client-id/alpha/{refused}",
+        "/v1/orders",
+        "/v1/positions",
+        "/v1/accounts/alpha",
+        "/v1/market/BTC-USDT/book",
+        "/v1/limits/firm",
+        "/v1/permissions",
+        "/v1/kill-switch",
+        "/v1/risk",
+    ):
+        shown = http.get(path)
+        assert (shown.status_code, shown.json()["code"]) == (503, "ENGINE_HALTED"), path
+    body = {"limits": {"ORDER_RATE": 5}, "reason": "a test"}
+    changed = http.put("/v1/limits/accounts/alpha", json=body)
+    assert (changed.status_code, changed.json()["code"]) == (503, "ENGINE_HALTED")
+    assert http.get("/v1/system", headers={"Authorization": "Bearer wrong"}).status_code == 401
+
+
 def test_a_full_disk_halts_the_engine_and_loses_nothing(data_dir: Path) -> None:
     server = ServerProcess(data_dir)
     with server, httpx.Client(base_url=server.url, headers=AUTHORIZATION) as http:
@@ -43,9 +79,7 @@ def test_a_full_disk_halts_the_engine_and_loses_nothing(data_dir: Path) -> None:
         assert _place(http, "after").json()["code"] == "ENGINE_HALTED"
         assert http.get("/health/live").status_code == 200
         assert http.get("/health/ready").status_code == 503
-        # What the state shows is ahead of the disk: it is not shown any more.
-        shown = http.get(f"/v1/orders/by-client-id/alpha/{refused}")
-        assert shown.status_code == 503
+        _check_what_a_halted_server_shows(http, refused)
         server.stop()
 
     with server, httpx.Client(base_url=server.url, headers=AUTHORIZATION) as http:

@@ -97,6 +97,28 @@ def test_a_port_in_use_is_named_in_one_line(data_dir: Path) -> None:
     assert "in use" in line
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        '{"version": 2, "templates": []}',
+        '{"version": 1, "templates": [{"name": "x"}]}',
+        (
+            '{"version": 1, "templates": [{"name": "x", "version": 1, "limits": {"NO_LIMIT": 1}, "actor": 1,'
+            ' "reason": "r", "updated_ts": 1}]}'
+        ),
+    ],
+)
+def test_damaged_templates_are_named_in_one_line(content: str, data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o700)
+    (data_dir / "limit-templates.json").write_text(content)
+    line = _error_line(_bot4(data_dir, "serve"), 1)
+    assert "limit-templates.json is damaged" in line
+    assert "restore it from a backup" in line
+
+
 def test_a_folder_without_a_journal_is_no_journal(data_dir: Path) -> None:
     assert "there is no journal" in _error_line(_bot4(data_dir, "replay"), 1)
 

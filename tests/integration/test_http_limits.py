@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.api.limit_commands import set_policy
-from app.engine.types import Policy
+from app.engine.types import Limit, Policy
 from tests.api_support import ApiServer, limit_order
 
 REASON = "because a test says so"
@@ -315,3 +315,61 @@ def test_templates(client: httpx.Client, account: str) -> None:
     unknown = {"account": f"{account}-u", "template": "no-such-template"}
     _refused(client.post("/v1/accounts", json=unknown), 404, "UNKNOWN_TEMPLATE")
     assert client.get(f"/v1/accounts/{account}-u").status_code == 404
+
+
+# The design's table of checks. The collar and the age of a mark may also be set wider: the tightest applies.
+_EVERYWHERE = "firm, account, symbol, account+symbol"
+SCOPES = {
+    "MAX_ORDER_QUANTITY": _EVERYWHERE,
+    "MAX_ORDER_NOTIONAL": _EVERYWHERE,
+    "MAX_OPEN_ORDERS": "account, account+symbol",
+    "MAX_POSITION": "symbol, account+symbol",
+    "MAX_GROSS_EXPOSURE": "firm, account",
+    "ORDER_RATE": "firm, account",
+    "PRICE_COLLAR_BPS": _EVERYWHERE,
+    "MAX_MARK_AGE": _EVERYWHERE,
+    "MAX_PORTFOLIO_VAR": "firm, account",
+    "MAX_CORRELATED_EXPOSURE": "account",
+    "CANCEL_RATE": "firm, account",
+    "MAX_REPEATED_ORDERS": "account",
+    "PRICE_MOVE_BPS": _EVERYWHERE,
+    "MAX_NET_EXPOSURE": "firm, account",
+    "MAX_LEVERAGE": "account",
+    "MAX_DAILY_NOTIONAL": "firm, account",
+    "DAILY_LOSS": "firm, account",
+    "MAX_DRAWDOWN": "firm, account",
+    "MAX_ORDER_TO_TRADE_RATIO": "account",
+    "VENUE_REJECTIONS": "account, symbol",
+    "MARK_HALT_AGE": "symbol",
+}
+
+
+@pytest.mark.parametrize("limit", Limit)
+def test_a_limit_is_set_where_it_may_be_and_nowhere_else(
+    client: httpx.Client, account: str, limit: Limit
+) -> None:
+    paths = {
+        "firm": "/v1/limits/firm",
+        "account": _path(account),
+        "symbol": "/v1/limits/symbols/DOGE-USDT",
+        "account+symbol": f"{_path(account)}/symbols/DOGE-USDT",
+    }
+    allowed = SCOPES[limit.name].split(", ")
+    for scope, path in paths.items():
+        answer = _put(client, path, **{limit.name: 1_000_000})
+        override = {
+            "limit": limit.name,
+            "value": 1,
+            "expires_at": client.get("/v1/system").json()["now_ts"] + 10**9,
+            "reason": REASON,
+        }
+        if scope in allowed:
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["limits"][limit.name]["value"] in (1_000_000, "1000000")
+            assert _put(client, path, **{limit.name: None}).status_code == 200
+            continue
+        for refused in (answer, client.post(f"{path}/overrides", json=override)):
+            _refused(refused, 422, "WRONG_SCOPE")
+            assert refused.json()["allowed_scopes"] == allowed
+            assert SCOPES[limit.name] in refused.json()["detail"]
+        assert limit.name not in client.get(path).json()["limits"]

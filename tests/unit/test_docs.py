@@ -9,12 +9,15 @@ import pytest
 
 from app.api import trade_messages
 from app.api.errors import status_of_code
+from app.api.limit_table import LIMITS, SCOPE_NAMES
 from app.api.refusals import UNITS, Unit
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.codes import Code
+from app.engine.limit_rules import RULES
 from app.engine.records import COMMAND, EVENT
 from app.engine.state import DTYPES as STATE_DTYPES
 from app.engine.state import allocate
+from app.engine.types import Limit
 from app.runtime.segments import FRAME_HEADER, SEGMENT_HEADER
 from app.settings import unknown_variables
 from app.streams.topics import Channel
@@ -146,6 +149,19 @@ def test_error_codes() -> None:
         assert row[2].split(",")[0] == _UNITS[UNITS.get(code, Unit.NONE)], code
     mentioned = set(re.findall(r"\b[A-Z_]{4,}\b", API))
     assert {code.name for code in Code if code} <= mentioned
+
+
+def test_limits_of_the_api() -> None:
+    table = [row[:4] for row in rows(API, 5) if row[0] in Limit.__members__]
+    assert table == [
+        [
+            limit.name,
+            LIMITS[limit].unit.value,
+            ", ".join(name for scope, name in SCOPE_NAMES.items() if scope in RULES[limit].scopes),
+            str(RULES[limit].value_min),
+        ]
+        for limit in Limit
+    ]
 
 
 def test_operations() -> None:
