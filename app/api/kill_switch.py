@@ -58,7 +58,7 @@ class ScopeState(BaseModel):
     since_ts: int | None = Field(description="null where it was never set")
     actor: int = Field(description="number of the key; 0 is the system")
     actor_name: str | None = Field(description="whose key; or `breaker`")
-    code: str | None = Field(description="of a breaker that tripped: the cause")
+    cause: str | None = Field(description="the code of the breaker that tripped")
     reason: str | None = Field(description="as given; null where it is older than the history in memory")
 
 
@@ -108,7 +108,7 @@ def _content(services: Services, found: _State) -> dict[str, Any]:
         "since_ts": found.ts or None,
         "actor": found.actor,
         "actor_name": actor_name(services, found.actor, found.cause),
-        "code": code_name(found.cause),
+        "cause": code_name(found.cause),
         "reason": services.risk_log.state_reason(where.kind, *where.indexes, found.ts),
     }
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import orjson
 
+from app.api.change_values import changed_values
 from app.api.errors import code_name
 from app.api.limit_scopes import LimitScope, scope_content
 from app.api.limit_table import limit_text
 from app.api.refusals import measure, scope_text
-from app.api.risk import parameters_content
+from app.api.risk_parameters import parameters_content
 from app.api.services import Services
 from app.engine.records import NOTE_EVENT
 from app.engine.types import EventKind, Limit, OverrideEnd, Permission, Policy, Scope, TradingState
@@ -159,8 +160,16 @@ class RiskItems:
         }
 
     def _model(self, event: EventView) -> dict[str, Any]:
-        """The values themselves are no part of the event: they come with what is measured."""
-        return {"event": "risk_parameters_set", "version": event.limit}
+        """One parameter of the risk figures; all of them come with what is measured."""
+        what = changed_values(event.kind, event.code, event.observed, event.limit)
+        return {
+            "event": "risk_parameters_set",
+            "parameter": what and what.name,
+            "value": what and what.new,
+            "previous": what and what.old,
+            "version": event.last_quantity,
+            **self._who(event),
+        }
 
     # How things are.
 

@@ -26,13 +26,17 @@ class Kind(Enum):
     INTEGER = ">i4"
     BIGINT = ">i8"
     TIMESTAMP = ">i8 ts"  # timestamptz, from microseconds since 1970
-    TEXT = "text"
+    TEXT = "text"  # of ASCII
+    UNICODE = "unicode"  # of UTF-8, which the caller has made sure of
+
+
+_TEXTS = (Kind.TEXT, Kind.UNICODE)
 
 
 class Values(NamedTuple):
     """One column of a batch.
 
-    `array`: integers; of TEXT bytes of shape (rows, width), padded with NUL. `null`: where NULL stands.
+    `array`: integers; of texts bytes of shape (rows, width), padded with NUL. `null`: where NULL stands.
     """
 
     name: str
@@ -47,7 +51,7 @@ def encode_rows(columns: list[Values]) -> bytes:
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = [("fields", ">i2")]
     for number, column in enumerate(columns):
         fields.append((f"length{number}", ">i4"))
-        if column.kind is Kind.TEXT:
+        if column.kind in _TEXTS:
             fields.append((f"value{number}", "u1", (column.array.shape[1],)))
         else:
             fields.append((f"value{number}", column.kind.value[:3]))
@@ -72,8 +76,10 @@ def _fill(rows: NDArray[np.void], number: int, column: Values) -> NDArray[np.int
     """Write one column; the length of each of its values where they differ."""
     value = rows[f"value{number}"]
     lengths: NDArray[np.int64] | None = None
-    if column.kind is Kind.TEXT:
+    if column.kind in _TEXTS:
         lengths = _text(value, column.array)
+        if column.kind is Kind.TEXT:  # what is not printable ASCII would make the server refuse the batch
+            value[(value < 32) | (value > 126)] = _QUESTION_MARK
     elif column.kind is Kind.TIMESTAMP:
         np.subtract(column.array, POSTGRES_EPOCH_US, out=value, casting="unsafe")
     else:
@@ -87,10 +93,9 @@ def _fill(rows: NDArray[np.void], number: int, column: Values) -> NDArray[np.int
 
 
 def _text(value: NDArray[np.uint8], content: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Copy texts; bytes that are not printable ASCII would make the server refuse the whole batch."""
+    """Copy texts; their lengths."""
     value[:] = content
     used = value != 0
     width = value.shape[1]
     lengths = np.where(used.any(axis=1), width - np.argmax(used[:, ::-1], axis=1), 0)
-    value[(value < 32) | (value > 126)] = _QUESTION_MARK
     return lengths.astype(np.int64)

@@ -322,11 +322,12 @@ _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
 
 
 def _reasons(events: Array) -> dict[int, str]:
-    """By place of the event: the text of the notes directly before it. A loop: notes are rare."""
+    """By place of the event: the text of the notes before its command. A loop: notes are rare."""
     reasons = {}
     for place in np.flatnonzero(events["notes"]).tolist():
         count = int(events["notes"][place])
-        notes = events[max(place - count, 0) : place].view(NOTE_EVENT)
+        first = place - int(events["index"][place])  # of the command's events: each tells of its notes
+        notes = events[max(first - count, 0) : max(first, 0)].view(NOTE_EVENT)
         notes = notes[notes["kind"] == EventKind.NOTE_RECORDED]
         parts = [note["text"].tobytes()[: min(int(note["length"]), NOTE_BYTES)] for note in notes]
         reasons[place] = b"".join(parts).decode(errors="replace")
@@ -334,11 +335,11 @@ def _reasons(events: Array) -> dict[int, str]:
 
 
 def _texts(name: str, texts: list[str | None]) -> Values:
-    raw = [(text or "").encode("ascii", "replace") for text in texts]
+    raw = [(text or "").replace("\0", "?").encode() for text in texts]
     width = max((len(text) for text in raw), default=0) or 1
     content = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in raw), np.uint8)
     null = np.array([text is None for text in texts], np.bool_)
-    return Values(name, Kind.TEXT, content.reshape(len(raw), width), null)
+    return Values(name, Kind.UNICODE, content.reshape(len(raw), width), null)
 
 
 def _add_reference(projected: Projected, events: Array, replica: Replica) -> None:

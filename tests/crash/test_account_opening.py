@@ -23,10 +23,11 @@ def _open_accounts(url: str, prefix: str, acknowledged: list[str]) -> None:
         httpx.Client(base_url=url, headers=AUTHORIZATION, trust_env=False) as http,
     ):
         for number in range(1_000):
-            body = {"account": f"{prefix}-{number}", "deposit": "100", "limits": LIMITS, "reason": "a test"}
+            name = f"{prefix}-{number}"
+            body = {"account": name, "deposit": "100", "limits": LIMITS, "reason": "a test"}
             if http.post("/v1/accounts", json=body).status_code != 201:
                 return
-            acknowledged.append(body["account"])
+            acknowledged.append(name)
 
 
 def test_no_account_is_half_opened(data_dir: Path) -> None:

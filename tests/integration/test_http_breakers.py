@@ -32,7 +32,7 @@ def test_repeated_orders_trip_and_a_person_resumes(
         results = client.post("/v1/orders/batch", json=orders).json()["results"]
         told = watcher.update("risk", account, lambda item: item["event"] == "trading_state")
     assert [result["status"] for result in results] == [201, 201, 422]
-    assert (told["state"], told["code"], told["actor"]) == ("HALTED", "REPEATED_ORDER", 0)
+    assert (told["state"], told["cause"], told["actor"]) == ("HALTED", "REPEATED_ORDER", 0)
     deadline = time.monotonic() + _LOG_SECONDS_MAX
     while f"{scope} HALTED by REPEATED_ORDER, observed 3, limit 2" not in caplog.text:
         assert time.monotonic() < deadline, caplog.text
@@ -47,14 +47,14 @@ def test_repeated_orders_trip_and_a_person_resumes(
         "since_ts": told["ts"],
         "actor": 0,
         "actor_name": "breaker",
-        "code": "REPEATED_ORDER",
+        "cause": "REPEATED_ORDER",
         "reason": None,
     }
     resume = {"scope": scope, "action": "resume", "reason": "looked at it"}
     client.post("/v1/kill-switch", json=resume).raise_for_status()
     everything = client.get("/v1/kill-switch?state=all").json()["items"]
     again = next(item for item in everything if item["scope"] == scope)
-    assert (again["state"], again["actor_name"], again["code"]) == ("ACTIVE", "BOT4_ADMIN_KEY", None)
+    assert (again["state"], again["actor_name"], again["cause"]) == ("ACTIVE", "BOT4_ADMIN_KEY", None)
     assert again["reason"] == "looked at it" and again["since_ts"] > shown["since_ts"]
     assert {"firm", "symbol:BTC-USDT"} <= {item["scope"] for item in everything}
     assert scope not in {item["scope"] for item in client.get("/v1/kill-switch").json()["items"]}

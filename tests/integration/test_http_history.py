@@ -31,12 +31,17 @@ def server(tmp_path_factory: pytest.TempPathFactory, session_database_url: str) 
                 assert placed.status_code == 201, placed.text
             refused = client.post("/v1/orders", json=market_order("mine", quantity="200"))
             assert refused.status_code == 422
-            seq = client.get("/v1/system").json()["durable_seq"]
-            deadline = time.monotonic() + 60
-            while client.get("/v1/system").json()["projections"]["database"]["seq"] < seq:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            _catch_up(client)
         yield api
+
+
+def _catch_up(client: httpx.Client) -> None:
+    """Wait until the database has all that is durable now."""
+    seq = client.get("/v1/system").json()["durable_seq"]
+    deadline = time.monotonic() + 60
+    while client.get("/v1/system").json()["projections"]["database"]["seq"] < seq:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def pages(client: httpx.Client, path: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -99,6 +104,50 @@ def test_orders_and_what_happened_to_them(server: ApiServer) -> None:
         assert refusal["order_id"] == orders[0]["order_id"]
         candles = client.get("/v1/market/BTC-USDT/candles", params={"interval": "1h"}).json()["items"]
         assert sum(candle["trades"] for candle in candles) > 0
+
+
+def test_who_changed_what_and_why(server: ApiServer) -> None:
+    why = {"reason": "größer, weil \0 \n 💥 " + "x" * 100}
+    kept = why["reason"].replace("\0", "?")
+    pair = "/v1/permissions/accounts/other/symbols/SOL-USDT"
+    with server.client() as client:
+        now = client.get("/v1/system").json()["now_ts"]
+        limits = {"MAX_OPEN_ORDERS": 7, "ORDER_RATE": 70, "MAX_REPEATED_ORDERS": 1}
+        client.put("/v1/limits/accounts/other", json=why | {"limits": limits}).raise_for_status()
+        client.put(pair, json=why | {"permission": "DENIED"}).raise_for_status()
+        client.patch("/v1/risk/parameters", json=why | {"confidence": "0.98"}).raise_for_status()
+        orders = {"orders": [market_order("other", quantity="0.002")] * 2}
+        assert client.post("/v1/orders/batch", json=orders).json()["results"][1]["status"] == 422
+        resume = {"scope": "account:other", "action": "resume"}
+        client.post("/v1/kill-switch", json=why | resume).raise_for_status()
+        _catch_up(client)
+        changes = pages(client, "/v1/history/limit-changes", account="other", start=now)
+        audit = pages(client, "/v1/history/audit", start=now)
+        states = pages(client, "/v1/history/risk-events", account="other", start=now)
+    assert {item["limit"]: (item["old"], item["new"], item["key"], item["reason"]) for item in changes} == {
+        limit: (None, value, 1, kept) for limit, value in limits.items()
+    }
+    assert len(changes) == len(limits), "parts of a request that are only staged change nothing"
+    shown = {(item["event"], item["name"]): item for item in audit}
+    permission = shown["PERMISSION_SET", None]
+    assert (permission["scope"], permission["old"], permission["new"]) == (
+        "account:other/symbol:SOL-USDT",
+        "DEFAULT",
+        "DENIED",
+    )
+    parameter = shown["RISK_MODEL_SET", "confidence"]
+    assert (parameter["scope"], parameter["old"], parameter["new"]) == ("firm", "0.99", "0.98")
+    for item in (permission, parameter, shown["LIMIT_SET", "ORDER_RATE"]):
+        assert (item["key"], item["reason"]) == (1, kept)
+    assert [
+        (item["event"], item["code"], item["key"], item["reason"])
+        for item in states
+        if item["event"] != "ORDER_REJECTED"
+    ] == [
+        ("TRADING_STATE_SET", None, 1, kept),
+        ("TRADING_STATE_SET", "REPEATED_ORDER", 0, None),
+        ("BREAKER_TRIPPED", "REPEATED_ORDER", 0, None),
+    ]
 
 
 def test_a_trader_sees_its_accounts_only(server: ApiServer) -> None:

@@ -112,10 +112,10 @@ def test_who_when_and_why_stand_in_the_history_and_on_the_stream(
     assert told == {
         "event": "permission",
         "scope": f"account:{account}/symbol:BTC-USDT",
-        "name": None,
-        "value": "DENIED",
+        "permission": "DENIED",
         "previous": "DEFAULT",
         "actor": number,
+        "reason": REASON,
     }
     (of_pair,) = client.get(f"/v1/limits/accounts/{account}/symbols/BTC-USDT/history").json()["items"]
     of_account = client.get(f"/v1/limits/accounts/{account}/history").json()["items"][0]
@@ -130,5 +130,5 @@ def test_who_when_and_why_stand_in_the_history_and_on_the_stream(
     with watch(api) as watcher:
         watcher.subscribe({"name": "risk", "account": account})
         shown = watcher.snapshot("risk", account)["data"]
-    permissions = {item["scope"]: item["value"] for item in shown if item["event"] == "permission"}
+    permissions = {item["scope"]: item["permission"] for item in shown if item["event"] == "permission"}
     assert permissions == {f"account:{account}": "DENIED", told["scope"]: "DENIED"}

@@ -179,7 +179,7 @@ def test_the_kill_switch(client: httpx.Client, account: str) -> None:
         "state": "HALTED",
         "actor": 1,
         "actor_name": "BOT4_ADMIN_KEY",
-        "code": None,
+        "cause": None,
         "reason": "a test",
     }
     assert next(iter(shown)) == "firm"

@@ -126,9 +126,17 @@ def test_who_changed_a_parameter_and_why_is_in_the_history(api: ApiServer, clien
     with api.client(key) as manager, watch(api) as watcher:
         watcher.subscribe({"name": "risk"})
         after = manager.patch(PARAMETERS, json=change).json()
-        told = watcher.update("risk", "*", lambda item: item["event"] == "parameter")
-    shown = {"scope": "firm", "value": "0.95", "previous": before["confidence"], "actor": number}
-    assert shown.items() <= told.items() and told["name"] == "confidence"
+        told = watcher.update("risk", "*", lambda item: item["event"] == "risk_parameters_set")
+    assert told.pop("ts") > 0
+    assert told == {
+        "event": "risk_parameters_set",
+        "parameter": "confidence",
+        "value": "0.95",
+        "previous": before["confidence"],
+        "version": after["version"],
+        "actor": number,
+        "reason": "größere Stichprobe",
+    }
     changes = client.get("/v1/limits/firm/history").json()["items"]
     mine = [item for item in changes if item["actor"] == number]
     assert {(item["limit"], item["old"], item["new"], item["version"]) for item in mine} == {
