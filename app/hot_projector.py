@@ -13,12 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.api.hot_contents import EngineContents
+from app.runtime.background import to_background
 from app.runtime.projections import ProjectionProcess
 from app.runtime.recovery import RecoveryError
 from app.runtime.segments import JournalError
 from app.store.hot_writer import NAME, HotWriter
-
-_NICENESS = 19
 
 
 def hot_projection(
@@ -49,7 +48,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not url:
         print("usage: BOT4_REDIS_URL=... python -m app.hot_projector JOURNAL_DIR", file=sys.stderr)
         return 2
-    os.nice(_NICENESS)
+    to_background()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         asyncio.run(follow(Path(arguments[0]), url))

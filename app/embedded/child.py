@@ -16,11 +16,11 @@ from typing import ClassVar
 import psutil
 
 from app.embedded.identity import Identity
+from app.runtime.background import to_background
 
 START_SECONDS_MAX = 60.0  # the crash recovery of a big database takes its time
 STOP_SECONDS_MAX = 20.0  # after each signal, before the next one
 POLL_SECONDS = 0.02
-NICENESS = 15
 SOCKET_PATH_BYTES_MAX = 100  # macOS allows 103, Linux 107
 LOG_BYTES_MAX = 1 << 24  # a longer log starts anew with the server
 _TAIL_BYTES = 4096
@@ -114,8 +114,6 @@ class Child:
                 start_new_session=True,
                 **identity.arguments,
             )
-            # Built-in servers share the processor with orders, and must never take it from them.
-            self.process.nice(NICENESS)
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self.ready():
             if self.process.poll() is not None:
@@ -127,6 +125,7 @@ class Child:
                     f"{self.name} was not ready in {START_SECONDS_MAX:.0f} s (see {self.log})"
                 )
             time.sleep(POLL_SECONDS)
+        to_background(self.process.pid)
 
 
 def _ended(process: psutil.Process) -> bool:

@@ -5,18 +5,16 @@ server's engine never waits for a snapshot, and each one is checked against the
 journaled events before it is saved.
 """
 
-import os
 import sys
 from pathlib import Path
 
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
+from app.runtime.background import to_background
 from app.runtime.folder_lock import FolderLock, FolderLocked
 from app.runtime.journal_reader import JournalReader
 from app.runtime.recovery import Replayable, replay_into
 from app.runtime.snapshots import load_newest_snapshot, save_snapshot
-
-_NICENESS = 19
 
 
 def snapshot_sealed(folder: Path, engine: Replayable) -> int | None:
@@ -39,9 +37,9 @@ def snapshot_sealed(folder: Path, engine: Replayable) -> int | None:
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
-        print("usage: python -m app.runtime.snapshotter DATA_DIR", file=sys.stderr)
+        print("usage: python -m app.runtime.snapshotter JOURNAL_DIR", file=sys.stderr)
         return 2
-    os.nice(_NICENESS)
+    to_background()
     try:
         seq = snapshot_sealed(Path(arguments[0]), Engine(DEFAULT_CAPACITY))
     except FolderLocked as error:

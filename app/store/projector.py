@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from app.runtime.background import to_background
 from app.runtime.projections import ProjectionProcess
 from app.runtime.recovery import RecoveryError
 from app.runtime.segments import JournalError
 from app.store.writer import MARKET_TRADE, PROJECTION, DatabaseWriter
 
-_NICENESS = 19
 _READ_BYTES = 1 << 16
+_SWITCH_SECONDS = 0.0005
 
 
 def database_projection(
@@ -62,7 +63,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not url:
         print("usage: BOT4_DATABASE_URL=... python -m app.store.projector JOURNAL_DIR", file=sys.stderr)
         return 2
-    os.nice(_NICENESS)
+    to_background()
+    # Between the thread that prepares a batch and the loop that feeds the database with another.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         asyncio.run(follow(Path(arguments[0]), url))
     except (JournalError, RecoveryError, OSError) as error:

@@ -122,7 +122,8 @@ class DatabaseWriter:
         self._journal = journal_identity(folder)
         self._replica: Replica | None = None
         self._follower: JournalFollower | None = None
-        self._pending: Projected | None = None
+        self._pending: Projected | None = None  # to be written next, or being written
+        self._preparing: asyncio.Future[Projected | None] | None = None  # what follows it
         self._migrated = False
         self._keys_read = 0.0
         self._error: str | None = STARTING
@@ -206,10 +207,14 @@ class DatabaseWriter:
                 "the journal has lost its end; run `bot4 db rebuild`"
             )
         self.progress_seq = seq
-        pending = self._pending
+        if self._pending is not None and self._pending.last_seq == seq:  # it was written after all
+            self._pending = None
+        pending = await self._take()
         if pending is not None and seq == pending.first_seq - 1:
             return
-        self._pending = None
+        if self._preparing is not None:
+            await asyncio.wait([self._preparing])
+        self._pending = self._preparing = None
         if self._replica is None or self._replica.seq != seq:
             if self._follower is not None:
                 self._follower.close()
@@ -224,16 +229,35 @@ class DatabaseWriter:
                 batch_bytes_max=BATCH_BYTES_MAX,
             )
 
-    async def _step(self, connection: asyncpg.Connection) -> bool:
-        """Write one batch; False where there was nothing to write."""
+    def _prepare(self) -> Projected | None:
         assert self._replica is not None
         assert self._follower is not None
+        batch = self._follower.read()
+        return None if batch is None else project(batch, self._replica)
+
+    def _prepare_ahead(self) -> None:
+        """Have a thread prepare the next batch, if one is durable."""
+        follower = self._follower
+        if self._preparing is None and follower is not None and follower.next_seq <= self._durable_seq():
+            self._preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare))
+
+    async def _take(self) -> Projected | None:
+        """The batch to be written next: the one that was not written yet, or else the one that follows."""
         if self._pending is None:
-            batch = self._follower.read()
-            if batch is not None:
-                self._pending = project(batch, self._replica)
-        projected = self._pending
+            self._prepare_ahead()
+            if self._preparing is not None:
+                try:
+                    self._pending = await asyncio.shield(self._preparing)
+                finally:
+                    if self._preparing.done():
+                        self._preparing = None
+        return self._pending
+
+    async def _step(self, connection: asyncpg.Connection) -> bool:
+        """Write one batch, while the next is prepared; False where there was nothing to write."""
+        projected = await self._take()
         if projected is not None:
+            self._prepare_ahead()
             await self._write(connection, projected)
             self._pending = None
             self.progress_seq = projected.last_seq
