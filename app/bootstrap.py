@@ -46,6 +46,7 @@ from app.market.types import Feed
 from app.runtime.clock import SystemClock
 from app.runtime.folder_lock import FolderLock
 from app.runtime.housekeeping import keep_journal_folder, prune_now
+from app.runtime.instrument_watch import InstrumentWatch, followed
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
 from app.runtime.projections import read_status
@@ -190,8 +191,9 @@ class Server:
         self.loop.resume(self._open_orders())
         await self.loop.durable()
         times.end("venue")
-        feed = open_feed(self.settings.feed, self.reference.instruments, self._marks())
+        feed = open_feed(self.settings.feed, followed(self.reference.instruments), self._marks())
         self.services.feed = feed
+        self.loop.observe(InstrumentWatch(self.reference, feed).on_events)
         self.hub.start()
         self.market.observe(MarketStreams(self.hub))
         self._spawn(self._follow(feed))

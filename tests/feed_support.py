@@ -161,14 +161,19 @@ def quick_limits(**changes: Any) -> FeedLimits:
     return FeedLimits(**values | changes)
 
 
-def live_feed(url: str, limits: FeedLimits | None = None, connection_s_max: float | None = None) -> LiveFeed:
+def live_feed(
+    url: str,
+    limits: FeedLimits | None = None,
+    connection_s_max: float | None = None,
+    instruments: Sequence[Instrument] = INSTRUMENTS,
+) -> LiveFeed:
     """A feed from a feed server at this URL."""
     exchange = BinanceSpot(
-        INSTRUMENTS, stream_url=url.replace("http://", "ws://"), rest_url=url, levels=5_000
+        instruments, stream_url=url.replace("http://", "ws://"), rest_url=url, levels=5_000
     )
     if connection_s_max is not None:
         exchange.connection_s_max = connection_s_max
-    return LiveFeed(exchange, INSTRUMENTS, limits or quick_limits(), seed=1)
+    return LiveFeed(exchange, instruments, limits or quick_limits(), seed=1)
 
 
 @contextlib.asynccontextmanager

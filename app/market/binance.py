@@ -59,11 +59,22 @@ class BinanceDecoder:
         self.decoded = 0
         self.faults: Counter[Fault] = Counter()
         self._streams: dict[str, _Decode] = {}
+        self._left: set[str] = set()  # streams of instruments that are not followed any more
         self._instruments: dict[int, _InstrumentDecoder] = {}
+        self.add(instruments)
+
+    def add(self, instruments: Iterable[MarketInstrument]) -> None:
         for instrument in instruments:
             decoder = _InstrumentDecoder(instrument)
             self._instruments[instrument.index] = decoder
             self._streams.update(decoder.streams())
+            self._left.difference_update(decoder.streams())
+
+    def remove(self, symbols: Iterable[int]) -> None:
+        for symbol in symbols:
+            for stream in self._instruments.pop(symbol).streams():
+                del self._streams[stream]
+                self._left.add(stream)
 
     def decode(self, raw: bytes, snapshot_symbol: Callable[[int], int]) -> Message | None:
         """The message in `raw`, or None where it is of no use.
@@ -84,7 +95,8 @@ class BinanceDecoder:
             if stream is not None:
                 decode = self._streams.get(stream)
                 if decode is None:
-                    self._fault(Fault.UNKNOWN)
+                    if stream not in self._left:
+                        self._fault(Fault.UNKNOWN)
                     return None
                 message = decode(document["data"])
             elif "lastUpdateId" in document:
@@ -107,9 +119,11 @@ class BinanceDecoder:
         self.decoded += 1
         return message
 
-    def streams(self) -> list[str]:
-        """What of the known instruments is worth subscribing to."""
-        return [name for name in self._streams if not name.endswith("@depth")]
+    def streams(self, symbols: Iterable[int] | None = None) -> list[str]:
+        """What of these, or of all known instruments, is worth subscribing to."""
+        wanted = self._instruments if symbols is None else symbols
+        names = (name for symbol in wanted for name in self._instruments[symbol].streams())
+        return [name for name in names if not name.endswith("@depth")]
 
     def name(self, symbol: int) -> str:
         return self._instruments[symbol].name
@@ -145,13 +159,23 @@ class BinanceSpot:
     def parse_errors(self) -> int:
         return self._decoder.faults.total()
 
+    def add(self, instruments: Iterable[MarketInstrument]) -> None:
+        self._decoder.add(instruments)
+
+    def remove(self, symbols: Iterable[int]) -> None:
+        self._decoder.remove(symbols)
+
     def subscriptions(self) -> list[str]:
-        streams = self._decoder.streams()
-        chunks = [streams[at : at + SUBSCRIBED_MAX] for at in range(0, len(streams), SUBSCRIBED_MAX)]
-        return [
-            orjson.dumps({"method": "SUBSCRIBE", "params": chunk, "id": number}).decode()
-            for number, chunk in enumerate(chunks, 1)
-        ]
+        return _requests("SUBSCRIBE", self._decoder.streams())
+
+    def subscribe(self, symbols: Iterable[int]) -> list[str]:
+        return _requests("SUBSCRIBE", self._decoder.streams(symbols))
+
+    def unsubscribe(self, names: Iterable[str]) -> list[str]:
+        return _requests("UNSUBSCRIBE", list(names))
+
+    def stream_names(self, symbol: int) -> list[str]:
+        return self._decoder.streams((symbol,))
 
     def decode(self, raw: bytes) -> Message | None:
         return self._decoder.decode(raw, _nobodys)
@@ -162,6 +186,14 @@ class BinanceSpot:
     def decode_snapshot(self, symbol: int, raw: bytes) -> DepthSnapshot | None:
         message = self._decoder.decode(raw, lambda _last_id: symbol)
         return message if isinstance(message, DepthSnapshot) else None
+
+
+def _requests(method: str, streams: list[str]) -> list[str]:
+    chunks = [streams[at : at + SUBSCRIBED_MAX] for at in range(0, len(streams), SUBSCRIBED_MAX)]
+    return [
+        orjson.dumps({"method": method, "params": chunk, "id": number}).decode()
+        for number, chunk in enumerate(chunks, 1)
+    ]
 
 
 def _nobodys(_last_id: int) -> int:

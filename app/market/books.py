@@ -18,15 +18,29 @@ class MarketBooks:
 
     def __init__(self, instruments: Iterable[MarketInstrument]) -> None:
         self._batch = LevelBatch()
-        self.books = {each.index: BookSync(each.index, each.symbol, self._batch) for each in instruments}
+        self.books: dict[int, BookSync] = {}
+        self.add(instruments)
         self.outcomes: Counter[Outcome] = Counter()
+        self._past_gaps = 0  # of books that are there no more
         self._marked: set[int] = set()
         self._resynced: set[int] = set()  # whose book has come into step, or has fallen out of it
         self._trades: list[Trade] = []
 
+    def add(self, instruments: Iterable[MarketInstrument]) -> None:
+        for each in instruments:
+            self.books[each.index] = BookSync(each.index, each.symbol, self._batch)
+
+    def remove(self, symbol: int) -> None:
+        """The next flush clears its book."""
+        book = self.books.pop(symbol)
+        book.reset()
+        self._past_gaps += book.gaps
+        self._marked.discard(symbol)
+        self._resynced.discard(symbol)
+
     @property
     def gaps(self) -> int:
-        return sum(book.gaps for book in self.books.values())
+        return self._past_gaps + sum(book.gaps for book in self.books.values())
 
     def reset(self) -> None:
         """Forget all books; who does it tells their states."""

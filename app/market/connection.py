@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -59,8 +59,11 @@ class FeedConnection:
                 max_size=self._exchange.message_bytes_max,
                 max_queue=QUEUED_FRAMES_MAX,
             )
-            for request in self._exchange.subscriptions():
-                await self._socket.send(request)
+            sent: Sequence[str] = ()
+            while (wanted := self._exchange.subscriptions()) != sent:  # more may come meanwhile
+                for request in wanted:
+                    await self._socket.send(request)
+                sent = wanted
         except (OSError, WebSocketException) as error:  # OSError: TimeoutError and TLS too
             self.abort()
             raise ConnectionFailed(
@@ -70,6 +73,13 @@ class FeedConnection:
             self.abort()
             raise
         self.opened_s = self.heard_s = asyncio.get_running_loop().time()
+
+    async def send(self, requests: Sequence[str]) -> None:
+        """Where it cannot be sent the connection has ended, and `read` says so."""
+        assert self._socket is not None
+        with contextlib.suppress(WebSocketException, OSError):
+            for request in requests:
+                await self._socket.send(request)
 
     async def read(self, receive: Callable[[bytes], None]) -> None:
         """Hand on each message until the connection ends: raises ConnectionFailed, which says why."""

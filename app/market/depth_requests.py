@@ -66,6 +66,12 @@ class DepthRequests:
             self._tasks[symbol] = task
             task.add_done_callback(lambda done: self._end(symbol, done))
 
+    def forget(self, symbol: int) -> None:
+        """It is not wanted any more."""
+        task = self._tasks.pop(symbol, None)
+        if task is not None:
+            task.cancel()
+
     def cancel(self) -> None:
         """Nothing is wanted any more, for now."""
         for task in self._tasks.values():

@@ -1,9 +1,10 @@
 """What a live feed must know of an exchange: another one is another file like `app.market.binance`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from app.market.messages import DepthSnapshot, Message
+from app.market.types import MarketInstrument
 
 
 class Exchange(Protocol):
@@ -22,8 +23,23 @@ class Exchange(Protocol):
     def parse_errors(self) -> int:
         """Messages of which `decode` could make nothing."""
 
+    def add(self, instruments: Iterable[MarketInstrument]) -> None:
+        """Know these too."""
+
+    def remove(self, symbols: Iterable[int]) -> None:
+        """Know them no more: what still comes of them is of no use, and no fault."""
+
     def subscriptions(self) -> Sequence[str]:
         """What to send on a new connection, in order."""
+
+    def subscribe(self, symbols: Iterable[int]) -> Sequence[str]:
+        """What to send on an open connection for more symbols. To ask twice must do no harm."""
+
+    def unsubscribe(self, names: Iterable[str]) -> Sequence[str]:
+        """What to send for fewer; `names` as `stream_names` gave them before they were removed."""
+
+    def stream_names(self, symbol: int) -> Sequence[str]:
+        """What is subscribed to for a symbol."""
 
     def decode(self, raw: bytes) -> Message | None:
         """The message in `raw`; None where it is of no use. Never raises."""

@@ -31,6 +31,9 @@ class SilentFeed:
     async def run(self, sink: MarketSink) -> None:
         await asyncio.Event().wait()
 
+    def follow(self, instruments: Sequence[MarketInstrument]) -> None:
+        """There is nothing to follow."""
+
     def figures(self) -> Mapping[str, int]:
         return {}
 

@@ -6,6 +6,8 @@ should trade against depth that may be gone, and the next try is made after a gr
 exchange ends a connection for its age, a second one is opened; when both tell the same, the first
 one is closed: update and trade numbers make sure that what comes twice counts once.
 
+Instruments may come and go while it runs: the open connection subscribes to one more, or to one less.
+
 Only a symbol that is LIVE is given marks: in step with the exchange, and heard of lately. It is given
 them again while it stands still, so that an old mark means a market that is not known.
 """
@@ -24,6 +26,7 @@ from app.market.books import MarketBooks
 from app.market.connection import ConnectionFailed, ConnectionLimits, FeedConnection
 from app.market.depth_requests import DepthRequests, RequestLimits
 from app.market.exchange import Exchange
+from app.market.followed import Subscriptions, difference
 from app.market.messages import DepthSnapshot, DepthUpdate, Trade
 from app.market.trade_numbers import TradeNumbers
 from app.market.types import FeedState, MarketInstrument, MarketSink
@@ -75,7 +78,14 @@ class LiveFeed:
         self._limits = limits or FeedLimits()
         self._random = random.Random(seed)  # noqa: S311  # spreads waits, keeps no secret
         self._requests = DepthRequests(exchange, self._accept, self._limits.requests, self._random)
+        self._subscriptions = Subscriptions(exchange)
+        # Those that have gone keep theirs: what was counted stays counted.
         self._numbers = {symbol: TradeNumbers() for symbol in self.books.books}
+        self._followed_s: dict[int, float] = {}  # those that came while it ran
+        self._some = asyncio.Event()  # there are instruments
+        self._state = FeedState.DISCONNECTED  # of a symbol of which nothing is known yet
+        self._running = False
+        self._tellings: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
         self._heard_s: dict[int, float] = {}
         self._stale: set[int] = set()
@@ -85,13 +95,14 @@ class LiveFeed:
         self._unflushed = 0
         self._flush_handle: asyncio.Handle | None = None
         self._lag_us = 0
+        if self.books.books:
+            self._some.set()
 
     async def run(self, sink: MarketSink) -> None:
         self._sink = sink
         self._loop = asyncio.get_running_loop()
+        self._running = True
         self._lose(FeedState.DISCONNECTED)
-        if not self.books.books:
-            await asyncio.Event().wait()  # no instruments, nothing to follow
         tasks = [asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._stay_connected())]
         try:
             # Neither ends by itself: what one of them raises is a bug, and must not go unseen.
@@ -101,8 +112,40 @@ class LiveFeed:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._tellings, return_exceptions=True)
             self._lose(FeedState.DISCONNECTED)
+            self._running = False
+
+    def follow(self, instruments: Sequence[MarketInstrument]) -> None:
+        added, removed = difference(self.books.books.keys(), instruments)
+        if added:
+            self._subscriptions.add(added)
+            self.books.add(added)
+        for symbol in removed:
+            self._forget(symbol)
+        self._subscriptions.remove(removed)
+        for each in added:
+            self._numbers.setdefault(each.index, TradeNumbers()).restart()
+            if self._running:
+                self._followed_s[each.index] = self._loop.time()
+                self._sink.on_feed_state(each.index, self._state)
+                _log.info("market data: %s is followed from now on", each.symbol)
+        if self.books.books:
+            self._some.set()
+        else:
+            self._some.clear()
+            for connection in self._readings:
+                connection.abort()
+
+    def _forget(self, symbol: int) -> None:
+        self._requests.forget(symbol)
+        self.books.remove(symbol)
+        self._stale.discard(symbol)
+        self._followed_s.pop(symbol, None)
+        if self._running:
+            self._flush()
+            self._sink.on_feed_state(symbol, FeedState.DISCONNECTED)
+            _log.info("market data: symbol %d is not followed any more", symbol)
 
     def figures(self) -> Mapping[str, int]:
         """Counts since the start, and the newest `lag_us`: from the exchange's time of a trade to ours."""
@@ -132,6 +175,7 @@ class LiveFeed:
     async def _stay_connected(self) -> None:
         backoff = Backoff(self._limits.backoff_first_s, self._limits.backoff_s_max, self._random)
         while True:
+            await self._some.wait()
             reason = ""
             self._tell_all(FeedState.CONNECTING)
             connection = FeedConnection(self._exchange, self._limits.connection)
@@ -277,6 +321,7 @@ class LiveFeed:
         self._tell_all(state)
 
     def _tell_all(self, state: FeedState) -> None:
+        self._state = state
         for symbol in self.books.books:
             self._sink.on_feed_state(symbol, state)
 
@@ -296,6 +341,7 @@ class LiveFeed:
             now_s = self._loop.time()
             for connection in self._readings:
                 connection.drop_if_idle(now_s)
+            self._tell_connections(self._subscriptions.due(now_s))
             self._find_stale(now_s)
             self._ask_for_quiet(now_s)
             if now_s >= remark_s:
@@ -304,15 +350,22 @@ class LiveFeed:
             if self._limits.verify_s and now_s >= verify_s:
                 verify_s = now_s + self._verify_interval_s()
                 unverified = unverified or list(self.books.books)
-                self._verify(unverified.pop())
+                if unverified:
+                    self._verify(unverified.pop())
+
+    def _tell_connections(self, requests: Sequence[str]) -> None:
+        for connection in self._readings if requests else ():
+            telling = asyncio.ensure_future(connection.send(requests))
+            self._tellings.add(telling)
+            telling.add_done_callback(self._tellings.discard)
 
     def _verify_interval_s(self) -> float:
         """The books take turns, so that the requests are spread."""
         return self._limits.verify_s / max(1, len(self.books.books))
 
     def _verify(self, symbol: int) -> None:
-        book = self.books.books[symbol]
-        if book.in_sync and symbol not in self._stale:
+        book = self.books.books.get(symbol)
+        if book is not None and book.in_sync and symbol not in self._stale:
             book.begin_check()
             self._requests.want(symbol)
 
@@ -328,7 +381,7 @@ class LiveFeed:
         """Depth that does not change sends no update that would make us ask for a snapshot."""
         if self._newest in self._readings and now_s - self._newest.opened_s > QUIET_S:
             for symbol, book in self.books.books.items():
-                if not book.in_sync:
+                if not book.in_sync and now_s - self._followed_s.get(symbol, 0.0) > QUIET_S:
                     self._requests.want(symbol)
 
     def _mark_again(self) -> None:

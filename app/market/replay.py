@@ -15,6 +15,7 @@ from pathlib import Path
 
 from app.market.binance import BinanceDecoder
 from app.market.books import MarketBooks
+from app.market.followed import difference
 from app.market.messages import Trade
 from app.market.pace import SLEEP_S_MIN, SLICE_NS_MAX, Pace
 from app.market.recording import RecordedMessage, Recording
@@ -56,6 +57,7 @@ class ReplayFeed:
         self.decoder = BinanceDecoder(instruments)
         self.books = MarketBooks(instruments)
         self.passes = 0
+        self._gone: list[int] = []  # not followed any more, and nobody has been told
 
     async def run(self, sink: MarketSink) -> None:
         while True:
@@ -73,6 +75,18 @@ class ReplayFeed:
                 _log.warning("market replay: the recording is over, the market stands still from now on")
                 return
             _log.info("market replay: the recording is over and starts again")
+
+    def follow(self, instruments: Sequence[MarketInstrument]) -> None:
+        """What the recordings have of a new one is played from its next pass on, where it has a snapshot."""
+        added, removed = difference(self.books.books.keys(), instruments)
+        self.decoder.add(added)
+        self.books.add(added)
+        self.decoder.remove(removed)
+        for symbol in removed:
+            self.books.remove(symbol)
+            self._gone.append(symbol)
+            for seen in self._symbols.values():
+                seen.discard(symbol)
 
     def figures(self) -> Mapping[str, int]:
         return {
@@ -93,6 +107,8 @@ class ReplayFeed:
                     continue
                 self._replay_slice(recording, pace.reached_ns)
                 self.books.flush(sink)
+                while self._gone:
+                    sink.on_feed_state(self._gone.pop(), FeedState.DISCONNECTED)
                 await asyncio.sleep(0)
         finally:
             recording.close()

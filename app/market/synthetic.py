@@ -211,20 +211,35 @@ class SyntheticFeed:
     def figures(self) -> Mapping[str, int]:
         return {}
 
-    async def run(self, sink: MarketSink) -> None:
-        market = self.market()
-        clear = np.zeros(len(self._instruments), dtype=LEVEL_UPDATE)
-        clear["symbol"] = [instrument.index for instrument in self._instruments]
+    def follow(self, instruments: Sequence[MarketInstrument]) -> None:
+        if {each.index for each in instruments} != {each.index for each in self._instruments}:
+            self._instruments = list(instruments)
+
+    def _begin(self, sink: MarketSink, before: Sequence[MarketInstrument]) -> SyntheticMarket:
+        """Show empty books, and say which symbols have a market from now on."""
+        now = {each.index for each in self._instruments}
+        symbols = sorted(now | {each.index for each in before})
+        clear = np.zeros(len(symbols), dtype=LEVEL_UPDATE)
+        clear["symbol"] = symbols
         clear["kind"] = LevelKind.CLEAR
         sink.on_levels(clear)
-        for instrument in self._instruments:
-            sink.on_feed_state(instrument.index, FeedState.LIVE)
+        for symbol in symbols:
+            sink.on_feed_state(symbol, FeedState.LIVE if symbol in now else FeedState.DISCONNECTED)
+        return self.market()
+
+    async def run(self, sink: MarketSink) -> None:
+        market, followed = self._begin(sink, ()), self._instruments
         loop = asyncio.get_running_loop()
         due_s = loop.time()
+        marks: dict[int, int] = {}
         while True:
+            if followed is not self._instruments:  # all others go on from where they are
+                self._start_marks |= marks
+                market, followed = self._begin(sink, followed), self._instruments
             step = market.step()
             now_us = time.time_ns() // 1_000
             sink.on_levels(step.levels)
+            marks.update(step.marks)
             for symbol, mark in step.marks:
                 sink.on_mark(symbol, mark)
             for trade in step.trades:

@@ -1,6 +1,6 @@
 """What a market feed delivers, whatever its source, and what is told of it to others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, Protocol
 
@@ -129,6 +129,9 @@ class Feed(Protocol):
 
     async def run(self, sink: MarketSink) -> None:
         """Deliver until cancelled or at the end of what there is."""
+
+    def follow(self, instruments: Sequence[MarketInstrument]) -> None:
+        """These from now on, and no others: some have come, or are not traded any more."""
 
     def figures(self) -> Mapping[str, int]:
         """What there is to count, for those who operate it."""

@@ -185,15 +185,19 @@ def _instrument_view(index: int, record: NDArray[np.void]) -> InstrumentView:
 
 
 class Reference:
-    """Accounts and instruments by name and by index. `refresh` after either has changed."""
+    """Accounts and instruments by name and by index. `refresh` after either has changed.
 
-    __slots__ = ("account_names", "accounts", "instruments", "symbols")
+    `revision` counts how often that was.
+    """
+
+    __slots__ = ("account_names", "accounts", "instruments", "revision", "symbols")
 
     def __init__(self) -> None:
         self.symbols: dict[str, int] = {}
         self.accounts: dict[str, int] = {}
         self.instruments: list[InstrumentView] = []
         self.account_names: list[str] = []
+        self.revision = 0
 
     @classmethod
     def from_state(cls, state: State) -> "Reference":
@@ -217,6 +221,7 @@ class Reference:
 
     def refresh(self, state: State) -> None:
         """Read the reference data again; the collections keep their identity."""
+        self.revision += 1
         firm = state.firm[0]
         names = [text_of(name) for name in state.accounts["name"][: int(firm["accounts"])]]
         instruments = [

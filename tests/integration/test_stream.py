@@ -383,7 +383,7 @@ def test_the_market_is_conflated_for_who_is_behind(
         assert position["data"] == client.get(f"/v1/accounts/{account}/positions").json()["items"]
         since = watcher.seen[before:]
         assert [message.get("channel") for message in since].count("book") == 1
-        assert [message["channel"] for message in since].count("orders") == 8
+        assert [message.get("channel") for message in since].count("orders") == 8
         check_chain(watcher.of("orders", account))
 
 

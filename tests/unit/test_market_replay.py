@@ -197,3 +197,17 @@ def test_hostile_lines_do_not_stop_it(tmp_path: Path) -> None:
     assert sink.touch(0) == (120, 9000)
     assert sum(feed.decoder.faults.values()) == 3
     assert sink.side(0, Side.BUY)[100] == 100_000
+
+
+def test_instruments_come_and_go_between_two_passes(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / "a", book_lines("BTCUSDT", 5)),
+        write(tmp_path / "b", book_lines("ETHUSDT", 5)),
+    ]
+    feed = ReplayFeed(paths, [BTC], speed=MAX_SPEED, loop=False)
+    assert {symbol for symbol, _ in replay(feed).marks} == {BTC.index}
+    feed.follow([BTC, ETH])
+    assert {symbol for symbol, _ in replay(feed).marks} == {BTC.index, ETH.index}
+    feed.follow([ETH])
+    assert {symbol for symbol, _ in replay(feed).marks} == {ETH.index}
+    assert feed.figures()["gaps"] == 0

@@ -7,7 +7,7 @@ import pytest
 
 from app.engine.types import Side
 from app.market.synthetic import LEVELS, SyntheticFeed, SyntheticMarket, start_ticks
-from app.market.types import LevelKind
+from app.market.types import FeedState, LevelKind
 from tests.market_support import CountingSink, Instrument, ReplicaSink, demo_instruments
 
 
@@ -110,3 +110,31 @@ def test_the_feed_delivers_the_market_at_its_pace_and_restarts() -> None:
     for sink in (first, second):
         assert sink.records[len(clears) : len(clears) + len(expected.records)] == expected.records
         assert sink.marks[: len(expected.marks)] == expected.marks
+
+
+def test_instruments_come_and_go_and_the_others_go_on() -> None:
+    first, second, third = demo_instruments()[:3]
+    feed = SyntheticFeed([first, second], interval_ms=10)
+    sink = ReplicaSink()
+
+    def marked(*instruments: Instrument) -> bool:
+        return {symbol for symbol, _ in sink.marks} == {each.index for each in instruments}
+
+    async def run() -> None:
+        task = asyncio.ensure_future(feed.run(sink))
+        for followed in ((first, second), (second, third), ()):
+            feed.follow(followed)
+            await asyncio.sleep(0.05)
+            before = dict(sink.marks).get(second.index)
+            sink.marks.clear()
+            while followed and not marked(*followed):
+                await asyncio.sleep(0.01)
+            live = {symbol for symbol, state in sink.states.items() if state is FeedState.LIVE}
+            assert live == {each.index for each in followed}
+            assert {symbol for (symbol, _), levels in sink.books.items() if levels} == live
+            if followed and before is not None:
+                assert abs(dict(sink.marks)[second.index] / before - 1) < 0.01
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
