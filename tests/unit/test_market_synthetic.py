@@ -8,6 +8,7 @@ import pytest
 from app.engine.types import Side
 from app.market.synthetic import LEVELS, SyntheticFeed, SyntheticMarket, start_ticks
 from app.market.types import FeedState, LevelKind
+from tests.feed_support import until
 from tests.market_support import CountingSink, Instrument, ReplicaSink, demo_instruments
 
 
@@ -117,20 +118,17 @@ def test_instruments_come_and_go_and_the_others_go_on() -> None:
     feed = SyntheticFeed([first, second], interval_ms=10)
     sink = ReplicaSink()
 
-    def marked(*instruments: Instrument) -> bool:
-        return {symbol for symbol, _ in sink.marks} == {each.index for each in instruments}
-
     async def run() -> None:
         task = asyncio.ensure_future(feed.run(sink))
         for followed in ((first, second), (second, third), ()):
             feed.follow(followed)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # a step that was under way
             before = dict(sink.marks).get(second.index)
             sink.marks.clear()
-            while followed and not marked(*followed):
-                await asyncio.sleep(0.01)
+            wanted = {each.index for each in followed}
+            await until(lambda: {symbol for symbol, _ in sink.marks} == wanted, "marks", task)  # noqa: B023  # now
             live = {symbol for symbol, state in sink.states.items() if state is FeedState.LIVE}
-            assert live == {each.index for each in followed}
+            assert live == wanted
             assert {symbol for (symbol, _), levels in sink.books.items() if levels} == live
             if followed and before is not None:
                 assert abs(dict(sink.marks)[second.index] / before - 1) < 0.01
