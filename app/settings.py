@@ -19,7 +19,7 @@ ADMIN_KEY_LENGTH_MIN = 24
 ADMIN_KEY_LENGTH_MAX = 256
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # Read by test and build tooling, not by the server.
-_FOREIGN_PREFIXES = ("BOT4_TEST_", "BOT4_CI_", "BOT4_LOAD_")
+_FOREIGN_PREFIXES = ("BOT4_TEST_", "BOT4_BENCH_", "BOT4_CI_", "BOT4_LOAD_")
 
 _REPLAY_OPTION = (
     r"speed=(max|0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)|loop=(true|false)|times=(now|recorded)"

@@ -12,7 +12,8 @@ from loadtests.machine import ROOT, circumstances
 
 ROUNDS = 5
 
-# What is measured, where, in this order. A part is imported when it is its turn.
+# What is measured, where, in this order. A part is imported when it is its turn. `history` needs
+# BOT4_BENCH_DATABASE_URL, a server that it may fill; without it the part says so.
 PARTS = {
     "check": "engine_figures.measure_checks",
     "engine": "engine_figures.measure_batch",
@@ -21,6 +22,7 @@ PARTS = {
     "replay": "replay_figures.measure_replay",
     "restart": "restart_figures.measure_restart",
     "store": "store_figures.measure_store",
+    "history": "history_figures.measure_history",
     "growth": "growth_figures.measure_growth",
     "feed": "feed_figures.measure_feed",
     "http": "http_figures.measure_http",

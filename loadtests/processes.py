@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -52,7 +52,7 @@ def build_folder() -> Path:
 
 
 @contextlib.contextmanager
-def bot4_server(feed: str = "synthetic") -> Iterator[Server]:
+def bot4_server(feed: str = "synthetic", settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """The real server, `bot4 serve`, with data in a folder that is removed afterwards."""
     key = f"bench-{secrets.token_urlsafe(32)}"
     with tempfile.TemporaryDirectory(prefix="bench-data-", dir=build_folder()) as data:
@@ -66,7 +66,7 @@ def bot4_server(feed: str = "synthetic") -> Iterator[Server]:
             "BOT4_FEED": feed,
             "BOT4_ADMIN_KEY": key,
             "BOT4_LOG_LEVEL": "WARNING",
-        }
+        } | dict(settings or {})
         with _running(["app.cli", "serve"], environment, _READY, key) as server:
             time.sleep(SETTLE_SECONDS)
             yield server

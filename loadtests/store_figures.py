@@ -46,9 +46,9 @@ async def _compare(journal: Path, server: str, rounds: int, given: bool) -> list
     events = sum(len(events) for _, events in JournalReader(journal).batches())
     bare, copied, followed = [], [], []
     for _ in range(rounds):
-        async with _database(server) as url:
+        async with database_on(server) as url:
             bare.append(rows / await _copy_all(url, batches))
-        async with _database(server) as url:
+        async with database_on(server) as url:
             seconds = await _follow(journal, url)
             copied.append(rows / seconds)
             followed.append(events / seconds)
@@ -129,7 +129,7 @@ async def _follow(journal: Path, url: str) -> float:
 
 
 @contextlib.asynccontextmanager
-async def _database(server: str) -> AsyncIterator[str]:
+async def database_on(server: str) -> AsyncIterator[str]:
     """A database of its own on a server."""
     name = f"bot4_bench_{uuid4().hex}"
     await _execute(server, f"CREATE DATABASE {name}")
@@ -140,7 +140,7 @@ async def _database(server: str) -> AsyncIterator[str]:
 
 
 async def _extension(server: str) -> str:
-    async with _database(server) as url:
+    async with database_on(server) as url:
         await migrate(url)
         connection = await connect(url)
         version = await connection.fetchval(

@@ -9,7 +9,6 @@ import io
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -23,7 +22,8 @@ from app.api.history_rows import ROWS, Row
 from app.api.schemas import TS_MAX
 from app.api.services import Services
 from app.runtime.reference import money_text
-from app.store.history import CANDLES, DAILY, ORDER_EVENTS, Selection, Table, moment
+from app.store.candles import candles_query
+from app.store.history import DAILY, ORDER_EVENTS, Selection, Table, moment
 
 PAGE_MAX = 1_000
 CANDLES_MAX = 1_000
@@ -208,13 +208,12 @@ async def get_candles(
     instrument = services.reference.instruments[symbol_index(services, symbol)]
     width = CANDLE_SECONDS[interval] * 1_000_000
     end = services.clock.now() if end is None else end
-    first = end - CANDLES_MAX * width if start is None else start
-    if end - first > CANDLES_MAX * width:
+    if start is not None and end - start > CANDLES_MAX * width:
         raise invalid_field("start", f"the range may have at most {CANDLES_MAX} intervals")
-    first -= first % width
-    rows = await services.history.fetch(
-        CANDLES, timedelta(microseconds=width), instrument.index, moment(max(first, 0)), moment(end)
-    )
+    end += -end % width  # an interval is in the range if its beginning is, and then all of it
+    first = end - CANDLES_MAX * width if start is None else start - start % width
+    text, arguments = candles_query(width // 1_000_000, instrument.index, max(first, 0), end)
+    rows = await services.history.fetch(text, *arguments)
     items = [
         {
             "start": row["start"],

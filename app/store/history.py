@@ -7,7 +7,7 @@ meanwhile move nothing.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ CONNECTIONS_MAX = 4
 PAGE_SECONDS_MAX = 5.0
 EXPORT_SECONDS_MAX = 300.0
 EXPORT_ROWS_AT_ONCE = 2_000
+ACCOUNTS_APART_MAX = 64  # read one by one; of more accounts one index scan finds enough soon enough
 WAIT_SECONDS_MAX = 5.0  # for a connection
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,12 +36,16 @@ class HistoryTimeout(Exception):
 
 @dataclass(frozen=True)
 class Table:
-    """What of a table is shown. `key` orders its rows, the time first; `columns` are SQL."""
+    """What of a table is shown. `key` orders its rows, the time first; `columns` are SQL.
+
+    `chunked`: a hypertable where there are such.
+    """
 
     name: str
     key: tuple[str, ...]
     columns: str
     by_symbol: bool = True
+    chunked: bool = True
 
 
 def microseconds(column: str) -> str:
@@ -59,6 +64,7 @@ ORDERS = Table(
     "orders",
     ("created_ts", "order_id"),
     f"{_ORDER}, {', '.join(microseconds(name) for name in ('created_ts', 'updated_ts', 'expire_ts'))}",
+    chunked=False,
 )
 ORDER_EVENTS = Table("order_events", _EVENT_KEY, f"{microseconds('ts')}, event_index, kind, {_ORDER}")
 FILLS = Table(
@@ -118,53 +124,80 @@ def page_query(table: Table, selection: Selection) -> tuple[str, list[Any]]:
         conditions.append(condition.format(*(f"${first + place}" for place in range(len(values)))))
         arguments.extend(values)
 
-    time_column = table.key[0]
-    if selection.accounts is not None:
-        if len(selection.accounts) == 1:
-            require("account_index = {}", selection.accounts[0])
+    accounts = selection.accounts
+    apart = accounts is not None and len(accounts) != 1 and selection.limit is not None
+    apart = apart and len(accounts or ()) <= ACCOUNTS_APART_MAX
+    key = [f"{table.name}.{name}" for name in table.key]
+    inner_key = key
+    if accounts is not None and len(accounts) == 1:
+        require("account_index = {}", accounts[0])
+    elif apart:
+        arguments.append(list(accounts or ()))
+        if table.chunked:
+            conditions.append("account_index = wanted.number")
         else:
-            require("account_index = ANY({}::integer[])", list(selection.accounts))
+            # As a range, so that its rows come in this order from the account's index alone: of one it does
+            # not know the database thinks that it has as much as any other, and might look through all rows.
+            conditions.append("account_index BETWEEN wanted.number AND wanted.number")
+            inner_key = [f"{table.name}.account_index", *key]
+    elif accounts is not None:
+        require("account_index = ANY({}::integer[])", list(accounts))
+    _require_rows(require, table, selection)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    limit = "" if selection.limit is None else f" LIMIT {int(selection.limit)}"
+    source = f"{table.name}{where}"
+    if apart:
+        # The newest of each account, then the newest of these: an account that has been idle for long
+        # must not make the database look through everybody else's rows.
+        source = (
+            "unnest($1::integer[]) AS wanted (number) CROSS JOIN LATERAL "  # noqa: S608  # constants
+            f"(SELECT * FROM {source}{_descending(inner_key)}{limit}) AS {table.name}"
+        )
+    return f"SELECT {table.columns} FROM {source}{_descending(key)}{limit}", arguments  # noqa: S608  # constants
+
+
+def _descending(columns: Sequence[str]) -> str:
+    return " ORDER BY " + ", ".join(f"{column} DESC" for column in columns)
+
+
+def _require_rows(require: Callable[..., None], table: Table, selection: Selection) -> None:
+    """Everything but the accounts."""
+    time_column = table.key[0]
     if selection.symbol is not None and table.by_symbol:
         require("symbol_index = {}", selection.symbol)
     if selection.order_id is not None:
-        require("order_id = {}", selection.order_id)
+        # An order's life bounds the time, and with it the chunks to be looked at.
+        require(
+            "order_id = {0} AND ts >= (SELECT created_ts FROM orders WHERE order_id = {0}) "
+            "AND ts <= (SELECT updated_ts FROM orders WHERE order_id = {0})",
+            selection.order_id,
+        )
     if selection.closed:
-        conditions.append("status >= 8")  # OrderStatus.FILLED and what follows it
+        require("status >= 8")  # OrderStatus.FILLED and what follows it
     if selection.start is not None:
         require(f"{time_column} >= {{}}", moment(selection.start))
     if selection.end is not None:
         require(f"{time_column} < {{}}", moment(selection.end))
     if selection.after is not None:
         ts, *rest = selection.after
-        places = ", ".join("{}" for _ in selection.after)
-        require(f"({', '.join(table.key)}) < ({places})", moment(ts), *rest)
-    order = ", ".join(f"{table.name}.{name} DESC" for name in table.key)
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    limit = "" if selection.limit is None else f" LIMIT {int(selection.limit)}"
-    text = f"SELECT {table.columns} FROM {table.name}{where} ORDER BY {order}{limit}"  # noqa: S608  # constants
-    return text, arguments
+        # Whatever a cursor says, it is compared as it is; chunks are left out by the plain condition only.
+        places = ", ".join(f"{{{place}}}::bigint" for place in range(1, len(selection.after)))
+        require(f"{time_column} <= {{0}} AND ({', '.join(table.key)}) < ({{0}}, {places})", moment(ts), *rest)
 
 
-CANDLES = """
-    SELECT (extract(epoch FROM start) * 1000000)::bigint AS start, open, high, low, close, volume, trades
-    FROM (
-        SELECT date_bin($1, ts, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS start,
-               (array_agg(price ORDER BY ts, price))[1] AS open, max(price) AS high, min(price) AS low,
-               (array_agg(price ORDER BY ts DESC, price DESC))[1] AS close,
-               sum(quantity)::bigint AS volume, count(*) AS trades
-        FROM market_trades WHERE symbol_index = $2 AND ts >= $3 AND ts < $4 GROUP BY 1
-    ) AS candles ORDER BY start
-"""
-# A sample at midnight closes the day before it.
+# A sample at midnight closes the day before it. One look into an index for each day: a year has half a
+# million samples of an account.
 DAILY = """
     SELECT (extract(epoch FROM day) * 1000000)::bigint AS day, equity, transferred, realised, fees,
            (equity - transferred) - lag(equity - transferred) OVER (ORDER BY day) AS pnl
-    FROM (
-        SELECT DISTINCT ON (day) date_trunc('day', ts - INTERVAL '1 microsecond', 'UTC') AS day,
-               equity, transferred, realised, fees
-        FROM account_snapshots WHERE account_index = $1 AND ts > $2 AND ts <= $3
-        ORDER BY day, ts DESC
-    ) AS days ORDER BY day
+    FROM generate_series(
+             date_trunc('day', $2::timestamptz, 'UTC'), $3::timestamptz, INTERVAL '1 day', 'UTC'
+         ) AS days (day)
+         CROSS JOIN LATERAL (
+             SELECT equity, transferred, realised, fees FROM account_snapshots
+             WHERE account_index = $1 AND ts > greatest(day, $2) AND ts <= least(day + INTERVAL '24 h', $3)
+             ORDER BY ts DESC LIMIT 1
+         ) AS last ORDER BY day
 """
 
 
@@ -220,6 +253,8 @@ class History:
                     server_settings={
                         "statement_timeout": str(int(PAGE_SECONDS_MAX * 1_000)),
                         "application_name": "bot4 history",
+                        # What suits most accounts can be a hundred times too slow for one that is idle.
+                        "plan_cache_mode": "force_custom_plan",
                     },
                 )
             return self._pool

@@ -20,6 +20,7 @@ from app.engine.capacity import DEFAULT_CAPACITY, Capacity
 from app.runtime.durable_mark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STARTING, STATUS_SECONDS, ProjectionStatus, read_status, write_status
+from app.store.candles import roll_up
 from app.store.copy_format import HEADER, TRAILER, Kind, Values, encode_rows
 from app.store.database import DatabaseError, connect, migrate
 from app.store.projection import SNAPSHOT_US, Projected, Rows, project
@@ -48,6 +49,7 @@ _SESSION = f"""
     SET application_name = 'bot4 writer';
     CREATE TEMP TABLE IF NOT EXISTS changed_orders (LIKE orders) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE IF NOT EXISTS changed_positions (LIKE positions) ON COMMIT DELETE ROWS;
+    CREATE TEMP TABLE IF NOT EXISTS new_trades (LIKE market_trades) ON COMMIT DELETE ROWS;
 """
 _CHANGED = (
     *("seq", "status", "code", "scope", "flags", "price", "stop_price", "quantity", "filled_quantity"),
@@ -304,9 +306,12 @@ class DatabaseWriter:
         ]
         names = tuple(column.name for column in columns)
         try:
-            await copy_rows(
-                connection, "market_trades", Rows("market_trades", names, encode_rows(columns), len(records))
-            )
+            async with connection.transaction():
+                await copy_rows(
+                    connection, "new_trades", Rows("new_trades", names, encode_rows(columns), len(records))
+                )
+                await connection.execute("INSERT INTO market_trades SELECT * FROM new_trades")
+                await connection.execute(roll_up("new_trades"))
         except RETRIED:
             self.dropped_trades += len(records)
             raise

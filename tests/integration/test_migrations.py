@@ -15,7 +15,8 @@ HYPERTABLES = {
     *("order_events", "fills", "risk_events", "limit_changes", "audit_log", "marks", "market_trades"),
     "account_snapshots",
 }
-TABLES = FIRST | HYPERTABLES | {"orders", "positions", "api_keys"}
+SECOND = FIRST | HYPERTABLES | {"orders", "positions", "api_keys"}
+TABLES = SECOND | {"candles", "history_gaps"}
 
 
 async def _tables(url: str) -> set[str]:
@@ -42,9 +43,13 @@ def test_up_down_and_up_again(database_url: str) -> None:
         assert not TABLES & await _tables(database_url)
         assert await migrate(database_url, "0001") == ("base", "0001")
         assert await _tables(database_url) == {"alembic_version", *FIRST}
-        assert await migrate(database_url) == ("0001", after)
+        assert await migrate(database_url, "0002") == ("0001", "0002")
+        assert await _tables(database_url) == {"alembic_version", *SECOND}
+        assert await migrate(database_url) == ("0002", after)
         assert await _tables(database_url) == {"alembic_version", *TABLES}
-        assert await migrate(database_url, "0001") == (after, "0001")
+        assert await migrate(database_url, "0002") == (after, "0002")
+        assert await _tables(database_url) == {"alembic_version", *SECOND}
+        assert await migrate(database_url, "0001") == ("0002", "0001")
         assert await _tables(database_url) == {"alembic_version", *FIRST}
 
     asyncio.run(run())

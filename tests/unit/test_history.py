@@ -4,7 +4,16 @@ import pytest
 
 from app.api.errors import Problem
 from app.api.history import decode_cursor, encode_cursor
-from app.store.history import EQUITY, FILLS, ORDERS, Selection, moment, page_query
+from app.store.history import (
+    ACCOUNTS_APART_MAX,
+    EQUITY,
+    FILLS,
+    ORDERS,
+    Selection,
+    Table,
+    moment,
+    page_query,
+)
 
 
 @pytest.mark.parametrize("key", [(1, 2), (1_700_000_000_000_001, 1 << 62, 3), (0, 0, 0)])
@@ -28,8 +37,8 @@ def test_values_are_arguments_and_never_text() -> None:
     text, arguments = page_query(
         FILLS, Selection(accounts=[7], symbol=3, start=5, end=9, after=(4, 2, 1), limit=11)
     )
-    conditions = "account_index = $1 AND symbol_index = $2 AND ts >= $3 AND ts < $4"
-    assert f"WHERE {conditions} AND (ts, seq, event_index) < ($5, $6, $7) ORDER BY" in text
+    conditions = "account_index = $1 AND symbol_index = $2 AND ts >= $3 AND ts < $4 AND ts <= $5"
+    assert f"WHERE {conditions} AND (ts, seq, event_index) < ($5, $6::bigint, $7::bigint) ORDER BY" in text
     assert text.endswith("ORDER BY fills.ts DESC, fills.seq DESC, fills.event_index DESC LIMIT 11")
     assert arguments == [7, 3, moment(5), moment(9), moment(4), 2, 1]
 
@@ -41,3 +50,13 @@ def test_several_accounts_closed_orders_and_tables_without_symbols() -> None:
     assert "LIMIT" not in text
     assert "symbol_index =" not in page_query(EQUITY, Selection(symbol=1))[0]
     assert page_query(EQUITY, Selection(accounts=[]))[1] == [[]]  # a key without accounts sees nothing
+
+
+@pytest.mark.parametrize("table", [FILLS, ORDERS])
+def test_of_some_accounts_each_is_read_by_itself(table: Table) -> None:
+    text, arguments = page_query(table, Selection(accounts=[1, 2], symbol=4, limit=9))
+    assert "unnest($1::integer[]) AS wanted (number) CROSS JOIN LATERAL (" in text
+    assert text.count("LIMIT 9") == 2
+    assert arguments == [[1, 2], 4]
+    many = Selection(accounts=range(ACCOUNTS_APART_MAX + 1), limit=9)
+    assert "account_index = ANY($1::integer[])" in page_query(table, many)[0]
