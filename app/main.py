@@ -41,6 +41,7 @@ from app.api.errors import (
     overloaded,
     storage_full,
 )
+from app.api.examples import add_examples
 from app.api.hot_lane import BodyLimit, HotLane
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
@@ -56,7 +57,7 @@ the epoch. Errors are `application/problem+json` with a stable `code`. Every rou
 what happens is told live by `/v1/stream`.
 """
 
-_ROUTERS = (
+ROUTERS = (
     orders,
     accounts,
     account_opening,
@@ -136,13 +137,14 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
     )
     app.state.services = services
     app.state.desk = desk
-    for module in _ROUTERS:
+    for module in ROUTERS:
         app.include_router(module.router)
     _add_error_answers(app)
 
     @app.get("/openapi.json", tags=["system"], responses=problems())
     async def openapi(_principal: Observer) -> Response:
         document: dict[str, Any] = app.openapi()
+        add_examples(document)
         return json_response(document)
 
     return app

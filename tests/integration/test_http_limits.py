@@ -1,5 +1,6 @@
 """Limits over HTTP against a real server: versions, all or nothing, history, overrides, the second person."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -88,6 +89,7 @@ WRONG: list[tuple[Any, int, str]] = [
     ({"limits": {"MAX_OPEN_ORDERS": 1}, "reason": "  "}, 400, "INVALID_REQUEST"),
     ({"limits": {"MAX_OPEN_ORDERS": 1}, "reason": "x" * 501}, 400, "INVALID_REQUEST"),
     ({"limits": {"MAX_OPEN_ORDERS": 1}, "reason": "\U0001f4a5" * 400}, 400, "INVALID_REQUEST"),
+    ({"limits": {"MAX_OPEN_ORDERS": 1}, "reason": "\ud800"}, 400, "INVALID_REQUEST"),
     ({"limits": {}, "reason": REASON}, 400, "INVALID_REQUEST"),
     ({"MAX_OPEN_ORDERS": 1, "reason": REASON}, 400, "INVALID_REQUEST"),
     ({"limits": {"MAX_EVERYTHING": 1}, "reason": REASON}, 400, "INVALID_REQUEST"),
@@ -115,7 +117,7 @@ def test_what_is_wrong_changes_nothing(
     before = client.get(_path(account)).json()
     if isinstance(body.get("limits"), dict) and body["limits"]:
         body = body | {"limits": {"ORDER_RATE": 77, **body["limits"]}}  # a good one goes down with it
-    _refused(client.put(_path(account), json=body), status, code)
+    _refused(client.put(_path(account), content=json.dumps(body)), status, code)
     assert client.get(_path(account)).json() == before
 
 

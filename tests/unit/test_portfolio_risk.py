@@ -167,6 +167,29 @@ def test_a_variance_that_has_faded_away_leaves_exact_zeros() -> None:
     assert not made.engine.state.sums.any()
 
 
+def test_parameters_wait_for_room_for_all_their_events() -> None:
+    """Seven events each, and room for sixteen: what does not fit goes on with the next batch, once."""
+    made = Desk(replace(SMALL_CAPACITY, events=16))
+    changes = [
+        risk_model(
+            half_life=value,
+            interval_us=value * SECOND_US,
+            horizon_us=value * 10 * SECOND_US,
+            z_e9=value,
+            correlation_threshold_ppm=value,
+            mark_age_us_max=value,
+            samples_min=value,
+        )
+        for value in (2, 3, 4, 5)
+    ]
+    told = [(event.seq, event.code, event.last_quantity) for event in made.send(*changes)]
+    seqs = sorted({seq for seq, _, _ in told})
+    assert sorted(told) == [
+        (seq, code, version) for version, seq in enumerate(seqs, 1) for code in sorted(RiskParameter)
+    ]
+    assert len(seqs) == len(changes)
+
+
 def test_parameters_are_set_all_at_once_or_not_at_all() -> None:
     made = sampled_desk(1)
     model = made.engine.state.risk_model[0]

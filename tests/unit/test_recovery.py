@@ -181,7 +181,7 @@ def test_a_snapshot_of_another_kind_is_not_used(tmp_path: Path, monkeypatch: pyt
     path = save_snapshot(engine, tmp_path)
     assert recover(tmp_path, new_engine()).snapshot_seq == seq
     with monkeypatch.context() as patch:
-        patch.setattr(snapshots, "FORMAT_VERSION", 2)
+        patch.setattr(snapshots, "FORMAT_VERSION", snapshots.FORMAT_VERSION + 1)
         assert recover(tmp_path, new_engine()).snapshot_seq == 0
     with monkeypatch.context() as patch:
         patch.setattr(snapshots, "_dtypes", lambda: "other")

@@ -7,10 +7,10 @@ import pytest
 
 from app.engine.codes import Code
 from app.engine.reference import DAY_US
-from app.engine.types import EventKind, Limit, Scope
+from app.engine.types import EventKind, Limit, Scope, TradingState
 from app.runtime import risk_log
 from app.runtime.risk_log import RiskLog
-from tests.engine_support import BUY, Desk, desk, limit, note, pack, place
+from tests.engine_support import BUY, Desk, desk, limit, note, pack, place, trading_state
 from tests.histories import write_ticks
 
 ACTOR = 7
@@ -56,6 +56,21 @@ def test_read_back_from_a_journal(tmp_path: Path) -> None:
     assert list(read.refusals()) == list(log.refusals())
     assert dict(read.day(made.ts).counts) == dict(log.day(made.ts).counts)
     assert read.complete_since_ts == 0
+
+
+def test_the_reason_of_a_state_outlives_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(risk_log, "CHANGES_MAX", 2)
+    made, log = desk(), RiskLog()
+    halt = replace(trading_state(TradingState.HALTED, Scope.ACCOUNT, 0), notes=1, actor=ACTOR)
+    changes = [limit(Limit.MAX_ORDER_QUANTITY, value, Scope.ACCOUNT, 0) for value in range(5)]
+    commands = pack(made.stamp([note(b"enough"), halt, *changes]))
+    events = made.engine.process(commands).copy()
+    log.observe(events.tobytes())
+    since = int(made.engine.state.accounts[0]["state_ts"])
+    assert all(change.event.kind == EventKind.LIMIT_SET for change in log.changes())
+    assert log.state_reason(Scope.ACCOUNT, 0, -1, since) == "enough"
+    assert log.state_reason(Scope.ACCOUNT, 0, -1, since + 1) is None, "it was set again, by whom is not known"
+    assert log.state_reason(Scope.FIRM, -1, -1, since) is None
 
 
 def test_windows_are_bounded_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
