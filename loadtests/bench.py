@@ -23,6 +23,7 @@ PARTS = {
     "restart": "restart_figures.measure_restart",
     "store": "store_figures.measure_store",
     "history": "history_figures.measure_history",
+    "writer": "writer_figures.measure_writer",
     "growth": "growth_figures.measure_growth",
     "feed": "feed_figures.measure_feed",
     "http": "http_figures.measure_http",

@@ -1,0 +1,80 @@
+"""Whether orders are slower while the database's writer works as fast as it can."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from loadtests.figures import Figure, median_of_rounds
+from loadtests.http_figures import CONNECTIONS, LOAD, accepted
+from loadtests.processes import Server, bot4_server, generate
+from loadtests.ws_figures import BATCH, BATCHES_IN_FLIGHT
+from loadtests.ws_figures import CONNECTIONS as BATCH_CONNECTIONS
+
+RATE = 2_000
+WARMUP_SECONDS = 0.5
+SECONDS = 4.0
+ROUNDS_MAX = 3
+BACKLOG_SECONDS_PER_ROUND = 3.0  # of batches as fast as they go: more than a round can write
+RATIO_MAX = 1.2
+
+
+def measure_writer(rounds: int) -> list[Figure]:
+    found: dict[str, list[dict[str, Any]]] = {"without": [], "with": []}
+    with bot4_server() as server:
+        writer = _writer_of(server)
+        for _ in range(min(rounds, ROUNDS_MAX)):
+            with _suspended(writer):
+                _add_backlog(server)
+                found["without"].append(_latencies(server))
+            before = writer.cpu_times()
+            found["with"].append(_latencies(server))
+            after = writer.cpu_times()
+            found["with"][-1]["writer_cpu_seconds"] = after.user + after.system - before.user - before.system
+    middle = {name: median_of_rounds([each["latency_ms"] for each in runs]) for name, runs in found.items()}
+    load = (
+        f"open loop, {RATE} orders/s over {CONNECTIONS} connections, {LOAD}; the writer behind by minutes of "
+        "orders, it and the built-in PostgreSQL on the server's core, or suspended"
+    )
+    return [
+        Figure(
+            part="writer",
+            claim=f"durable order over HTTP at {RATE:,} orders/s, {name}, the writer at full load",
+            measured=middle["with"][name],
+            unit="ms",
+            target=RATIO_MAX if name == "p99" else None,
+            of_ratio=True,
+            baseline=middle["without"][name],
+            baseline_name="the writer suspended",
+            details={"load": load, "rounds": found} if name == "p99" else {},
+        )
+        for name in ("p50", "p99")
+    ]
+
+
+def _writer_of(server: Server) -> psutil.Process:
+    for child in psutil.Process(server.process.pid).children():
+        if "app.store.projector" in child.cmdline():
+            return child
+    raise RuntimeError("the server has no writer")
+
+
+@contextlib.contextmanager
+def _suspended(process: psutil.Process) -> Iterator[None]:
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def _add_backlog(server: Server) -> None:
+    shape = {"connections": BATCH_CONNECTIONS, "in_flight": BATCHES_IN_FLIGHT, "batch": BATCH, "echo": False}
+    accepted(generate(server, "ws", warmup=0.0, seconds=BACKLOG_SECONDS_PER_ROUND, **shape))
+
+
+def _latencies(server: Server) -> dict[str, Any]:
+    shape = {"connections": CONNECTIONS, "warmup": WARMUP_SECONDS, "seconds": SECONDS}
+    return accepted(generate(server, "http_open", rate=RATE, **shape))
