@@ -15,6 +15,7 @@ E = EventKind
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _NO_NAME = bytes(40)
+_STATUS_OF_ITS_OWN = (E.INSTRUMENT_SET, E.BREAKER_TRIPPED, E.NOTE_RECORDED, E.OVERRIDE_ENDED)
 _TRIGGERS: dict[EventKind, tuple[Trigger, ...]] = {
     E.ORDER_OPENED: (T.ACKNOWLEDGE,),
     E.ORDER_FILLED: (T.FILL, T.COMPLETE),
@@ -91,7 +92,7 @@ class Ledger:
             elif kind == E.MARK_UPDATED:
                 self.marks[event.symbol] = event.price
             elif event.order_id == 0:
-                assert event.status == 0 or kind in (E.INSTRUMENT_SET, E.BREAKER_TRIPPED, E.NOTE_RECORDED)
+                assert event.status == 0 or kind in _STATUS_OF_ITS_OWN
             elif event.order_id not in self.open:
                 self._first(event, kind)
             else:

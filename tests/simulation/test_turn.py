@@ -38,7 +38,8 @@ class TurnWorld(World):
         self.events += pieces.events
         applied = np.frombuffer(b"".join(pieces.commands), COMMAND)
         self.kinds = dict(zip(applied["seq"].tolist(), applied["kind"].tolist(), strict=True))
-        self.ledger.take(event_views(b"".join(pieces.events)), self.kinds)
+        for watcher in (self.ledger, self.rules):
+            watcher.take(event_views(b"".join(pieces.events)), self.kinds)
         self._check(set(range(first, first + len(commands))))
 
 

@@ -1,32 +1,24 @@
-"""Random commands of clients, market and operators, drawn in batches from one seeded generator."""
+"""Random commands of clients and market, and of operators, drawn in batches from one seeded generator."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.records import COMMAND, REPORT_COMMAND, VALUE_COMMAND
+from app.engine.records import COMMAND, REPORT_COMMAND
 from app.engine.types import (
     CommandKind,
-    InstrumentStatus,
-    Limit,
     OrderFlag,
     OrderType,
     ReportKind,
-    Scope,
     TimeInForce,
 )
 from app.market.types import LEVEL_UPDATE, LevelKind
-from tests import engine_support as build
+from tests.simulation.operators import ACCOUNTS, START_PRICE, SYMBOLS, Operators
+from tests.simulation.rules import RuleBook
 
 Records = NDArray[np.void]
 
-ACCOUNTS, SYMBOLS = 5, 3
-START_PRICE = 1_000
-_STEPS_E8 = (10**8, 10**9, 10**6)
-_TICKS_E12 = (10**4, 5 * 10**4, 10**6)  # multipliers 1, 50, 1
-MULTIPLIERS = [tick * step // 10**12 for tick, step in zip(_TICKS_E12, _STEPS_E8, strict=True)]
-
 _KINDS = {
-    CommandKind.PLACE_ORDER: 0.652,
+    CommandKind.PLACE_ORDER: 0.634,
     CommandKind.CANCEL_ORDER: 0.13,
     CommandKind.AMEND_ORDER: 0.11,
     CommandKind.UPDATE_MARK: 0.04,
@@ -35,8 +27,14 @@ _KINDS = {
     CommandKind.SET_LIMIT: 0.012,
     CommandKind.TRANSFER_CASH: 0.005,
     CommandKind.SET_TRADING_STATE: 0.006,
-    CommandKind.SET_PERMISSION: 0.001,
-    CommandKind.SET_POLICY: 0.001,
+    CommandKind.SET_PERMISSION: 0.002,
+    CommandKind.SET_POLICY: 0.003,
+    CommandKind.SET_OVERRIDE: 0.004,
+    CommandKind.END_OVERRIDE: 0.001,
+    CommandKind.PROPOSE_LIMIT: 0.004,
+    CommandKind.APPROVE_CHANGE: 0.004,
+    CommandKind.REJECT_CHANGE: 0.001,
+    CommandKind.SET_RISK_MODEL: 0.001,
     CommandKind.SET_INSTRUMENT: 0.002,
     CommandKind.SET_ACCOUNT: 0.002,
     CommandKind.CANCEL_ALL: 0.002,
@@ -45,53 +43,6 @@ _KINDS = {
 }
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 _UNPRICED = (OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT)
-# By limit: the range of values that are sometimes reached.
-_VALUES = {
-    Limit.MAX_ORDER_QUANTITY: (10**9, 10**11),
-    Limit.MAX_ORDER_NOTIONAL: (10**4, 10**7),
-    Limit.MAX_OPEN_ORDERS: (5, 400),
-    Limit.MAX_POSITION: (10**9, 10**12),
-    Limit.MAX_GROSS_EXPOSURE: (10**6, 10**9),
-    Limit.ORDER_RATE: (50, 100_000),
-    Limit.PRICE_COLLAR_BPS: (50, 5_000),
-    Limit.MAX_MARK_AGE: (10**4, 10**7),
-    Limit.MAX_PORTFOLIO_VAR: (10**6, 10**9),
-    Limit.MAX_CORRELATED_EXPOSURE: (10**6, 10**9),
-    Limit.CANCEL_RATE: (50, 100_000),
-    Limit.MAX_REPEATED_ORDERS: (3, 100),
-    Limit.PRICE_MOVE_BPS: (50, 5_000),
-    Limit.MAX_NET_EXPOSURE: (10**6, 10**9),
-    Limit.MAX_LEVERAGE: (20, 10**4),
-    Limit.MAX_DAILY_NOTIONAL: (10**7, 10**11),
-    Limit.DAILY_LOSS: (10**5, 10**8),
-    Limit.MAX_DRAWDOWN: (10**5, 10**8),
-    Limit.MAX_ORDER_TO_TRADE_RATIO: (2, 100),
-    Limit.VENUE_REJECTIONS: (3, 50),
-    Limit.MARK_HALT_AGE: (10**7, 10**9),
-}
-
-
-def _instrument(symbol: int, status: int = InstrumentStatus.TRADING) -> build.Command:
-    return build.instrument(
-        symbol,
-        price_tick_e12=_TICKS_E12[symbol],
-        quantity_step_e8=_STEPS_E8[symbol],
-        min_notional=100,
-        max_quantity=10**4,
-        status=status,
-        maker_fee_ppm=(-100, 200, 0)[symbol],
-        taker_fee_ppm=(500, 700, 0)[symbol],
-    )
-
-
-def opening() -> Records:
-    commands = [_instrument(symbol) for symbol in range(SYMBOLS)]
-    commands += [build.mark(symbol, START_PRICE) for symbol in range(SYMBOLS)]
-    for account in range(ACCOUNTS):
-        commands.append(build.account(account, leverage=1 + 4 * account))
-        commands.append(build.limit(Limit.MAX_OPEN_ORDERS, 300, Scope.ACCOUNT, account))
-        commands.append(build.transfer(account, 10**8))
-    return build.pack(commands)
 
 
 class Traffic:
@@ -99,6 +50,7 @@ class Traffic:
         self.random = np.random.default_rng(seed)
         self.middle = np.full(SYMBOLS, START_PRICE, np.int64)
         self.names = 0
+        self.operators = Operators(self.random)
 
     def levels(self) -> Records:
         """The displayed book of one symbol has moved a little; sometimes a new picture of it."""
@@ -116,7 +68,12 @@ class Traffic:
         return rows
 
     def commands(
-        self, count: int, open_ids: list[int], fills: list[tuple[int, int, int, int]], now: int
+        self,
+        count: int,
+        open_ids: list[int],
+        fills: list[tuple[int, int, int, int]],
+        rules: RuleBook,
+        now: int,
     ) -> Records:
         """So many commands, all kinds of them. `fills`: (order, execution, price, quantity) to repeat."""
         random = self.random
@@ -131,8 +88,8 @@ class Traffic:
         self._orders(commands, now)
         self._requests(commands, open_ids)
         self._market(commands)
-        self._operators(commands)
         self._reports(commands, open_ids, fills)
+        self.operators.fill(commands, rules, now)
         return commands
 
     def _rows(self, commands: Records, kind: CommandKind) -> NDArray[np.int64]:
@@ -172,6 +129,9 @@ class Traffic:
         self.names += count
         if count > 1 and random.random() < 0.5:
             part[-1] = part[0]  # the very same request again
+        if count > 8 and random.random() < 0.15:
+            part[-6:-1] = part[0]  # a client that has run wild
+            part["client_order_id"][-6:-1] = 0
         commands[rows] = part
 
     def _requests(self, commands: Records, open_ids: list[int]) -> None:
@@ -195,38 +155,6 @@ class Traffic:
         commands["price"][rows] = self._near(commands[rows], 6)
         odd = rows[self.random.random(len(rows)) < 0.02]
         commands["price"][odd] = self.random.choice([0, -1, 2**62], len(odd))
-
-    def _operators(self, commands: Records) -> None:
-        random = self.random
-        rows = self._rows(commands, CommandKind.SET_LIMIT)
-        which = random.choice(list(Limit), len(rows))
-        ends = np.log([_VALUES[Limit(int(each))] for each in which]).reshape(-1, 2)
-        values = commands.view(VALUE_COMMAND)
-        values["value"][rows] = np.exp(random.uniform(ends[:, 0], ends[:, 1])).astype(np.int64)
-        values["code"][rows] = which
-        values["scope"][rows] = random.integers(1, 5, len(rows))
-        values["state"][rows] = random.random(len(rows)) < 0.15
-        kept = rows[(values["scope"][rows] == Scope.ACCOUNT) & (which == Limit.MAX_OPEN_ORDERS)]
-        values["state"][kept] = 1  # an account without any limit cannot trade
-        rows = self._rows(commands, CommandKind.TRANSFER_CASH)
-        values["value"][rows] = random.choice([-(10**6), 10**6, 10**7, -(2**63), 2**60], len(rows))
-        rows = self._rows(commands, CommandKind.SET_TRADING_STATE)
-        commands["state"][rows] = random.choice([0, 1, 2, 7], len(rows), p=[0.95, 0.025, 0.02, 0.005])
-        commands["scope"][rows] = random.integers(1, 4, len(rows))
-        commands["flags"][rows] = random.random(len(rows)) < 0.1
-        rows = self._rows(commands, CommandKind.SET_PERMISSION)
-        commands["state"][rows] = random.choice([0, 1, 2, 3], len(rows), p=[0.6, 0.2, 0.1, 0.1])
-        rows = self._rows(commands, CommandKind.SET_POLICY)
-        values["code"][rows] = random.integers(0, 6, len(rows))
-        values["value"][rows] = random.choice([0, 1, 100, 10**6, 10**8], len(rows))
-        for row in self._rows(commands, CommandKind.SET_INSTRUMENT):
-            status = InstrumentStatus.TRADING if random.random() < 0.95 else random.integers(0, 5)
-            commands[row : row + 1] = build.pack([_instrument(int(random.integers(SYMBOLS)), int(status))])
-        for row in self._rows(commands, CommandKind.SET_ACCOUNT):
-            account = int(random.integers(ACCOUNTS + 1))
-            wrong = b"" if account < ACCOUNTS and random.random() < 0.7 else b"someone else"
-            leverage = 0 if account == ACCOUNTS else int(random.integers(0, 30))
-            commands[row : row + 1] = build.pack([build.account(account, leverage, wrong)])
 
     def _reports(
         self, commands: Records, open_ids: list[int], fills: list[tuple[int, int, int, int]]
