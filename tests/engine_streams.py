@@ -30,6 +30,7 @@ from tests.twins.engine_reference import PLACES
 
 ACCOUNTS, SYMBOLS = 3, 2
 MIDDLE = 100
+_LIMITS_MANY = 8  # beyond them hardly an order would pass
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 _LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 # What a venue may well report.
@@ -45,7 +46,7 @@ _LIKELY: dict[int, tuple[ReportKind, ...]] = {
 # By limit: values that sometimes bind.
 _VALUES = {
     Limit.MAX_ORDER_QUANTITY: (50, 400),
-    Limit.MAX_ORDER_NOTIONAL: (20_000, 300_000),
+    Limit.MAX_ORDER_NOTIONAL: (2_000, 100_000),
     Limit.MAX_OPEN_ORDERS: (2, 12),
     Limit.MAX_POSITION: (50, 800),
     Limit.MAX_GROSS_EXPOSURE: (1_000, 200_000),
@@ -65,6 +66,12 @@ _VALUES = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: (1, 4),
     Limit.VENUE_REJECTIONS: (1, 3),
     Limit.MARK_HALT_AGE: (2_000_000, 20_000_000),
+}
+# What may not be above another one of the same scope.
+_BELOW = {
+    int(Limit.MAX_POSITION): Limit.MAX_ORDER_QUANTITY,
+    int(Limit.MAX_GROSS_EXPOSURE): Limit.MAX_NET_EXPOSURE,
+    int(Limit.MARK_HALT_AGE): Limit.MAX_MARK_AGE,
 }
 
 
@@ -103,7 +110,7 @@ class Stream:
             (self.trading_state, 4),
             (self.transfer, 1),
             (self.note, 1),
-            (self.administration, 4),
+            (self.administration, 8),
             (self.permission, 1),
             (self.reference, 1),
         )
@@ -196,6 +203,8 @@ class Stream:
         return build.place(
             order.account, order.symbol, order.side, order.quantity, order.price, type=order.type,
             stop_price=order.stop_price, time_in_force=order.time_in_force, expire_ts=order.expire_ts,
+            flags=order.flags, self_trade_prevention=order.self_trade_prevention,
+            client_order_id=self.random.choice([b"", order.client_order_id]),
         )  # fmt: skip
 
     def order_id(self) -> int:
@@ -265,6 +274,15 @@ class Stream:
         state = int(self.rarely(0.35) or (scope, which) == (Scope.ACCOUNT, Limit.MAX_OPEN_ORDERS))
         code = 40 if self.rarely() else which
         made = build.limit(code, value, scope, self.account(), self.symbol(), state)
+        there = [(code, *key) for key, limits in self.twin.books.limits.items() for code in sorted(limits)]
+        if len(there) > ACCOUNTS + _LIMITS_MANY and self.random.random() < 0.6:
+            gone, in_scope, account, symbol = self.random.choice(there)
+            made = build.limit(gone, 0, in_scope, account, symbol, state=0)
+        above = [row for row in there if row[0] in _BELOW]
+        if above and self.rarely(0.15):
+            larger, *key = self.random.choice(above)
+            value = self.twin.books.limits[key[0], key[1], key[2]][larger] + self.random.choice([-1, 0, 1])
+            made = build.limit(_BELOW[larger], value, key[0], key[1], key[2])
         actor = self.random.choice([0, 0, 1, 2])
         return replace(
             made, expected_version=self.version(made), actor=actor, remaining=int(self.rarely(0.2))
@@ -313,12 +331,22 @@ class Stream:
         state = self.random.choice([TradingState.ACTIVE] * 12 + [*TradingState, 7])
         scope = self.random.choice(list(Scope))
         flags = StateFlag.CANCEL_OPEN if self.rarely(0.2) else 0
+        stopped = self.stopped()
+        if stopped and self.random.random() < 0.7:
+            return replace(build.trading_state(TradingState.ACTIVE, *self.random.choice(stopped)), actor=5)
         return replace(
             build.trading_state(state, scope, self.account(), self.symbol()), flags=flags, actor=5, notes=2
         )
 
+    def stopped(self) -> list[tuple[int, int, int]]:
+        """Scopes that are not ACTIVE."""
+        books = self.twin.books
+        found: list[tuple[int, int, int]] = [(Scope.FIRM, -1, -1)] if books.state else []
+        found += [(Scope.ACCOUNT, n, -1) for n, each in enumerate(books.accounts) if each.state]
+        return found + [(Scope.SYMBOL, -1, n) for n, each in enumerate(books.instruments) if each.state]
+
     def permission(self) -> Command:
-        state = self.random.choice([0, 0, 1, 2, 3])
+        state = self.random.choice([0, 0, 0, 1, 1, 2, 3])
         symbol = -1 if self.rarely(0.2) else self.symbol()
         return Command(CommandKind.SET_PERMISSION, self.account(), symbol, state=state, actor=3, notes=1)
 

@@ -1,5 +1,6 @@
 """The engine's kernels and their plain-Python twin: the same events, field by field, and the same state."""
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ from app.engine.codes import Code
 from app.engine.engine import Engine
 from app.engine.records import EVENT
 from app.engine.state import state_hash
-from app.engine.types import CommandKind
+from app.engine.types import CommandKind, EventKind
 from app.runtime.views import EventView
 from tests.engine_streams import Stream, opening
 from tests.engine_support import Command, Desk, events_of, pack
@@ -103,13 +104,18 @@ def test_very_long_streams(seed: int) -> None:
 
 
 def test_streams_reach_everything() -> None:
-    """The random streams are worth something only if every refusal that there is occurs in them."""
-    seen: set[int] = set()
+    """The random streams are worth something only if every refusal and event that there is occurs in them."""
+    codes: set[int] = set()
+    kinds: Counter[int] = Counter()
     for seed in range(20):
         pair = Pair(Random(1_000 + seed), check=False)
         pair.go_on(500)
-        seen |= {event.code for event in pair.events}
-    assert {code.name for code in Code if code not in seen} <= {code.name for code in _NOT_HERE}
+        codes |= {event.code for event in pair.events}
+        kinds.update(event.kind for event in pair.events)
+    assert {code.name for code in Code if code not in codes} <= {code.name for code in _NOT_HERE}
+    # Samples of marks have a twin of their own.
+    others = {EventKind.NONE, EventKind.MARKS_SAMPLED, EventKind.RISK_MODEL_SET}
+    assert not {kind.name: kinds[kind] for kind in set(EventKind) - others if kinds[kind] < 5}
 
 
 def run(log: list[Command], capacity: Capacity, cuts: list[int]) -> tuple[bytes, str]:
