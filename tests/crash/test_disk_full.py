@@ -1,11 +1,14 @@
 """A journal that cannot be written: the engine halts, nothing is acknowledged, a restart goes on."""
 
 import resource
+import time
 from pathlib import Path
 
 import httpx
 
 from tests.server_process import AUTHORIZATION, ServerProcess
+
+_SECONDS_MAX = 60
 
 ORDER = {
     "account": "alpha",
@@ -88,3 +91,27 @@ def test_a_full_disk_halts_the_engine_and_loses_nothing(data_dir: Path) -> None:
             assert order.status_code == 200, order.text
         assert http.get(f"/v1/orders/by-client-id/alpha/{refused}").status_code == 404
         assert _place(http, "again").status_code == 201
+
+
+def test_a_halted_server_has_the_history_of_what_is_durable(data_dir: Path, database_url: str) -> None:
+    server = ServerProcess(data_dir, BOT4_DATABASE_URL=database_url)
+    with server, httpx.Client(base_url=server.url, headers=AUTHORIZATION) as http:
+        size = max(path.stat().st_size for path in server.journal.glob("*.b4j"))
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size + 16_384, size + 16_384))
+        acknowledged = set()
+        for number in range(200):
+            if _place(http, f"full-{number}").status_code != 201:
+                break
+            acknowledged.add(f"full-{number}")
+        assert http.get("/health/ready").json()["code"] == "ENGINE_HALTED"
+        deadline = time.monotonic() + _SECONDS_MAX
+        while True:
+            system = http.get("/v1/system").json()
+            if system["projections"].get("database", {}).get("seq", 0) == system["durable_seq"]:
+                break
+            assert time.monotonic() < deadline, system
+            time.sleep(0.1)
+        orders = http.get("/v1/history/orders", params={"limit": 1000}).json()["items"]
+        assert {order["client_order_id"] for order in orders} == acknowledged
+        audit = http.get("/v1/history/audit", params={"account": "alpha"}).json()["items"]
+        assert "ACCOUNT_SET" in {item["event"] for item in audit}
