@@ -10,12 +10,11 @@ import orjson
 from app.api.change_values import changed_values
 from app.api.errors import code_name
 from app.api.limit_scopes import LimitScope, scope_content
-from app.api.limit_table import limit_text
 from app.api.refusals import measure, scope_text
 from app.api.risk_parameters import parameters_content
 from app.api.services import Services
 from app.engine.records import NOTE_EVENT
-from app.engine.types import EventKind, Limit, OverrideEnd, Permission, Policy, Scope, TradingState
+from app.engine.types import EventKind, OverrideEnd, Permission, Policy, Scope, TradingState
 from app.runtime.risk_log import BREACH_CODES
 from app.runtime.views import EVENT_LAYOUT, EventView, field_names, layout
 from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
@@ -105,14 +104,11 @@ class RiskItems:
 
     def _limit(self, event: EventView) -> dict[str, Any]:
         """What a limit is, is to be for a while, or is proposed to be. Numbers of 0 do not apply."""
-        limit = Limit(event.code)
         ended = event.kind == EventKind.OVERRIDE_ENDED
         return {
             "event": _OF_LIMITS[event.kind],
             "scope": self._scope(event),
-            "limit": limit.name,
-            "value": limit_text(limit, event.limit),
-            "previous": limit_text(limit, event.observed),
+            **_changed(event, "limit"),
             "version": event.last_quantity or None,
             "number": event.execution_id or None,
             "expires_ts": event.expire_ts or None,
@@ -135,8 +131,7 @@ class RiskItems:
         return {
             "event": "trading_state",
             "scope": self._scope(event),
-            "state": TradingState(event.limit).name,
-            "previous": TradingState(event.observed).name,
+            **_changed(event, value="state"),
             "cause": code_name(event.code),
             **self._who(event),
         }
@@ -145,28 +140,22 @@ class RiskItems:
         return {
             "event": "permission",
             "scope": self._scope(event),
-            "permission": Permission(event.limit).name,
-            "previous": Permission(event.observed).name,
+            **_changed(event, value="permission"),
             **self._who(event),
         }
 
     def _policy(self, event: EventView) -> dict[str, Any]:
         return {
             "event": "policy",
-            "policy": Policy(event.code).name,
-            "value": event.limit,
-            "previous": event.observed,
+            **_changed(event, "policy"),
             **self._who(event),
         }
 
     def _model(self, event: EventView) -> dict[str, Any]:
         """One parameter of the risk figures; all of them come with what is measured."""
-        what = changed_values(event.kind, event.code, event.observed, event.limit)
         return {
             "event": "risk_parameters_set",
-            "parameter": what and what.name,
-            "value": what and what.new,
-            "previous": what and what.old,
+            **_changed(event, "parameter"),
             "version": event.last_quantity,
             **self._who(event),
         }
@@ -248,6 +237,13 @@ class RiskItems:
             if account in (-1, index):
                 value = int(pairs[symbol, index])
                 yield scope_text(reference, Scope.ACCOUNT_SYMBOL, index, symbol), value
+
+
+def _changed(event: EventView, name: str | None = None, value: str = "value") -> dict[str, Any]:
+    """What has changed, as over HTTP, under these names; null where this version does not know it."""
+    found = changed_values(event.kind, event.code, event.observed, event.limit)
+    named = {} if name is None else {name: found and found.name}
+    return {**named, value: found and found.new, "previous": found and found.old}
 
 
 def _set(limits: Any) -> Any:

@@ -195,7 +195,13 @@ def test_risk_tells_policies_and_parameters_to_who_may_read_all(
     submit(api, CommandKind.SET_POLICY, value=value, code=code)
     body = {"half_life": old["half_life"] + 1, "reason": "a test"}
     new = client.patch("/v1/risk/parameters", json=body).json()
-    assert watcher.update("risk", "*", lambda item: item["event"] == "risk_parameters_set")["version"]
+    found = watcher.update("risk", "*", lambda item: item["event"] == "risk_parameters_set")
+    assert (found["parameter"], found["value"], found["previous"]) == (
+        "half_life",
+        old["half_life"] + 1,
+        old["half_life"],
+    )
+    assert (found["reason"], found["version"]) == ("a test", new["version"])
     watcher.update("risk", "*", lambda item: item == {"event": "risk_parameters", **new})
     client.patch("/v1/risk/parameters", json={"half_life": old["half_life"], "reason": "a test"})
     watcher.settle()
