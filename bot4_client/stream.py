@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from bot4_client.backoff import Backoff
+from bot4_client.connection import open_socket, refusal
 from bot4_client.errors import closed_error, error_of
 
 logger = logging.getLogger(__name__)
 
 # The server sends a heartbeat each 5 seconds.
 SILENCE_SECONDS_MAX = 15.0
-MESSAGE_BYTES_MAX = 64 << 20
 
 _LOGS = frozenset(("orders", "fills", "risk"))
 _OF_ACCOUNTS = _LOGS | {"positions", "accounts"}
@@ -57,7 +57,7 @@ class Stream:
 
     def __init__(self, url: str, key: str, channels: Iterable[Channel], *, batch: bool = True) -> None:
         self._url = url.rstrip("/").replace("http", "ws", 1) + "/v1/stream"
-        self._headers = {"Authorization": f"Bearer {key}"}
+        self._key = key
         self.channels = list(channels)
         self._batch = batch
         self._positions: dict[tuple[str, str], _Position] = {}
@@ -69,22 +69,16 @@ class Stream:
         backoff = Backoff()
         while True:
             try:
-                async with connect(
-                    self._url,
-                    additional_headers=self._headers,
-                    compression=None,
-                    proxy=None,
-                    max_size=MESSAGE_BYTES_MAX,
-                ) as socket:
+                async with open_socket(self._url, self._key) as socket:
                     self.reconnects += 1
                     await socket.send(orjson.dumps(self._subscribe()).decode())
                     async for message in self._messages(socket):
                         backoff.reset()
                         yield message
             except InvalidStatus as error:
-                if error.response.status_code in (401, 403):
-                    body = orjson.loads(error.response.body or b"{}")
-                    raise error_of(error.response.status_code, body) from None
+                final = refusal(error)
+                if final is not None:
+                    raise final from None
             except ConnectionClosed:
                 final = closed_error(socket.close_code, socket.close_reason or "")
                 if final is not None:

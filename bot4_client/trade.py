@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, Self, cast
 
 import httpx
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from bot4_client.backoff import Backoff
+from bot4_client.connection import open_socket, refusal
 from bot4_client.errors import (
     Bot4Error,
     OutcomeUnknown,
@@ -32,7 +33,6 @@ from bot4_client.types import CanceledOrders, Order, OrderType, Side, TimeInForc
 logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 30.0
-MESSAGE_BYTES_MAX = 64 << 20
 
 Number = str | int | Decimal
 
@@ -60,7 +60,7 @@ class Trade:
     ) -> None:
         """`url`: of the server, http or https. `wait_seconds`: what a request may take, retries included."""
         self._url = url.rstrip("/").replace("http", "ws", 1) + "/v1/trade"
-        self._headers = {"Authorization": f"Bearer {key}"}
+        self._key = key
         self._http = http
         self._wait_seconds = wait_seconds
         self._numbers = itertools.count(1)
@@ -255,21 +255,13 @@ class Trade:
         try:
             while True:
                 try:
-                    async with connect(
-                        self._url,
-                        additional_headers=self._headers,
-                        compression=None,
-                        proxy=None,
-                        max_size=MESSAGE_BYTES_MAX,
-                    ) as socket:
+                    async with open_socket(self._url, self._key) as socket:
                         self.reconnects += 1
                         backoff.reset()
                         await self._serve(socket)
                         self._failure = closed_error(socket.close_code, socket.close_reason or "")
                 except InvalidStatus as error:
-                    if error.response.status_code in (401, 403):
-                        body = orjson.loads(error.response.body or b"{}")
-                        self._failure = error_of(error.response.status_code, body)
+                    self._failure = refusal(error)
                 except (OSError, InvalidHandshake, TimeoutError) as error:
                     logger.debug("no connection: %s", error)
                 if self._failure is not None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import orjson
 
-from app.api.asgi import Message, Receive, Send, send_problem
+from app.api.asgi import Message, Receive, Scope, Send, header, send_problem
 from app.api.auth import KeyStore, Principal
 from app.api.direct_socket import DirectSocket
-from app.api.errors import Problem, unauthorized
+from app.api.errors import Problem, engine_halted, not_ready, overloaded, unauthorized
+from app.api.services import Services
 from app.api.trade_messages import decode_auth, request_id
 from app.streams.codec import text_frame
 
@@ -29,7 +30,41 @@ def refusal_frame(identity: Id, problem: Problem) -> bytes:
     return text_frame(orjson.dumps({"id": identity, "status": problem.status, "error": problem.content}))
 
 
-async def principal_of_first_message(
+class Door:
+    """Who comes in on one path, by a key in the handshake or in the first message."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._unknown = 0  # connections that have not shown a key yet
+
+    def problem(self, scope: Scope) -> Problem | None:
+        """Why a connection is not even accepted."""
+        authorization = header(scope, b"authorization")
+        if authorization is not None and self._services.keys.of_header(authorization) is None:
+            return unauthorized()
+        if not self._services.loop.ready:
+            return engine_halted() if self._services.loop.halted else not_ready()
+        if authorization is None and self._unknown >= UNKNOWN_MAX:
+            return overloaded()
+        return None
+
+    async def principal(self, scope: Scope, receive: Receive, wire: DirectSocket) -> Principal | None:
+        """Whose key it is; None, with the connection closed, where there is none in time."""
+        authorization = header(scope, b"authorization")
+        if authorization is not None:
+            found = self._services.keys.of_header(authorization)
+        else:
+            self._unknown += 1
+            try:
+                found = await _principal_of_first_message(self._services.keys, receive, wire)
+            finally:
+                self._unknown -= 1
+        if found is None:
+            wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
+        return found
+
+
+async def _principal_of_first_message(
     keys: KeyStore, receive: Receive, wire: DirectSocket
 ) -> Principal | None:
     """Whose key the first message carries; None where there is none in time."""

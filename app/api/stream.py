@@ -8,14 +8,9 @@ import logging
 
 from app.api.asgi import Receive, Scope, Send, header
 from app.api.direct_socket import direct_socket
-from app.api.errors import Problem, engine_halted, forbidden, not_ready, overloaded, unauthorized
+from app.api.errors import Problem, forbidden
 from app.api.services import Services
-from app.api.socket_door import (
-    CLOSE_UNAUTHORIZED,
-    UNKNOWN_MAX,
-    principal_of_first_message,
-    send_http_problem,
-)
+from app.api.socket_door import Door, send_http_problem
 from app.api.stream_session import StreamSession
 from app.streams.catch_up import CatchUp
 from app.streams.hub import Hub, TooManyConnections
@@ -33,7 +28,7 @@ class StreamSocket:
         self._hub = hub
         self._catch_up = CatchUp(hub)
         self._origins = origins
-        self._unknown = 0
+        self._door = Door(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -50,14 +45,7 @@ class StreamSocket:
         """Why a connection is not even accepted."""
         if not self._may_come_from(scope):
             return forbidden("pages of this origin may not connect: see BOT4_ALLOWED_ORIGINS")
-        authorization = header(scope, b"authorization")
-        if authorization is not None and self._services.keys.of_header(authorization) is None:
-            return unauthorized()
-        if not self._services.loop.ready:
-            return engine_halted() if self._services.loop.halted else not_ready()
-        if authorization is None and self._unknown >= UNKNOWN_MAX:
-            return overloaded()
-        return None
+        return self._door.problem(scope)
 
     def _may_come_from(self, scope: Scope) -> bool:
         """Browsers say which page connects: one from elsewhere must not use what its visitor can reach."""
@@ -71,17 +59,8 @@ class StreamSocket:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
         wire = direct_socket(scope)
-        authorization = header(scope, b"authorization")
-        if authorization is None:
-            self._unknown += 1
-            try:
-                principal = await principal_of_first_message(self._services.keys, receive, wire)
-            finally:
-                self._unknown -= 1
-        else:
-            principal = self._services.keys.of_header(authorization)
+        principal = await self._door.principal(scope, receive, wire)
         if principal is None:
-            wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
             return
         session = StreamSession(self._services, self._hub, self._catch_up, principal, wire)
         try:

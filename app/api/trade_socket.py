@@ -7,13 +7,13 @@ coroutine only waits for the end.
 
 import logging
 
-from app.api.asgi import Receive, Scope, Send, header
+from app.api.asgi import Receive, Scope, Send
 from app.api.dead_man import DeadManTimers
 from app.api.direct_socket import direct_socket
-from app.api.errors import Problem, engine_halted, not_ready, overloaded, unauthorized
+from app.api.errors import overloaded
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
-from app.api.socket_door import CLOSE_UNAUTHORIZED, UNKNOWN_MAX, principal_of_first_message, send_http_problem
+from app.api.socket_door import Door, send_http_problem
 from app.api.trade_session import TradeSession
 
 logger = logging.getLogger(__name__)
@@ -27,11 +27,13 @@ class TradeSocket:
         self._desk = desk
         self._timers = DeadManTimers(services.loop)
         self._sessions = 0
-        self._unknown = 0
+        self._door = Door(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        problem = self._door_problem(scope)
+        problem = self._door.problem(scope)
+        if problem is None and self._sessions >= SESSIONS_MAX:
+            problem = overloaded()
         if problem is not None:
             await send_http_problem(send, problem)
             return
@@ -43,31 +45,11 @@ class TradeSocket:
         finally:
             self._sessions -= 1
 
-    def _door_problem(self, scope: Scope) -> Problem | None:
-        """Why a connection is not even accepted."""
-        authorization = header(scope, b"authorization")
-        if authorization is not None and self._services.keys.of_header(authorization) is None:
-            return unauthorized()
-        if not self._services.loop.ready:
-            return engine_halted() if self._services.loop.halted else not_ready()
-        if self._sessions >= SESSIONS_MAX or (authorization is None and self._unknown >= UNKNOWN_MAX):
-            return overloaded()
-        return None
-
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
         wire = direct_socket(scope)
-        authorization = header(scope, b"authorization")
-        if authorization is None:
-            self._unknown += 1
-            try:
-                principal = await principal_of_first_message(self._services.keys, receive, wire)
-            finally:
-                self._unknown -= 1
-        else:
-            principal = self._services.keys.of_header(authorization)
+        principal = await self._door.principal(scope, receive, wire)
         if principal is None:
-            wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
             return
         session = TradeSession(self._services, self._desk, self._timers, principal, wire)
         try:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.codec.stream_json import Written
+from app.codec.stream_json import WRITTEN_KINDS, Written
 from app.engine.types import EventKind
 from app.market.types import Candle
 from app.runtime.views import EventView
@@ -20,23 +20,7 @@ SYMBOL = EventView._fields.index("symbol")
 KIND = EventView._fields.index("kind")
 
 # Each shows a whole order as it was after the event.
-ORDER_KINDS = frozenset(
-    (
-        EventKind.ORDER_ACCEPTED,
-        EventKind.ORDER_REJECTED,
-        EventKind.ORDER_OPENED,
-        EventKind.ORDER_FILLED,
-        EventKind.ORDER_CANCELED,
-        EventKind.ORDER_EXPIRED,
-        EventKind.ORDER_TRIGGERED,
-        EventKind.CANCEL_REQUESTED,
-        EventKind.CANCEL_REJECTED,
-        EventKind.REPLACE_REQUESTED,
-        EventKind.ORDER_REPLACED,
-        EventKind.REPLACE_REJECTED,
-        EventKind.ORDER_UNKNOWN,
-    )
-)
+ORDER_KINDS = frozenset((*WRITTEN_KINDS, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED))
 
 
 class SnapshotTooLarge(Exception):

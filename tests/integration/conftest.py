@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.api_support import ApiServer
+from tests.stream_support import Watcher, watch
 
 _MARKS_SECONDS_MAX = 30
 
@@ -28,3 +30,15 @@ def account(api: ApiServer, request: pytest.FixtureRequest) -> str:
     """A new account with a million and wide limits."""
     number = len(api.server.reference.account_names)
     return api.open_account(f"test-{number}")
+
+
+@pytest.fixture
+def client(api: ApiServer) -> Iterator[httpx.Client]:
+    with api.client() as client:
+        yield client
+
+
+@pytest.fixture
+def watcher(api: ApiServer) -> Iterator[Watcher]:
+    with watch(api) as watcher:
+        yield watcher

@@ -165,8 +165,7 @@ def test_who_shows_no_key_in_time_is_closed(
 def test_those_without_a_key_take_no_places_from_others(
     api: ApiServer, monkeypatch: pytest.MonkeyPatch, path: bytes
 ) -> None:
-    for name in ("stream", "trade_socket"):
-        monkeypatch.setattr(f"app.api.{name}.UNKNOWN_MAX", 1)
+    monkeypatch.setattr(socket_door, "UNKNOWN_MAX", 1)
     handshake = HANDSHAKE.replace(b"stream", path)
     with RawClient(api) as first, RawClient(api) as second, RawClient(api) as third:
         first.send(handshake)

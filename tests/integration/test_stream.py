@@ -3,7 +3,6 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,18 +16,6 @@ from app.streams.topics import Channel
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
 from tests.slow_watcher import SlowWatcher
 from tests.stream_support import Message, Watcher, check_chain, stream_url, watch
-
-
-@pytest.fixture
-def client(api: ApiServer) -> Iterator[httpx.Client]:
-    with api.client() as client:
-        yield client
-
-
-@pytest.fixture
-def watcher(api: ApiServer) -> Iterator[Watcher]:
-    with watch(api) as watcher:
-        yield watcher
 
 
 def place(client: httpx.Client, order: Message) -> Message:
@@ -471,7 +458,7 @@ def test_connections_are_bounded_by_key(api: ApiServer, monkeypatch: pytest.Monk
 
 
 def test_connections_without_a_key_are_bounded(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "UNKNOWN_MAX", 1)
+    monkeypatch.setattr(socket_door, "UNKNOWN_MAX", 1)
     with watch(api, None) as first:
         with pytest.raises(InvalidStatus) as refused, watch(api, None):
             pass

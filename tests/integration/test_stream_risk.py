@@ -1,11 +1,9 @@
 """The channel `risk` of `WS /v1/stream`: limits, states, permissions, policies, parameters, and why."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from app.api.limit_commands import note_parts
 from app.engine.codes import Code
@@ -25,18 +23,6 @@ from tests.api_support import ApiServer, limit_order
 from tests.stream_support import Message, Watcher, check_chain, watch
 
 _VALUE_LAYOUT = layout(VALUE_COMMAND)
-
-
-@pytest.fixture
-def client(api: ApiServer) -> Iterator[httpx.Client]:
-    with api.client() as client:
-        yield client
-
-
-@pytest.fixture
-def watcher(api: ApiServer) -> Iterator[Watcher]:
-    with watch(api) as watcher:
-        yield watcher
 
 
 def submit(api: ApiServer, kind: CommandKind, reason: str = "", **values: int) -> None:
