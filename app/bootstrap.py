@@ -243,7 +243,9 @@ class Server:
         if url is None:
             return
         writer = database_projection(
-            self.settings.journal_dir, url, environment, partial(self.dependencies.on_change, "database")
+            *(self.settings.journal_dir, url, environment),
+            partial(self.dependencies.on_change, "database"),
+            timescaledb_required=self.settings.timescaledb_required,
         )
         self.services.projections[writer.name] = writer
         self.history.url = url

@@ -193,7 +193,9 @@ async def _migrate_to(settings: Settings, revision: str) -> tuple[str, str]:
     from app.store.database import migrate
 
     if settings.database_url is not None:
-        return await migrate(settings.database_url, revision)
+        return await migrate(
+            settings.database_url, revision, timescaledb_required=settings.timescaledb_required
+        )
     async with EmbeddedServers(settings.data_dir, None, "not needed") as servers:
         assert servers.database_url is not None
         return await migrate(servers.database_url, revision)

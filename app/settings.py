@@ -145,6 +145,9 @@ class Settings:
         "PostgreSQL or TimescaleDB, postgresql://user:password@host:port/name; without it one is started",
         secret=True,
     )
+    timescaledb_required: bool = _variable(
+        "0", _flag, "1: a database without the timescaledb extension is an error; 0: tables are ordinary then"
+    )
     redis_url: str | None = _variable(
         "",
         _url("redis", "rediss", "unix"),

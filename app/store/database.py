@@ -9,6 +9,8 @@ import time
 
 import asyncpg
 
+from app.store.advice import place_of, with_advice
+
 CONNECTIONS_MAX = 8
 CONNECT_SECONDS_MAX = 10.0
 STATEMENT_SECONDS_MAX = 60.0
@@ -36,9 +38,10 @@ async def connect(url: str, wait_seconds: float = REACHABLE_SECONDS_MAX) -> asyn
             )
         except _UNREACHABLE as error:
             if time.monotonic() > deadline:
-                raise DatabaseError(f"the database cannot be reached: {first_line(error)}") from error
+                reason = f"the database cannot be reached at {place_of(url)}: {with_advice(error)}"
+                raise DatabaseError(reason) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise DatabaseError(f"the database refuses us: {first_line(error)}") from error
+            raise DatabaseError(f"the database refuses us: {with_advice(error)}") from error
         await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -58,10 +61,11 @@ async def create_pool(url: str) -> asyncpg.Pool:
     )
 
 
-async def migrate(url: str, to: str = "head") -> tuple[str, str]:
+async def migrate(url: str, to: str = "head", *, timescaledb_required: bool = False) -> tuple[str, str]:
     """Bring the schema to a revision, up or down; the revisions before and after, "base" for none.
 
     Two servers that start at once do it one after the other. Either all of it happens or nothing.
+    `timescaledb_required`: the tables must be hypertables.
 
     Raises:
         DatabaseError: the database cannot be used, or there is no such revision.
@@ -69,9 +73,4 @@ async def migrate(url: str, to: str = "head") -> tuple[str, str]:
     # Alembic takes long to import: a server that leaves the schema to its writer's process need not wait.
     from app.store import schema
 
-    return await schema.migrate(url, to)
-
-
-def first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return await schema.migrate(url, to, timescaledb_required)

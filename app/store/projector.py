@@ -1,4 +1,4 @@
-"""The database's writer as a process of its own: `python -m app.store.projector JOURNAL_DIR`.
+"""The database's writer as a process of its own: `python -m app.store.projector JOURNAL_DIR [OPTION]`.
 
 Its database is BOT4_DATABASE_URL. What comes in on standard input are MARKET_TRADE
 records; when that ends, the server is gone, and so is this. At low priority, so
@@ -20,22 +20,30 @@ from app.runtime.segments import JournalError
 from app.store.writer import MARKET_TRADE, PROJECTION, DatabaseWriter
 
 _READ_BYTES = 1 << 16
+_REQUIRED = "--timescaledb-required"
 _SWITCH_SECONDS = 0.0005
 
 
 def database_projection(
-    folder: Path, url: str, environment: Mapping[str, str], on_change: Callable[[str], None]
+    folder: Path,
+    url: str,
+    environment: Mapping[str, str],
+    on_change: Callable[[str], None],
+    *,
+    timescaledb_required: bool = False,
 ) -> ProjectionProcess:
     """This module as a child of the server."""
     command = [sys.executable, "-m", "app.store.projector", str(folder)]
+    if timescaledb_required:
+        command.append(_REQUIRED)
     return ProjectionProcess(
         PROJECTION, folder, command, {**environment, "BOT4_DATABASE_URL": url}, on_change
     )
 
 
-async def follow(folder: Path, url: str) -> None:
+async def follow(folder: Path, url: str, *, timescaledb_required: bool = False) -> None:
     """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
-    writer = DatabaseWriter(folder, url)
+    writer = DatabaseWriter(folder, url, timescaledb_required=timescaledb_required)
     running = asyncio.ensure_future(writer.run())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     feeding = asyncio.ensure_future(_take_trades(writer))
@@ -60,14 +68,16 @@ async def _take_trades(writer: DatabaseWriter) -> None:
 
 def main(arguments: list[str]) -> int:
     url = os.environ.get("BOT4_DATABASE_URL")
-    if len(arguments) != 1 or not url:
-        print("usage: BOT4_DATABASE_URL=... python -m app.store.projector JOURNAL_DIR", file=sys.stderr)
+    folder, *options = arguments or [""]
+    if not folder or options not in ([], [_REQUIRED]) or not url:
+        usage = f"usage: BOT4_DATABASE_URL=... python -m app.store.projector JOURNAL_DIR [{_REQUIRED}]"
+        print(usage, file=sys.stderr)
         return 2
     to_background()
     # Between the thread that prepares a batch and the loop that feeds the database with another.
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
-        asyncio.run(follow(Path(arguments[0]), url))
+        asyncio.run(follow(Path(folder), url, timescaledb_required=bool(options)))
     except (JournalError, RecoveryError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

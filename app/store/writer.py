@@ -20,6 +20,7 @@ from app.engine.capacity import DEFAULT_CAPACITY, Capacity
 from app.runtime.durable_mark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STARTING, STATUS_SECONDS, ProjectionStatus, read_status, write_status
+from app.store.advice import with_advice
 from app.store.candles import roll_up
 from app.store.copy_format import HEADER, TRAILER, Kind, Values, encode_rows
 from app.store.database import DatabaseError, connect, migrate
@@ -111,6 +112,8 @@ class DatabaseWriter:
         url: str,
         durable_seq: Callable[[], int] | None = None,
         capacity: Capacity = DEFAULT_CAPACITY,
+        *,
+        timescaledb_required: bool = False,
     ) -> None:
         """`folder`: of the journal. Raises JournalError, OSError."""
         self.rows = 0
@@ -120,6 +123,7 @@ class DatabaseWriter:
         self._folder = folder
         self._url = url
         self._capacity = capacity
+        self._timescaledb_required = timescaledb_required
         self._durable_seq = durable_seq or DurableReader(folder)
         self._journal = journal_identity(folder)
         self._replica: Replica | None = None
@@ -146,7 +150,7 @@ class DatabaseWriter:
                     await self._session(until_end=False)
                 except RETRIED as error:
                     known = isinstance(error, DatabaseError)
-                    self._error = str(error) if known else f"the database failed: {_one_line(error)}"
+                    self._error = str(error) if known else f"the database failed: {with_advice(error)}"
                 if self.progress_seq > begun:
                     pause = PAUSE_SECONDS_MIN
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
@@ -176,7 +180,7 @@ class DatabaseWriter:
         connection: asyncpg.Connection = await connect(self._url, wait_seconds=0)
         try:
             if not self._migrated:
-                await migrate(self._url)
+                await migrate(self._url, timescaledb_required=self._timescaledb_required)
                 self._migrated = True
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
                 raise DatabaseError("another writer is at work on the database: is a second server using it?")
@@ -375,11 +379,6 @@ async def _chunks(content: bytes) -> AsyncIterator[bytes]:
         for start in range(0, len(view), CHUNK_BYTES):
             yield bytes(view[start : start + CHUNK_BYTES])
     yield TRAILER
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 async def rebuild(
