@@ -43,13 +43,14 @@ from app.main import create_app
 from app.market.feed import open_feed
 from app.market.market_data import MarketData
 from app.market.types import Feed
+from app.runtime.alarms import Alarms
 from app.runtime.clock import SystemClock
 from app.runtime.folder_lock import FolderLock
 from app.runtime.housekeeping import keep_journal_folder, prune_now
 from app.runtime.instrument_watch import InstrumentWatch, followed
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
-from app.runtime.projections import read_status
+from app.runtime.projections import ProjectionProcess, read_status
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
@@ -130,6 +131,7 @@ class Server:
             disk=self.disk,
             templates=TemplateStore.open(settings.data_dir / "limit-templates.json", self.clock.now),
             risk_log=self.risk_log,
+            alarms=Alarms(self.clock.now),
             dependencies=self.dependencies.status,
             history=self.history,
         )
@@ -195,6 +197,7 @@ class Server:
         self.services.feed = feed
         self.loop.observe(InstrumentWatch(self.reference, feed).on_events)
         self.hub.start()
+        self.services.alarms.observe(self.hub.show_system)
         self.market.observe(MarketStreams(self.hub))
         self._spawn(self._follow(feed))
         self._spawn(self.market.run())
@@ -247,7 +250,7 @@ class Server:
             partial(self.dependencies.on_change, "database"),
             timescaledb_required=self.settings.timescaledb_required,
         )
-        self.services.projections[writer.name] = writer
+        self._add_projection(writer)
         self.history.url = url
         trades = TradeHandover(writer.hand_over)
         self.market.observe(trades)
@@ -264,8 +267,12 @@ class Server:
         writer = hot_projection(
             self.settings.journal_dir, url, environment, partial(self.dependencies.on_change, "redis")
         )
-        self.services.projections[writer.name] = writer
+        self._add_projection(writer)
         await writer.run()
+
+    def _add_projection(self, projection: ProjectionProcess) -> None:
+        self.services.projections[projection.name] = projection
+        projection.on_alarm = partial(self.services.alarms.set, f"{projection.name}-lag")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.ensure_future(work))

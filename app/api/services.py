@@ -10,6 +10,7 @@ from app.engine.state import State
 from app.market.feed import SilentFeed
 from app.market.market_data import MarketData
 from app.market.types import Feed
+from app.runtime.alarms import Alarms
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineLoop
 from app.runtime.projections import ProjectionProcess
@@ -34,6 +35,7 @@ class Services:
     disk: DiskBudget
     templates: TemplateStore
     risk_log: RiskLog
+    alarms: Alarms
     version: str
     started_ts: int
     body_bytes_max: int = 1 << 20

@@ -1,5 +1,6 @@
 """Whether the server lives and is ready, and its figures for people and for Prometheus."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -35,11 +36,22 @@ class Projection(BaseModel):
     alarm: bool
 
 
+class Alarm(BaseModel):
+    """`number` counts all changes since the start; `raised` is false for one that is over."""
+
+    number: int
+    name: str
+    raised: bool
+    ts: int
+    text: str
+
+
 class System(BaseModel):
     """`latency_us` by stage and percentile; `counts` of what the engine holds and has done.
 
     After a halt `seq` may be ahead of `durable_seq`: what lies between is lost, and `counts` may have it.
     `feed`: its name, and counts since the start; a symbol's state is in `/v1/market`.
+    `alarms`: those that hold now; `alarm_changes`: the last 50 that were raised or cleared, the newest last.
     """
 
     version: str
@@ -57,6 +69,8 @@ class System(BaseModel):
     feed: dict[str, str | int]
     dependencies: dict[str, str]
     projections: dict[str, Projection]
+    alarms: list[Alarm]
+    alarm_changes: list[Alarm]
     latency_us: dict[str, dict[str, float | None]]
 
 
@@ -107,7 +121,7 @@ def _projection(projection: ProjectionProcess) -> dict[str, Any]:
         "state": status.error or UP,
         "seq": status.seq,
         "lag_seq": status.lag_seq,
-        "lag_seconds": round(status.lag_seconds, 3),
+        "lag_seconds": round(projection.lag_seconds, 3),
         "rows": status.rows,
         "rows_per_second": round(status.rows_per_second, 1),
         "dropped": status.dropped + projection.dropped,
@@ -144,6 +158,8 @@ def system_content(services: Services) -> dict[str, Any]:
         "feed": {"name": services.feed.name, **services.feed.figures()},
         "dependencies": dict(services.dependencies),
         "projections": {name: _projection(each) for name, each in services.projections.items()},
+        "alarms": [asdict(alarm) for alarm in services.alarms.active.values()],
+        "alarm_changes": [asdict(change) for change in services.alarms.changes],
         "latency_us": {stage: times.summary_us() for stage, times in services.loop.latency.items()},
     }
 
@@ -169,6 +185,7 @@ async def metrics(services: Provided, _principal: Observer) -> Response:
         "halted": int(services.loop.halted),
         **_figures(services),
         **_counts(services),
+        "alarms": len(services.alarms.active),
         "journal_disk_used_bytes": services.disk.used_bytes,
         "journal_disk_budget_bytes": services.disk.bytes_max,
         **{f"feed_{name}": value for name, value in services.feed.figures().items()},
@@ -178,6 +195,7 @@ async def metrics(services: Provided, _principal: Observer) -> Response:
         lines += [f"# TYPE bot4_{name} gauge", f"bot4_{name} {value}"]
     lines += _feed_states(services)
     lines += _projection_lines(services)
+    lines += [f'bot4_alarm{{name="{name}"}} 1' for name in services.alarms.active]
     lines.append("# TYPE bot4_latency_us summary")
     for stage, histogram in services.loop.latency.items():
         for quantile in (0.5, 0.95, 0.99, 0.999):

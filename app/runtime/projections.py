@@ -84,10 +84,13 @@ class ProjectionProcess:
         self.dropped = 0  # what was handed over while the child was not there, or too slow to take it
         self.restarts = 0
         self.alarm = False
+        # Told with each look whether the projection is too far behind, and how far in one line.
+        self.on_alarm: Callable[[bool, str], None] = lambda _alarm, _text: None
         self._folder = folder
         self._command = command
         self._environment = environment
         self._on_change = on_change
+        self._moved = (self.status.seq, time.monotonic())  # when it was seen to go on
         self._told = ""
         self._process: asyncio.subprocess.Process | None = None
         self._last_words = ""
@@ -96,6 +99,12 @@ class ProjectionProcess:
     def passed_seq(self) -> int:
         """The last command that the projection has passed for good."""
         return self.status.seq
+
+    @property
+    def lag_seconds(self) -> float:
+        """How far behind it is, or for how long it has not moved though it should, whichever is more."""
+        standing = time.monotonic() - self._moved[1] if self.status.lag_seq else 0.0
+        return max(self.status.lag_seconds, standing)
 
     def hand_over(self, content: bytes, count: int) -> None:
         """Give the child `count` records that are not in the journal: at most once, dropped if it is slow."""
@@ -161,14 +170,14 @@ class ProjectionProcess:
             self._look_at_lag(status)
 
     def _look_at_lag(self, status: ProjectionStatus) -> None:
-        behind = status.lag_seq > LAG_SEQ_ALARM or status.lag_seconds > LAG_SECONDS_ALARM
-        if behind != self.alarm:
-            self.alarm = behind
-            logger.log(
-                logging.ERROR if behind else logging.INFO,
-                "%s projection: %d commands and %.1f s behind the journal",
-                *(self.name, status.lag_seq, status.lag_seconds),
-            )
+        if status.seq != self._moved[0] or not status.lag_seq:
+            self._moved = (status.seq, time.monotonic())
+        seconds = self.lag_seconds
+        self.alarm = status.lag_seq > LAG_SEQ_ALARM or seconds > LAG_SECONDS_ALARM
+        self.on_alarm(
+            self.alarm,
+            f"the {self.name} projection is {status.lag_seq} commands and {seconds:.1f} s behind the journal",
+        )
 
     def _tell(self, state: str) -> None:
         if state != self._told:

@@ -343,10 +343,11 @@ class DatabaseWriter:
         now, rows = time.monotonic(), self.rows
         then, rows_then = self._reported
         self._reported = (now, rows)
-        lag = max(self._durable_seq() - self.progress_seq, 0)
+        # Until the database has been asked, what it said last holds: the journal is kept by it.
+        seq = self.progress_seq or self._kept_seq
+        lag = max(self._durable_seq() - seq, 0)
         return ProjectionStatus(
-            # Until the database has been asked, what it said last holds: the journal is kept by it.
-            seq=self.progress_seq or self._kept_seq,
+            seq=seq,
             lag_seq=lag,
             lag_seconds=max(time.time() - self._last_ts / 1e6, 0.0) if lag and self._last_ts else 0.0,
             rows=rows,

@@ -256,8 +256,12 @@ class Hub:
             self._fail_resting()
         self._timers[:1] = [self._running.call_later(HEARTBEAT_SECONDS, self._beat)]
 
-    def _show_system(self) -> None:
+    def show_system(self) -> None:
+        """Send the system's figures now: something about them should not wait for its turn."""
         self.states.publish_system(self.seq, self.clock.now(), self.send)
+
+    def _show_system(self) -> None:
+        self.show_system()
         if self.logs[Channel.RISK] and not self.loop.halted:
             self._when_at_rest(self._show_measures)
         self._timers[1:] = [self._running.call_later(SYSTEM_SECONDS, self._show_system)]

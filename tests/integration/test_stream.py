@@ -128,6 +128,33 @@ def test_the_market_is_shown(api: ApiServer, client: httpx.Client, watcher: Watc
         check_chain(watcher.of(channel, key))
 
 
+def test_a_projection_that_is_behind_raises_an_alarm(
+    watcher: Watcher, api: ApiServer, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This server's database is not there: however long that may last before it alarms, it does then."""
+    watcher.subscribe({"name": "system"})
+    monkeypatch.setattr("app.runtime.projections.LAG_SECONDS_ALARM", 0.0)
+
+    def last_change(shown: Any) -> Any:
+        changes = [change for change in shown["alarm_changes"] if change["name"] == "database-lag"]
+        return changes[-1] if changes else {"raised": False, "number": 0}
+
+    shown = watcher.update("system", "*", lambda shown: last_change(shown)["raised"])
+    raised = last_change(shown)
+    assert raised in shown["alarms"]
+    assert "commands and" in raised["text"] and "behind the journal" in raised["text"]
+    assert raised in client.get("/v1/system").json()["alarms"]
+    metrics = client.get("/metrics").text
+    assert 'bot4_alarm{name="database-lag"} 1' in metrics
+    assert 'bot4_projection_alarm{projection="database"} 1' in metrics
+    assert "database is behind" in client.get("/health/ready").json()["degraded"]
+    monkeypatch.setattr("app.runtime.projections.LAG_SECONDS_ALARM", 1e9)
+    shown = watcher.update("system", "*", lambda shown: last_change(shown)["number"] > raised["number"])
+    cleared = last_change(shown)
+    assert not cleared["raised"] and cleared["ts"] >= raised["ts"]
+    assert "database-lag" not in {alarm["name"] for alarm in client.get("/v1/system").json()["alarms"]}
+
+
 def test_the_system_is_shown_each_second_and_heartbeats_come(watcher: Watcher, api: ApiServer) -> None:
     watcher.subscribe({"name": "system"})
     assert watcher.update("system", "*")["ready"] is True

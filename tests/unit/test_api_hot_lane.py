@@ -17,6 +17,7 @@ from app.api.template_store import TemplateStore
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.state import allocate
 from app.market.market_data import MarketData
+from app.runtime.alarms import Alarms
 from app.runtime.clock import VirtualClock
 from app.runtime.loop import EngineHalted, EngineLoop, Overloaded, StorageFull
 from app.runtime.outcomes import Waiter
@@ -58,6 +59,7 @@ def _lane(folder: Path, loop: Loop) -> HotLane:
         disk=DiskBudget(folder, 0, lambda _: None),
         templates=TemplateStore.open(folder / "templates.json", lambda: 1),
         risk_log=RiskLog(),
+        alarms=Alarms(lambda: 1),
         version="test",
         started_ts=0,
     )

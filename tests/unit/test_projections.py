@@ -7,9 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import uvloop
 
-from app.runtime.projections import UP, ProjectionProcess, ProjectionStatus, read_status, write_status
+from app.runtime.projections import (
+    STARTING,
+    UP,
+    ProjectionProcess,
+    ProjectionStatus,
+    read_status,
+    write_status,
+)
 
 
 def test_a_report_that_is_missing_or_damaged_says_nothing_was_passed(tmp_path: Path) -> None:
@@ -19,6 +27,31 @@ def test_a_report_that_is_missing_or_damaged_says_nothing_was_passed(tmp_path: P
     assert read_status(tmp_path, "x") == status
     (tmp_path / "projection-x.json").write_text("{")
     assert read_status(tmp_path, "x").seq == 0
+
+
+def test_one_that_does_not_move_is_behind_however_few_commands_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.runtime.projections.LAG_SECONDS_ALARM", 0.05)
+    monkeypatch.setattr("app.runtime.projections.LAG_SEQ_ALARM", 100)
+    projection = ProjectionProcess("x", tmp_path, [], {})
+    told: list[tuple[bool, str]] = []
+    projection.on_alarm = lambda alarm, text: told.append((alarm, text))
+
+    def look(seq: int, lag_seq: int) -> bool:
+        projection.status = ProjectionStatus(seq=seq, lag_seq=lag_seq)
+        projection._look_at_lag(projection.status)
+        return projection.alarm
+
+    assert look(5, 101), "too many commands"
+    assert not look(6, 3)
+    time.sleep(0.06)
+    assert look(6, 3), "three commands, for too long"
+    assert not look(7, 3), "it goes on"
+    time.sleep(0.06)
+    assert not look(7, 0), "it is not behind at all"
+    assert [alarm for alarm, _ in told] == [True, False, True, False, False]
+    assert told[0][1].startswith("the x projection is 101 commands and 0.0 s behind")
 
 
 def test_a_child_that_ends_is_started_again_and_one_that_runs_is_stopped(tmp_path: Path) -> None:
@@ -41,5 +74,6 @@ def test_a_child_that_ends_is_started_again_and_one_that_runs_is_stopped(tmp_pat
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
     gc.collect()  # what was left open would be warned of here
+    told = [state for state in told if state != STARTING]  # it may take longer to start than a look
     assert told[0].startswith("the x projection ended (0)")
     assert told[-1] == UP
