@@ -104,14 +104,14 @@ class Child:
             self.log.unlink()
         with self.log.open("ab") as log:
             start = log.tell()
-            # A session of its own: Ctrl-C in the terminal is meant for our server, which then stops this one.
+            # A group of its own: Ctrl-C in the terminal is meant for our server, which then stops this one.
             self.process = psutil.Popen(
                 [*identity.prefix, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                start_new_session=True,
+                process_group=0,
                 **identity.arguments,
             )
         deadline = time.monotonic() + START_SECONDS_MAX

@@ -224,3 +224,26 @@ def test_the_event_loop_goes_on_meanwhile(data_dir: Path) -> None:
         assert ticks > 1
 
     asyncio.run(run())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the idle class is Linux's")
+def test_they_give_way_with_all_their_processes(data_dir: Path) -> None:
+    async def run() -> None:
+        async with EmbeddedServers(data_dir) as servers:
+            connection = await asyncpg.connect(servers.database_url)
+            pids = {connection.get_server_pid(), *_children_of(servers)}
+            for pid in _children_of(servers):
+                pids |= {child.pid for child in psutil.Process(pid).children()}
+            assert len(pids) > 4
+            deadline = time.monotonic() + 30
+            while not all(os.sched_getscheduler(pid) == os.SCHED_IDLE for pid in pids):
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+            ours = Path("/proc/self/autogroup")
+            if ours.exists():
+                group = ours.read_text().split()[0]
+                others = [Path(f"/proc/{pid}/autogroup").read_text().split() for pid in pids]
+                assert {niceness for name, _, niceness in others if name != group} <= {"19"}
+            await connection.close()
+
+    asyncio.run(run())
