@@ -226,6 +226,14 @@ def test_the_event_loop_goes_on_meanwhile(data_dir: Path) -> None:
     asyncio.run(run())
 
 
+def _gives_way(pid: int) -> bool:
+    """Of the idle class, and in our session or in one of the lowest priority."""
+    ours, its = Path("/proc/self/autogroup"), Path(f"/proc/{pid}/autogroup")
+    if os.sched_getscheduler(pid) != os.SCHED_IDLE:
+        return False
+    return not ours.exists() or its.read_text() == ours.read_text() or its.read_text().endswith("nice 19\n")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the idle class is Linux's")
 def test_they_give_way_with_all_their_processes(data_dir: Path) -> None:
     async def run() -> None:
@@ -236,14 +244,9 @@ def test_they_give_way_with_all_their_processes(data_dir: Path) -> None:
                 pids |= {child.pid for child in psutil.Process(pid).children()}
             assert len(pids) > 4
             deadline = time.monotonic() + 30
-            while not all(os.sched_getscheduler(pid) == os.SCHED_IDLE for pid in pids):
+            while not all(map(_gives_way, pids)):
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)
-            ours = Path("/proc/self/autogroup")
-            if ours.exists():
-                group = ours.read_text().split()[0]
-                others = [Path(f"/proc/{pid}/autogroup").read_text().split() for pid in pids]
-                assert {niceness for name, _, niceness in others if name != group} <= {"19"}
             await connection.close()
 
     asyncio.run(run())
