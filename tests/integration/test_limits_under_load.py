@@ -1,62 +1,166 @@
 """No gap between a check and what it allows: races over sockets, changes and stops under load."""
 
 import asyncio
+import json
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import numpy as np
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
 from app.api import commands
 from app.api.schemas import PlaceOrder
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
-from app.engine.types import EventKind, OrderStatus, TradingState
+from app.engine.types import EventKind, Limit, OrderStatus, TradingState
 from app.runtime.journal_reader import JournalReader
 from app.runtime.replay import replay
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
 from tests.server_process import AUTHORIZATION, ServerProcess
 
 CONNECTIONS = 64
+_SET_TOGETHER = 4  # limits of one request of `_change_limits`
 
 
-async def _at_once(url: str, key: str, bodies: list[dict[str, Any]]) -> list[httpx.Response]:
+Answer = tuple[int, dict[str, Any]]  # status, body
+
+
+async def _over_http(url: str, bodies: list[dict[str, Any]]) -> list[Answer]:
     """Each body over a connection of its own, all at the same time."""
-    headers = {"authorization": f"Bearer {key}"}
+    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
     limits = httpx.Limits(max_connections=len(bodies))
     async with httpx.AsyncClient(
         base_url=url, headers=headers, limits=limits, timeout=60, trust_env=False
     ) as client:
-        return list(await asyncio.gather(*(client.post("/v1/orders", json=body) for body in bodies)))
+        responses = await asyncio.gather(*(client.post("/v1/orders", json=body) for body in bodies))
+    return [(response.status_code, response.json()) for response in responses]
 
 
+async def _over_sockets(url: str, bodies: list[dict[str, Any]]) -> list[Answer]:
+    """As over HTTP; all sockets are open before the first order is sent."""
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    address = url.replace("http", "ws", 1) + "/v1/trade"
+    async with AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(
+                connect(address, additional_headers=headers, compression=None, proxy=None)
+            )
+            for _ in bodies
+        ]
+
+        async def ask(socket: ClientConnection, body: dict[str, Any]) -> Answer:
+            await socket.send(json.dumps({"id": 1, "op": "order.place", "params": body}))
+            answer = json.loads(await socket.recv())
+            return answer["status"], answer.get("result") or answer["error"]
+
+        return await asyncio.gather(*map(ask, sockets, bodies))
+
+
+def _race(api: ApiServer, over: str, bodies: list[dict[str, Any]]) -> list[Answer]:
+    return asyncio.run((_over_http if over == "http" else _over_sockets)(api.url, bodies))
+
+
+def _bodies(account: str, order: Callable[..., dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
+    return [order(account, client_order_id=f"race-{number}", **changes) for number in range(CONNECTIONS)]
+
+
+# Of an account's limits, or (with a symbol) of the account's in that symbol.
+_RACES: list[tuple[str, dict[str, Any], Callable[..., dict[str, Any]], dict[str, Any], int]] = [
+    ("", {"MAX_OPEN_ORDERS": 1}, limit_order, {}, 1),
+    ("", {"MAX_OPEN_ORDERS": 7}, limit_order, {}, 7),
+    ("/symbols/BTC-USDT", {"MAX_OPEN_ORDERS": 3}, limit_order, {}, 3),
+    ("/symbols/BTC-USDT", {"MAX_POSITION": "0.059"}, limit_order, {}, 5),
+    ("/symbols/BTC-USDT", {"MAX_POSITION": "0.06"}, limit_order, {"side": "SELL", "price": "51000"}, 6),
+    ("/symbols/BTC-USDT", {"MAX_POSITION": "0.03"}, market_order, {}, 3),
+    ("", {"MAX_GROSS_EXPOSURE": "2500"}, limit_order, {}, 5),
+    ("", {"MAX_GROSS_EXPOSURE": "2499.99"}, market_order, {}, 4),
+    ("", {"MAX_NET_EXPOSURE": "3000"}, limit_order, {}, 6),
+    ("", {"MAX_DAILY_NOTIONAL": "2450"}, limit_order, {}, 5),
+    ("", {"MAX_DAILY_NOTIONAL": "2449.99"}, limit_order, {}, 4),
+    ("", {"MAX_PORTFOLIO_VAR": "1500"}, limit_order, {}, 3),  # nothing is measured: all counts in full
+    ("", {"MAX_CORRELATED_EXPOSURE": "1500"}, limit_order, {}, 3),
+]
+
+
+@pytest.mark.parametrize("over", ["http", "sockets"])
+@pytest.mark.parametrize(("place", "limits", "order", "changes", "passing"), _RACES)
+def test_the_last_unit_of_a_limit_goes_to_one(
+    api: ApiServer,
+    account: str,
+    place: str,
+    limits: dict[str, Any],
+    order: Callable[..., dict[str, Any]],
+    changes: dict[str, Any],
+    passing: int,
+    over: str,
+) -> None:
+    path = f"/v1/limits/accounts/{account}{place}"
+    with api.client() as client:
+        client.put(path, json={"limits": limits, "reason": "a race"}).raise_for_status()
+    answers = _race(api, over, _bodies(account, order, **changes))
+    assert Counter(status for status, _ in answers) == {201: passing, 422: CONNECTIONS - passing}
+    (code,) = limits
+    assert {body["code"] for status, body in answers if status == 422} == {code}
+    with api.client() as client:
+        shown = client.get(path).json()["limits"][code]
+    assert float(shown["used"]) <= float(shown["value"])
+
+
+@pytest.mark.parametrize("over", ["http", "sockets"])
 @pytest.mark.parametrize(
-    ("limits", "changes", "code", "passing"),
+    ("place", "code", "more", "passing"),
     [
-        ({"MAX_OPEN_ORDERS": 1}, {}, "MAX_OPEN_ORDERS", 1),
-        ({"MAX_OPEN_ORDERS": 7}, {}, "MAX_OPEN_ORDERS", 7),
-        ({"MAX_GROSS_EXPOSURE": "2500"}, {}, "MAX_GROSS_EXPOSURE", 5),
-        ({"MAX_GROSS_EXPOSURE": "2499.99"}, {"type": "MARKET"}, "MAX_GROSS_EXPOSURE", 4),
+        ("symbols/ETH-USDT", "MAX_POSITION", "0.065", 6),
+        ("firm", "MAX_GROSS_EXPOSURE", "3500", 7),
+        ("firm", "MAX_DAILY_NOTIONAL", "3000", 6),
     ],
 )
-def test_the_last_unit_of_a_limit_goes_to_one(
-    api: ApiServer, account: str, limits: dict[str, Any], changes: dict[str, Any], code: str, passing: int
+def test_the_last_unit_of_what_accounts_share(
+    api: ApiServer, place: str, code: str, more: str, passing: int, over: str
 ) -> None:
+    """Connections of four accounts race for what one limit of the firm or of a symbol leaves."""
+    path = f"/v1/limits/{place}"
+    number = len(api.server.reference.account_names)
+    accounts = [api.open_account(f"shared-{number + each}") for each in range(4)]
     with api.client() as client:
-        body = {"limits": limits, "reason": "a race"}
+        used = client.get(path).json()["limits"][code]["used"]
+        body = {"limits": {code: str(Decimal(used) + Decimal(more))}, "reason": "a race"}
+        client.put(path, json=body).raise_for_status()
+        try:
+            orders = [
+                limit_order(accounts[number % 4], symbol="ETH-USDT", price="50000")
+                for number in range(CONNECTIONS)
+            ]
+            answers = _race(api, over, orders)
+            shown = client.get(path).json()["limits"][code]
+        finally:
+            body = {"limits": {code: None}, "reason": "the race is over"}
+            client.put(path, json=body).raise_for_status()
+    assert Counter(status for status, _ in answers) == {201: passing, 422: CONNECTIONS - passing}
+    assert {body["code"] for status, body in answers if status == 422} == {code}
+    assert Decimal(shown["used"]) <= Decimal(shown["value"])
+
+
+@pytest.mark.parametrize("over", ["http", "sockets"])
+def test_no_rate_is_exceeded(api: ApiServer, account: str, over: str) -> None:
+    """In no stretch of time, by the engine's own clock, more than the bucket and what came into it."""
+    rate = 9
+    with api.client() as client:
+        body = {"limits": {"ORDER_RATE": rate}, "reason": "a race"}
         client.put(f"/v1/limits/accounts/{account}", json=body).raise_for_status()
-    make = market_order if changes else limit_order
-    bodies = [make(account, client_order_id=f"race-{number}") for number in range(CONNECTIONS)]
-    responses = asyncio.run(_at_once(api.url, ADMIN_KEY, bodies))
-    assert Counter(response.status_code for response in responses) == {
-        201: passing,
-        422: CONNECTIONS - passing,
-    }
-    assert {r.json()["code"] for r in responses if r.status_code == 422} == {code}
-    with api.client() as client:
-        shown = client.get(f"/v1/limits/accounts/{account}").json()["limits"][code]
-    assert float(shown["used"]) <= float(shown["value"])
+    answers = _race(api, over, _bodies(account, limit_order))
+    taken = sorted(body["created_ts"] for status, body in answers if status == 201)
+    assert len(taken) >= rate
+    assert {body["code"] for status, body in answers if status != 201} <= {"ORDER_RATE"}
+    for first in range(len(taken)):
+        for last in range(first, len(taken)):
+            assert last - first + 1 <= rate + rate * (taken[last] - taken[first]) / 1e6
 
 
 def test_the_kill_switch_stops_what_is_behind_it_in_the_same_tick(api: ApiServer, account: str) -> None:
@@ -124,6 +228,28 @@ def _refused_in(journal: Path) -> dict[str, str]:
     return found
 
 
+def _check_order_by_order(journal: Path, wide: int) -> int:
+    """That each order was decided by the limits right before it, each of which changed as a whole."""
+    events = np.concatenate([events.copy() for _, events in JournalReader(journal).batches()])
+    of_load = np.char.startswith(np.frombuffer(events["client_order_id"].tobytes(), "S40"), b"load-")
+    (account,) = set(events["account"][of_load].tolist())
+    limits = (events["kind"] == EventKind.LIMIT_SET) & (events["account"] == account)
+    set_together = Counter(events["seq"][limits].tolist())
+    allowed, changes, decided = wide, 0, 0
+    for event, limited, loaded in zip(events, limits, of_load, strict=True):
+        if limited and event["code"] == Limit.MAX_ORDER_NOTIONAL:
+            assert set_together[int(event["seq"])] == _SET_TOGETHER or decided == 0
+            allowed, changes = int(event["limit"]), changes + (decided > 0)
+        elif loaded and event["kind"] == EventKind.ORDER_REJECTED:
+            assert event["limit"] == allowed < wide
+            decided += 1
+        elif loaded and event["kind"] == EventKind.ORDER_ACCEPTED:
+            assert allowed == wide
+            decided += 1
+    assert changes > 2
+    return decided
+
+
 def test_a_change_in_the_middle_of_a_load_and_a_replay_of_it(tmp_path: Path) -> None:
     lanes, orders = 16, 40
     answers: dict[str, str] = {}
@@ -169,3 +295,4 @@ def test_a_change_in_the_middle_of_a_load_and_a_replay_of_it(tmp_path: Path) -> 
     assert {name: journaled[name] for name in journaled if name.startswith("load-")} == refused_orders
     # It refuses the same orders again, or says where it does not: every event is compared.
     assert replay(server.journal).events > len(answers)
+    assert _check_order_by_order(server.journal, 250_000 * 10**8) == lanes * orders
