@@ -16,6 +16,7 @@ ROUNDS = 5
 # BOT4_BENCH_DATABASE_URL, a server that it may fill; without it the part says so.
 PARTS = {
     "check": "engine_figures.measure_checks",
+    "checks": "check_figures.measure_each_check",
     "engine": "engine_figures.measure_batch",
     "correlation": "correlation_figures.measure_correlation",
     "path": "path_figures.measure_path",

@@ -1,6 +1,7 @@
 """An engine to measure: accounts and symbols with every limit set in every scope, and flows of orders."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ _HOUR_US = 3_600_000_000
 _CASH = 10**16
 # Wide enough that no order of a flow is refused: each check is made, none ends it early. They are
 # set in every scope that may carry them.
-_LIMITS = {
+LIMITS = {
     Limit.MAX_ORDER_QUANTITY: 10**12,
     Limit.MAX_ORDER_NOTIONAL: 10**15,
     Limit.MAX_OPEN_ORDERS: 10**9,
@@ -119,6 +120,11 @@ class Firm:
         commands["symbol"] = np.arange(SYMBOLS)
         commands["price"] = MARK + distance
         self.apply(commands)
+
+    def set_limits(self, limits: Iterable[Limit], *, remove: bool = False) -> None:
+        commands = limit_commands(limits, remove=remove)
+        for first in range(0, len(commands), len(self._offsets)):
+            self.apply(commands[first : first + len(self._offsets)])
 
     def orders(self, count: int, *, distance: tuple[int, int] = (10, 400)) -> Records:
         """PLACE_ORDER of limit orders that rest: so many ticks away from the mark, on their own side."""
@@ -210,10 +216,11 @@ def _reference_data() -> list[Records]:
     cash["kind"] = CommandKind.TRANSFER_CASH
     cash["account"] = np.arange(ACCOUNTS)
     cash["value"] = _CASH
-    return [instruments.view(COMMAND), accounts.view(COMMAND), cash.view(COMMAND), _limits().view(COMMAND)]
+    return [instruments.view(COMMAND), accounts.view(COMMAND), cash.view(COMMAND), limit_commands(LIMITS)]
 
 
-def _limits() -> Records:
+def limit_commands(limits: Iterable[Limit], *, remove: bool = False) -> Records:
+    """Set, or remove, limits in every scope that may carry them."""
     everywhere = [(Scope.FIRM, -1, -1)]
     everywhere += [(Scope.ACCOUNT, account, -1) for account in range(ACCOUNTS)]
     everywhere += [(Scope.SYMBOL, -1, symbol) for symbol in range(SYMBOLS)]
@@ -222,16 +229,16 @@ def _limits() -> Records:
     ]
     rows = np.array(
         [
-            (*place, *limit)
+            (*place, limit, LIMITS[limit])
             for place in everywhere
-            for limit in _LIMITS.items()
-            if place[0] != Scope.ACCOUNT_SYMBOL or limit[0] in _OF_PAIRS
+            for limit in limits
+            if place[0] != Scope.ACCOUNT_SYMBOL or limit in _OF_PAIRS
         ],
         dtype=np.int64,
     )
-    limits = np.zeros(len(rows), VALUE_COMMAND)
-    limits["kind"] = CommandKind.SET_LIMIT
-    limits["state"] = 1
+    commands = np.zeros(len(rows), VALUE_COMMAND)
+    commands["kind"] = CommandKind.SET_LIMIT
+    commands["state"] = not remove
     for column, name in enumerate(("scope", "account", "symbol", "code", "value")):
-        limits[name] = rows[:, column]
-    return limits
+        commands[name] = rows[:, column]
+    return commands.view(COMMAND)

@@ -166,14 +166,16 @@ def end_override(st: State, i: int) -> None:
 
 @inline
 def end_overrides_due(st: State) -> bool:
-    """End those whose time is over, the earliest first; False if there was no room for all events."""
+    """End those whose time is over, the earliest first, of those the oldest; False if there was no room."""
     firm = st.firm[0]
     while firm.next_override_ts != 0 and firm.next_override_ts <= firm.ts:
         if room_for_events(st) < 1:
             return False
+        found = -1
         for at in range(len(st.overrides)):
             override = st.overrides[at]
             if override.number != 0 and override.expires_ts == firm.next_override_ts:
-                _end(st, at, OverrideEnd.EXPIRED, 0, 0)
-                break
+                if found < 0 or override.number < st.overrides[found].number:
+                    found = at
+        _end(st, found, OverrideEnd.EXPIRED, 0, 0)
     return True

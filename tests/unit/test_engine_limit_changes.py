@@ -156,6 +156,17 @@ def test_an_override_applies_until_its_time_is_over() -> None:
     assert made.engine.state.firm[0]["next_override_ts"] == 0
 
 
+def test_overrides_that_end_together_end_in_the_order_in_which_they_began() -> None:
+    made = desk()
+    ends = made.ts + SECOND
+    for which in (Limit.MAX_ORDER_QUANTITY, Limit.MAX_ORDER_NOTIONAL):
+        made.one(override(which, QUANTITY, ends, **ACCOUNT))
+    made.one(decision(CommandKind.END_OVERRIDE, 1))
+    made.one(override(Limit.MAX_GROSS_EXPOSURE, QUANTITY, ends, **ACCOUNT))  # where the first one stood
+    made.ts = ends
+    assert [event.execution_id for event in made.send(advance())] == [2, 3]
+
+
 def test_an_override_of_nothing_leaves_nothing() -> None:
     made = desk()
     before = limits(made)
