@@ -70,35 +70,36 @@ def _bodies(account: str, order: Callable[..., dict[str, Any]], **changes: Any) 
     return [order(account, client_order_id=f"race-{number}", **changes) for number in range(CONNECTIONS)]
 
 
+_SELL = {"side": "SELL", "price": "51000"}
 # Of an account's limits, or (with a symbol) of the account's in that symbol.
-_RACES: list[tuple[str, dict[str, Any], Callable[..., dict[str, Any]], dict[str, Any], int]] = [
-    ("", {"MAX_OPEN_ORDERS": 1}, limit_order, {}, 1),
-    ("", {"MAX_OPEN_ORDERS": 7}, limit_order, {}, 7),
-    ("/symbols/BTC-USDT", {"MAX_OPEN_ORDERS": 3}, limit_order, {}, 3),
-    ("/symbols/BTC-USDT", {"MAX_POSITION": "0.059"}, limit_order, {}, 5),
-    ("/symbols/BTC-USDT", {"MAX_POSITION": "0.06"}, limit_order, {"side": "SELL", "price": "51000"}, 6),
-    ("/symbols/BTC-USDT", {"MAX_POSITION": "0.03"}, market_order, {}, 3),
-    ("", {"MAX_GROSS_EXPOSURE": "2500"}, limit_order, {}, 5),
-    ("", {"MAX_GROSS_EXPOSURE": "2499.99"}, market_order, {}, 4),
-    ("", {"MAX_NET_EXPOSURE": "3000"}, limit_order, {}, 6),
-    ("", {"MAX_DAILY_NOTIONAL": "2450"}, limit_order, {}, 5),
-    ("", {"MAX_DAILY_NOTIONAL": "2449.99"}, limit_order, {}, 4),
-    ("", {"MAX_PORTFOLIO_VAR": "1500"}, limit_order, {}, 3),  # nothing is measured: all counts in full
-    ("", {"MAX_CORRELATED_EXPOSURE": "1500"}, limit_order, {}, 3),
+_RACES: list[tuple[str, str, dict[str, Any], Callable[..., dict[str, Any]], dict[str, Any], int]] = [
+    ("http", "", {"MAX_OPEN_ORDERS": 1}, limit_order, {}, 1),
+    ("sockets", "", {"MAX_OPEN_ORDERS": 7}, limit_order, {}, 7),
+    ("sockets", "/symbols/BTC-USDT", {"MAX_OPEN_ORDERS": 3}, limit_order, {}, 3),
+    ("http", "/symbols/BTC-USDT", {"MAX_POSITION": "0.059"}, limit_order, {}, 5),
+    ("sockets", "/symbols/BTC-USDT", {"MAX_POSITION": "0.06"}, limit_order, _SELL, 6),
+    ("http", "/symbols/BTC-USDT", {"MAX_POSITION": "0.03"}, market_order, {}, 3),
+    ("sockets", "", {"MAX_GROSS_EXPOSURE": "2500"}, limit_order, {}, 5),
+    ("http", "", {"MAX_GROSS_EXPOSURE": "2499.99"}, market_order, {}, 4),
+    ("sockets", "", {"MAX_NET_EXPOSURE": "3000"}, limit_order, {}, 6),
+    ("http", "", {"MAX_DAILY_NOTIONAL": "2450"}, limit_order, {}, 5),
+    ("sockets", "", {"MAX_DAILY_NOTIONAL": "2449.99"}, limit_order, {}, 4),
+    # Nothing is measured here, so all counts in full.
+    ("sockets", "", {"MAX_PORTFOLIO_VAR": "1500"}, limit_order, {}, 3),
+    ("http", "", {"MAX_CORRELATED_EXPOSURE": "1500"}, limit_order, {}, 3),
 ]
 
 
-@pytest.mark.parametrize("over", ["http", "sockets"])
-@pytest.mark.parametrize(("place", "limits", "order", "changes", "passing"), _RACES)
+@pytest.mark.parametrize(("over", "place", "limits", "order", "changes", "passing"), _RACES)
 def test_the_last_unit_of_a_limit_goes_to_one(
     api: ApiServer,
     account: str,
+    over: str,
     place: str,
     limits: dict[str, Any],
     order: Callable[..., dict[str, Any]],
     changes: dict[str, Any],
     passing: int,
-    over: str,
 ) -> None:
     path = f"/v1/limits/accounts/{account}{place}"
     with api.client() as client:
@@ -112,17 +113,16 @@ def test_the_last_unit_of_a_limit_goes_to_one(
     assert float(shown["used"]) <= float(shown["value"])
 
 
-@pytest.mark.parametrize("over", ["http", "sockets"])
 @pytest.mark.parametrize(
-    ("place", "code", "more", "passing"),
+    ("over", "place", "code", "more", "passing"),
     [
-        ("symbols/ETH-USDT", "MAX_POSITION", "0.065", 6),
-        ("firm", "MAX_GROSS_EXPOSURE", "3500", 7),
-        ("firm", "MAX_DAILY_NOTIONAL", "3000", 6),
+        ("sockets", "symbols/ETH-USDT", "MAX_POSITION", "0.065", 6),
+        ("http", "firm", "MAX_GROSS_EXPOSURE", "3500", 7),
+        ("sockets", "firm", "MAX_DAILY_NOTIONAL", "3000", 6),
     ],
 )
 def test_the_last_unit_of_what_accounts_share(
-    api: ApiServer, place: str, code: str, more: str, passing: int, over: str
+    api: ApiServer, over: str, place: str, code: str, more: str, passing: int
 ) -> None:
     """Connections of four accounts race for what one limit of the firm or of a symbol leaves."""
     path = f"/v1/limits/{place}"

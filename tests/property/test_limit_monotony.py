@@ -129,7 +129,7 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
     return tight_code, loose_code
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(list(Limit)))
 def test_a_looser_limit_refuses_no_more(random: Random, which: Limit) -> None:
     compare(random, which)
