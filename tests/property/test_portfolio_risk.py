@@ -84,6 +84,8 @@ class Trading:
             self.symbols += 1
         if self.random.random() < 0.95:
             self.sample()
+        if self.random.random() < 0.04:
+            self.set_parameters()
         for _ in range(self.random.randint(0, 3)):
             self.random.choice((self.place, self.place, self.place, self.fill, self.cancel, self.set_limit))()
             self.check_rows()
@@ -94,6 +96,16 @@ class Trading:
         fresh = [self.now - ts <= age_max for ts in self.marked_ts]
         pairs = zip(self.marks[: self.symbols], fresh, strict=False)
         self.history.sample(self.now, [price if known else 0 for price, known in pairs])
+
+    def set_parameters(self) -> None:
+        """Those that say what is made of the estimate, not how it is made."""
+        changes = {
+            "horizon_us": self.random.choice((10**7, 10**9, 86_400_000_000)),
+            "z_e9": self.random.choice((1_644_853_627, 2_326_347_874)),
+            "correlation_threshold_ppm": self.random.choice((0, 300_000, 700_000, 10**6)),
+        }
+        self.history.parameters.update(changes)
+        self.desk.send(risk_model(**MODEL | changes))
 
     def set_limit(self) -> None:
         which = self.random.choice((Limit.MAX_PORTFOLIO_VAR, Limit.MAX_CORRELATED_EXPOSURE))
