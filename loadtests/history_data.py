@@ -85,7 +85,7 @@ _STATEMENTS = {
     "limit_changes": f"""
         INSERT INTO limit_changes
         SELECT {_TS}, i * 450, 0, {_ACCOUNT}, -1, 20, 1, 1 + i % 20, 1000, 2000, i, 1 + i % 5,
-               'reason ' || i {_ROW}
+               'reason ' || i, 0, NULL, 0 {_ROW}
     """,
     "audit_log": f"""
         INSERT INTO audit_log

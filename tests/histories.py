@@ -139,8 +139,11 @@ class TradingHistory:
     paper venue does: it fills half of them and lets the others rest.
     """
 
-    def __init__(self, engine: Engine, seed: int = 0) -> None:
+    def __init__(self, engine: Engine, seed: int = 0, tick_us: int = 0) -> None:
+        """`tick_us`: how much time passes from one tick to the next, beside a microsecond a command."""
         self.engine = engine
+        self._tick_us = tick_us
+        self._passed_us = 0
         self._random = np.random.default_rng(seed)
         self._seq = 0
         self._execution_id = 0
@@ -197,6 +200,7 @@ class TradingHistory:
 
     def _tick(self, commands: Records) -> tuple[Records, Records]:
         all_commands, all_events = [], []
+        self._passed_us += self._tick_us
         while len(commands):
             self._stamp(commands)
             events = self.engine.process(commands).copy()
@@ -207,7 +211,7 @@ class TradingHistory:
 
     def _stamp(self, commands: Records) -> None:
         commands["seq"] = np.arange(self._seq + 1, self._seq + 1 + len(commands))
-        commands["ts"] = FIRST_TS + commands["seq"]
+        commands["ts"] = FIRST_TS + self._passed_us + commands["seq"]
         self._seq += len(commands)
 
     def _reports(self, events: Records) -> Records:

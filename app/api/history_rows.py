@@ -16,6 +16,7 @@ from app.engine.types import (
     OrderFlag,
     OrderStatus,
     OrderType,
+    OverrideEnd,
     Side,
     TimeInForce,
     TradingState,
@@ -156,6 +157,9 @@ def _limit_change(reference: Reference, row: Record) -> Content:
         "old": what.old,
         "new": what.new,
         "version": row["version"] or None,
+        "number": row["number"] or None,
+        "expires_ts": row["expires_ts"],
+        "ended": _name(OverrideEnd, row["ended"]) if row["ended"] else None,
         "key": row["actor"],
         "reason": row["reason"],
         "seq": row["seq"],
@@ -229,7 +233,10 @@ ROWS = {
     "limit-changes": Row(
         LIMIT_CHANGES,
         "Every change of a limit: the old value and the new one, by which key and why.",
-        ("ts", "event", "scope", "limit", "old", "new", "version", *_WHY),
+        (
+            *("ts", "event", "scope", "limit", "old", "new", "version", "number", "expires_ts", "ended"),
+            *_WHY,
+        ),
         _limit_change,
     ),
     "audit": Row(

@@ -81,7 +81,8 @@ RISK_EVENTS = Table(
 LIMIT_CHANGES = Table(
     "limit_changes",
     _EVENT_KEY,
-    f"{_EVENT}kind, scope, limit_number, old_value, new_value, version, actor, reason",
+    f"{_EVENT}kind, scope, limit_number, old_value, new_value, version, number, "
+    f"{microseconds('expires_ts')}, ended, actor, reason",
 )
 AUDIT = Table("audit_log", _EVENT_KEY, f"{_EVENT}kind, code, scope, old_value, new_value, actor, reason")
 EQUITY = Table(

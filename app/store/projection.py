@@ -312,6 +312,9 @@ _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
         _big("old_value", events["observed"]),
         _big("new_value", events["limit"]),
         _big("version", events["last_quantity"]),
+        _big("number", events["execution_id"]),
+        Values("expires_ts", Kind.TIMESTAMP, events["expire_ts"], events["expire_ts"] == 0),
+        _small("ended", events["status"]),
     ],
     "audit_log": lambda events: [
         *_same_named(events, ("kind", "code", "scope"), ()),

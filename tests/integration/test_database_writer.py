@@ -24,7 +24,7 @@ TICKS, COMMANDS = 12, 40
 def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Engine]:
     """Orders, fills, cancels and stops in several segments, and the engine after them."""
     folder = tmp_path_factory.mktemp("journal")
-    history = TradingHistory(Engine(SMALL_CAPACITY))
+    history = TradingHistory(Engine(SMALL_CAPACITY), tick_us=25_000_000)
     ticks = [history.reference_data(), *(history.tick(COMMANDS) for _ in range(TICKS))]
     write_ticks(folder, iter(ticks), segment_bytes_max=60_000)
     assert len(list_segments(folder)) > 2

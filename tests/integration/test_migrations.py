@@ -45,9 +45,12 @@ def test_up_down_and_up_again(database_url: str) -> None:
         assert await _tables(database_url) == {"alembic_version", *FIRST}
         assert await migrate(database_url, "0002") == ("0001", "0002")
         assert await _tables(database_url) == {"alembic_version", *SECOND}
-        assert await migrate(database_url) == ("0002", after)
+        assert await migrate(database_url, "0003") == ("0002", "0003")
+        assert await migrate(database_url) == ("0003", after)
         assert await _tables(database_url) == {"alembic_version", *TABLES}
-        assert await migrate(database_url, "0002") == (after, "0002")
+        assert await migrate(database_url, "0003") == (after, "0003")
+        assert await _tables(database_url) == {"alembic_version", *TABLES}
+        assert await migrate(database_url, "0002") == ("0003", "0002")
         assert await _tables(database_url) == {"alembic_version", *SECOND}
         assert await migrate(database_url, "0001") == ("0002", "0001")
         assert await _tables(database_url) == {"alembic_version", *FIRST}
