@@ -25,7 +25,15 @@ from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
 from tests.server_process import AUTHORIZATION, ServerProcess
 
 CONNECTIONS = 64
-_SET_TOGETHER = 4  # limits of one request of `_change_limits`
+_BETA = "/v1/limits/accounts/beta"
+_WIDE: dict[str, Any] = {
+    "MAX_ORDER_NOTIONAL": "250000",
+    "MAX_OPEN_ORDERS": 100_000,
+    "ORDER_RATE": 1_000_000,
+    "PRICE_COLLAR_BPS": 9_000,
+}
+_IN_THE_WAY = {"MAX_REPEATED_ORDERS": None, "MAX_ORDER_TO_TRADE_RATIO": None}  # of a load of like orders
+_IN_FLIGHT = 16  # orders of one socket
 
 
 Answer = tuple[int, dict[str, Any]]  # status, body
@@ -189,31 +197,41 @@ def test_the_kill_switch_stops_what_is_behind_it_in_the_same_tick(api: ApiServer
     assert gone.order_id == before.event.order_id and gone.status == OrderStatus.CANCELED
 
 
+def _resting(name: str) -> dict[str, Any]:
+    return limit_order("beta", client_order_id=name, price="59000.00", quantity="0.001")
+
+
 async def _load(url: str, orders: int, lane: int, answers: dict[str, str]) -> None:
     """Orders that rest, one after the other; what became of each, by its client order id."""
     async with httpx.AsyncClient(base_url=url, headers=AUTHORIZATION, timeout=60, trust_env=False) as client:
         for number in range(orders):
             name = f"load-{lane}-{number}"
-            body = limit_order("beta", client_order_id=name, price="59000.00", quantity="0.001")
-            response = (await client.post("/v1/orders", json=body)).json()
+            response = (await client.post("/v1/orders", json=_resting(name))).json()
             answers[name] = response.get("code") or response["status"]
+
+
+async def _load_socket(url: str, chunks: int, lane: int, answers: dict[str, str]) -> None:
+    """As `_load`, with many orders in flight on one socket."""
+    address = url.replace("http", "ws", 1) + "/v1/trade"
+    async with connect(address, additional_headers=AUTHORIZATION, compression=None, proxy=None) as socket:
+        for chunk in range(chunks):
+            names = [f"load-socket-{lane}-{chunk}-{number}" for number in range(_IN_FLIGHT)]
+            for name in names:
+                await socket.send(json.dumps({"id": name, "op": "order.place", "params": _resting(name)}))
+            for _ in names:
+                answer = json.loads(await socket.recv())
+                order = answer.get("result")
+                answers[answer["id"]] = order["status"] if order else answer["error"]["code"]
 
 
 async def _change_limits(url: str, answers: dict[str, str], total: int) -> None:
     """Between a wide and a narrow limit, until the load is over."""
-    path = "/v1/limits/accounts/beta"
     async with httpx.AsyncClient(base_url=url, headers=AUTHORIZATION, timeout=60, trust_env=False) as client:
         change = 0
         while len(answers) < total:
-            narrow = change % 2 == 0
-            limits: dict[str, Any] = {
-                "MAX_ORDER_NOTIONAL": "10" if narrow else "250000",
-                "MAX_OPEN_ORDERS": 100_000,
-                "ORDER_RATE": 1_000_000,
-                "PRICE_COLLAR_BPS": 9_000,
-            }
+            limits = _WIDE | {"MAX_ORDER_NOTIONAL": "10"} if change % 2 == 0 else _WIDE
             body = {"limits": limits, "reason": f"change {change}"}
-            (await client.put(path, json=body)).raise_for_status()
+            (await client.put(_BETA, json=body)).raise_for_status()
             change += 1
             await asyncio.sleep(0.02)
 
@@ -238,7 +256,7 @@ def _check_order_by_order(journal: Path, wide: int) -> int:
     allowed, changes, decided = wide, 0, 0
     for event, limited, loaded in zip(events, limits, of_load, strict=True):
         if limited and event["code"] == Limit.MAX_ORDER_NOTIONAL:
-            assert set_together[int(event["seq"])] == _SET_TOGETHER or decided == 0
+            assert set_together[int(event["seq"])] == len(_WIDE) or decided == 0
             allowed, changes = int(event["limit"]), changes + (decided > 0)
         elif loaded and event["kind"] == EventKind.ORDER_REJECTED:
             assert event["limit"] == allowed < wide
@@ -251,13 +269,18 @@ def _check_order_by_order(journal: Path, wide: int) -> int:
 
 
 def test_a_change_in_the_middle_of_a_load_and_a_replay_of_it(tmp_path: Path) -> None:
-    lanes, orders = 16, 40
+    lanes, orders, sockets, chunks = 16, 30, 4, 20
+    total = lanes * orders + sockets * chunks * _IN_FLIGHT
     answers: dict[str, str] = {}
     with ServerProcess(tmp_path / "data") as server:
+        with httpx.Client(base_url=server.url, headers=AUTHORIZATION, timeout=60, trust_env=False) as client:
+            body = {"limits": _WIDE | _IN_THE_WAY, "reason": "room for a load"}
+            client.put(_BETA, json=body).raise_for_status()
 
         async def run() -> None:
-            loads = (_load(server.url, orders, lane, answers) for lane in range(lanes))
-            await asyncio.gather(*loads, _change_limits(server.url, answers, lanes * orders))
+            loads = [_load(server.url, orders, lane, answers) for lane in range(lanes)]
+            loads += [_load_socket(server.url, chunks, lane, answers) for lane in range(sockets)]
+            await asyncio.gather(*loads, _change_limits(server.url, answers, total))
 
         asyncio.run(run())
         halt = {"scope": "account:beta", "action": "halt", "cancel_open_orders": True, "reason": "enough"}
@@ -295,4 +318,4 @@ def test_a_change_in_the_middle_of_a_load_and_a_replay_of_it(tmp_path: Path) -> 
     assert {name: journaled[name] for name in journaled if name.startswith("load-")} == refused_orders
     # It refuses the same orders again, or says where it does not: every event is compared.
     assert replay(server.journal).events > len(answers)
-    assert _check_order_by_order(server.journal, 250_000 * 10**8) == lanes * orders
+    assert _check_order_by_order(server.journal, 250_000 * 10**8) == total
