@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.engine.codes import Code
 from app.engine.state import State
-from app.engine.types import Limit, OrderStatus, Scope, Side
+from app.engine.types import CommandKind, Limit, OrderStatus, Permission, Scope, Side, TradingState
 from tests import engine_support as build
 from tests.engine_support import Command
 from tests.limit_worlds import (
@@ -250,7 +250,10 @@ def test_the_same_at_length(which: Limit) -> None:
 
 
 def check_reducing(case: Case) -> bool:
-    """That a request which only reduces passes where nothing at all is allowed; False: it does not reduce."""
+    """That a request which only reduces passes where nothing else is allowed; False: it does not reduce.
+
+    Each limit is as narrow as can be, every scope is REDUCING, and the symbol is denied to the account.
+    """
     if not case.is_reducing():
         return False
     ONE.reset(case.world.desk)
@@ -266,6 +269,10 @@ def check_reducing(case: Case) -> bool:
                 assert OTHER.limit(which, place) == least
             else:
                 OTHER.put(which, kept, place, "set")
+    for scope in (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL):
+        OTHER.send([build.trading_state(TradingState.REDUCING, *place_of(scope, case.account, case.symbol))])
+    denied = Command(CommandKind.SET_PERMISSION, case.account, case.symbol, state=Permission.DENIED)
+    OTHER.send([denied])
     without, within = refusal(ONE.send([case.asked])), refusal(OTHER.send([case.asked]))
     assert within == without, f"refused with {Code(within).name}"
     return within == _PASSED
