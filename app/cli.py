@@ -90,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         help="fill the database from the journal",
         description="Empty what came from a journal and write it again, of a server that is stopped.",
     )
+    rebuild.add_argument(
+        "--lose-history",
+        action="store_true",
+        help="also where the journal's oldest files are gone: history will begin with what is left",
+    )
     rebuild.set_defaults(command=_rebuild_database)
 
     _add_journal(commands)
@@ -201,27 +206,27 @@ async def _migrate_to(settings: Settings, revision: str) -> tuple[str, str]:
         return await migrate(servers.database_url, revision)
 
 
-def _rebuild_database(settings: Settings, _options: argparse.Namespace) -> int:
+def _rebuild_database(settings: Settings, options: argparse.Namespace) -> int:
     from app.runtime.folder_lock import FolderLock
 
     if not settings.journal_dir.is_dir():
         raise FileNotFoundError(f"there is no journal in {settings.journal_dir}")
     started = time.monotonic()
     with FolderLock(settings.journal_dir):
-        rows, seq = asyncio.run(_rebuild(settings))
+        rows, seq = asyncio.run(_rebuild(settings, options.lose_history))
     print(f"{rows} rows, up to seq {seq}, in {time.monotonic() - started:.1f} s")
     return 0
 
 
-async def _rebuild(settings: Settings) -> tuple[int, int]:
+async def _rebuild(settings: Settings, lose_history: bool) -> tuple[int, int]:
     from app.embedded import EmbeddedServers
     from app.runtime.journal_tools import sound_end
-    from app.store.writer import rebuild
+    from app.store.rebuild import rebuild
 
     end = sound_end(settings.journal_dir)
     async with EmbeddedServers(settings.data_dir, settings.database_url, "not needed") as servers:
         assert servers.database_url is not None
-        writer = await rebuild(settings.journal_dir, servers.database_url, end)
+        writer = await rebuild(settings.journal_dir, servers.database_url, end, lose_history=lose_history)
     return writer.rows, writer.progress_seq
 
 

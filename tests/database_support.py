@@ -10,6 +10,7 @@ from app.engine.capacity import Capacity
 from app.engine.engine import Engine
 from app.engine.records import EVENT
 from app.engine.types import EventKind
+from app.runtime.follower import Replica
 from app.runtime.journal_reader import JournalReader
 from app.store.candles import KEPT_SECONDS
 from app.store.database import connect
@@ -18,8 +19,8 @@ from tests.histories import joined
 MINUTE_US = 60_000_000
 
 
-def events_of(folder: Path) -> Any:
-    return joined([events for _, events in JournalReader(folder).batches()], EVENT)
+def events_of(folder: Path, from_seq: int = 1) -> Any:
+    return joined([events for _, events in JournalReader(folder, from_seq).batches()], EVENT)
 
 
 _TS = "(extract(epoch FROM ts) * 1000000)::bigint"
@@ -34,12 +35,14 @@ async def _compare_marks(connection: Any, marks: Any) -> None:
     )
 
 
-async def _compare_account_snapshots(connection: Any, folder: Path, capacity: Capacity, end: int) -> None:
+async def _compare_account_snapshots(
+    connection: Any, folder: Path, capacity: Capacity, begin: int, end: int
+) -> None:
     """Each account at each full minute: what an engine holds that is fed one command after the other."""
     names = ("cash", "position_value", "exposure", "realised", "fees", "transferred", "open_orders")
-    engine = Engine(capacity)
+    engine = Replica(folder, begin, capacity).engine
     firm, expected = engine.state.firm[0], []
-    for commands, _ in JournalReader(folder).batches():
+    for commands, _ in JournalReader(folder, begin + 1).batches():
         minutes = commands["ts"] // MINUTE_US
         begins = [0, *(np.flatnonzero(np.diff(minutes)) + 1).tolist(), len(commands)]
         for begin, stop in pairwise(begins):
@@ -72,9 +75,14 @@ async def _compare_candles(connection: Any) -> None:
         assert [value and int(value) for value in candles] == [value and int(value) for value in row]
 
 
-async def compare(url: str, folder: Path, engine: Engine, end: int | None = None) -> None:
-    """Counts, sums and the latest state: the journal's and the engine's, up to command `end`."""
-    events = events_of(folder)
+async def compare(
+    url: str, folder: Path, engine: Engine, end: int | None = None, begins_behind: int = 0
+) -> None:
+    """Counts, sums and the latest state: the journal's and the engine's, up to command `end`.
+
+    `begins_behind`: the command behind which history begins.
+    """
+    events = events_of(folder, begins_behind + 1)
     if end is not None:
         events = events[events["seq"] <= end]
     fills = events[events["kind"] == EventKind.ORDER_FILLED]
@@ -101,7 +109,9 @@ async def compare(url: str, folder: Path, engine: Engine, end: int | None = None
         )
         assert [int(value) for value in row] == [len(fills), *map(int, sums)]
         await _compare_marks(connection, events[events["kind"] == EventKind.MARK_UPDATED])
-        await _compare_account_snapshots(connection, folder, engine.capacity, int(events["seq"][-1]))
+        await _compare_account_snapshots(
+            connection, folder, engine.capacity, begins_behind, int(events["seq"][-1])
+        )
         await _compare_candles(connection)
         state = engine.state
         for record in await connection.fetch("SELECT * FROM positions"):

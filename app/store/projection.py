@@ -4,7 +4,7 @@ Pure: arrays in, rows in COPY format out. The latest state is read from a replic
 the engine that has gone along, so none of its logic is repeated here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -217,10 +217,11 @@ def _latest_orders(events: Array, first_seq: int) -> tuple[Rows | None, Rows | N
     _, newest = np.unique(events["order_id"][::-1], return_index=True)
     latest = events[len(events) - 1 - newest]
     new = latest["order_id"] >> SLOT_BITS >= first_seq
-    return _orders(latest[new]), _orders(latest[~new])
+    return order_rows(latest[new]), order_rows(latest[~new])
 
 
-def _orders(events: Array) -> Rows | None:
+def order_rows(events: Array, updated: str = "ts") -> Rows | None:
+    """Rows of `orders` from EVENT records, or ORDER records; `updated` is their field for the last change."""
     columns = [
         *_same_named(
             events,
@@ -229,7 +230,7 @@ def _orders(events: Array) -> Rows | None:
         ),
         *_where(events),
         Values("created_ts", Kind.TIMESTAMP, events["created_ts"]),
-        Values("updated_ts", Kind.TIMESTAMP, events["ts"]),
+        Values("updated_ts", Kind.TIMESTAMP, events[updated]),
         Values("expire_ts", Kind.TIMESTAMP, events["expire_ts"], events["expire_ts"] == 0),
         _text_of_words("client_order_id", events["client_order_id"]),
     ]
@@ -237,10 +238,15 @@ def _orders(events: Array) -> Rows | None:
 
 
 def _positions(fills: Array, replica: Replica) -> Rows | None:
+    accounts = len(replica.engine.state.accounts)
+    pairs = np.unique(fills["symbol"].astype(np.int64) * accounts + fills["account"])
+    return position_rows(pairs[pairs >= 0], replica)
+
+
+def position_rows(pairs: NDArray[np.int64], replica: Replica) -> Rows | None:
+    """Rows of `positions`; `pairs` are indexes into the engine's array of them."""
     state = replica.engine.state
     accounts = len(state.accounts)
-    pairs = np.unique(fills["symbol"].astype(np.int64) * accounts + fills["account"])
-    pairs = pairs[pairs >= 0]
     records = state.positions[pairs]
     columns = [
         Values("account_index", Kind.INTEGER, pairs % accounts),
@@ -347,9 +353,16 @@ def _texts(name: str, texts: list[str | None]) -> Values:
 
 def _add_reference(projected: Projected, events: Array, replica: Replica) -> None:
     kinds = events["kind"]
-    touched = np.unique(events["account"][_MOVES_ACCOUNT[kinds] & (events["account"] >= 0)])
+    moved = _MOVES_ACCOUNT[kinds] & (events["account"] >= 0)
+    add_accounts(projected, np.unique(events["account"][moved]).tolist(), replica)
+    changed = ((kinds == EventKind.INSTRUMENT_SET) | _IS_RISK[kinds]) & (events["symbol"] >= 0)
+    add_instruments(projected, np.unique(events["symbol"][changed]).tolist(), replica)
+
+
+def add_accounts(projected: Projected, accounts: Iterable[int], replica: Replica) -> None:
+    """Add accounts, by their indexes, as they are."""
     state: State = replica.engine.state
-    for account in touched.tolist():
+    for account in accounts:
         record = state.accounts[account]
         projected.accounts.append(
             (
@@ -357,13 +370,17 @@ def _add_reference(projected: Projected, events: Array, replica: Replica) -> Non
                 *(int(record["cash"]), int(record["trading_state"]), replica.seq),
             )
         )
-    changed = (kinds == EventKind.INSTRUMENT_SET) | _IS_RISK[kinds]
-    for symbol in np.unique(events["symbol"][changed & (events["symbol"] >= 0)]).tolist():
+
+
+def add_instruments(projected: Projected, symbols: Iterable[int], replica: Replica) -> None:
+    """Add instruments, by their indexes, as they are."""
+    state: State = replica.engine.state
+    numbers = (
+        *("price_tick_e12", "quantity_step_e8", "min_quantity", "max_quantity", "min_notional"),
+        *("maker_fee_ppm", "taker_fee_ppm", "status", "trading_state"),
+    )
+    for symbol in symbols:
         record = state.instruments[symbol]
-        numbers = (
-            *("price_tick_e12", "quantity_step_e8", "min_quantity", "max_quantity", "min_notional"),
-            *("maker_fee_ppm", "taker_fee_ppm", "status", "trading_state"),
-        )
         projected.instruments.append(
             (
                 *(symbol, text_of(record["name"]), text_of(record["base"]), text_of(record["quote"])),

@@ -7,10 +7,12 @@ happened, or the same rows are written again.
 
 import asyncio
 import json
+import logging
 import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -21,10 +23,23 @@ from app.runtime.durable_mark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STARTING, STATUS_SECONDS, ProjectionStatus, read_status, write_status
 from app.store.advice import with_advice
+from app.store.beginning import RECORD_GAP, first_seq, is_out_of_reach, oldest_replica, state_of
 from app.store.candles import roll_up
 from app.store.copy_format import HEADER, TRAILER, Kind, Values, encode_rows
 from app.store.database import DatabaseError, connect, migrate
 from app.store.projection import SNAPSHOT_US, Projected, Rows, project
+from app.store.statements import (
+    BEGIN_PROGRESS,
+    MOVE_PROGRESS,
+    READ_PROGRESS,
+    UPDATE_ORDERS,
+    UPSERT_ACCOUNT,
+    UPSERT_INSTRUMENT,
+    UPSERT_KEY,
+    UPSERT_POSITIONS,
+)
+
+logger = logging.getLogger(__name__)
 
 PROJECTION = "database"
 BATCH_BYTES_MAX = 16 << 20  # of journal in one transaction
@@ -38,7 +53,7 @@ ADVISORY_LOCK = 0x_B074_0002  # held by the one writer of a database
 
 JOURNALED_TABLES = (
     *("order_events", "fills", "risk_events", "limit_changes", "audit_log", "marks", "account_snapshots"),
-    *("orders", "positions", "accounts", "instruments", "api_keys"),
+    *("orders", "positions", "accounts", "instruments", "api_keys", "history_gaps"),
 )
 
 MARKET_TRADE = np.dtype([("ts", "<i8"), ("price", "<i8"), ("quantity", "<i8"), ("symbol", "<i8")])
@@ -52,50 +67,6 @@ _SESSION = f"""
     CREATE TEMP TABLE IF NOT EXISTS changed_positions (LIKE positions) ON COMMIT DELETE ROWS;
     CREATE TEMP TABLE IF NOT EXISTS new_trades (LIKE market_trades) ON COMMIT DELETE ROWS;
 """
-_CHANGED = (
-    *("seq", "status", "code", "scope", "flags", "price", "stop_price", "quantity", "filled_quantity"),
-    *("filled_notional", "updated_ts", "expire_ts", "limit_value", "observed_value", "order_type"),
-)
-_UPDATE_ORDERS = (
-    f"UPDATE orders SET {', '.join(f'{name} = c.{name}' for name in _CHANGED)} "  # noqa: S608  # constants
-    "FROM changed_orders c WHERE orders.order_id = c.order_id AND orders.seq < c.seq"
-)
-_UPSERT_POSITIONS = """
-    INSERT INTO positions SELECT * FROM changed_positions
-    ON CONFLICT (account_index, symbol_index) DO UPDATE SET
-        quantity = excluded.quantity, entry_cost = excluded.entry_cost, realised = excluded.realised,
-        fees = excluded.fees, seq = excluded.seq
-    WHERE positions.seq < excluded.seq
-"""
-_UPSERT_ACCOUNT = """
-    INSERT INTO accounts (account_index, account, leverage, cash, trading_state, seq)
-    VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (account_index) DO UPDATE SET account = excluded.account, leverage = excluded.leverage,
-        cash = excluded.cash, trading_state = excluded.trading_state, seq = excluded.seq
-"""
-_UPSERT_INSTRUMENT = """
-    INSERT INTO instruments (symbol_index, symbol, base, quote, price_tick_e12, quantity_step_e8,
-        min_quantity, max_quantity, min_notional, maker_fee_ppm, taker_fee_ppm, status, trading_state, seq)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-    ON CONFLICT (symbol_index) DO UPDATE SET min_quantity = excluded.min_quantity,
-        max_quantity = excluded.max_quantity, min_notional = excluded.min_notional,
-        maker_fee_ppm = excluded.maker_fee_ppm, taker_fee_ppm = excluded.taker_fee_ppm,
-        status = excluded.status, trading_state = excluded.trading_state, seq = excluded.seq
-"""
-_UPSERT_KEY = """
-    INSERT INTO api_keys (number, name, role, accounts, created_ts, revoked_ts)
-    VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (number) DO UPDATE SET name = excluded.name, role = excluded.role,
-        accounts = excluded.accounts, revoked_ts = excluded.revoked_ts
-"""
-_READ_PROGRESS = "SELECT seq, journal FROM projection_progress WHERE projection = $1"
-_BEGIN_PROGRESS = (
-    "INSERT INTO projection_progress (projection, seq, journal) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING"
-)
-_MOVE_PROGRESS = (
-    "UPDATE projection_progress SET seq = $1, ts = now() WHERE projection = $2 AND seq = $3 AND journal = $4"
-)
-
 # asyncpg has an "internal" error for a connection that the server has ended while it was idle.
 RETRIED = (
     *(DatabaseError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
@@ -197,10 +168,11 @@ class DatabaseWriter:
 
     async def _resume(self, connection: asyncpg.Connection) -> None:
         """Find out how far the database is, and stand there."""
-        await connection.execute(_BEGIN_PROGRESS, PROJECTION, self._journal)
-        row = await connection.fetchrow(_READ_PROGRESS, PROJECTION)
+        await connection.execute(BEGIN_PROGRESS, PROJECTION, self._journal)
+        row = await connection.fetchrow(READ_PROGRESS, PROJECTION)
         assert row is not None
         seq, journal = int(row["seq"]), str(row["journal"])
+        self._kept_seq = seq
         if journal != self._journal:
             raise DatabaseError(
                 "the database holds the history of another journal "
@@ -212,6 +184,8 @@ class DatabaseWriter:
                 f"the database is at seq {seq}, but the journal ends at seq {self._durable_seq()}: "
                 "the journal has lost its end; run `bot4 db rebuild`"
             )
+        if await asyncio.to_thread(is_out_of_reach, self._folder, seq):
+            seq = await self._begin_later(connection, seq)
         self.progress_seq = seq
         if self._pending is not None and self._pending.last_seq == seq:  # it was written after all
             self._pending = None
@@ -234,6 +208,33 @@ class DatabaseWriter:
                 boundary_us=SNAPSHOT_US,
                 batch_bytes_max=BATCH_BYTES_MAX,
             )
+
+    async def _begin_later(self, connection: asyncpg.Connection, seq: int) -> int:
+        """Fill a new database with how things were in the oldest snapshot; the number of its last command."""
+        begin = first_seq(self._folder)
+        if seq:
+            raise DatabaseError(
+                f"the database is at seq {seq}, but the journal begins at seq {begin}: what is between is in "
+                "neither of them; name a new database in BOT4_DATABASE_URL and keep this one, or stop the "
+                "server and run `bot4 db rebuild --lose-history`"
+            )
+        self._replica = self._follower = None
+        replica = await asyncio.to_thread(oldest_replica, self._folder, self._capacity)
+        reason = f"the database was new when the journal began at seq {begin}"
+        async with connection.transaction():
+            for part in state_of(replica):
+                await self._write_rows(connection, part)
+                self.rows += part.rows
+            last = datetime.fromtimestamp(replica.ts / 1e6, UTC)
+            await connection.execute(RECORD_GAP, replica.seq, last, reason)
+            await self._move_progress(connection, 0, replica.seq)
+        logger.warning(
+            "the journal begins at seq %d: orders, positions and accounts are those of seq %d, and history "
+            "begins behind it (see the table history_gaps)",
+            *(begin, replica.seq),
+        )
+        self._replica, self._last_ts = replica, replica.ts
+        return replica.seq
 
     def _prepare(self) -> Projected | None:
         assert self._replica is not None
@@ -275,27 +276,31 @@ class DatabaseWriter:
 
     async def _write(self, connection: asyncpg.Connection, projected: Projected) -> None:
         async with connection.transaction():
-            for rows in projected.history:
-                await copy_rows(connection, rows.table, rows)
-            if projected.new_orders is not None:
-                await copy_rows(connection, "orders", projected.new_orders)
-            if projected.changed_orders is not None:
-                await copy_rows(connection, "changed_orders", projected.changed_orders)
-                await connection.execute(_UPDATE_ORDERS)
-            if projected.positions is not None:
-                await copy_rows(connection, "changed_positions", projected.positions)
-                await connection.execute(_UPSERT_POSITIONS)
-            if projected.accounts:
-                await connection.executemany(_UPSERT_ACCOUNT, projected.accounts)
-            if projected.instruments:
-                await connection.executemany(_UPSERT_INSTRUMENT, projected.instruments)
-            moved = await connection.execute(
-                _MOVE_PROGRESS, projected.last_seq, PROJECTION, projected.first_seq - 1, self._journal
+            await self._write_rows(connection, projected)
+            await self._move_progress(connection, projected.first_seq - 1, projected.last_seq)
+
+    async def _write_rows(self, connection: asyncpg.Connection, projected: Projected) -> None:
+        for rows in projected.history:
+            await copy_rows(connection, rows.table, rows)
+        if projected.new_orders is not None:
+            await copy_rows(connection, "orders", projected.new_orders)
+        if projected.changed_orders is not None:
+            await copy_rows(connection, "changed_orders", projected.changed_orders)
+            await connection.execute(UPDATE_ORDERS)
+        if projected.positions is not None:
+            await copy_rows(connection, "changed_positions", projected.positions)
+            await connection.execute(UPSERT_POSITIONS)
+        if projected.accounts:
+            await connection.executemany(UPSERT_ACCOUNT, projected.accounts)
+        if projected.instruments:
+            await connection.executemany(UPSERT_INSTRUMENT, projected.instruments)
+
+    async def _move_progress(self, connection: asyncpg.Connection, before: int, after: int) -> None:
+        moved = await connection.execute(MOVE_PROGRESS, after, PROJECTION, before, self._journal)
+        if moved != "UPDATE 1":
+            raise DatabaseError(
+                "somebody else has moved the database's progress: is a second server using it?"
             )
-            if moved != "UPDATE 1":
-                raise DatabaseError(
-                    "somebody else has moved the database's progress: is a second server using it?"
-                )
 
     async def _write_trades(self, connection: asyncpg.Connection) -> bool:
         """What came from the feed: at most once, for it is in no journal."""
@@ -334,7 +339,7 @@ class DatabaseWriter:
             return
         keys = entries["keys"] if isinstance(entries, dict) else entries
         names = ("number", "name", "role", "accounts", "created_ts", "revoked_ts")
-        await connection.executemany(_UPSERT_KEY, [tuple(key[name] for name in names) for key in keys])
+        await connection.executemany(UPSERT_KEY, [tuple(key[name] for name in names) for key in keys])
         self._keys_read = changed
 
     # Reports.
@@ -380,31 +385,3 @@ async def _chunks(content: bytes) -> AsyncIterator[bytes]:
         for start in range(0, len(view), CHUNK_BYTES):
             yield bytes(view[start : start + CHUNK_BYTES])
     yield TRAILER
-
-
-async def rebuild(
-    folder: Path, url: str, durable_seq: int, capacity: Capacity = DEFAULT_CAPACITY
-) -> DatabaseWriter:
-    """Empty what came from a journal and fill it from this one up to `durable_seq`; market trades stay.
-
-    Raises RETRIED, JournalError (it does not begin at its first command), RecoveryError.
-    """
-    await asyncio.to_thread(_check_begin, folder)
-    await migrate(url)
-    connection = await connect(url)
-    try:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
-            raise DatabaseError("the database has a writer at work: stop the server first")
-        async with connection.transaction():
-            await connection.execute(f"TRUNCATE {', '.join(JOURNALED_TABLES)}")
-            await connection.execute("DELETE FROM projection_progress WHERE projection = $1", PROJECTION)
-    finally:
-        await connection.close()
-    writer = DatabaseWriter(folder, url, lambda: durable_seq, capacity)
-    await writer.catch_up()
-    return writer
-
-
-def _check_begin(folder: Path) -> None:
-    follower = JournalFollower(folder, 1, lambda: 0)
-    follower.close()

@@ -1,0 +1,45 @@
+"""Fills a database anew from the journal of a server that is stopped: behind `bot4 db rebuild`."""
+
+import asyncio
+from pathlib import Path
+
+from app.engine.capacity import DEFAULT_CAPACITY, Capacity
+from app.runtime.segments import JournalError
+from app.store.beginning import first_seq
+from app.store.database import DatabaseError, connect, migrate
+from app.store.writer import ADVISORY_LOCK, JOURNALED_TABLES, PROJECTION, DatabaseWriter
+
+
+async def rebuild(
+    folder: Path,
+    url: str,
+    durable_seq: int,
+    capacity: Capacity = DEFAULT_CAPACITY,
+    *,
+    lose_history: bool = False,
+) -> DatabaseWriter:
+    """Empty what came from a journal and fill it from this one up to `durable_seq`; market trades stay.
+
+    `lose_history`: also where the journal does not begin at its first command, and history will begin as
+    late as that. Raises RETRIED, JournalError, RecoveryError.
+    """
+    begin = await asyncio.to_thread(first_seq, folder)
+    if begin > 1 and not lose_history:
+        raise JournalError(
+            f"{folder}: the journal begins at seq {begin}: what the database has from before could not be "
+            "written again; name a new database in BOT4_DATABASE_URL and keep the old one, or accept "
+            "the loss with --lose-history"
+        )
+    await migrate(url)
+    connection = await connect(url)
+    try:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+            raise DatabaseError("the database has a writer at work: stop the server first")
+        async with connection.transaction():
+            await connection.execute(f"TRUNCATE {', '.join(JOURNALED_TABLES)}")
+            await connection.execute("DELETE FROM projection_progress WHERE projection = $1", PROJECTION)
+    finally:
+        await connection.close()
+    writer = DatabaseWriter(folder, url, lambda: durable_seq, capacity)
+    await writer.catch_up()
+    return writer
