@@ -2,11 +2,10 @@
 
 A write to a socket takes about as long as an order takes in the engine, so fifty of
 them in a row would make every order behind them late. Between two slices the event
-loop reads, and answers, what has come in. A client whose turn has not come yet
-gathers what follows, and has it in one write.
+loop reads what has come in, and where that are orders, it deals with them first. A
+client whose turn has not come yet gathers what follows, and has it in one write.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -15,6 +14,7 @@ from itertools import islice
 from app.streams.budget import WRITE_SECONDS, Budget
 from app.streams.client import WAITING_BYTES_MAX, WAITING_BYTES_TOTAL_MAX, Client
 from app.streams.codec import Chunk
+from app.streams.lull import Lull
 from app.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -26,14 +26,23 @@ CLOSE_TOO_SLOW = 4008
 
 
 class FanOut:
-    """`clients`: all that are connected; together they may only hold so much. `on_done`: all is written."""
+    """`clients`: all that are connected; together they may only hold so much.
 
-    def __init__(self, budget: Budget, clients: Iterable[Client], on_done: Callable[[], None]) -> None:
+    `busy`: an order is on its way. `on_done` is called when all is written.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        clients: Iterable[Client],
+        busy: Callable[[], bool],
+        on_done: Callable[[], None],
+    ) -> None:
+        self.lull = Lull(self._write, busy)
         self._budget = budget
         self._clients = clients
         self._on_done = on_done
         self._waiting: dict[Client, None] = {}
-        self._next: asyncio.Handle | None = None
 
     @property
     def busy(self) -> bool:
@@ -45,12 +54,9 @@ class FanOut:
         for subscription in stream.subscriptions:
             subscription.deliver(chunk)
             waiting[subscription.client] = None
-        if waiting and self._next is None:
-            self._next = asyncio.get_running_loop().call_soon(self._write)
-
-    def stop(self) -> None:
-        if self._next is not None:
-            self._next.cancel()
+        if waiting and not self.lull.planned:
+            self.lull.begin()
+            self.lull.plan()
 
     def _write(self) -> None:
         """One slice."""
@@ -62,9 +68,8 @@ class FanOut:
         self._check_bounds(clients)
         # The writes themselves come behind this callback, so what they take is estimated.
         self._budget.spend(time.perf_counter() - started + WRITE_SECONDS * len(clients))
-        self._next = None
         if self._waiting:
-            self._next = asyncio.get_running_loop().call_later(self._budget.wait_seconds(), self._write)
+            self.lull.go_on(self._budget.wait_seconds())
         else:
             self._on_done()
 

@@ -23,6 +23,7 @@ from app.streams.codec import Chunk, text_frame
 from app.streams.contents import SEQ, Contents
 from app.streams.fan_out import FanOut
 from app.streams.history import RecentEvents
+from app.streams.lull import Lull
 from app.streams.router import Router
 from app.streams.states import (
     INTERVAL_SECONDS,
@@ -63,13 +64,13 @@ class Hub:
         self.logs: dict[Channel, dict[int, LogStream]] = {channel: {} for channel in LOGS}
         self.clients: dict[Client, None] = {}
         self._router = Router(contents, self.logs, self.states)
-        self._fan_out = FanOut(self.budget, self.clients, self._go_on)
+        self._fan_out = FanOut(self.budget, self.clients, self._is_busy, self._go_on)
+        self._publishing = Lull(self.publish, self._is_busy)
         self._keys: Counter[int] = Counter()
         self._arrived: list[bytes] = []
         self._arrived_ts = 0  # when the first of it was durable
         self._watched = 0  # streams
         self._resting: list[tuple[Callable[[], None], asyncio.Future[None]]] = []
-        self._publishing: asyncio.TimerHandle | asyncio.Handle | None = None
         self._states_timer: asyncio.TimerHandle | None = None
         self._states_at = 0.0
         self._timers: list[asyncio.TimerHandle] = []
@@ -84,10 +85,11 @@ class Hub:
         self._show_system()
 
     def stop(self) -> None:
-        for timer in (*self._timers, self._publishing, self._states_timer):
+        for timer in (*self._timers, self._states_timer):
             if timer is not None:
                 timer.cancel()
-        self._fan_out.stop()
+        self._publishing.cancel()
+        self._fan_out.lull.cancel()
 
     # Connections.
 
@@ -150,6 +152,12 @@ class Hub:
             self._schedule()
         if self._resting:
             self._rest()
+        self._publishing.passed()
+        self._fan_out.lull.passed()
+
+    def _is_busy(self) -> bool:
+        """Whether an order may be on its way."""
+        return not self.loop.at_rest or self.loop.inbox_commands > 0
 
     async def at_rest(self, work: Callable[[], None]) -> None:
         """Do `work` when the state is that of the last durable command and all before it has been sent.
@@ -180,12 +188,9 @@ class Hub:
     # Sending.
 
     def _schedule(self) -> None:
-        if self._publishing is None and not self._fan_out.busy:
-            wait = self.budget.wait_seconds()
-            if wait:
-                self._publishing = self._running.call_later(wait, self.publish)
-            else:
-                self._publishing = self._running.call_soon(self.publish)
+        if not self._publishing.planned and not self._fan_out.busy:
+            self._publishing.begin()
+            self._publishing.plan(self.budget.wait_seconds())
 
     def _go_on(self) -> None:
         """All that was published is written: what has come meanwhile is next."""
@@ -194,9 +199,7 @@ class Hub:
 
     def publish(self) -> None:
         """Encode what has arrived and hand it on; it is written soon, in front of all that is sent later."""
-        if self._publishing is not None:
-            self._publishing.cancel()
-            self._publishing = None
+        self._publishing.cancel()
         if not self._arrived:
             return
         started = time.perf_counter()

@@ -1,5 +1,6 @@
 """The parts of the stream hub by themselves: messages, frames, clients that are behind, memory, budget."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -13,13 +14,16 @@ from websockets.uri import parse_uri
 
 from app.runtime.journal import JournalWriter
 from app.runtime.segments import COMMAND_BYTES, EVENT_BYTES, JournalCorrupt
-from app.streams import budget, history
+from app.streams import budget, history, lull
 from app.streams.budget import Budget
 from app.streams.client import Client, Subscription
 from app.streams.codec import ITEMS_MAX, PACKED_BYTES_MAX, Chunk, Envelope, text_frame
+from app.streams.fan_out import CLIENTS_AT_ONCE, FanOut
 from app.streams.history import RecentEvents, Step, journal_steps
+from app.streams.lull import Lull
 from app.streams.stream import LogStream, StateStream, messages_of
 from app.streams.topics import Channel, Topic
+from tests.feed_support import until
 
 TOPIC = Topic(Channel.ORDERS, 'a"b', 0)
 
@@ -227,3 +231,77 @@ def test_a_damaged_or_missing_journal_is_not_guessed_at(journal: Path) -> None:
     min(journal.glob("*.b4j")).unlink()
     with pytest.raises(LookupError):
         list(journal_steps(journal, 0, 100))
+
+
+def test_work_lets_orders_pass_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never while one is on its way; when that is answered, after the answer; in the end anyway."""
+    monkeypatch.setattr(lull, "WAIT_SECONDS_MAX", 0.05)
+    busy = [True]
+    done: list[str] = []
+
+    async def turns(count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        work = Lull(lambda: done.append("work"), lambda: busy[0])
+        work.begin()
+        work.plan()
+        work.plan()
+        await turns(5)
+        assert (work.planned, done) == (True, [])
+        busy[0] = False
+        work.passed()
+        asyncio.get_running_loop().call_soon(done.append, "answer")
+        await turns(5)
+        assert done == ["answer", "work"]
+        work.passed()
+        await turns(5)
+        assert done == ["answer", "work"], "once"
+        busy[0] = True
+        work.begin()
+        work.plan(0.001)
+        began = asyncio.get_running_loop().time()
+        await until(lambda: len(done) == 3, "done all the same")
+        assert asyncio.get_running_loop().time() - began >= 0.04
+        work.begin()
+        work.plan()
+        work.cancel()
+        await asyncio.sleep(0.1)
+        assert len(done) == 3
+
+    asyncio.run(run())
+
+
+def test_connections_are_written_to_in_slices_and_gather_what_follows() -> None:
+    wires = [Wire() for _ in range(3 * CLIENTS_AT_ONCE)]
+    clients = [Client(1, wire, lambda: None) for wire in wires]
+    stream = LogStream(TOPIC, 0)
+    stream.subscriptions += [Subscription(client, None, packed=True) for client in clients]
+    busy = [False]
+    done: list[bool] = []
+
+    def written() -> int:
+        return sum(bool(wire.sent) for wire in wires)
+
+    async def run() -> None:
+        fan_out = FanOut(Budget(), clients, lambda: busy[0], lambda: done.append(True))
+        fan_out.deliver(stream, Chunk([b"1"]))
+        assert fan_out.busy and not written(), "not before the answers"
+        counts: set[int] = set()
+        while len(counts) < 2:
+            await asyncio.sleep(0)
+            counts.add(written())
+        assert max(counts) <= CLIENTS_AT_ONCE
+        busy[0] = True  # an order has come
+        fan_out.deliver(stream, Chunk([b"2"]))
+        await asyncio.sleep(0.005)
+        assert written() <= 2 * CLIENTS_AT_ONCE and not done
+        busy[0] = False
+        fan_out.lull.passed()
+        await until(lambda: done, "all is written")
+        assert not fan_out.busy
+
+    asyncio.run(run())
+    assert {tuple(wire.messages) for wire in wires} == {(b"[1]", b"[2]"), (b"[1,2]",)}
+    assert wires[-1].messages == [b"[1,2]"]
