@@ -4,10 +4,8 @@ import time
 from collections.abc import Callable
 
 # Of the loop's time, and how much of it may be spent at once after a pause.
-SHARE = 0.125
+SHARE = 0.1
 BURST_SECONDS = 0.005
-# What the system takes for a write to a socket; it happens after the hub's own work, so it is estimated.
-WRITE_SECONDS = 1e-5
 # However dear it is, what has happened is told by then: work that is put off is not work that is saved.
 WAIT_SECONDS_MAX = 0.02
 

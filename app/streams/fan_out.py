@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from app.streams.budget import WRITE_SECONDS, Budget
+from app.streams.budget import Budget
 from app.streams.client import WAITING_BYTES_MAX, WAITING_BYTES_TOTAL_MAX, Client
 from app.streams.codec import Chunk
 from app.streams.lull import Lull
@@ -66,8 +66,7 @@ class FanOut:
             del self._waiting[client]
             client.flush()
         self._check_bounds(clients)
-        # The writes themselves come behind this callback, so what they take is estimated.
-        self._budget.spend(time.perf_counter() - started + WRITE_SECONDS * len(clients))
+        self._budget.spend(time.perf_counter() - started)
         if self._waiting:
             self.lull.go_on(self._budget.wait_seconds())
         else:
