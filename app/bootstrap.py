@@ -275,7 +275,9 @@ class Server:
         projection.on_alarm = partial(self.services.alarms.set, f"{projection.name}-lag")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.ensure_future(work))
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(_log_failure)
+        self._tasks.append(task)
 
     def _show_recovery(self) -> Callable[[int, int], None]:
         shown = time.monotonic()
@@ -318,6 +320,12 @@ class Server:
                 logger.info("feed %s has ended", feed.name)
                 return
             await asyncio.sleep(_FEED_RETRY_SECONDS)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """Nobody awaits a task beside the engine before the end: that one has failed must be seen at once."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical("a task beside the engine has failed and is gone: %s", error, exc_info=error)
 
 
 def _check_feed(settings: Settings) -> None:

@@ -19,16 +19,20 @@ async def keep_journal_folder(
 ) -> None:
     """Until cancelled. The snapshotter is a process of its own and runs after every rotation.
 
-    `passed_seq`: the last command that every projection has passed.
+    `passed_seq`: the last command that every projection has passed. What the system refuses us - a
+    process, a look into the folder - is logged and tried again.
     """
     covered = journal.segment_first_seq
     while True:
         newest = journal.segment_first_seq
-        if newest != covered:
-            covered = newest
-            await _run_snapshotter(folder)
-        await prune_now(folder, passed_seq())
-        await asyncio.to_thread(budget.look)
+        try:
+            if newest != covered:
+                await _run_snapshotter(folder)
+                covered = newest
+            await prune_now(folder, passed_seq())
+            await asyncio.to_thread(budget.look)
+        except OSError as error:
+            logger.error("the journal's folder could not be looked after, next try in a moment: %s", error)
         await asyncio.sleep(_CHECK_SECONDS)
 
 

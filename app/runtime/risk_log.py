@@ -5,6 +5,7 @@ engine's loop, and at a start from the newest part of the journal;
 `complete_since_ts` says from when on nothing is missing. What is older is for the database.
 """
 
+import logging
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,8 +18,10 @@ from app.engine.records import EVENT, NOTE_EVENT
 from app.engine.reference import DAY_US
 from app.engine.types import EventKind
 from app.runtime.journal_reader import JournalReader
-from app.runtime.segments import list_segments
+from app.runtime.segments import JournalError, list_segments
 from app.runtime.views import EVENT_BYTES, EventView, event_view, layout
+
+logger = logging.getLogger(__name__)
 
 CHANGES_MAX = 20_000
 REFUSALS_MAX = 20_000
@@ -97,7 +100,9 @@ class RiskLog:
     def read_back(self, folder: Path, bytes_max: int = READ_BACK_BYTES_MAX) -> None:
         """Fill from the journal's newest segments: so many bytes of them at most, but one at least.
 
-        Call it before anything is observed. Raises JournalError, OSError.
+        What recovery had no need of may be damaged: it is left out, with all that is older.
+        Call it before anything is observed. Raises JournalError where the newest segment is
+        damaged, OSError.
         """
         segments = list_segments(folder)
         if not segments:
@@ -106,8 +111,29 @@ class RiskLog:
         size = segments[first].path.stat().st_size
         while first and (size := size + segments[first - 1].path.stat().st_size) <= bytes_max:
             first -= 1
-        partial = segments[first].first_seq > 1
-        for commands, events in JournalReader(folder, segments[first].first_seq).batches():
+        while True:
+            reader = JournalReader(folder, segments[first].first_seq)
+            try:
+                self._read(reader, partial=segments[first].first_seq > 1)
+                return
+            except JournalError as error:
+                # In the last segment that begins before what could not be read any more.
+                first = sum(segment.first_seq <= reader.last_seq + 1 for segment in segments)
+                if first >= len(segments):
+                    raise
+                logger.error(
+                    "the history of limits begins with seq %d, for older files of the journal cannot be "
+                    "read (trading has no need of them; restore them from a backup): %s",
+                    *(segments[first].first_seq, error),
+                )
+                self._forget()
+
+    def _forget(self) -> None:
+        for window in (self._changes, self._refusals, self._days, self._states, self._notes):
+            window.clear()
+
+    def _read(self, reader: JournalReader, *, partial: bool) -> None:
+        for commands, events in reader.batches():
             if partial:
                 partial = False
                 self.complete_since_ts = int(commands["ts"][0])

@@ -10,6 +10,7 @@ from app.engine.reference import DAY_US
 from app.engine.types import EventKind, Limit, Scope, TradingState
 from app.runtime import risk_log
 from app.runtime.risk_log import RiskLog
+from app.runtime.segments import FRAME_HEADER, SEGMENT_HEADER, JournalCorrupt, list_segments
 from tests.engine_support import BUY, Desk, desk, limit, note, pack, place, trading_state
 from tests.histories import write_ticks
 
@@ -56,6 +57,43 @@ def test_read_back_from_a_journal(tmp_path: Path) -> None:
     assert list(read.refusals()) == list(log.refusals())
     assert dict(read.day(made.ts).counts) == dict(log.day(made.ts).counts)
     assert read.complete_since_ts == 0
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+def test_old_damage_costs_old_history_only(
+    tmp_path: Path, damaged: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, log = _observed()
+    for value in range(4):
+        made.ts += DAY_US
+        made.send(limit(Limit.MAX_ORDER_QUANTITY, value, Scope.ACCOUNT, 0))
+    records, again = pack(made.log), Desk()
+    parts = [records[:5], *(records[at : at + 1] for at in range(5, len(records)))]
+    write_ticks(tmp_path, ((part, again.engine.process(part).copy()) for part in parts), 1, 1)
+    segments = list_segments(tmp_path)
+    path = segments[damaged].path
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    log.read_back(tmp_path)
+    following = segments[damaged + 1].first_seq
+    assert [change.event.limit for change in log.changes()][:4] == [3, 2, 1, 0]
+    assert all(change.event.seq >= following for change in log.changes())
+    assert log.complete_since_ts == int(records["ts"][following - 1])
+    assert str(path) in caplog.text and f"begins with seq {following}" in caplog.text
+
+
+def test_damage_in_the_newest_segment_is_not_passed_over(tmp_path: Path) -> None:
+    made, log = _observed()
+    records, again = pack(made.log), Desk()
+    parts = [records[:5], records[5:6], records[6:]]
+    write_ticks(tmp_path, ((part, again.engine.process(part).copy()) for part in parts), 1, 1 << 20)
+    path = list_segments(tmp_path)[0].path
+    content = bytearray(path.read_bytes())
+    content[SEGMENT_HEADER.size + FRAME_HEADER.size] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(JournalCorrupt):
+        log.read_back(tmp_path)
 
 
 def test_the_reason_of_a_state_outlives_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
