@@ -6,7 +6,8 @@ compression, retention and continuous aggregates only under its own licence.
 """
 
 from alembic import op
-from sqlalchemy import text
+
+from migrations import timescale
 
 revision = "0002"
 down_revision = "0001"
@@ -129,9 +130,6 @@ API_KEYS = """
         revoked_ts bigint NOT NULL
     )
 """
-TIMESCALE = text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')")
-LICENCE = text("SELECT current_setting('timescaledb.license', true)")
-
 CANDLES = {"1s": "1 second", "1m": "1 minute", "5m": "5 minutes", "1h": "1 hour", "1d": "1 day"}
 COMPRESSED_AFTER = "7 days"
 KEPT = {"marks": "1 year", "market_trades": "1 year"}  # all else is kept for ever
@@ -139,11 +137,11 @@ KEPT = {"marks": "1 year", "market_trades": "1 year"}  # all else is kept for ev
 
 def upgrade() -> None:
     bind = op.get_bind()
-    timescale = bool(bind.execute(TIMESCALE).scalar_one())
-    licensed = timescale and bind.execute(LICENCE).scalar_one() == "timescale"
+    hypertables = timescale.is_there(bind)
+    licensed = timescale.is_licensed(bind)
     for table, (columns, chunk, indexes) in HISTORY.items():
         op.execute(f"CREATE TABLE {table} ({columns})")
-        if timescale:
+        if hypertables:
             op.execute(
                 f"SELECT create_hypertable('{table}', 'ts', chunk_time_interval => INTERVAL '{chunk}', "
                 "create_default_indexes => false)"
@@ -161,42 +159,33 @@ def upgrade() -> None:
     # Whose progress it is: a database of another journal must not be continued.
     op.execute("ALTER TABLE projection_progress ADD journal text NOT NULL DEFAULT ''")
     for name, interval in CANDLES.items():
-        _create_candles(name, interval, timescale, licensed)
+        _create_candles(name, interval, hypertables, licensed)
     if licensed:
         _add_policies()
 
 
-def _create_candles(name: str, interval: str, timescale: bool, licensed: bool) -> None:
+def _create_candles(name: str, interval: str, hypertables: bool, licensed: bool) -> None:
     bucket = (
         f"time_bucket(INTERVAL '{interval}', ts)"
-        if timescale
+        if hypertables
         else f"date_bin(INTERVAL '{interval}', ts, TIMESTAMPTZ '2000-01-01 00:00:00+00')"
     )
-    # Trades with the same time have no other order; then the lower price opens and the higher closes.
-    first, last = (
-        ("first(price, ts)", "last(price, ts)")
-        if licensed
-        else (
-            "(array_agg(price ORDER BY ts, price))[1]",
-            "(array_agg(price ORDER BY ts DESC, price DESC))[1]",
-        )
-    )
     query = (
-        f"SELECT symbol_index, {bucket} AS start, {first} AS open, max(price) AS high, "  # noqa: S608  # constants
-        f"min(price) AS low, {last} AS close, sum(quantity)::bigint AS volume, count(*) AS trades "
+        f"SELECT symbol_index, {bucket} AS start, {{first}} AS open, max(price) AS high, "  # noqa: S608  # constants
+        "min(price) AS low, {last} AS close, sum(quantity)::bigint AS volume, count(*) AS trades "
         "FROM market_trades GROUP BY 1, 2"
     )
-    if licensed:
-        op.execute(
-            f"CREATE MATERIALIZED VIEW candles_{name} WITH (timescaledb.continuous, "
-            f"timescaledb.materialized_only = false) AS {query} WITH NO DATA"
-        )
-        op.execute(
-            f"SELECT add_continuous_aggregate_policy('candles_{name}', start_offset => INTERVAL '3 days', "
-            f"end_offset => INTERVAL '{interval}', schedule_interval => INTERVAL '1 minute')"
-        )
-    else:
-        op.execute(f"CREATE VIEW candles_{name} AS {query}")
+    timescale.create_aggregate(
+        f"candles_{name}",
+        query.format(first="first(price, ts)", last="last(price, ts)"),
+        # Trades with the same time have no other order; the lower price opens and the higher closes.
+        query.format(
+            first="(array_agg(price ORDER BY ts, price))[1]",
+            last="(array_agg(price ORDER BY ts DESC, price DESC))[1]",
+        ),
+        # No further back: what retention has taken from under it must stay in it.
+        ("3 days", interval) if licensed else None,
+    )
 
 
 def _add_policies() -> None:
@@ -208,18 +197,14 @@ def _add_policies() -> None:
             ("account_snapshots", "account_index"),
         ),
     ):
-        op.execute(
-            f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}')"
-        )
-        op.execute(f"SELECT add_compression_policy('{table}', INTERVAL '{COMPRESSED_AFTER}')")
+        timescale.compress(table, segment, "ts DESC", COMPRESSED_AFTER)
     for table, kept in KEPT.items():
-        op.execute(f"SELECT add_retention_policy('{table}', INTERVAL '{kept}')")
+        timescale.retain(table, kept)
 
 
 def downgrade() -> None:
-    licensed = op.get_bind().execute(LICENCE).scalar_one() == "timescale"
     for name in CANDLES:
-        op.execute(f"DROP {'MATERIALIZED ' if licensed else ''}VIEW candles_{name}")
+        timescale.drop_aggregate(f"candles_{name}")
     for table in (*HISTORY, "orders", "positions", "api_keys"):
         op.execute(f"DROP TABLE {table}")
     op.execute("ALTER TABLE projection_progress DROP journal")

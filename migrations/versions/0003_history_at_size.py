@@ -6,14 +6,13 @@ not have to look at a thousand chunks, each of which it locks.
 """
 
 from alembic import op
-from sqlalchemy import text
+
+from migrations import timescale
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
-
-TIMESCALE = text("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')")
 
 INDEXES = {
     "fills_symbol": "fills (symbol_index, ts, seq, event_index)",
@@ -88,6 +87,6 @@ def downgrade() -> None:
 
 
 def _set_chunks(chunks: dict[str, str]) -> None:
-    if op.get_bind().execute(TIMESCALE).scalar_one():
+    if timescale.is_there(op.get_bind()):
         for table, interval in chunks.items():
             op.execute(f"SELECT set_chunk_time_interval('{table}', INTERVAL '{interval}')")

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from app.store.database import DatabaseError, connect, create_pool, migrate
+from migrations import timescale
 
 FIRST = {"accounts", "instruments", "projection_progress"}
 HYPERTABLES = {
@@ -46,9 +47,11 @@ def test_up_down_and_up_again(database_url: str) -> None:
         assert await migrate(database_url, "0002") == ("0001", "0002")
         assert await _tables(database_url) == {"alembic_version", *SECOND}
         assert await migrate(database_url, "0003") == ("0002", "0003")
-        assert await migrate(database_url) == ("0003", after)
+        assert await migrate(database_url, "0004") == ("0003", "0004")
+        assert await migrate(database_url) == ("0004", after)
         assert await _tables(database_url) == {"alembic_version", *TABLES}
-        assert await migrate(database_url, "0003") == (after, "0003")
+        assert await migrate(database_url, "0004") == (after, "0004")
+        assert await migrate(database_url, "0003") == ("0004", "0003")
         assert await _tables(database_url) == {"alembic_version", *TABLES}
         assert await migrate(database_url, "0002") == ("0003", "0002")
         assert await _tables(database_url) == {"alembic_version", *SECOND}
@@ -148,3 +151,73 @@ def test_the_pool_serves_several_at_once(database_url: str) -> None:
         await pool.close()
 
     asyncio.run(run())
+
+
+AGGREGATES = {*(f"candles_{name}" for name in ("1s", "1m", "5m", "1h", "1d")), "equity_1h", "equity_1d"}
+
+
+async def _views(url: str) -> set[str]:
+    connection = await connect(url)
+    rows = await connection.fetch("SELECT viewname FROM pg_views WHERE schemaname = 'public'")
+    await connection.close()
+    return {row["viewname"] for row in rows}
+
+
+def test_what_the_licence_promises_and_the_server_cannot_do_is_done_without(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each licensed step is tried for real here, on a server that has none of them."""
+    monkeypatch.setattr(timescale, "is_licensed", lambda _bind: True)
+
+    async def run() -> None:
+        _, after = await migrate(database_url)
+        assert await _tables(database_url) == {"alembic_version", *TABLES}
+        assert await _views(database_url) == AGGREGATES
+        for name in AGGREGATES:
+            assert await _value(database_url, f"SELECT count(*) FROM {name}") == 0
+        assert await migrate(database_url, "base") == (after, "base")
+        assert not AGGREGATES & await _views(database_url)
+
+    asyncio.run(run())
+    done_without = [record.getMessage() for record in caplog.records if "done without" in record.getMessage()]
+    for name in AGGREGATES:
+        assert any(
+            line.startswith(f"the continuous aggregate {name} is not available") for line in done_without
+        )
+    for what in ("compression of fills", "retention of marks"):
+        assert any(line.startswith(what) for line in done_without)
+    assert all("\n" not in line for line in done_without)
+
+
+def test_without_the_licence_nothing_is_tried(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> None:
+        await migrate(database_url)
+        licence = await _value(database_url, "SELECT current_setting('timescaledb.license', true)")
+        if licence == "timescale":
+            pytest.skip("this server has the licence")
+        assert await _views(database_url) == AGGREGATES
+
+    asyncio.run(run())
+    assert "done without" not in caplog.text
+
+
+def test_equity_by_hours_and_days(database_url: str) -> None:
+    async def run() -> list[tuple[object, ...]]:
+        await migrate(database_url)
+        connection = await connect(database_url)
+        await connection.execute(
+            "INSERT INTO account_snapshots SELECT '2026-03-01 00:00+00'::timestamptz + i * INTERVAL '1 min', "
+            "i, a, 1, 1000 + (i * 7) % 11, 1, 1, 1, 1, 1, 1 "
+            "FROM generate_series(1, 2999) i, generate_series(0, 1) a"
+        )
+        rows = await connection.fetch(
+            "SELECT start::text, equity, lowest, highest FROM equity_1d WHERE account_index = 1 "
+            "ORDER BY start"
+        )
+        hours = await connection.fetchval("SELECT count(*) FROM equity_1h")
+        assert hours == 2 * 50
+        await connection.close()
+        return [tuple(row) for row in rows]
+
+    last = [1000 + (minute * 7) % 11 for minute in (1439, 2879, 2999)]
+    assert [row[1:] for row in asyncio.run(run())] == [(equity, 1000, 1010) for equity in last]
