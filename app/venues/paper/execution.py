@@ -10,7 +10,7 @@ from app.engine.codes import Code
 from app.engine.jit import force_inline, kernel
 from app.engine.types import EventKind, OrderFlag, OrderType, ReportKind, TimeInForce
 from app.venues.paper.book import has_place, key_of, put, take_out
-from app.venues.paper.level_index import find_level, level_home
+from app.venues.paper.level_index import expected_level, find_level, level_home
 from app.venues.paper.matching import can_fill, match, refuse, would_take
 from app.venues.paper.memory import prefetch
 from app.venues.paper.records import ANY_KEY, NOWHERE, REPORTS_PER_STEP_MAX
@@ -214,7 +214,7 @@ def _ask_for_level(st: PaperState, event: Any) -> None:
     slot = event["order_id"] & _SLOT_MASK
     if event["kind"] == EventKind.ORDER_ACCEPTED:
         book_side = 2 * event["symbol"] + event["side"]
-        prefetch(st.levels, find_level(st, book_side, key_of(event["side"], event["price"])))
+        prefetch(st.levels, expected_level(st, book_side, key_of(event["side"], event["price"])))
     elif slot < len(st.resting):
         order = st.resting[slot]
         prefetch(st.levels, order["level"])

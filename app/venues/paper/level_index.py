@@ -45,6 +45,18 @@ def find_level(st: PaperState, book_side: int, key: int) -> int:
 
 
 @force_inline
+def expected_level(st: PaperState, book_side: int, key: int) -> int:
+    """As `find_level`, but by the hash alone: the level, which may be in no cache, is not looked at."""
+    table = st.level_index
+    mask = len(table) - 1
+    hashed = _hash(book_side, key)
+    at = hashed & mask
+    while table[at] != 0 and table[at] >> 32 != hashed:
+        at = (at + 1) & mask
+    return position_in(table[at])  # of an empty entry NOWHERE
+
+
+@force_inline
 def add_level(st: PaperState, number: int) -> None:
     level = st.levels[number]
     insert_entry(st.level_index, _hash(level["book_side"], level["key"]), number)
