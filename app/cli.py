@@ -181,7 +181,7 @@ def _add_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _serve(settings: Settings, _options: argparse.Namespace) -> int:
-    from app.bootstrap import serve
+    from app.serving import serve
 
     serve(settings)
     return 0
@@ -330,7 +330,7 @@ def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _warm(_settings: Settings, _options: argparse.Namespace) -> int:
-    from app.bootstrap import compile_kernels
+    from app.warmup import compile_kernels
 
     started = time.monotonic()
     compile_kernels(print)

@@ -11,9 +11,10 @@ import httpx
 import numpy as np
 import uvloop
 
-from app.bootstrap import Server, running_server
+from app.bootstrap import Server
 from app.engine.types import Side
 from app.market.types import LEVEL_UPDATE, FeedState, LevelKind
+from app.serving import running_server
 from app.settings import Settings
 
 T = TypeVar("T")
