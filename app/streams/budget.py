@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 # Of the loop's time, and how much of it may be spent at once after a pause.
-SHARE = 0.1
+SHARE = 0.07
 BURST_SECONDS = 0.005
 # However dear it is, what has happened is told by then: work that is put off is not work that is saved.
 WAIT_SECONDS_MAX = 0.02
