@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadtests.figures import percentiles
 from loadtests.order_bodies import ACCOUNT, OrderBodies
@@ -67,6 +68,20 @@ class Driver(Socket):
             await self._more.wait()
 
 
+def delivered_per_second(
+    arrived_us: NDArray[np.int64], latencies_us: NDArray[np.int64], began_us: int, seconds: float
+) -> float:
+    """Of what was told while orders came; where the last of it came late, over the longer time.
+
+    Later the market goes on to fill orders that rest: that is no part of the load.
+    """
+    told_us = arrived_us - latencies_us - began_us
+    own = (told_us >= 0) & (told_us < seconds * 1e6)
+    if not own.any():
+        return 0.0
+    return float(own.sum() / max(seconds, (arrived_us[own].max() - began_us) / 1e6))
+
+
 async def watched(
     host: str,
     port: int,
@@ -113,14 +128,14 @@ async def watched(
         answered = f"{len(driver.answered)} of {len(driver.due)} answered"
         raise RuntimeError(f"{driver.refused} refused, {seen.lost} lost, {answered}")
     count = len(seen.latencies_us)
-    # Where the last ones come late, they count over the longer time.
-    counted_seconds = max(seconds, (seen.last - began_us) / 1e6)
     found = {
         "watchers": watchers,
         "rate": rate,
         "batch": batch,
         "all_answers": len(driver.answered) + count,
-        "messages_per_second": count / counted_seconds,
+        "messages_per_second": delivered_per_second(
+            np.array(seen.arrived_us), np.array(seen.latencies_us), began_us, seconds
+        ),
         "message_bytes": seen.bytes / max(count, 1),
         "order_latency_ms": percentiles(np.array(driver.answered) * 1e3),
         "generator_busy": round(busy / passed, 3),

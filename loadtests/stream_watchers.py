@@ -86,11 +86,11 @@ class Job(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What watchers have seen while they counted; `last`: when the newest came, in microseconds."""
+    """What watchers have seen while they counted: when each message came, and how late, in microseconds."""
 
+    arrived_us: list[int]
     latencies_us: list[int]
     bytes: int
-    last: int
     lost: int
 
 
@@ -102,19 +102,20 @@ class Watcher(Socket):
     def __init__(self, host: str, path: str, key: str) -> None:
         super().__init__(host, path, key)
         self.latencies_us: list[int] = []
+        self.arrived_us: list[int] = []
         self.bytes = 0
-        self.last = 0
 
     def on_messages(self, payloads: list[bytes]) -> None:
         if not self.counting:
             return
-        now = self.last = time.time_ns() // 1_000
+        now = time.time_ns() // 1_000
         for payload in payloads:
             self.bytes += len(payload)
             at = payload.find(_UPDATE)
             while at >= 0:
                 found = payload.index(_TS, at) + len(_TS)
                 self.latencies_us.append(now - int(payload[found : found + _TS_DIGITS]))
+                self.arrived_us.append(now)
                 at = payload.find(_UPDATE, found)
 
 
@@ -152,9 +153,9 @@ class Here:
     async def seen(self) -> Seen:
         sockets = self._sockets
         return Seen(
+            [each for watcher in sockets for each in watcher.arrived_us],
             [each for watcher in sockets for each in watcher.latencies_us],
             sum(watcher.bytes for watcher in sockets),
-            max((watcher.last for watcher in sockets), default=0),
             sum(watcher.lost for watcher in sockets),
         )
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import cast
 
+import numpy as np
 import orjson
 import pytest
 from websockets.frames import Frame, Opcode
@@ -16,6 +17,7 @@ from loadtests.http_load import Connection, Requests
 from loadtests.order_bodies import TEMPLATES, OrderBodies
 from loadtests.run import is_loopback
 from loadtests.run import main as run_main
+from loadtests.stream_load import delivered_per_second
 from loadtests.tally import Tally
 from loadtests.ws_load import FrameReader, text_frame
 
@@ -172,3 +174,14 @@ def test_a_foreign_host_is_refused(
     monkeypatch.setenv("BOT4_LOAD_HOST", "http://192.0.2.7:8000")
     assert run_main([]) == 2
     assert "not this machine" in capsys.readouterr().err
+
+
+def test_delivered_messages_are_those_of_the_load() -> None:
+    """What is told after it is left out; what comes late counts over the longer time."""
+    arrived = np.array([1_000_100, 1_500_000, 2_000_050, 2_700_000])
+    latencies = np.array([100, 200, 100, 100])
+    assert delivered_per_second(arrived, latencies, 1_000_000, 1.0) == pytest.approx(3 / 1.00005)
+    assert delivered_per_second(arrived[:2], latencies[:2], 1_000_000, 1.0) == 2
+    assert delivered_per_second(arrived[:0], latencies[:0], 1_000_000, 1.0) == 0
+    late = np.array([100, 200, 100, 1_000_000])
+    assert delivered_per_second(arrived, late, 1_000_000, 1.0) == pytest.approx(4 / 1.7)
