@@ -11,7 +11,8 @@ from app.codec.settle import AWAITED, Scratch
 from app.codec.stream_json import StreamWriter
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine, stamp
-from app.engine.records import COMMAND, EVENT, ORDER
+from app.engine.records import COMMAND, EVENT
+from app.engine.state_records import ORDER
 from app.engine.types import CommandKind
 from app.market.types import LEVEL_UPDATE
 from app.venues.paper.venue import PaperVenue

@@ -20,7 +20,7 @@ from app.api.limit_templates import unknown_template
 from app.api.outcome_problems import raise_if_refused
 from app.api.schemas import NewAccount
 from app.api.services import Services
-from app.engine.records import LIMITS
+from app.engine.state_records import LIMITS
 from app.engine.types import CommandKind, EventKind, Limit, Scope
 from app.runtime.reference import MONEY
 

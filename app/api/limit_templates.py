@@ -13,7 +13,7 @@ from app.api.etags import IfMatch, etag, expected_version, stale_version
 from app.api.limit_table import check_contradictions, limit_text, limit_values
 from app.api.schemas import ChangeLimits, Name
 from app.api.template_store import TEMPLATES_MAX, StaleTemplate, Template, TooManyTemplates
-from app.engine.records import LIMITS
+from app.engine.state_records import LIMITS
 from app.engine.types import Scope
 
 router = APIRouter(prefix="/v1/limit-templates", tags=["limits"], route_class=ExactRoute)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.capacity import SLOT_BITS
-from app.engine.records import CLIENT_ORDER_ID_BYTES, EVENT, FILL, ORDER
+from app.engine.records import CLIENT_ORDER_ID_BYTES, EVENT
 from app.engine.state import State
+from app.engine.state_records import FILL, ORDER
 from app.engine.types import OrderStatus
 from app.runtime.views import EventView, field_names, layout
 
@@ -32,7 +33,7 @@ _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 class FillView(NamedTuple):
-    """One execution; fields and units as in `app.engine.records.FILL`."""
+    """One execution; fields and units as in `app.engine.state_records.FILL`."""
 
     number: int
     previous: int

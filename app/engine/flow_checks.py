@@ -6,8 +6,8 @@ from app.engine.codes import Code
 from app.engine.hash_index import SEED, mix
 from app.engine.jit import force_inline, inline
 from app.engine.limits import TOKEN, UNLIMITED, limit_in, tokens_at
-from app.engine.records import REPEATS
 from app.engine.state import NO_SLOT, State
+from app.engine.state_records import REPEATS
 from app.engine.trading_state import trip
 from app.engine.types import Limit, Policy, Scope, TradingState
 from app.engine.verdicts import refuses, verdict_place

@@ -6,8 +6,8 @@ from app.engine.emission import emit
 from app.engine.jit import inline
 from app.engine.limit_changes import reject
 from app.engine.positions import equity_of, position_index, revalue, touch_equity
-from app.engine.records import MARKS
 from app.engine.state import State
+from app.engine.state_records import MARKS
 from app.engine.trading_state import touch_account, touch_firm
 from app.engine.types import EventKind, InstrumentStatus, Permission, Policy, Scope
 

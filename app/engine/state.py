@@ -11,32 +11,34 @@ from numpy.typing import NDArray
 from app.engine.capacity import REQUEST_LIMITS_MAX, VERDICTS_MAX, Capacity
 from app.engine.directory import define_view
 from app.engine.records import (
-    ACCOUNT,
     ACCOUNT_COMMAND,
-    CACHE_LINE_BYTES,
     COMMAND,
     EVENT,
+    INSTRUMENT_COMMAND,
+    NOTE_COMMAND,
+    NOTE_EVENT,
+    REPORT_COMMAND,
+    RISK_MODEL_COMMAND,
+    VALUE_COMMAND,
+)
+from app.engine.state_records import (
+    ACCOUNT,
+    CACHE_LINE_BYTES,
     FILL,
     FIRM,
     HEAP_NODE,
     INSTRUMENT,
-    INSTRUMENT_COMMAND,
     LIMIT_CHANGE,
     LIMITS,
     MARK,
     MARKS,
-    NOTE_COMMAND,
-    NOTE_EVENT,
     ORDER,
     OVERRIDE,
     PORTFOLIO,
     POSITION,
     REPEAT,
     REPEATS,
-    REPORT_COMMAND,
     RISK_MODEL,
-    RISK_MODEL_COMMAND,
-    VALUE_COMMAND,
     VERDICT,
 )
 from app.engine.types import Policy
@@ -75,7 +77,7 @@ _POLICY_DEFAULTS = {
 
 
 class State(NamedTuple):
-    """Structured arrays; dtypes are in `app.engine.records`, lengths in `Capacity`."""
+    """Structured arrays; dtypes are in `app.engine.state_records`, lengths in `Capacity`."""
 
     firm: Array  # one record
     accounts: Array

@@ -10,8 +10,8 @@ from app.engine.emission import emit, room_for_events
 from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
 from app.engine.positions import equity_of
-from app.engine.records import REPEATS
 from app.engine.state import State
+from app.engine.state_records import REPEATS
 from app.engine.types import EventKind, Limit, Scope, TradingState
 
 _EVENTS_OF_A_TRIP = 2

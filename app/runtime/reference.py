@@ -119,7 +119,7 @@ def money_text(value: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class InstrumentView:
-    """One instrument; fields and units as in `app.engine.records.INSTRUMENT`."""
+    """One instrument; fields and units as in `app.engine.state_records.INSTRUMENT`."""
 
     index: int
     symbol: str

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from app.engine.engine import Engine
-from app.engine.records import REPEATS
 from app.engine.state import NO_SLOT, State
+from app.engine.state_records import REPEATS
 from tests.engine_support import words
 from tests.twins.engine import SLOTS, EngineTwin
 from tests.twins.engine_model import Account, Books, Bucket, Instrument, Order, Reserved, limit_key

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app.engine import heap
-from app.engine.records import HEAP_NODE
 from app.engine.state import NO_SLOT
+from app.engine.state_records import HEAP_NODE
 from tests.engine_support import Records, for_python
 
 push = for_python(heap.push)

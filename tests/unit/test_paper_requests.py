@@ -3,7 +3,7 @@
 import numpy as np
 
 from app.engine.codes import Code
-from app.engine.records import ORDER
+from app.engine.state_records import ORDER
 from app.engine.types import Liquidity, OrderFlag, OrderStatus, OrderType
 from app.venues.paper.state import PaperLimits
 from tests.twins.paper_desk import BUY, SELL, Desk, Records, brief, order_id

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine.capacity import SMALL_CAPACITY
-from app.engine.records import COMMAND, COMMAND_KINDS, EVENT, FILL, ORDER
+from app.engine.records import COMMAND, COMMAND_KINDS, EVENT
 from app.engine.state import allocate
+from app.engine.state_records import FILL, ORDER
 from app.runtime.reference import (
     INTEGER_MAX,
     MONEY,

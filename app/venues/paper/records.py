@@ -3,7 +3,7 @@
 Units are the engine's. A *key* is the price of a bid and the negative price of
 an ask: on both sides the greater key is the better one, so that one code
 serves both. An order may trade with what has a key of at least its *bound*.
-Indexes are as wide as an address, for the reason that `app.engine.records` has.
+Indexes are as wide as an address, for the reason that `app.engine.state_records` has.
 """
 
 import numpy as np

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from app.engine.capacity import Capacity
 from app.engine.directory import define_view
-from app.engine.records import COMMAND, INSTRUMENT, REPORT_COMMAND
+from app.engine.records import COMMAND, REPORT_COMMAND
 from app.engine.state import aligned_zeros, zeros
+from app.engine.state_records import INSTRUMENT
 from app.venues.paper.records import (
     BOOK_SIDE,
     DEPTH,
