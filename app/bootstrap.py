@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +47,7 @@ from app.runtime.instrument_watch import InstrumentWatch, followed
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
 from app.runtime.projections import ProjectionProcess, read_status
-from app.runtime.recovery import recover
+from app.runtime.recovery import Recovered, recover
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
 from app.runtime.risk_log import RiskLog
@@ -161,11 +163,9 @@ class Server:
         self._folder_lock = FolderLock(folder)
         self._spawn(self.dependencies.start())
         times = StartTimes()
-        await asyncio.to_thread(compile_kernels, self.notify)
-        times.end("kernels")
-        recovered = await asyncio.to_thread(recover, folder, self.engine, self._show_recovery())
+        recovered = await self._recover(folder)
         times.end("replay")
-        times.split("replay", "snapshot", recovered.snapshot_seconds)
+        times.split("replay", "snapshot and kernels", recovered.snapshot_seconds)
         if recovered.torn_bytes:
             logger.warning("cut an incomplete tail of %d bytes off the journal", recovered.torn_bytes)
         self.loop.seq = recovered.last_seq
@@ -201,6 +201,22 @@ class Server:
             "ready after %s: %d commands replayed, seq %d",
             *(times.text(), recovered.commands, recovered.last_seq),
         )
+
+    async def _recover(self, folder: Path) -> Recovered:
+        """Bring the engine up to date. To load a snapshot it needs no kernels: they come meanwhile."""
+        compiled = threading.Event()
+
+        def compile_all() -> None:
+            try:
+                compile_kernels(self.notify)
+            finally:
+                compiled.set()
+
+        _, recovered = await asyncio.gather(
+            asyncio.to_thread(compile_all),
+            asyncio.to_thread(recover, folder, self.engine, self._show_recovery(), compiled.wait),
+        )
+        return recovered
 
     async def _enforce_policies(self) -> None:
         """Rules of the house are in the journal; a setting that asks for another one changes it there."""

@@ -23,6 +23,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import numpy as np
+import psutil
 
 from app.engine.types import EventKind
 from app.runtime.journal import JournalWriter
@@ -167,8 +168,16 @@ def start_server(data: Path) -> Start:
         parts = dict(part.rsplit(" ", 1) for part in said[2].split(", "))
         return Start(seconds, {name: float(value) for name, value in parts.items()}, int(said[3]))
     finally:
-        process.kill()
-        process.wait(_STOP_SECONDS_MAX)
+        _kill(process)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End a server, and wait for its children too: they see that it is gone, and write until then."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait(_STOP_SECONDS_MAX)
+    for child in psutil.wait_procs(children, _STOP_SECONDS_MAX)[1]:
+        child.kill()
 
 
 def _find(

@@ -54,20 +54,28 @@ class Recovered:
     commands: int  # replayed, after the snapshot
     events: int
     seconds: float
-    snapshot_seconds: float  # of these, to load the snapshot
+    snapshot_seconds: float  # of these, until the snapshot was loaded and the kernels were there
     snapshot_seq: int  # 0: none was used
     torn_bytes: int  # cut from the end of the journal
 
 
-def recover(folder: Path, engine: Replayable, progress: Progress | None = None) -> Recovered:
+def recover(
+    folder: Path,
+    engine: Replayable,
+    progress: Progress | None = None,
+    await_kernels: Callable[[], object] | None = None,
+) -> Recovered:
     """Bring a new engine up to date and cut a torn tail off the journal.
 
-    `progress` is called with the bytes of journal read and to be read.
+    `progress` is called with the bytes of journal read and to be read. `await_kernels` returns
+    when the engine may be used: it is called when the snapshot has been loaded.
     Raises FolderLocked, JournalError, RecoveryError, OSError.
     """
     started = perf_counter()
     with FolderLock(folder):
         snapshot_seq = load_newest_snapshot(engine, folder)
+        if await_kernels is not None:
+            await_kernels()
         loaded = perf_counter()
         batch = len(engine.state.commands)
         reader = JournalReader(folder, snapshot_seq + 1, batch_commands=batch, progress=progress)

@@ -62,6 +62,20 @@ def test_replay_gives_the_state_and_the_events_of_the_uninterrupted_run(tmp_path
     assert seen[-1][0] == seen[-1][1] == sum(s.path.stat().st_size for s in list_segments(tmp_path))
 
 
+def test_the_kernels_are_awaited_between_the_snapshot_and_the_replay(tmp_path: Path) -> None:
+    engine = new_engine()
+    history = TradingHistory(engine)
+    middle = journal(tmp_path, ticks_of(history, 9))
+    save_snapshot(engine, tmp_path)
+    journal(tmp_path, (history.tick(12) for _ in range(3)), middle + 1)
+    again = new_engine()
+    seen: list[int] = []
+    recovered = recover(tmp_path, again, None, lambda: seen.append(int(again.state.firm[0]["seq"])))
+    assert seen == [recovered.snapshot_seq] == [middle]
+    assert 0 <= recovered.snapshot_seconds <= recovered.seconds
+    assert state_hash(again.state) == state_hash(engine.state)
+
+
 def test_two_replays_are_identical_and_change_nothing(tmp_path: Path) -> None:
     _, last_seq = written(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
