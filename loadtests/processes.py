@@ -69,7 +69,20 @@ def bot4_server(feed: str = "synthetic", settings: Mapping[str, str] | None = No
         } | dict(settings or {})
         with _running(["app.cli", "serve"], environment, _READY, key) as server:
             time.sleep(SETTLE_SECONDS)
+            _move_what_follows(server)
             yield server
+
+
+def _move_what_follows(server: Server) -> None:
+    """Projections, database and cache to the generator's core, where they have what it leaves.
+
+    On one core with the server they would hold up the kernel's own threads, which sync the journal.
+    """
+    pinned = cores()
+    if pinned is not None:
+        for child in psutil.Process(server.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.cpu_affinity([pinned[1]])
 
 
 @contextlib.contextmanager

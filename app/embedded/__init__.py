@@ -15,12 +15,9 @@ from typing import Self
 from app.embedded.child import Child, EmbeddedError
 from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
-from app.runtime.background import children_of, session_to_background
 from app.runtime.folder_lock import FolderLock, FolderLocked
 
 __all__ = ["EmbeddedError", "EmbeddedServers"]
-
-_LOOK_SECONDS = 0.5
 
 
 class EmbeddedServers:
@@ -36,7 +33,6 @@ class EmbeddedServers:
         self._data_dir = data_dir
         self._lock: FolderLock | None = None
         self._running: list[Child] = []
-        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start what has no URL; the event loop is never blocked.
@@ -72,7 +68,6 @@ class EmbeddedServers:
                 self.database_url = server.url
             else:
                 self.redis_url = server.url
-        self._watching = asyncio.create_task(_keep_in_background(missing))
 
     async def stop(self) -> None:
         """Stop what was started.
@@ -81,9 +76,6 @@ class EmbeddedServers:
             EmbeddedError: a server does not stop, not even when it is killed.
         """
         running, self._running = self._running, []
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
         stops = [asyncio.to_thread(server.stop) for server in running]
         outcomes = await asyncio.gather(*stops, return_exceptions=True)
         if self._lock is not None:
@@ -110,12 +102,3 @@ class EmbeddedServers:
             raise EmbeddedError(f"{error}: stop it, or set BOT4_DATA_DIR to a folder of its own") from None
         except OSError as error:
             raise EmbeddedError(f"the data folder cannot be used: {error}") from error
-
-
-async def _keep_in_background(servers: list[Child]) -> None:
-    """PostgreSQL begins a session for each of its processes."""
-    done: set[int] = set()
-    while True:
-        pids = {pid for server in servers if server.process for pid in children_of(server.process.pid)}
-        done = (done & pids) | {pid for pid in pids - done if session_to_background(pid)}
-        await asyncio.sleep(_LOOK_SECONDS)
