@@ -52,7 +52,7 @@ class JournalBatch(NamedTuple):
 class JournalFollower:
     """One pass over the commands from `next_seq` on, going on for ever as the journal grows.
 
-    `next_seq`: the first command of the next batch.
+    `next_seq`: the first command of the next batch. `batch_bytes_max` may change at any time.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class JournalFollower:
         self.durable_seq = durable_seq
         self._folder = folder
         self._boundary_us = boundary_us
-        self._bytes_max = max(batch_bytes_max, FRAME_HEADER.size)
+        self.batch_bytes_max = batch_bytes_max
         self._descriptor = -1
         self._rest: JournalBatch | None = None
         self._open(self._segment_of(next_seq))
@@ -132,18 +132,19 @@ class JournalFollower:
         durable_seq = self.durable_seq()
         if self._read_seq >= durable_seq:
             return None
-        content = os.pread(self._descriptor, self._bytes_max, self._offset)
+        bytes_max = max(self.batch_bytes_max, FRAME_HEADER.size)
+        content = os.pread(self._descriptor, bytes_max, self._offset)
         if not content:  # the writer has gone on to another segment
             following = Segment(segment_path(self._folder, self._read_seq + 1), self._read_seq + 1)
             try:
                 self._open(following)
             except FileNotFoundError:
                 raise self._damage(f"seq {following.first_seq} follows nowhere") from None
-            content = os.pread(self._descriptor, self._bytes_max, self._offset)
+            content = os.pread(self._descriptor, bytes_max, self._offset)
         if len(content) >= FRAME_HEADER.size:
             commands, events = FRAME_HEADER.unpack_from(content)[4:]
             size = FRAME_HEADER.size + commands * COMMAND_BYTES + events * EVENT_BYTES
-            if size > len(content) == self._bytes_max:
+            if size > len(content) == bytes_max:
                 content = os.pread(self._descriptor, size, self._offset)
         return self._frames_of(memoryview(content), durable_seq)
 

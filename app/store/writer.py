@@ -42,7 +42,8 @@ from app.store.statements import (
 logger = logging.getLogger(__name__)
 
 PROJECTION = "database"
-BATCH_BYTES_MAX = 16 << 20  # of journal in one transaction
+# Of journal in one transaction: the further behind, the more, up to what is bounded memory.
+BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1 << 20, 16 << 20
 CHUNK_BYTES = 1 << 18
 IDLE_SECONDS = 0.1  # between two looks at a journal that has nothing new
 STATEMENT_SECONDS_MAX = 60
@@ -206,7 +207,7 @@ class DatabaseWriter:
             self._follower = JournalFollower(
                 *(self._folder, seq + 1, self._durable_seq),
                 boundary_us=SNAPSHOT_US,
-                batch_bytes_max=BATCH_BYTES_MAX,
+                batch_bytes_max=min(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
             )
 
     async def _begin_later(self, connection: asyncpg.Connection, seq: int) -> int:
@@ -240,6 +241,7 @@ class DatabaseWriter:
         assert self._replica is not None
         assert self._follower is not None
         batch = self._follower.read()
+        self._follower.batch_bytes_max = min(2 * self._follower.batch_bytes_max, BATCH_BYTES_MAX)
         return None if batch is None else project(batch, self._replica)
 
     def _prepare_ahead(self) -> None:
@@ -270,6 +272,8 @@ class DatabaseWriter:
             self.progress_seq = projected.last_seq
             self._last_ts = projected.last_ts
             self.rows += projected.rows
+        elif self._follower is not None:
+            self._follower.batch_bytes_max = min(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
         trades = await self._write_trades(connection)
         await self._write_keys(connection)
         return projected is not None or trades
