@@ -49,8 +49,14 @@ def database_url(server_urls: tuple[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def session_database_url(server_urls: tuple[str, str]) -> Iterator[str]:
-    """A new, empty database that several tests share."""
+def history_database_url(server_urls: tuple[str, str]) -> Iterator[str]:
+    """A new, empty database that the tests of one server's history share."""
+    yield from _new_database(server_urls)
+
+
+@pytest.fixture(scope="session")
+def filled_database_url(server_urls: tuple[str, str]) -> Iterator[str]:
+    """Another one, which the tests of plans fill."""
     yield from _new_database(server_urls)
 
 

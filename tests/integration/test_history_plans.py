@@ -37,17 +37,17 @@ MADE_OF_ROWS_MAX = 12_000  # candles and days are made of more
 
 
 @pytest.fixture(scope="session")
-def filled(session_database_url: str) -> tuple[str, Asker]:
+def filled(filled_database_url: str) -> tuple[str, Asker]:
     async def run() -> Asker:
-        await migrate(session_database_url)
-        connection: asyncpg.Connection = await connect(session_database_url)
+        await migrate(filled_database_url)
+        connection: asyncpg.Connection = await connect(filled_database_url)
         rows = await fill(connection, VOLUME, END)
         assert rows["account_snapshots"] > 40_000
         asker = await make_asker(connection, DAYS, END)
         await connection.close()
         return asker
 
-    return session_database_url, asyncio.run(run())
+    return filled_database_url, asyncio.run(run())
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

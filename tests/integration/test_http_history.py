@@ -17,8 +17,8 @@ FILLS = 25
 
 
 @pytest.fixture(scope="session")  # not module: a worker may leave a file and come back to it
-def server(tmp_path_factory: pytest.TempPathFactory, session_database_url: str) -> Iterator[ApiServer]:
-    with ApiServer(tmp_path_factory.mktemp("history"), BOT4_DATABASE_URL=session_database_url) as api:
+def server(tmp_path_factory: pytest.TempPathFactory, history_database_url: str) -> Iterator[ApiServer]:
+    with ApiServer(tmp_path_factory.mktemp("history"), BOT4_DATABASE_URL=history_database_url) as api:
         api.show_market()
         for account in ("mine", "other"):
             api.open_account(account)
@@ -194,12 +194,12 @@ def test_a_database_that_is_down(api: ApiServer) -> None:
 
 
 def test_a_database_that_takes_too_long(
-    server: ApiServer, session_database_url: str, monkeypatch: pytest.MonkeyPatch
+    server: ApiServer, history_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.store.history.PAGE_SECONDS_MAX", 0.3)
 
     async def hold() -> httpx.Response:
-        connection = await connect(session_database_url)
+        connection = await connect(history_database_url)
         async with connection.transaction():
             await connection.execute("LOCK TABLE fills IN ACCESS EXCLUSIVE MODE")
             with server.client() as client:
