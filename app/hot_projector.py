@@ -9,11 +9,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from app.api.hot_contents import EngineContents
-from app.runtime.background import to_background
+from app.runtime.background import run_until, to_background
 from app.runtime.projections import ProjectionProcess
 from app.runtime.recovery import RecoveryError
 from app.runtime.segments import JournalError
@@ -31,15 +30,14 @@ def hot_projection(
 async def follow(folder: Path, url: str) -> None:
     """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
     writer = HotWriter(folder, url, lambda replica: EngineContents(replica.engine.state))
-    running = asyncio.ensure_future(writer.run())
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, running.cancel)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     ended = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(ended), sys.stdin.buffer)
     watching = asyncio.ensure_future(ended.read())
-    watching.add_done_callback(lambda _: running.cancel())
-    with suppress(asyncio.CancelledError):
-        await running
+    watching.add_done_callback(lambda _: stop.set())
+    await run_until(stop, writer.run())
     watching.cancel()
 
 

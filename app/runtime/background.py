@@ -1,10 +1,14 @@
 """Processes that give way to orders."""
 
+import asyncio
 import os
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 # Not the idle class: where everything else is busy, its processes neither start nor end in any time.
 _NICENESS = 15
+_CANCEL_SECONDS = 0.5
 
 
 def to_background(pid: int = 0) -> None:
@@ -15,3 +19,19 @@ def to_background(pid: int = 0) -> None:
     """
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
+
+
+async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until it ends, or until it is told to stop. Raises what it raises.
+
+    It is told more than once: a client library may take a cancellation for its own timeout and go on.
+    """
+    running = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    while not running.done():
+        running.cancel()
+        await asyncio.wait([running], timeout=_CANCEL_SECONDS)
+    stopping.cancel()
+    if not running.cancelled():
+        running.result()

@@ -10,10 +10,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from app.runtime.background import to_background
+from app.runtime.background import run_until, to_background
 from app.runtime.projections import ProjectionProcess
 from app.runtime.recovery import RecoveryError
 from app.runtime.segments import JournalError
@@ -44,12 +43,11 @@ def database_projection(
 async def follow(folder: Path, url: str, *, timescaledb_required: bool = False) -> None:
     """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
     writer = DatabaseWriter(folder, url, timescaledb_required=timescaledb_required)
-    running = asyncio.ensure_future(writer.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     feeding = asyncio.ensure_future(_take_trades(writer))
-    feeding.add_done_callback(lambda _: running.cancel())
-    with suppress(asyncio.CancelledError):
-        await running
+    feeding.add_done_callback(lambda _: stop.set())
+    await run_until(stop, writer.run())
     feeding.cancel()
 
 
