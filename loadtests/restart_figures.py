@@ -228,7 +228,7 @@ def measure_restart(rounds: int) -> list[Figure]:
         *_parts(starts),
         _figure("ready once the snapshotter has been there, as it would have been", after, None,
                 {"commands": after[0].commands, "parts": [start.parts for start in after]}),
-        Figure(part="restart", claim="the snapshotter, at the lowest priority, over these segments",
+        Figure(part="restart", claim="the snapshotter, at a low priority, over these segments",
                measured=snapshotter, unit="s", details={"load": load}),
     ]  # fmt: skip
 

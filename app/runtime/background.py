@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-# Not the idle class: where everything else is busy, its processes neither start nor end in any time.
+# Not the idle class: it gets next to nothing where every processor is busy, also of what it takes to end.
 _NICENESS = 15
 _CANCEL_SECONDS = 0.5
 
