@@ -73,6 +73,7 @@ _POLICY_DEFAULTS = {
     Policy.COLLAR_WINDOW_US: 60_000_000,
     Policy.REPEAT_WINDOW_US: 1_000_000,
     Policy.ORDER_TO_TRADE_FLOOR: 100,
+    Policy.CANCEL_INCREASING: 1,
 }
 
 
@@ -255,6 +256,7 @@ def allocate(capacity: Capacity) -> State:
     state = State(**arrays)
     firm = state.firm[0]
     firm["expiry_root"] = firm["cursor"] = NO_SLOT
+    firm["first_unsettled"] = firm["trim_account"] = firm["trim_slot"] = NO_SLOT
     firm["open_orders_max"] = capacity.open_orders
     firm["model_version"] = 1
     for name, value in RISK_MODEL_DEFAULTS.items():

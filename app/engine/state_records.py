@@ -41,6 +41,7 @@ ORDER = record(
     ("replace_priority", "i8"),
     ("reserved", "i8"),  # steps that count as open
     ("reserved_price", "i8"),  # what each of them is worth, in ticks
+    ("reserved_cost", "i8"),  # money that their fills may cost beyond the mark, fees included
     ("limit", "i8"),  # REJECTED: as in the event
     ("observed", "i8"),
     ("content", "i8"),  # fingerprint of the request, for idempotent repeats
@@ -87,6 +88,8 @@ INSTRUMENT = record(
     ("state_cause", "u2"),  # the code of the breaker
     ("status", "u1"),
     ("trading_state", "u1"),
+    ("stops_due", "u1"),  # 1: stops may have been reached
+    ("mark_spread_max_bps", "i8"),  # no mark is made of a wider book; 0: of any
     ("version", "i8"),
     ("worst", "i8"),  # sum over the accounts of `POSITION.worst`
 )
@@ -101,6 +104,8 @@ ACCOUNT = record(
     ("upper", "i8"),  # net exposure if all open buys fill
     ("lower", "i8"),  # and if all open sells fill
     ("open_notional", "i8"),  # money that open orders may still trade
+    ("open_cost", "i8"),  # sum of `ORDER.reserved_cost`
+    ("gross_value", "i8"),  # sum of the magnitudes of position x mark
     ("day_traded", "i8"),  # money traded since UTC midnight
     ("realised", "i8"),  # profit and loss before fees
     ("fees", "i8"),
@@ -124,6 +129,8 @@ ACCOUNT = record(
     ("limits_set", "u1"),
     ("portfolio_version", "i8"),  # the model's version that its portfolio row is of
     ("permission", "u1"),  # `Permission` for symbols that have none of their own; DEFAULT is ALLOWED
+    ("unsettled", "u1"),  # 1: its equity has moved within a group of commands, see `app.engine.consequences`
+    ("next_unsettled", "i8"),
 )
 
 POSITION = record(
@@ -240,8 +247,16 @@ FIRM = record(
     ("last_request", "i8"),
     ("state_ts", "i8"),  # since when the trading state is what it is
     ("state_actor", "i8"),  # who set it: a key's number, 0 a breaker
+    ("settlement", "u8"),  # the currency that accounts are kept in: the quote of the first instrument
+    ("first_unsettled", "i8"),  # account, see `app.engine.consequences`
+    ("trim_account", "i8"),  # orders are being trimmed: of this account, to the last one, and from
+    ("trim_last", "i8"),  # this slot on; -1 where none are
+    ("trim_symbol", "i8"),
+    ("trim_slot", "i8"),
     ("state_cause", "u2"),  # the code of the breaker
     ("trading_state", "u1"),
+    ("group_open", "u1"),  # 1: the next command belongs with the last one
+    ("stops_due", "u1"),  # 1: of some symbol
     ("alarm", "u1"),  # 1: a breaker may have to trip
 )
 
