@@ -13,7 +13,8 @@ from app.engine.emission import emit, emit_order
 from app.engine.expiries import retry_expiry
 from app.engine.hash_index import add_execution, forget_execution, has_execution
 from app.engine.jit import inline
-from app.engine.orders import change_status, close, reserve_order
+from app.engine.order_kinds import needs_price
+from app.engine.orders import change_status, close, queue_place, reserve_order
 from app.engine.positions import apply_fill, position_index, reserve, reserve_rest
 from app.engine.restrictions import trim_if_larger
 from app.engine.slots import find_order
@@ -70,10 +71,11 @@ def _check_fill(st: State, i: int, slot: int) -> int:
     order = st.orders[slot]
     if has_execution(st, order.symbol, report.execution_id):
         return Code.DUPLICATE_EXECUTION
-    if report.quantity <= 0 or report.quantity > order.quantity - order.filled_quantity:
+    most = max(order.quantity, order.replace_quantity)
+    if report.quantity <= 0 or report.quantity > most - order.filled_quantity:
         return Code.OVERFILL
     price_max = st.instruments[order.symbol].max_price
-    if report.price <= 0 or report.price > price_max or order.waiting:
+    if report.price <= 0 or report.price > price_max or order.waiting or is_final(order.status):
         return Code.ILLEGAL_TRANSITION
     return Code.NONE
 
@@ -82,9 +84,7 @@ def _check_fill(st: State, i: int, slot: int) -> int:
 def _take_replaced(st: State, i: int, slot: int) -> None:
     """A fill of more than the order had: the venue has replaced it, and the report of that is late."""
     order = st.orders[slot]
-    if st.reports[i].quantity <= order.quantity - order.filled_quantity:
-        return
-    if st.reports[i].quantity <= order.replace_quantity - order.filled_quantity:
+    if st.reports[i].quantity > order.quantity - order.filled_quantity:
         order.price = order.replace_price
         order.quantity = order.replace_quantity
         order.priority = order.replace_priority
@@ -94,16 +94,14 @@ def _take_replaced(st: State, i: int, slot: int) -> None:
 def _fill(st: State, i: int, slot: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
-    _take_replaced(st, i, slot)
     code = _check_fill(st, i, slot)
-    complete = report.quantity == order.quantity - order.filled_quantity
-    trigger = Trigger.COMPLETE if complete else Trigger.FILL
-    status = next_status(order.status, trigger, order.filled_quantity)
-    if code == Code.NONE and status == OrderStatus.NONE:
-        code = Code.ILLEGAL_TRANSITION
     if code != Code.NONE:
         _anomaly(st, i, slot, code)
         return
+    _take_replaced(st, i, slot)
+    complete = report.quantity == order.quantity - order.filled_quantity
+    trigger = Trigger.COMPLETE if complete else Trigger.FILL
+    status = next_status(order.status, trigger, order.filled_quantity)
     _record_fill(st, i, slot)
     order.filled_quantity += report.quantity
     order.filled_notional += report.price * report.quantity
@@ -190,7 +188,8 @@ def _replace(st: State, i: int, slot: int, status: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
     if report.price != order.price or report.quantity > order.quantity:
-        order.priority = order.replace_priority
+        asked_for = order.replace_priority > 0  # else the venue has done it by itself
+        order.priority = order.replace_priority if asked_for else queue_place(st)
     last = report.price == order.replace_price and report.quantity == order.replace_quantity
     order.price = report.price
     order.quantity = report.quantity
@@ -215,8 +214,9 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
     report = st.reports[i]
     order = st.orders[slot]
     instrument = st.instruments[order.symbol]
+    price_max = instrument.max_price if needs_price(order.type) else 0
     return bool(
-        0 < report.price <= instrument.max_price
+        needs_price(order.type) <= report.price <= price_max
         and order.filled_quantity < report.quantity <= instrument.max_quantity
     )
 

@@ -88,7 +88,7 @@ def leverage_of(exposure: int, equity: int) -> int:
         return UNLIMITED
     rest = exposure % equity
     if equity < _HUNDRED:
-        return (exposure * _HUNDRED + equity - 1) // equity
+        return exposure // equity * _HUNDRED + (rest * _HUNDRED + equity - 1) // equity
     below = multiply_divide(equity - rest, _HUNDRED, equity)  # so that it is rounded up
     return exposure // equity * _HUNDRED + _HUNDRED - below
 
@@ -124,7 +124,7 @@ def _check_capacity(st: State, explain: bool, effect: Effect, unit: int) -> int:
         money, firm.open_notional + effect.added, abs(holder.cash) + holder.open_notional + effect.added
     )
     money = max(money, abs(firm.equity))
-    passed = money <= MONEY_MAX or (effect.reducing and not beyond)
+    passed = _passes(st, explain, money <= MONEY_MAX, effect.reducing and not beyond)
     if refuses(st, explain, Code.POSITION_CAPACITY, passed, MONEY_MAX, money, Scope.FIRM):
         return Code.POSITION_CAPACITY
     return Code.NONE
