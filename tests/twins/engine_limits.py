@@ -7,7 +7,8 @@ from app.engine.capacity import REQUEST_LIMITS_MAX, Capacity
 from app.engine.codes import Code
 from app.engine.types import ChangeStatus, EventKind, Limit, OverrideEnd, Policy, Scope
 from tests.engine_support import Command
-from tests.twins.engine_model import MONEY_MAX, Change, LimitKey, Override, Part, limit_key
+from tests.twins.engine_limit_model import Change, LimitKey, Override, Part, limit_key
+from tests.twins.engine_model import MONEY_MAX
 from tests.twins.engine_reference import Teller, contradicts, rule_code
 
 LONGEST = 30 * 24 * 60 * 60 * 1_000_000

@@ -21,6 +21,7 @@ LARGEST = {
     Limit.MAX_REPEATED_ORDERS: 10**9,
     Limit.MAX_ORDER_TO_TRADE_RATIO: 10**9,
     Limit.VENUE_REJECTIONS: 10**9,
+    Limit.MAINTENANCE_LEVERAGE: 10**5,
 }
 
 _BLANK = EventView(**dict.fromkeys(EventView._fields, 0) | {"client_order_id": bytes(40)})  # type: ignore[arg-type]
@@ -76,9 +77,11 @@ PLACES = {
     Limit.MAX_REPEATED_ORDERS: {Scope.ACCOUNT},
     Limit.MAX_ORDER_TO_TRADE_RATIO: {Scope.ACCOUNT},
     Limit.MAX_CORRELATED_EXPOSURE: {Scope.ACCOUNT},
+    Limit.MAINTENANCE_LEVERAGE: {Scope.ACCOUNT},
 }
 _SMALLEST = {
-    Limit.MAX_REPEATED_ORDERS, Limit.MAX_ORDER_TO_TRADE_RATIO, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE
+    Limit.MAX_REPEATED_ORDERS, Limit.MAX_ORDER_TO_TRADE_RATIO, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE,
+    Limit.MAINTENANCE_LEVERAGE,
 }  # fmt: skip
 # The first may not be above the second.
 _PAIRS = (
@@ -105,7 +108,7 @@ def contradicts(limits: dict[int, int], limit: int) -> bool:
 
 
 class ReferenceTwin(Teller):
-    mark_moved = False
+    group_open = False  # the next command belongs with the last one
 
     def _instrument_refusal(self, c: Command) -> int:
         known = self.books.instruments
@@ -142,6 +145,8 @@ class ReferenceTwin(Teller):
         instrument = self.books.instruments[c.symbol]
         instrument.min_quantity, instrument.max_quantity = c.min_quantity, c.max_quantity
         instrument.min_notional, instrument.status = c.min_notional, c.status
+        instrument.maker_fee_ppm, instrument.taker_fee_ppm = c.maker_fee_ppm, c.taker_fee_ppm
+        instrument.stops_due = True  # they may have been reached while it did not trade
         self.say(EventKind.INSTRUMENT_SET, symbol=c.symbol, status=c.status)
 
     def set_account(self, c: Command) -> None:
@@ -172,6 +177,8 @@ class ReferenceTwin(Teller):
         account.day_start_equity += c.value
         self.books.peak_equity += c.value
         self.books.day_start_equity += c.value
+        account.peak_equity = max(account.peak_equity, self.books.equity(c.account))
+        self.books.peak_equity = max(self.books.peak_equity, self.books.firm_equity())
         self.say(EventKind.CASH_TRANSFERRED, account=c.account, limit=c.value)
 
     def note(self, c: Command) -> None:
@@ -190,7 +197,9 @@ class ReferenceTwin(Teller):
         if not 0 < c.price <= instrument.max_price:
             self.reject(c, Code.INVALID_VALUE)
             return False
-        self.mark_moved = instrument.mark != c.price
+        if instrument.mark != c.price:
+            holders = range(len(self.books.accounts))
+            self.books.moved |= {each for each in holders if self.books.position(each, c.symbol).quantity}
         instrument.mark, instrument.mark_ts = c.price, self.books.ts
         self.remember_mark(instrument)
         self.say(EventKind.MARK_UPDATED, symbol=c.symbol, price=c.price)
