@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.codes import Code
-from app.engine.types import EventKind, Limit, Scope
+from app.engine.types import EventKind, Limit, Policy, Scope
 from tests import engine_support as build
 from tests.engine_support import Command, pack
 from tests.limit_worlds import (
@@ -37,9 +37,14 @@ _CODES = {
     Limit.MAX_REPEATED_ORDERS: Code.REPEATED_ORDER,
     Limit.VENUE_REJECTIONS: Code.TRADING_HALTED,
     Limit.MARK_HALT_AGE: Code.TRADING_HALTED,
+    Limit.MAINTENANCE_LEVERAGE: Code.REDUCING_ONLY,
 }
 _LOSSES = (Limit.DAILY_LOSS, Limit.MAX_DRAWDOWN)
-_BREAKERS = (*_LOSSES, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE)
+_EQUITY = (*_LOSSES, Limit.MAINTENANCE_LEVERAGE)  # what a move of equity may break
+_TRIMMED = (
+    EventKind.ORDER_CANCELED, EventKind.ORDER_TRIGGERED, EventKind.ORDER_REPLACED,
+    EventKind.CANCEL_REQUESTED, EventKind.REPLACE_REQUESTED,
+)  # fmt: skip
 _PASSED = 10**6
 _COUNTED = (Limit.ORDER_RATE, Limit.CANCEL_RATE, Limit.MAX_REPEATED_ORDERS, Limit.VENUE_REJECTIONS)
 _PLACES = [(which, scope) for which in Limit for scope in places(which)]
@@ -87,7 +92,7 @@ def happenings(world: World, which: Limit) -> list[Command]:
     if which == Limit.MARK_HALT_AGE:
         world.desk.ts += random.choice([1, 10**6])
         return [build.advance()]
-    if which in _LOSSES and random.random() < 0.6:
+    if which in _EQUITY and random.random() < 0.6:
         moved = build.mark(random.randrange(SYMBOLS), random.randint(900, 1_100))
         return [random.choice([world.venue(), moved])]
     return []
@@ -99,6 +104,8 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
     place = any_place(random, which)
     while scope is not None and place.scope != scope:
         place = any_place(random, which)
+    if random.random() < 0.7:  # else a breaker that trips may trim what the request is about
+        world.desk.send(build.policy(Policy.CANCEL_INCREASING, 0))
     world.trade(random.randint(0, 12))
     if which in _COUNTED or random.random() < 0.3:  # what is counted is counted under a limit
         world.desk.send(build.limit(which, max(VALUES[which][1], 4), *place))
@@ -108,6 +115,8 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
         if another != which and not (at.scope == Scope.ACCOUNT and another in KEPT):
             world.desk.send(build.limit(another, random.randint(*VALUES[another]), *at))
     world.trade(random.randint(0, 12))
+    if which == Limit.MAINTENANCE_LEVERAGE:  # it is about what is held
+        world.trade(40)
     asked = request(world, which, place)
     between = happenings(world, which)
     outcomes = []
@@ -121,9 +130,8 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
         limit = fork.limit(which, place)
         outcomes.append((float("inf") if limit is None else limit, found, moved))
     (tight, tight_code, tight_moved), (loose, loose_code, loose_moved) = sorted(outcomes, key=lambda o: o[0])
-    gone = (EventKind.ORDER_CANCELED, EventKind.ORDER_TRIGGERED)
-    if [k for k in tight_moved if k in gone] != [k for k in loose_moved if k in gone]:
-        return None  # a stop that a breaker has canceled holds nothing any more
+    if [k for k in tight_moved if k in _TRIMMED] != [k for k in loose_moved if k in _TRIMMED]:
+        return None  # what a breaker has canceled or trimmed holds less, or nothing any more
     assert tight_code <= loose_code, f"{which.name} {place}: {tight} {tight_code}, {loose} {loose_code}"
     assert tight < loose or tight_code == loose_code, "the way does not matter"
     return tight_code, loose_code
