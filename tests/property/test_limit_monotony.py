@@ -69,6 +69,11 @@ def request(world: World, which: Limit, place: Place) -> Command:
     return world.new(account, place.symbol if place.symbol >= 0 else None)
 
 
+def has_price(world: World, asked: Command) -> bool:
+    """Whether the order that a request is about has a limit of its own."""
+    return bool(asked.price or (asked.order_id and world.desk.order(asked.order_id)["price"]))
+
+
 def value(world: World, which: Limit, place: Place, asked: Command) -> int | None:
     """None: not set at all. Often just what the request needs, or one less."""
     random = world.random
@@ -132,6 +137,8 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
     (tight, tight_code, tight_moved), (loose, loose_code, loose_moved) = sorted(outcomes, key=lambda o: o[0])
     if [k for k in tight_moved if k in _TRIMMED] != [k for k in loose_moved if k in _TRIMMED]:
         return None  # what a breaker has canceled or trimmed holds less, or nothing any more
+    if which == Limit.PRICE_COLLAR_BPS and not has_price(world, asked):
+        return None  # the edge of its collar is what such an order is worth: a wider one takes more margin
     assert tight_code <= loose_code, f"{which.name} {place}: {tight} {tight_code}, {loose} {loose_code}"
     assert tight < loose or tight_code == loose_code, "the way does not matter"
     return tight_code, loose_code
