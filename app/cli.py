@@ -118,9 +118,14 @@ def _add_journal(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     inspect.add_argument("folder", **folder)
     inspect.set_defaults(command=_inspect_journal)
     verify = actions.add_parser(
-        "verify", help="read every byte: checksums and sequence numbers; status 1 where anything is wrong"
+        "verify",
+        help="read every byte, and replay as a start would; status 1 where anything is wrong",
+        description="Read every byte: checksums, sequence numbers, whether durable commands are missing. Then "
+        "do as a start does: load the newest snapshot, replay what is behind it, compare every event. "
+        "Changes nothing; needs as much memory as a server.",
     )
     verify.add_argument("folder", **folder)
+    verify.add_argument("--no-replay", action="store_true", help="only read, which needs no memory")
     verify.set_defaults(command=_verify_journal)
     export = actions.add_parser("export", help="records as CSV")
     export.add_argument("folder", **folder)
@@ -260,11 +265,22 @@ def _inspect_journal(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _verify_journal(settings: Settings, options: argparse.Namespace) -> int:
-    from app.runtime.journal_tools import inspect
+    from app.runtime.journal_tools import verify
 
-    summary = inspect(_journal_of(settings, options))
+    folder = _journal_of(settings, options)
+    summary = verify(folder)
+    replayed = "not replayed (--no-replay): whether this build takes it over is not known"
+    if not options.no_replay:
+        from app.runtime.replay import rehearse_start
+
+        start = rehearse_start(folder)
+        after = f"behind the snapshot of seq {start.snapshot_seq}" if start.snapshot_seq else "from the first on"
+        replayed = f"replayed: {start.commands} commands {after}, {start.events} events, all as in the journal"
     commands = sum(segment.last_seq - segment.first_seq + 1 for segment in summary.segments)
     print(f"sound: {len(summary.segments)} segments, {commands} commands, {summary.events} events")
+    print(replayed)
+    if summary.marked is None:
+        print("no durable mark: whether commands are missing at the end is not known")
     if summary.torn is not None:
         torn = summary.torn
         print(
