@@ -23,6 +23,7 @@ from app import __version__, demo
 from app.api.asgi import Receive, Scope, Send
 from app.api.auth import KeyStore
 from app.api.breaker_alarm import BreakerAlarm
+from app.api.key_budget import Allowance, KeyBudgets
 from app.api.limit_commands import set_policy
 from app.api.order_desk import OrderDesk
 from app.api.order_protocol import order_protocol
@@ -126,6 +127,7 @@ class Server:
             alarms=Alarms(self.clock.now),
             dependencies=self.dependencies.status,
             history=self.history,
+            budgets=KeyBudgets(Allowance(settings.key_requests_per_second, settings.key_loop_percent)),
         )
         desk = OrderDesk(self.services)
         self.http_protocol = order_protocol(self.services, desk)

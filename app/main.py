@@ -42,6 +42,7 @@ from app.api.errors import (
     storage_full,
 )
 from app.api.examples import add_examples
+from app.api.gate import Gate
 from app.api.hot_lane import BodyLimit, HotLane
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
@@ -155,4 +156,4 @@ def create_app(services: Services, desk: OrderDesk, stream_socket: Application) 
     application = create_framework(services, desk)
     application.router.routes.append(WebSocketRoute("/v1/stream", stream_socket))
     framework = BodyLimit(application, services.body_bytes_max)
-    return HotLane(framework, TradeSocket(services, desk), services, desk)
+    return Gate(HotLane(framework, TradeSocket(services, desk), services, desk), services)

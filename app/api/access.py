@@ -27,6 +27,7 @@ _MEANINGS = {
     412: "the version in If-Match is not the one that is there",
     413: "the body is too large",
     422: "refused by the engine; `code` says why",
+    429: "too many requests of this key, or too many without one; `Retry-After` says when again",
     504: "the database needs too long for this",
     503: "starting, halted or overloaded",
 }
@@ -37,7 +38,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}}
     return {
         status: {"description": _MEANINGS[status], "content": schema}
-        for status in (400, 401, 403, *statuses, 503)
+        for status in (400, 401, 403, *statuses, 429, 503)
     }
 
 

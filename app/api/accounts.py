@@ -1,5 +1,6 @@
 """Accounts and positions."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -15,6 +16,7 @@ from app.api.access import (
 )
 from app.api.auth import Principal
 from app.api.decimals import ratio_text
+from app.api.documents import document, json_list
 from app.api.risk import portfolio_texts
 from app.api.schemas import Decimal
 from app.api.services import Services
@@ -115,14 +117,15 @@ def account_content(services: Services, account: int, risk: Portfolio | None = N
     }
 
 
-def position_contents(services: Services, account: int) -> list[dict[str, Any]]:
+def position_contents(services: Services, account: int) -> Iterator[dict[str, Any]]:
     """The account's positions: all symbols in which it holds, has open orders or ever traded."""
     state = services.state
     instruments = services.reference.instruments
     records = state.positions[account :: len(state.accounts)][: len(instruments)]
     used = (records["quantity"] != 0) | (records["open_orders"] != 0) | (records["realised"] != 0)
     used |= records["fees"] != 0
-    return [position_content(services, account, int(symbol), records[symbol]) for symbol in used.nonzero()[0]]
+    for symbol in used.nonzero()[0]:
+        yield position_content(services, account, int(symbol), records[symbol])
 
 
 def position_content(services: Services, account: int, symbol: int, record: Any) -> dict[str, Any]:
@@ -162,9 +165,13 @@ def _readable(services: Services, principal: Principal) -> list[int]:
 @router.get("/accounts", response_model=Accounts, responses=problems())
 async def list_accounts(services: Provided, principal: Viewer) -> Response:
     risk = account_portfolios(services.state)
-    items = [account_content(services, account, risk[account]) for account in _readable(services, principal)]
+    items = await json_list(
+        services,
+        principal,
+        (account_content(services, account, risk[account]) for account in _readable(services, principal)),
+    )
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(items=items, next_cursor=None)
 
 
 @router.get("/accounts/{account}", response_model=Account, responses=problems(404))
@@ -176,17 +183,19 @@ async def get_account(account: str, services: Provided, principal: Viewer) -> Re
 
 @router.get("/accounts/{account}/positions", response_model=Positions, responses=problems(404))
 async def get_positions(account: str, services: Provided, principal: Viewer) -> Response:
-    items = position_contents(services, account_index(services, principal, account))
+    positions = position_contents(services, account_index(services, principal, account))
+    items = await json_list(services, principal, positions)
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(items=items, next_cursor=None)
 
 
 @router.get("/positions", response_model=Positions, responses=problems())
 async def list_positions(services: Provided, principal: Viewer) -> Response:
-    items = [
+    positions = (
         position
         for account in _readable(services, principal)
         for position in position_contents(services, account)
-    ]
+    )
+    items = await json_list(services, principal, positions)
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(items=items, next_cursor=None)

@@ -27,7 +27,7 @@ from app.runtime.plain_text import NOT_STORABLE_MESSAGE, is_storable
 KEY_PREFIX = "b4_"
 KEY_BYTES = 32
 KEYS_MAX = 10_000
-# A key is 46 characters, the environment's up to 256: a longer header holds none, and is not searched for one.
+# A key is 46 characters, the environment's up to 256: a longer header holds none and is not searched.
 HEADER_BYTES_MAX = 1_024
 NAME_LENGTH_MAX = 100
 
@@ -282,7 +282,9 @@ def _read(path: Path) -> list[Principal]:
         version = document["version"]
         if version not in (_VERSION_WITHOUT_CHECKSUM, _VERSION):
             raise ValueError(f"version {version!r} is not known")
-        if (version == _VERSION or "sha256" in document) and document["sha256"] != _checksum(document["keys"]):
+        if (version == _VERSION or "sha256" in document) and document["sha256"] != _checksum(
+            document["keys"]
+        ):
             raise ValueError("its content does not have the checksum that it names")
         principals = [_principal(record) for record in document["keys"]]
         for what in ("number", "digest"):
@@ -299,7 +301,8 @@ def _read(path: Path) -> list[Principal]:
 
 def _damaged(path: Path, reason: str) -> KeyFileError:
     return KeyFileError(
-        f"{path} is damaged ({reason}): restore it from a backup, or move it away to start with a new admin key"
+        f"{path} is damaged ({reason}): restore it from a backup, or move it away to start with a new "
+        "admin key"
     )
 
 

@@ -20,6 +20,7 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.decimals import JsonNumber, decimal_text
+from app.api.documents import document, json_list
 from app.api.errors import Problem, invalid_field
 from app.api.refusals import refusal
 from app.api.schemas import Decimal, InstrumentChange, NewInstrument
@@ -168,10 +169,11 @@ def _refused_detail(detail: str) -> str:
 
 
 @router.get("", response_model=Instruments, responses=problems())
-async def list_instruments(services: Provided, _principal: Viewer) -> Response:
-    items = [instrument_content(services, view) for view in services.reference.instruments]
+async def list_instruments(services: Provided, principal: Viewer) -> Response:
+    views = list(services.reference.instruments)
+    items = await json_list(services, principal, (instrument_content(services, view) for view in views))
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(items=items, next_cursor=None)
 
 
 @router.get("/{symbol}", response_model=Instrument, responses=problems(404))

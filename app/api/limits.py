@@ -1,6 +1,5 @@
 """Limits: read with what is used of them, changed all or none, and the history of their changes."""
 
-import asyncio
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from pydantic import BaseModel
 
 from app.api.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.auth import Principal
+from app.api.documents import document, json_list
 from app.api.errors import invalid_field
 from app.api.etags import IfMatch, etag, expected_version
 from app.api.limit_changes import LimitRequest, change_request_content, submit_change
@@ -18,6 +18,7 @@ from app.api.risk_history import HISTORY_PAGE_MAX, RiskHistory, change_content, 
 from app.api.schemas import ChangeLimits
 from app.api.services import Services
 from app.engine.types import CommandKind
+from app.runtime.risk_log import Change
 
 SCOPES_PAGE_MAX = 500
 
@@ -77,24 +78,25 @@ def _add_routes(path: str, find_scope: Any) -> None:
         return await _scope_response(services, scope)
 
     async def get_history(
-        services: Provided, _principal: Viewer, scope: Scoped, limit: Page = 100, before_seq: Before = None
+        services: Provided, principal: Viewer, scope: Scoped, limit: Page = 100, before_seq: Before = None
     ) -> Response:
         """Changes, newest first: who, when, why, old and new. From the newest part of the journal, kept in
         memory (20,000 changes): `complete_since_ts` says from when on nothing is missing."""
         log = services.risk_log
-        items: list[dict[str, Any]] = []
-        for change in log.changes():
-            if len(items) > limit:
+        found: list[Change] = []
+        async for part in services.turns.spread(principal.number, log.changes()):
+            found += [
+                change
+                for change in part
+                if is_of_scope(change.event, scope) and (before_seq is None or change.event.seq < before_seq)
+            ]
+            if len(found) > limit:
                 break
-            if is_of_scope(change.event, scope) and (before_seq is None or change.event.seq < before_seq):
-                items.append(change_content(services, change))
+        shown = found[:limit]
+        items = await json_list(services, principal, (change_content(services, each) for each in shown))
         await services.loop.durable()
-        more = len(items) > limit
-        items = items[:limit]
-        cursor = str(items[-1]["seq"]) if more else None
-        return json_response(
-            {"items": items, "next_cursor": cursor, "complete_since_ts": log.complete_since_ts}
-        )
+        cursor = str(shown[-1].event.seq) if len(found) > limit else None
+        return document(items=items, next_cursor=cursor, complete_since_ts=log.complete_since_ts)
 
     router.get(path, response_model=ScopeLimits, responses=problems(404))(get_limits)
     router.put(
@@ -140,10 +142,8 @@ async def list_limits(
     A trader sees those of its accounts.
     """
     scopes = _readable_scopes(services, principal)
-    items = []
-    for scope in scopes[cursor : cursor + limit]:
-        items.append(scope_content(services, scope))
-        await asyncio.sleep(0)  # orders go on in between
+    page = scopes[cursor : cursor + limit]
+    items = await json_list(services, principal, (scope_content(services, scope) for scope in page))
     await services.loop.durable()
     following = cursor + limit
-    return json_response({"items": items, "next_cursor": str(following) if following < len(scopes) else None})
+    return document(items=items, next_cursor=str(following) if following < len(scopes) else None)

@@ -6,7 +6,7 @@ refused before it reaches the engine raises, and its transport is not called.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.api import commands
@@ -181,30 +181,28 @@ class OrderDesk:
             raise Problem(404, "UNKNOWN_SYMBOL", f"there is no symbol {symbol!r}")
         return index
 
-    def all_canceled(self, outcomes: Sequence[Outcome]) -> Reply:
-        """How it ended for each order, and how often each way."""
-        items: list[dict[str, Any]] = []
-        canceled = pending = failed = 0
+    def canceled_items(self, outcomes: Sequence[Outcome], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+        """How a mass cancel ended for each order; `counts` are how often each way, when all are told."""
+        counts.update(canceled=0, pending=0, failed=0)
         for event in (event for outcome in outcomes for event in outcome.orders):
             if event.kind == EventKind.CANCEL_REJECTED:
-                failed += 1
+                counts["failed"] += 1
                 content = refusal(self._reference, event)
-                items.append({"status": content["status"], "error": content})
+                yield {"status": content["status"], "error": content}
                 continue
             content = order_content(self._reference, event)
             if event.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED):
-                canceled += 1
+                counts["canceled"] += 1
             elif event.status in _PENDING:
-                pending += 1
+                counts["pending"] += 1
             else:
-                failed += 1
+                counts["failed"] += 1
                 error = problem_content(
                     409,
                     "ORDER_CLOSED",
                     "the order ended before it could be canceled",
                     order_id=content["order_id"],
                 )
-                items.append({"status": 409, "order": content, "error": error})
+                yield {"status": 409, "order": content, "error": error}
                 continue
-            items.append({"status": 200, "order": content})
-        return Reply(200, {"items": items, "canceled": canceled, "pending": pending, "failed": failed})
+            yield {"status": 200, "order": content}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
@@ -17,6 +18,7 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.auth import Principal
+from app.api.documents import document, document_bytes, json_list
 from app.api.errors import invalid_field
 from app.api.limit_changes import reason_text
 from app.api.limit_commands import set_permission
@@ -84,14 +86,15 @@ def _symbol_content(services: Services, account: int, symbol: int) -> dict[str, 
     }
 
 
+def _symbols(services: Services) -> range:
+    return range(len(services.reference.instruments))
+
+
 def _content(services: Services, account: int) -> dict[str, Any]:
     return {
         "account": services.reference.account_names[account],
         "permission": permission_of(services, account).name,
-        "symbols": [
-            _symbol_content(services, account, symbol)
-            for symbol in range(len(services.reference.instruments))
-        ],
+        "symbols": [_symbol_content(services, account, symbol) for symbol in _symbols(services)],
     }
 
 
@@ -107,14 +110,31 @@ def restrictions(services: Services, account: int) -> Iterator[tuple[int | None,
 @router.get("", response_model=Permissions, responses=problems())
 async def list_permissions(services: Provided, principal: Viewer) -> Response:
     """Accounts of which anything but DEFAULT is set; to a trader those of its own."""
-    names = services.reference.account_names
-    items = [
-        _content(services, account)
-        for account, name in enumerate(names)
-        if principal.may_read(name) and next(restrictions(services, account), None) is not None
-    ]
+    state, names = services.state, services.reference.account_names
+    width, symbols = len(state.accounts), len(services.reference.instruments)
+    restricted = state.accounts["permission"] != 0
+    restricted |= (state.positions["permission"][: width * symbols].reshape(symbols, width) != 0).any(axis=0)
+    items = await _json_items(
+        services,
+        principal,
+        [account for account in np.flatnonzero(restricted).tolist() if principal.may_read(names[account])],
+    )
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(items=items, next_cursor=None)
+
+
+async def _json_items(services: Services, principal: Principal, accounts: list[int]) -> bytes:
+    """As `_content`, of many accounts with all their symbols: made symbol by symbol."""
+    items = []
+    for account in accounts:
+        name, permission = services.reference.account_names[account], permission_of(services, account).name
+        symbols = (_symbol_content(services, account, symbol) for symbol in _symbols(services))
+        content = document_bytes(
+            account=name, permission=permission, symbols=await json_list(services, principal, symbols)
+        )
+        items.append(content)
+        await services.turns.take(principal.number)
+    return b"[%b]" % b",".join(items)
 
 
 @router.get("/accounts/{account}", response_model=AccountPermissions, responses=problems(404))

@@ -7,11 +7,12 @@ batch is thousands of them. All models are strict (no coercion) and closed
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, with_config
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
 from app.api.decimals import DecimalInput
 from app.engine.types import Limit
+from app.runtime.plain_text import NOT_STORABLE_MESSAGE, is_storable
 
 BATCH_ORDERS_MAX = 1_000
 ORDERS_PAGE_MAX = 500
@@ -68,8 +69,14 @@ class Closed(BaseModel):
     model_config = CLOSED
 
 
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise ValueError(NOT_STORABLE_MESSAGE)
+    return text
+
+
 class NewKey(Closed):
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
     role: Literal["viewer", "trader", "risk", "admin"]
     accounts: Annotated[list[Name], Field(max_length=1_000)] = []
 
@@ -143,6 +150,7 @@ LimitName = Annotated[str, Field(json_schema_extra={"enum": [limit.name for limi
 Reason = Annotated[
     str,
     StringConstraints(min_length=1, max_length=500, pattern=r"\S"),
+    AfterValidator(_storable),
     Field(description="why, for those who ask later; kept with the change", examples=["bigger basket today"]),
 ]
 

@@ -185,8 +185,8 @@ class RiskLog:
         return self._days.get(ts - ts % DAY_US) or Day()
 
     def changes(self) -> Iterator[Change]:
-        """Newest first."""
-        for record, reason in reversed(self._changes):
+        """Newest first; those that there are when the first is asked for."""
+        for record, reason in tuple(reversed(self._changes)):
             yield Change(event_view(record), reason.decode(errors="replace"))
 
     def state_reason(self, scope: int, account: int, symbol: int, ts: int) -> str | None:
@@ -195,5 +195,8 @@ class RiskLog:
         return reason.decode(errors="replace") if reason and set_ts == ts else None
 
     def refusals(self) -> Iterator[EventView]:
-        """Newest first; those of what was asked for and refused with a code in BREACH_CODES."""
-        return map(event_view, reversed(self._refusals))
+        """Newest first; those of what was asked for and refused with a code in BREACH_CODES.
+
+        Those that there are now, whatever comes while they are looked at.
+        """
+        return map(event_view, tuple(reversed(self._refusals)))
