@@ -233,7 +233,8 @@ class KeyStore:
         return None if principal is None else principal.name
 
     def all(self) -> list[Principal]:
-        return sorted(self._by_number.values(), key=lambda principal: principal.number)
+        numbers = sorted(self._by_number)
+        return [self._by_number[number] for number in numbers]
 
     def _add(self, key: str, name: str, role: Role, accounts: Iterable[str]) -> Principal:
         with self._lock:

@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 from app.api.access import ExactRoute, Observer, Provided, problems
 from app.api.auth import Principal
 from app.api.csv_lines import CRLF, csv_line
-from app.api.documents import LargeResponse, document, json_list
+from app.api.documents import CSV_TYPE, LargeResponse, Pieces, document, json_list
 from app.api.errors import code_name, forbidden
 from app.api.risk_history import Refusal, RiskChange, change_content, refusal_content
 from app.api.services import Services
 from app.engine.reference import DAY_US
-from app.runtime.risk_log import REFUSALS_MAX, Change, Day
-from app.runtime.views import EventView
+from app.runtime.risk_log import REFUSALS_MAX, Day, change_of, event_ts
+from app.runtime.views import event_view
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
 
@@ -54,19 +54,19 @@ class _Report(NamedTuple):
 
     head: dict[str, Any]
     counts: list[dict[str, Any]]
-    refusals: list[EventView]
-    changes: list[Change]
+    refusals: list[bytes]  # EVENT records
+    changes: list[tuple[bytes, bytes]]  # EVENT records, and reasons
 
 
 async def _report(services: Services, principal: Principal, day_ts: int, details: int) -> _Report:
-    log, turns = services.risk_log, services.turns
-    end = day_ts + DAY_US
-    refusals: list[EventView] = []
-    async for part in turns.spread(principal.number, log.refusals()):
-        refusals += [event for event in part if day_ts <= event.ts < end]
-    changes: list[Change] = []
-    async for some in turns.spread(principal.number, log.changes()):
-        changes += [change for change in some if day_ts <= change.event.ts < end]
+    """Records are looked at and kept as they are, and told one by one: as objects they would be many."""
+    log, number = services.risk_log, principal.number
+    wanted = range(day_ts, day_ts + DAY_US)
+    of_day = (record for record in log.refusal_records() if event_ts(record) in wanted)
+    refusals = await services.turns.all_of(number, of_day)
+    changes = await services.turns.all_of(
+        number, (change for change in log.change_records() if event_ts(change[0]) in wanted)
+    )
     day = log.day(day_ts)
     counts = _counts(services, day)
     # What came in between the looks is in the counts, and not among the refusals.
@@ -78,6 +78,14 @@ async def _report(services: Services, principal: Principal, day_ts: int, details
         "complete_since_ts": log.complete_since_ts,
     }
     return _Report(head, counts, refusals[:details], changes)
+
+
+def _refusals(services: Services, report: _Report) -> Iterator[dict[str, Any]]:
+    return (refusal_content(services, event_view(record)) for record in report.refusals)
+
+
+def _changes(services: Services, report: _Report) -> Iterator[dict[str, Any]]:
+    return (change_content(services, change_of(*each)) for each in report.changes)
 
 
 def _counts(services: Services, day: Day) -> list[dict[str, Any]]:
@@ -100,10 +108,9 @@ def _csv_lines(services: Services, report: _Report) -> Iterator[str]:
     yield csv_line(_CSV_COLUMNS, CRLF)
     for row in report.counts:
         yield _csv_line("COUNT", row)
-    for event in report.refusals:
-        yield _csv_line("REFUSAL", refusal_content(services, event))
-    for change in report.changes:
-        content = change_content(services, change)
+    for content in _refusals(services, report):
+        yield _csv_line("REFUSAL", content)
+    for content in _changes(services, report):
         yield _csv_line(content["kind"], content)
 
 
@@ -133,17 +140,18 @@ async def get_breaches(
     else:
         day_ts = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
     report = await _report(services, principal, day_ts, details)
-    number, turns = principal.number, services.turns
     if format == "csv" or (format is None and accept is not None and "text/csv" in accept):
         name = f"breaches-{report.head['date']}.csv"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
-        lines = await turns.all_of(number, _csv_lines(services, report))
-        return LargeResponse("".join(lines), headers=headers, media_type="text/csv; charset=utf-8")
-    refusals = (refusal_content(services, event) for event in report.refusals)
-    changes = (change_content(services, change) for change in report.changes)
+        lines: Pieces = []
+        async for part in services.turns.spread(principal.number, _csv_lines(services, report)):
+            lines.append("".join(part).encode())
+        return LargeResponse(services, principal, lines, CSV_TYPE, headers)
     return document(
+        services,
+        principal,
         **report.head,
         counts=await json_list(services, principal, report.counts),
-        refusals=await json_list(services, principal, refusals),
-        changes=await json_list(services, principal, changes),
+        refusals=await json_list(services, principal, _refusals(services, report)),
+        changes=await json_list(services, principal, _changes(services, report)),
     )

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from app.api.access import Observer, Provided, account_index, json_response, problems, symbol_index
 from app.api.auth import Principal
 from app.api.csv_lines import csv_line
-from app.api.documents import PiecewiseResponse, document, json_list
+from app.api.documents import CSV_TYPE, PiecewiseResponse, document, json_list
 from app.api.errors import invalid_field, unknown_order
 from app.api.history_rows import ROWS, Row
 from app.api.schemas import TS_MAX
@@ -122,7 +122,7 @@ async def _answer(
     cursor = None
     if len(rows) > limit:
         cursor = encode_cursor(tuple(int(rows[limit - 1][name]) for name in kind.table.key))
-    return document(items=items, next_cursor=cursor)
+    return document(services, principal, items=items, next_cursor=cursor)
 
 
 async def _csv(services: Services, principal: Principal, kind: Row, selection: Selection) -> Response:
@@ -130,16 +130,16 @@ async def _csv(services: Services, principal: Principal, kind: Row, selection: S
     # The first rows are read before the answer begins: until then an error can still be one.
     first: list[Any] = await anext(batches, [])
 
-    async def pieces() -> AsyncIterator[str]:
-        yield csv_line(kind.names)
+    async def pieces() -> AsyncIterator[bytes]:
+        yield csv_line(kind.names).encode()
         rows = first
         while rows:
             lines = (csv_line(kind.content(services.reference, row).values()) for row in rows)
             async for part in services.turns.spread(principal.number, lines):
-                yield "".join(part)
+                yield "".join(part).encode()
             rows = await anext(batches, [])
 
-    return PiecewiseResponse(pieces(), media_type="text/csv; charset=utf-8")
+    return PiecewiseResponse(pieces(), media_type=CSV_TYPE)
 
 
 def _add_route(path: str, name: str, closed: bool = False) -> None:
@@ -218,7 +218,13 @@ async def get_candles(
         }
         for row in rows
     )
-    return document(symbol=symbol, interval=interval, items=await json_list(services, principal, items))
+    return document(
+        services,
+        principal,
+        symbol=symbol,
+        interval=interval,
+        items=await json_list(services, principal, items),
+    )
 
 
 class DailyPnl(BaseModel):

@@ -173,7 +173,7 @@ async def list_instruments(services: Provided, principal: Viewer) -> Response:
     views = list(services.reference.instruments)
     items = await json_list(services, principal, (instrument_content(services, view) for view in views))
     await services.loop.durable()
-    return document(items=items, next_cursor=None)
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.get("/{symbol}", response_model=Instrument, responses=problems(404))

@@ -47,7 +47,7 @@ def _content(principal: Principal) -> dict[str, Any]:
 @router.get("", response_model=Keys, responses=problems())
 async def list_keys(services: Provided, principal: KeyAdmin) -> Response:
     items = await json_list(services, principal, map(_content, services.keys.all()))
-    return document(items=items, next_cursor=None)
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.post("", status_code=201, response_model=CreatedKey, responses=problems(409, 413))

@@ -130,7 +130,7 @@ async def get_states(
     found = [each for each in every if state == "all" or each.state or each.scope.kind == Scope.FIRM]
     await services.loop.durable()  # then the reasons are in the log
     items = await json_list(services, principal, (_content(services, each) for each in found))
-    return document(items=items, next_cursor=None)
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.post("", response_model=KillSwitchResult, responses=problems(404, 413, 422))
@@ -152,6 +152,8 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
     raise_if_refused(services, outcomes[0])
     logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, log_text(request.reason))
     return document(
+        services,
+        principal,
         scope=request.scope,
         state=state.name,
         previous=TradingState(outcomes[0].event.observed).name,

@@ -180,7 +180,7 @@ async def list_changes(
         contents = (item for item in contents if item["status"] == "PENDING")
     items = await json_list(services, principal, contents)
     await services.loop.durable()
-    return document(items=items, next_cursor=None)
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.post("/{change_id}/approve", response_model=LimitRequest, responses=problems(404, 409, 413, 422))

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from app.api.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
@@ -96,7 +97,9 @@ def _add_routes(path: str, find_scope: Any) -> None:
         items = await json_list(services, principal, (change_content(services, each) for each in shown))
         await services.loop.durable()
         cursor = str(shown[-1].event.seq) if len(found) > limit else None
-        return document(items=items, next_cursor=cursor, complete_since_ts=log.complete_since_ts)
+        return document(
+            services, principal, items=items, next_cursor=cursor, complete_since_ts=log.complete_since_ts
+        )
 
     router.get(path, response_model=ScopeLimits, responses=problems(404))(get_limits)
     router.put(
@@ -114,20 +117,19 @@ for _path, _find_scope in PATHS.items():
     _add_routes(_path, _find_scope)
 
 
-def _readable_scopes(services: Services, principal: Principal) -> list[LimitScope]:
+def _readable_scopes(services: Services, principal: Principal) -> tuple[list[LimitScope], NDArray[np.int64]]:
+    """The wide ones; then those of an account in a symbol, by their places in the state."""
     state, names = services.state, services.reference.account_names
     scopes: list[LimitScope] = []
     if principal.accounts is None:
         scopes.append(LimitScope())
         scopes += [LimitScope(None, symbol) for symbol in range(len(services.reference.instruments))]
-    readable = {index for index, name in enumerate(names) if principal.may_read(name)}
-    scopes += [LimitScope(index) for index in sorted(readable)]
-    width = len(state.accounts)
-    pairs = state.account_symbol_limits["set_mask"][: width * len(services.reference.instruments)]
-    for pair in np.flatnonzero(pairs).tolist():
-        if pair % width in readable:
-            scopes.append(LimitScope(pair % width, pair // width))
-    return scopes
+    readable = np.array([principal.may_read(name) for name in names], np.bool_)
+    scopes += [LimitScope(index) for index in np.flatnonzero(readable).tolist()]
+    width, symbols = len(state.accounts), len(services.reference.instruments)
+    pairs = state.account_symbol_limits["set_mask"][: width * symbols].reshape(symbols, width) != 0
+    pairs[:, : len(names)] &= readable
+    return scopes, np.flatnonzero(pairs)
 
 
 @router.get("", response_model=AllLimits, responses=problems())
@@ -141,9 +143,17 @@ async def list_limits(
 
     A trader sees those of its accounts.
     """
-    scopes = _readable_scopes(services, principal)
+    scopes, pairs = _readable_scopes(services, principal)
     page = scopes[cursor : cursor + limit]
+    begin, width = max(cursor - len(scopes), 0), len(services.state.accounts)
+    for pair in pairs[begin : begin + limit - len(page)].tolist():
+        page.append(LimitScope(pair % width, pair // width))
     items = await json_list(services, principal, (scope_content(services, scope) for scope in page))
     await services.loop.durable()
     following = cursor + limit
-    return document(items=items, next_cursor=str(following) if following < len(scopes) else None)
+    return document(
+        services,
+        principal,
+        items=items,
+        next_cursor=str(following) if following < len(scopes) + len(pairs) else None,
+    )

@@ -91,7 +91,9 @@ async def list_markets(services: Provided, principal: Observer) -> Response:
     """Every symbol's prices and how far its market can be trusted."""
     views = list(services.reference.instruments)
     return document(
-        items=await json_list(services, principal, (market_content(services, each) for each in views))
+        services,
+        principal,
+        items=await json_list(services, principal, (market_content(services, each) for each in views)),
     )
 
 

@@ -6,7 +6,7 @@ refused before it reaches the engine raises, and its transport is not called.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from app.api import commands
@@ -39,6 +39,8 @@ class OrderDesk:
         self._loop = services.loop
         self._reference = services.reference
         self.reader = OrderReader(services.state)
+        self._turns = services.turns
+        self._telling: set[asyncio.Task[None]] = set()
 
     def place(self, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
         """Raises Problem (foreign account), EngineHalted, Overloaded, StorageFull."""
@@ -47,6 +49,16 @@ class OrderDesk:
             raise _foreign_account(principal, account)
         record = commands.place_order(self._reference, order, principal.number)
         self._loop.submit_for(PlaceRequest(self, order, respond), record)
+
+    def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
+        """Make the parts of a long answer as orders leave room for it, then call `done`."""
+
+        async def tell() -> None:
+            done(await self._turns.all_of(0, parts))
+
+        telling = asyncio.ensure_future(tell())
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply:
         event = outcome.event

@@ -86,7 +86,9 @@ async def cancel_orders(
 ) -> Response:
     """Cancel all open orders of an account, a symbol, both, or of everything that the key may trade."""
     outcomes = await desk.cancel_all(principal, account, symbol)
-    return document(**await canceled_members(services, desk, principal, outcomes, "items"))
+    return document(
+        services, principal, **await canceled_members(services, desk, principal, outcomes, "items")
+    )
 
 
 @router.get("/orders", response_model=OrderPage, responses=problems(404))
@@ -113,7 +115,7 @@ async def list_orders(
     await services.loop.durable()
     items = await json_list(services, principal, (order_content(services.reference, view) for view in views))
     cursor = str(views[-1].order_id) if len(slots) > limit else None
-    return document(items=items, next_cursor=cursor)
+    return document(services, principal, items=items, next_cursor=cursor)
 
 
 def _readable(services: Services, principal: Principal, account: str | None) -> Any:

@@ -69,7 +69,7 @@ async def _list(services: Services, principal: Principal, wanted: Any) -> Respon
         services, principal, (override_content(services, record) for record in newest_first)
     )
     await services.loop.durable()
-    return document(items=items, next_cursor=None)
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.get("/overrides", response_model=Overrides, responses=problems())

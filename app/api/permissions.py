@@ -18,7 +18,7 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.auth import Principal
-from app.api.documents import document, document_bytes, json_list
+from app.api.documents import LargeResponse, Pieces, document, json_list, json_object
 from app.api.errors import invalid_field
 from app.api.limit_changes import reason_text
 from app.api.limit_commands import set_permission
@@ -90,14 +90,6 @@ def _symbols(services: Services) -> range:
     return range(len(services.reference.instruments))
 
 
-def _content(services: Services, account: int) -> dict[str, Any]:
-    return {
-        "account": services.reference.account_names[account],
-        "permission": permission_of(services, account).name,
-        "symbols": [_symbol_content(services, account, symbol) for symbol in _symbols(services)],
-    }
-
-
 def restrictions(services: Services, account: int) -> Iterator[tuple[int | None, Permission]]:
     """What is set of an account: by default (None), and of symbols; DEFAULT left out."""
     if default := permission_of(services, account):
@@ -120,29 +112,35 @@ async def list_permissions(services: Provided, principal: Viewer) -> Response:
         [account for account in np.flatnonzero(restricted).tolist() if principal.may_read(names[account])],
     )
     await services.loop.durable()
-    return document(items=items, next_cursor=None)
+    return document(services, principal, items=items, next_cursor=None)
 
 
-async def _json_items(services: Services, principal: Principal, accounts: list[int]) -> bytes:
-    """As `_content`, of many accounts with all their symbols: made symbol by symbol."""
-    items = []
+async def _json_items(services: Services, principal: Principal, accounts: list[int]) -> Pieces:
+    items: Pieces = []
+    before = b"["
     for account in accounts:
-        name, permission = services.reference.account_names[account], permission_of(services, account).name
-        symbols = (_symbol_content(services, account, symbol) for symbol in _symbols(services))
-        content = document_bytes(
-            account=name, permission=permission, symbols=await json_list(services, principal, symbols)
-        )
-        items.append(content)
+        items += (before, *await _account_json(services, principal, account))
+        before = b","
         await services.turns.take(principal.number)
-    return b"[%b]" % b",".join(items)
+    return [*items, b"]"] if items else [b"[]"]
+
+
+async def _account_json(services: Services, principal: Principal, account: int) -> Pieces:
+    """An AccountPermissions, made symbol by symbol."""
+    symbols = (_symbol_content(services, account, symbol) for symbol in _symbols(services))
+    return json_object(
+        account=services.reference.account_names[account],
+        permission=permission_of(services, account).name,
+        symbols=await json_list(services, principal, symbols),
+    )
 
 
 @router.get("/accounts/{account}", response_model=AccountPermissions, responses=problems(404))
 async def get_permissions(account: str, services: Provided, principal: Viewer) -> Response:
     """The account's default, and every symbol with what applies to it."""
-    content = _content(services, account_index(services, principal, account))
+    content = await _account_json(services, principal, account_index(services, principal, account))
     await services.loop.durable()
-    return json_response(content)
+    return LargeResponse(services, principal, content)
 
 
 @router.get("/accounts/{account}/symbols/{symbol}", response_model=SymbolPermission, responses=problems(404))
@@ -162,9 +160,13 @@ async def _set(
 ) -> None:
     """Apply them in a row, no order in between. Raises Problem."""
     text = reason_text(reason)
-    records: list[bytes] = []
-    for symbol, permission in changes:
-        records += set_permission(account, symbol, permission, principal.number, text)
+    records = await services.turns.all_of(
+        principal.number,
+        (
+            b"".join(set_permission(account, symbol, permission, principal.number, text))
+            for symbol, permission in changes
+        ),
+    )
     for outcome in await services.loop.submit_batch(b"".join(records)):
         raise_if_refused(services, outcome)
 

@@ -20,7 +20,7 @@ from app.engine.types import Limit, TradingState
 from app.runtime.reference import money_text
 from app.runtime.risk_figures import (
     Portfolio,
-    account_portfolios,
+    account_portfolio,
     correlation_of,
     covariance_of,
     firm_portfolio,
@@ -135,15 +135,14 @@ def firm_risk_content(services: Services) -> dict[str, Any]:
 
 
 def account_risks(services: Services, accounts: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Of some accounts; the figures are computed for all at once."""
+    """Of some accounts, computed one by one."""
     state, names = services.state, services.reference.account_names
-    figures = account_portfolios(state)
     for account in accounts:
         yield _portfolio(
             f"account:{names[account]}",
             int(state.accounts[account]["trading_state"]),
             state.account_limits[account],
-            figures[account],
+            account_portfolio(state, account),
             account=True,
         )
 
@@ -208,7 +207,7 @@ async def get_risk(services: Provided, principal: Viewer) -> Response:
     accounts = range(len(services.reference.account_names))
     content["accounts"] = await json_list(services, principal, account_risks(services, accounts))
     await services.loop.durable()
-    return document(**content)
+    return document(services, principal, **content)
 
 
 @router.get("/correlation", response_model=Correlation, responses=problems())

@@ -18,7 +18,7 @@ import orjson
 from app.api.auth import Principal, Role
 from app.api.dead_man import DeadManTimers, Reason
 from app.api.direct_socket import DirectSocket
-from app.api.documents import document_bytes
+from app.api.documents import json_object
 from app.api.errors import Problem, forbidden, internal_error, invalid_request, overloaded, problem_of
 from app.api.mass_cancel import canceled_members
 from app.api.order_desk import OrderDesk
@@ -177,7 +177,7 @@ class TradeSession:
             self._in_flight -= 1
             self._fail(identity, error)
         else:
-            self._respond(identity, Answer(200, document_bytes(**members)))
+            self._respond(identity, Answer(200, b"".join(json_object(**members))))
 
     def _respond(self, identity: Id, answer: Answer) -> None:
         """Answer a request that was in flight."""
