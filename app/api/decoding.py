@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.api.decimals import DECIMAL_MESSAGE, JsonNumber
 from app.api.errors import Problem, invalid_request
+from app.api.shapes import check_shape
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
     validate_json = validator.validate_json
 
     def decode(body: bytes | str) -> T:
+        check_shape(body)
         try:
             return validate_json(body)  # type: ignore[no-any-return]
         except ValidationError as error:

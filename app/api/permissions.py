@@ -23,11 +23,9 @@ from app.api.errors import invalid_field
 from app.api.limit_changes import reason_text
 from app.api.limit_commands import set_permission
 from app.api.outcome_problems import raise_if_refused
-from app.api.schemas import Closed, Reason, SymbolName
+from app.api.schemas import SYMBOL_PERMISSIONS_MAX, Closed, Reason, SymbolName
 from app.api.services import Services
 from app.engine.types import Permission
-
-SYMBOLS_MAX = 256
 
 router = APIRouter(prefix="/v1/permissions", tags=["limits"], route_class=ExactRoute)
 
@@ -64,7 +62,7 @@ class ChangePermissions(Closed):
     """What is not named stays. All of it applies between two orders."""
 
     permission: PermissionName | None = Field(None, description="of symbols that have none of their own")
-    symbols: dict[SymbolName, PermissionName] = Field({}, max_length=SYMBOLS_MAX)
+    symbols: dict[SymbolName, PermissionName] = Field({}, max_length=SYMBOL_PERMISSIONS_MAX)
     reason: Reason
 
 

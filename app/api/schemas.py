@@ -7,7 +7,7 @@ batch is thousands of them. All models are strict (no coercion) and closed
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, with_config
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
 from app.api.decimals import DecimalInput
@@ -16,6 +16,7 @@ from app.runtime.plain_text import NOT_STORABLE_MESSAGE, is_storable
 
 BATCH_ORDERS_MAX = 1_000
 ORDERS_PAGE_MAX = 500
+SYMBOL_PERMISSIONS_MAX = 256
 BOOK_DEPTH_MAX = 1_000
 TS_MAX = 1 << 53
 
@@ -54,7 +55,8 @@ class PlaceOrder(TypedDict):
 
 @with_config(CLOSED)
 class PlaceOrders(TypedDict):
-    orders: Annotated[list[PlaceOrder], Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
+    # With the first order that is malformed all are refused: no more of them are looked at.
+    orders: Annotated[list[PlaceOrder], FailFast(), Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
 
 
 @with_config(CLOSED)

@@ -13,13 +13,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from websockets.sync.client import connect as open_socket
 
 from app.engine.codes import Code
 from app.engine.records import EVENT
 from app.engine.types import EventKind, Limit, Permission, Scope, Side, TradingState
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.runtime.risk_log import CHANGES_MAX, REFUSALS_MAX
-from tests.api_support import ApiServer, limit_order
+from tests.api_support import ADMIN_KEY, ApiServer, limit_order
 from tests.loop_probe import LoopProbe, ask
 
 HELD_SECONDS_MAX = 0.005
@@ -268,6 +269,10 @@ def test_every_route_is_watched(full: ApiServer) -> None:
     assert {("GET", "/openapi.json"), *found} == set(REQUESTS)
 
 
+def _shown(held: list[float]) -> list[str]:
+    return [f"{each * 1e3:.1f} ms" for each in held]
+
+
 def _watch(
     full: ApiServer, probe: LoopProbe, method: str, target: str, body: Body | None, accept: str
 ) -> None:
@@ -289,7 +294,7 @@ def _watch(
         target,
         status,
         size,
-        [f"{each * 1e3:.1f} ms" for each in held],
+        _shown(held),
     )
 
 
@@ -302,3 +307,85 @@ def test_no_route_holds_the_loop(full: ApiServer, probe: LoopProbe, method: str,
 @pytest.mark.parametrize("target", AS_CSV)
 def test_no_table_holds_the_loop(full: ApiServer, probe: LoopProbe, target: str) -> None:
     _watch(full, probe, "GET", target, None, "text/csv")
+
+
+_MANY = {f"m{number}": 1 for number in range(50_000)}
+_WRONG = dict.fromkeys(limit_order("big", client_order_id="x", stop_price="1"), [])
+# What is in a body of a megabyte, and was never a request.
+JUNK: dict[str, Body] = {
+    "members": {"orders": [_MANY]},
+    "members at the top": _MANY,
+    "members of each": {"orders": [{"account": "big", **{f"m{number}": 1 for number in range(15)}}] * 1_000},
+    "values": {"orders": [_WRONG] * 1_000},
+    "last": {"orders": [*[limit_order("big", quantity="0.00001")] * 999, {}]},
+    "numbers": {"orders": [1] * 100_000},
+    "lists": {"orders": [[]] * 100_000},
+    "text": {"orders": [{**limit_order("big"), "account": "x" * 1_000_000}]},
+    "blanks": {"orders": " " * 1_000_000},
+}
+# Of `/v1/trade`: what comes before, and the message that is watched.
+TRADE_MESSAGES: dict[str, tuple[Body | None, Body]] = {
+    "place": (None, {"op": "order.place", "params": _ORDER}),
+    "batch": (None, {"op": "order.place_batch", "params": _BATCH}),
+    **{name: (None, {"op": "order.place_batch", "params": body}) for name, body in JUNK.items()},
+    "cancel_all": (
+        {"op": "order.place_batch", "params": {"orders": [limit_order("account-6")] * 500}},
+        {"op": "order.cancel_all", "params": {"account": "account-6"}},
+    ),
+    "unknown members": (None, {"op": "ping", **{f"m{number}": 1 for number in range(1_000)}}),
+    "on disconnect": (
+        None,
+        {
+            "op": "session.cancel_on_disconnect",
+            "params": {"account": "big", "enabled": True, "grace_ms": 60_000},
+        },
+    ),
+    "ping": (None, {"op": "ping"}),
+}
+STREAM_CHANNELS: list[Body] = [
+    *({"name": name} for name in ("orders", "fills", "positions", "accounts", "risk", "marks", "system")),
+    *({"name": name, "account": "big"} for name in ("orders", "fills", "positions", "accounts", "risk")),
+    *({"name": name, "symbol": "ETH-USDT"} for name in ("book", "trades", "marks")),
+    {"name": "candles", "symbol": "ETH-USDT", "interval": "1s"},
+]
+
+
+@pytest.mark.parametrize("name", JUNK)
+@pytest.mark.parametrize("path", ["/v1/orders/batch", "/v1/risk/check", "/v1/accounts"])
+def test_no_junk_holds_the_loop(full: ApiServer, probe: LoopProbe, path: str, name: str) -> None:
+    _watch(full, probe, "POST", path, JUNK[name], "*/*")
+
+
+def _watch_socket(full: ApiServer, probe: LoopProbe, path: str, before: Body | None, message: Body) -> None:
+    """The answer, and what follows it at once, is read without being looked at."""
+    held: list[float] = []
+    for _ in range(TRIES):
+        headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+        url = full.url.replace("http", "ws", 1) + path
+        with open_socket(url, additional_headers=headers, max_size=None, compression=None) as connection:
+            if before is not None:
+                connection.send(json.dumps({"id": 1, **before}))
+                connection.recv(30)
+            text = json.dumps({"id": 2, **message})
+            probe.start()
+            connection.send(text)
+            connection.recv(30)
+            time.sleep(0.2)  # what follows, a snapshot in parts, is on its way
+            held.append(probe.stop())
+        if held[-1] <= HELD_SECONDS_MAX:
+            return
+    assert min(held) <= HELD_SECONDS_MAX, (
+        path,
+        str(message)[:100],
+        _shown(held),
+    )
+
+
+@pytest.mark.parametrize("name", TRADE_MESSAGES)
+def test_no_trade_message_holds_the_loop(full: ApiServer, probe: LoopProbe, name: str) -> None:
+    _watch_socket(full, probe, "/v1/trade", *TRADE_MESSAGES[name])
+
+
+@pytest.mark.parametrize("channel", STREAM_CHANNELS, ids=str)
+def test_no_channel_holds_the_loop(full: ApiServer, probe: LoopProbe, channel: Body) -> None:
+    _watch_socket(full, probe, "/v1/stream", None, {"op": "subscribe", "channels": [channel]})
