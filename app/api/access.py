@@ -15,6 +15,7 @@ from app.api.order_desk import OrderDesk
 from app.api.replies import Answer
 from app.api.schemas import ProblemDocument
 from app.api.services import Services
+from app.api.shapes import check_shape
 from app.engine.types import EventKind
 from app.runtime.outcomes import Outcome
 
@@ -44,10 +45,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 class _ExactRequest(Request):
     async def json(self) -> Any:
+        body = await self.body()
         try:
-            return exact_json(await self.body())
+            check_shape(body)
+            return exact_json(body)
         except json.JSONDecodeError:
             raise
+        except Problem as problem:  # the framework knows one way to say that a body is not right
+            raise json.JSONDecodeError(problem.content["detail"], "", 0) from problem
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
 

@@ -83,4 +83,6 @@ def invalid_problem(errors: Sequence[Mapping[str, Any]], skip: int = 0) -> Probl
 def _sentence(item: Mapping[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         return "unknown field"
+    if item["type"] == "json_invalid" and "error" in item.get("ctx", ()):
+        return f"{item['msg']}: {item['ctx']['error']}"[:MESSAGE_CHARACTERS_MAX]
     return str(item["msg"])[:MESSAGE_CHARACTERS_MAX]  # it may repeat what was sent

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from app.api.decoding import decoder
 from app.api.schemas import CLOSED, AmendOrder, PlaceOrder, PlaceOrders
+from app.api.shapes import has_few_values
 
 GRACE_MS_MAX = 3_600_000
 CANCEL_AFTER_MS_MAX = 86_400_000
@@ -137,7 +138,9 @@ decode_auth = decoder(AuthRequest)
 
 
 def request_id(text: str | bytes) -> str | int | None:
-    """The id of a message that is no valid request, for the error that answers it."""
+    """The id of a message that is no valid request, for the error that answers it; None in one too large."""
+    if not has_few_values(text):
+        return None
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError:

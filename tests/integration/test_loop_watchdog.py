@@ -38,6 +38,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, database_url_of_watchdog: str
     folder = tmp_path_factory.mktemp("full")
     _write_keys(folder)
     unbounded = {"BOT4_KEY_REQUESTS_PER_SECOND": "0", "BOT4_KEY_LOOP_PERCENT": "0"}
+    before = gc.get_threshold()
     with ApiServer(folder, BOT4_DATABASE_URL=database_url_of_watchdog, **unbounded) as server:
         server.show_market()
         with server.client() as client:
@@ -46,9 +47,11 @@ def full(tmp_path_factory: pytest.TempPathFactory, database_url_of_watchdog: str
             _await_database(client)
         server.call(lambda: _fill_state(server))
         gc.collect()
+        gc.set_threshold(20_000, 20, 100)
         gc.freeze()  # as a server does once it is ready (`app.serving`): what the tests hold is not its own
         yield server
         gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def _write_keys(folder: Path) -> None:
@@ -310,7 +313,7 @@ def test_no_table_holds_the_loop(full: ApiServer, probe: LoopProbe, target: str)
 
 
 _MANY = {f"m{number}": 1 for number in range(50_000)}
-_WRONG = dict.fromkeys(limit_order("big", client_order_id="x", stop_price="1"), [])
+_WRONG: Body = {name: [] for name in limit_order("big", client_order_id="x", stop_price="1")}
 # What is in a body of a megabyte, and was never a request.
 JUNK: dict[str, Body] = {
     "members": {"orders": [_MANY]},
