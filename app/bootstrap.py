@@ -164,6 +164,7 @@ class Server:
         folder = self.settings.journal_dir
         self._folder_lock = FolderLock(folder)
         self._spawn(self.dependencies.start())
+        described = asyncio.ensure_future(asyncio.to_thread(self.services.describe))
         times = StartTimes()
         recovered = await self._recover(folder)
         times.end("replay")
@@ -197,6 +198,7 @@ class Server:
         self._spawn(self._write_history(os.environ))
         self._spawn(self._write_hot_state(os.environ))
         self._spawn(keep_journal_folder(folder, self.loop.journal, self.disk, self._passed_seq))
+        await described
         self.loop.ready = True
         times.end("market")
         logger.info(

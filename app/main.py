@@ -1,7 +1,10 @@
 """The web application: routes, error answers, and the busy paths in front of the framework."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -28,9 +31,10 @@ from app.api import (
     risk_parameters,
     system,
 )
-from app.api.access import Observer, json_response, problems
+from app.api.access import Observer, problems
 from app.api.asgi import Application
 from app.api.decoding import invalid_problem
+from app.api.documents import LargeResponse
 from app.api.errors import (
     Problem,
     engine_halted,
@@ -143,12 +147,28 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
     _add_error_answers(app)
 
     @app.get("/openapi.json", tags=["system"], responses=problems())
-    async def openapi(_principal: Observer) -> Response:
-        document: dict[str, Any] = app.openapi()
-        add_examples(document)
-        return json_response(document)
+    async def openapi(principal: Observer) -> Response:
+        return LargeResponse(services, principal, [services.describe()])
 
+    services.describe = _description_of(app)
     return app
+
+
+def _description_of(app: FastAPI) -> Callable[[], bytes]:
+    """The OpenAPI document, made when it is asked for first, which takes most of a second: before the start
+    is over (`app.bootstrap`), in a thread. Any thread may ask."""
+    lock = threading.Lock()
+    made: list[bytes] = []
+
+    def describe() -> bytes:
+        with lock:
+            if not made:
+                document: dict[str, Any] = app.openapi()
+                add_examples(document)
+                made.append(orjson.dumps(document))
+        return made[0]
+
+    return describe
 
 
 def create_app(services: Services, desk: OrderDesk, stream_socket: Application) -> Application:

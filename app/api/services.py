@@ -1,7 +1,7 @@
 """What the edges need of the rest: filled once, by `app.bootstrap`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.api.auth import KeyStore
@@ -48,6 +48,7 @@ class Services:
     # What follows the journal, by name.
     projections: dict[str, ProjectionProcess] = field(default_factory=dict)
     history: History = field(default_factory=History)
+    describe: Callable[[], bytes] = bytes  # the OpenAPI document
     turns: Turns = field(default_factory=Turns)
     budgets: KeyBudgets = field(default_factory=KeyBudgets)
     failed_keys: FailedKeys = field(default_factory=FailedKeys)
