@@ -11,7 +11,7 @@ import pytest
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.engine import Engine
 from app.runtime.journal_tools import inspect
-from app.runtime.projections import write_status
+from app.runtime.projections import ProjectionProcess, ProjectionStatus, write_status
 from app.store.copy_format import Kind, Values, encode_rows, halves_of
 from app.store.database import connect
 from app.store.writer import PROJECTION, DatabaseWriter
@@ -65,7 +65,7 @@ def test_rows_that_are_refused_do_not_stop_the_others(journal: Path, database_ur
     asyncio.run(_ask(database_url, "ALTER TABLE fills ADD CONSTRAINT even CHECK (seq % 2 = 0)"))
     asyncio.run(_ask(database_url, "ALTER TABLE positions ADD CONSTRAINT few CHECK (account_index <> 1)"))
     asyncio.run(
-        _ask(database_url, "ALTER TABLE accounts ADD CONSTRAINT some CHECK (account_index <> 2) NOT VALID")
+        _ask(database_url, "ALTER TABLE accounts ADD CONSTRAINT others CHECK (account_index <> 2) NOT VALID")
     )
     writer = _writer(journal, database_url)
     assert asyncio.run(writer.catch_up()) == inspect(journal).last_seq, "to the end"
@@ -129,7 +129,5 @@ def test_halves_are_whole_rows() -> None:
 
 
 def test_it_is_shown(tmp_path: Path) -> None:
-    from app.runtime.projections import ProjectionProcess, ProjectionStatus
-
     write_status(tmp_path, PROJECTION, ProjectionStatus(set_aside=3))
     assert ProjectionProcess(PROJECTION, tmp_path, [], {}).status.set_aside == 3
