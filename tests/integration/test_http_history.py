@@ -228,7 +228,8 @@ def test_the_first_day_of_an_account(server: ApiServer, history_database_url: st
         for ts, equity, transferred in rows:
             await connection.execute(
                 "INSERT INTO account_snapshots (ts, seq, account_index, cash, position_value, exposure, "
-                "realised, fees, transferred, open_orders, equity) VALUES ($1, 1, $2, 0, 0, 0, 5, 2, $3, 0, $4)",
+                "realised, fees, transferred, open_orders, equity) "
+                "VALUES ($1, 1, $2, 0, 0, 0, 5, 2, $3, 0, $4)",
                 *(moment(ts), index, transferred, equity),
             )
         await connection.close()
