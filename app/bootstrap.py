@@ -31,6 +31,7 @@ from app.api.services import Services
 from app.api.stream import StreamSocket
 from app.api.stream_contents import StreamContents
 from app.api.template_store import TemplateStore
+from app.api.turns import Turns
 from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
@@ -127,6 +128,7 @@ class Server:
             alarms=Alarms(self.clock.now),
             dependencies=self.dependencies.status,
             history=self.history,
+            turns=Turns(lambda: not self.loop.at_rest),
             budgets=KeyBudgets(Allowance(settings.key_requests_per_second, settings.key_loop_percent)),
         )
         desk = OrderDesk(self.services)

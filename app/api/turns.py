@@ -5,24 +5,36 @@
    turn before each of them (`Turns.take`).
 3. There is one turn for each round of the event loop. So between two pieces the loop looks at its
    sockets and at the journal, and an order meets at most one piece, however many requests wait.
-4. Keys take turns one after the other: a key with a thousand requests waits for itself.
+4. While orders are on their way to the disk, a turn waits for them, some milliseconds at the most: the
+   journal's thread needs the interpreter several times for each write, and would have to wait for it.
+5. Keys take turns one after the other: a key with a thousand requests waits for itself.
 """
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from time import perf_counter
 from typing import TypeVar
 
 T = TypeVar("T")
 
 SLICE_SECONDS = 0.001
+# A turn that waits for orders looks again after so long, and so often: under a steady stream of orders
+# there is still one in about five milliseconds.
+LOOK_SECONDS = 0.001
+LOOKS_MAX = 4
+
+
+def _never() -> bool:
+    return False
 
 
 class Turns:
     """See the module. Of one event loop; what waits is bounded by the connections that there may be."""
 
-    def __init__(self) -> None:
+    def __init__(self, orders_under_way: Callable[[], bool] = _never) -> None:
+        self._orders_under_way = orders_under_way
+        self._looks = 0
         self._taken = False  # this round's turn
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()  # by key
 
@@ -32,12 +44,19 @@ class Turns:
         if not self._taken:
             self._taken = True
             loop.call_soon(self._next_round)
-            return
+            if not self._orders_under_way():
+                return
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(number, deque()).append(turn)
         await turn
 
     def _next_round(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._waiting and self._looks < LOOKS_MAX and self._orders_under_way():
+            self._looks += 1
+            loop.call_later(LOOK_SECONDS, self._next_round)
+            return
+        self._looks = 0
         while self._waiting:
             number, turns = self._waiting.popitem(last=False)
             turn = turns.popleft()
@@ -45,7 +64,7 @@ class Turns:
                 self._waiting[number] = turns  # behind the other keys
             if not turn.done():  # else its client has gone away
                 turn.set_result(None)
-                asyncio.get_running_loop().call_soon(self._next_round)
+                loop.call_soon(self._next_round)
                 return
         self._taken = False
 
