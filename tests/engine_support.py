@@ -52,6 +52,7 @@ BUY, SELL = Side.BUY, Side.SELL
 _DTYPES: dict[int, np.dtype[Any]] = {
     CommandKind.EXECUTION_REPORT: REPORT_COMMAND,
     CommandKind.TRANSFER_CASH: VALUE_COMMAND,
+    CommandKind.SETTLE_SYMBOL: VALUE_COMMAND,
     CommandKind.SET_LIMIT: VALUE_COMMAND,
     CommandKind.SET_POLICY: VALUE_COMMAND,
     CommandKind.SET_OVERRIDE: VALUE_COMMAND,
@@ -94,6 +95,7 @@ class Command:
     scope: int = 0
     state: int = 0
     notes: int = 0
+    more: int = 0
     actor: int = 0
     expires_ts: int = 0
     expected_version: int = 0
@@ -114,6 +116,7 @@ class Command:
     min_quantity: int = 0
     max_quantity: int = 0
     min_notional: int = 0
+    mark_spread_max_bps: int = 0
     maker_fee_ppm: int = 0
     taker_fee_ppm: int = 0
     leverage: int = 0
@@ -224,6 +227,10 @@ def advance() -> Command:
 
 def transfer(account: int, value: int) -> Command:
     return Command(CommandKind.TRANSFER_CASH, account, value=value)
+
+
+def settle(symbol: int, price: int, **more: Any) -> Command:
+    return Command(CommandKind.SETTLE_SYMBOL, symbol=symbol, value=price, **more)
 
 
 def limit(

@@ -10,8 +10,8 @@ from app.engine.emission import emit, room_for_events
 from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
 from app.engine.positions import equity_of
+from app.engine.repeats import forget_repeats
 from app.engine.state import State
-from app.engine.state_records import REPEATS
 from app.engine.types import EventKind, Limit, Scope, TradingState
 
 _EVENTS_OF_A_TRIP = 2
@@ -23,8 +23,7 @@ def _forget_counts(st: State, scope: int, account: int, symbol: int) -> None:
     """What has been counted towards a breaker of the scope begins anew."""
     if scope == Scope.ACCOUNT:
         st.accounts[account].rejections = 0
-        for at in range(account * REPEATS, (account + 1) * REPEATS):
-            st.repeats[at].count = 0
+        forget_repeats(st, account)
     elif scope == Scope.SYMBOL:
         st.instruments[symbol].rejections = 0
 
