@@ -89,6 +89,7 @@ def _settle(st: State, account: int, symbol: int, price: int) -> None:
     event.symbol = symbol
     event.last_price = price
     event.last_quantity = quantity
+    event.observed = realised
 
 
 @inline

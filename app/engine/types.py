@@ -243,7 +243,8 @@ class EventKind(IntEnum):
     CHANGE_APPROVED = 33  # the whole request; its limits have been set by the events before
     CHANGE_REJECTED = 34
     LIMIT_STAGED = 36  # a part of a request that is decided with its last
-    POSITION_SETTLED = 38  # (route) of one account; last_price, last_quantity: what was settled, signed
+    POSITION_SETTLED = 38  # (route) of one account; last_price, last_quantity: what was settled, signed;
+    # limit: the position after it, 0; observed: the profit that it has realised
     SYMBOL_SETTLED = 39  # all of them; last_price: at which price, last_quantity: how many accounts
     MARKS_SAMPLED = 60  # limit: how many returns there have been
     RISK_MODEL_SET = 61  # of each that changed: code: the `RiskParameter`; last_quantity: the new version

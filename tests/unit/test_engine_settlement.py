@@ -50,7 +50,7 @@ def test_every_position_ends_at_the_price() -> None:
         E.NOTE_RECORDED, E.POSITION_SETTLED, E.POSITION_SETTLED, E.SYMBOL_SETTLED
     ]  # fmt: skip
     told = [(e.account, e.symbol, e.last_price, e.last_quantity, e.limit, e.observed) for e in (first, second)]
-    assert told == [(0, 0, 700, 10, 0, 0), (2, 0, 700, -4, 0, 0)]
+    assert told == [(0, 0, 700, 10, 0, -3_000), (2, 0, 700, -4, 0, 1_200)]
     assert (done.symbol, done.last_price, done.last_quantity, done.notes, done.fee) == (0, 700, 2, 1, 9)
     for index, realised in ((0, -3_000), (1, 0), (2, 1_200)):
         position, record = made.position(index, 0), made.account(index)
