@@ -150,14 +150,17 @@ class Trade:
             raise
 
     async def amend(
-        self, order_id: str, *, price: Number | None = None, quantity: Number | None = None
+        self,
+        order_id: str,
+        *,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+        quantity: Number | None = None,
     ) -> Order:
-        """`quantity` is the new total, the filled part included."""
+        """`quantity` is the new total, the filled part included; `stop_price` is for a stop that waits."""
+        changes = {"price": price, "stop_price": stop_price, "quantity": quantity}
         params: dict[str, Any] = {"order_id": order_id}
-        if price is not None:
-            params["price"] = str(price)
-        if quantity is not None:
-            params["quantity"] = str(quantity)
+        params |= {name: str(value) for name, value in changes.items() if value is not None}
         try:
             return cast(Order, await self._ask("order.amend", params))
         except Refused as error:

@@ -42,6 +42,8 @@ class Order(TypedDict):
     code: str | None
     post_only: bool
     reduce_only: bool
+    triggered: bool
+    expire_at: int | None
     created_ts: int
     updated_ts: int
     seq: int

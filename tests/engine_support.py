@@ -39,6 +39,7 @@ from app.engine.types import (
     ReportKind,
     Scope,
     Side,
+    StateFlag,
     TimeInForce,
 )
 from app.runtime.views import EventView, event_views
@@ -52,7 +53,6 @@ BUY, SELL = Side.BUY, Side.SELL
 _DTYPES: dict[int, np.dtype[Any]] = {
     CommandKind.EXECUTION_REPORT: REPORT_COMMAND,
     CommandKind.TRANSFER_CASH: VALUE_COMMAND,
-    CommandKind.SETTLE_SYMBOL: VALUE_COMMAND,
     CommandKind.SET_LIMIT: VALUE_COMMAND,
     CommandKind.SET_POLICY: VALUE_COMMAND,
     CommandKind.SET_OVERRIDE: VALUE_COMMAND,
@@ -66,6 +66,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     CommandKind.SET_POLICY: VALUE_COMMAND,
     CommandKind.NOTE: NOTE_COMMAND,
     CommandKind.SET_RISK_MODEL: RISK_MODEL_COMMAND,
+    CommandKind.SETTLE_SYMBOL: VALUE_COMMAND,
 }
 _TEXT_BYTES = {"client_order_id": CLIENT_ORDER_ID_BYTES, "base": CURRENCY_BYTES, "quote": CURRENCY_BYTES}
 
@@ -95,7 +96,6 @@ class Command:
     scope: int = 0
     state: int = 0
     notes: int = 0
-    more: int = 0
     actor: int = 0
     expires_ts: int = 0
     expected_version: int = 0
@@ -116,9 +116,10 @@ class Command:
     min_quantity: int = 0
     max_quantity: int = 0
     min_notional: int = 0
-    mark_spread_max_bps: int = 0
     maker_fee_ppm: int = 0
     taker_fee_ppm: int = 0
+    mark_spread_max_bps: int = 0
+    more: int = 0
     leverage: int = 0
     status: int = 0
     half_life: int = 0
@@ -183,8 +184,14 @@ def cancel(order_id: int) -> Command:
     return Command(CommandKind.CANCEL_ORDER, order_id=order_id)
 
 
-def amend(order_id: int, price: int = 0, quantity: int = 0, fault: int = 0) -> Command:
-    return Command(CommandKind.AMEND_ORDER, order_id=order_id, price=price, quantity=quantity, fault=fault)
+def amend(order_id: int, price: int = 0, quantity: int = 0, fault: int = 0, stop_price: int = 0) -> Command:
+    fields = {"price": price, "quantity": quantity, "fault": fault, "stop_price": stop_price}
+    return Command(CommandKind.AMEND_ORDER, order_id=order_id, **fields)
+
+
+def close_position(account: int, symbol: int, cancel_open: bool = False, **more: Any) -> Command:
+    flags = int(StateFlag.CANCEL_OPEN) if cancel_open else 0
+    return Command(CommandKind.CLOSE_POSITION, account, symbol, flags=flags, **more)
 
 
 def cancel_all(scope: int, account: int = -1, symbol: int = -1) -> Command:

@@ -98,6 +98,8 @@ _ORDER = {
     "code": None,
     "post_only": False,
     "reduce_only": True,
+    "triggered": False,
+    "expire_at": None,
     "created_ts": _TS,
     "updated_ts": _TS,
     "seq": 1169,

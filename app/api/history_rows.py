@@ -80,6 +80,7 @@ def _order(reference: Reference, row: Record) -> Content:
         "time_in_force": _name(TimeInForce, row["time_in_force"]),
         "post_only": bool(row["flags"] & OrderFlag.POST_ONLY),
         "reduce_only": bool(row["flags"] & OrderFlag.REDUCE_ONLY),
+        "triggered": bool(row["flags"] & OrderFlag.TRIGGERED),
         "status": _name(OrderStatus, row["status"]),
         "code": code_name(row["code"]),
         "price": instrument.price_text(row["price"]) if instrument and row["price"] else None,
@@ -96,7 +97,7 @@ def _order(reference: Reference, row: Record) -> Content:
 
 
 def _latest_order(reference: Reference, row: Record) -> Content:
-    times = {name: row[name] for name in ("created_ts", "updated_ts", "expire_ts")}
+    times = {"created_ts": row["created_ts"], "updated_ts": row["updated_ts"], "expire_at": row["expire_ts"]}
     return _order(reference, row) | times
 
 
@@ -200,7 +201,7 @@ _NOTHING = Changed(None, None, None)
 _WHERE = ("account", "symbol")
 _WHY = ("key", "reason", "seq")
 _ORDER_NAMES = (
-    *("order_id", "client_order_id", *_WHERE, "side", "type", "time_in_force", "post_only", "reduce_only"),
+    *("order_id", "client_order_id", *_WHERE, "side", "type", "time_in_force", "post_only", "reduce_only", "triggered"),
     *("status", "code", "price", "stop_price", "quantity", "filled_quantity", "average_price", "limit"),
     *("observed", "seq"),
 )
@@ -209,7 +210,7 @@ ROWS = {
     "orders": Row(
         ORDERS,
         "Orders as they are now, by the time they were placed.",
-        (*_ORDER_NAMES, "created_ts", "updated_ts", "expire_ts"),
+        (*_ORDER_NAMES, "created_ts", "updated_ts", "expire_at"),
         _latest_order,
     ),
     "order-events": Row(

@@ -61,6 +61,7 @@ class AmendOrder(TypedDict):
     """What is not given stays. `quantity` is the new total, filled part included."""
 
     price: NotRequired[DecimalInput | None]
+    stop_price: NotRequired[Annotated[DecimalInput | None, Field(description="of a stop that waits")]]
     quantity: NotRequired[DecimalInput | None]
 
 
@@ -195,7 +196,9 @@ class Order(BaseModel):
     status: str
     code: str | None
     post_only: bool
-    reduce_only: bool
+    reduce_only: Annotated[bool, Field(description="also where the order was taken only because it reduces")]
+    triggered: Annotated[bool, Field(description="a stop whose price has been reached")]
+    expire_at: Annotated[int | None, Field(description="microseconds since the epoch; of GTD orders")]
     created_ts: int
     updated_ts: int
     seq: int

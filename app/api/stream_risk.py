@@ -125,6 +125,7 @@ class RiskItems:
             **self._measured(event),
             "state": TradingState(event.status).name,
             "previous": TradingState(event.liquidity).name,
+            **_orders_left(event),
         }
 
     def _state_set(self, event: EventView) -> dict[str, Any]:
@@ -133,6 +134,7 @@ class RiskItems:
             "scope": self._scope(event),
             **_changed(event, value="state"),
             "cause": code_name(event.code),
+            **_orders_left(event),
             **self._who(event),
         }
 
@@ -237,6 +239,11 @@ class RiskItems:
             if account in (-1, index):
                 value = int(pairs[symbol, index])
                 yield scope_text(reference, Scope.ACCOUNT_SYMBOL, index, symbol), value
+
+
+def _orders_left(event: EventView) -> dict[str, int]:
+    """Open orders of the scope: how many rest, and how many were asked to end with the restriction."""
+    return {"resting": event.quantity, "ending": event.last_quantity}
 
 
 def _changed(event: EventView, name: str | None = None, value: str = "value") -> dict[str, Any]:

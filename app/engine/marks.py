@@ -31,7 +31,6 @@ def remember_mark(st: State, symbol: int) -> None:
         instrument.marks = newest + 1
         st.marks[first + newest % MARKS].ts = now
         st.marks[first + newest % MARKS].price = instrument.mark
-    instrument.past_mark = st.marks[_place_a_window_ago(st, symbol)].price
 
 
 @inline

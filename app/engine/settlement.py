@@ -12,9 +12,8 @@ from app.engine.codes import Code
 from app.engine.emission import emit, room_for_events
 from app.engine.jit import inline
 from app.engine.limit_changes import refuse
-from app.engine.positions import position_index, revalue
+from app.engine.positions import position_index, revalue, unsettle
 from app.engine.state import State
-from app.engine.trading_state import touch_account, touch_firm
 from app.engine.types import EventKind, InstrumentStatus, Scope
 
 
@@ -82,7 +81,7 @@ def _settle(st: State, account: int, symbol: int, price: int) -> None:
     position.quantity = 0
     position.entry_cost = 0
     revalue(st, account, symbol)
-    touch_account(st, account)
+    unsettle(st, account)
     at = emit(st, EventKind.POSITION_SETTLED)
     event = st.events[at]
     event.account = account
@@ -112,7 +111,6 @@ def settle_symbol(st: State, i: int, fresh: bool) -> bool:
         firm.progress += 1
     if room_for_events(st) < 1:
         return False
-    touch_firm(st)
     at = emit(st, EventKind.SYMBOL_SETTLED)
     event = st.events[at]
     event.symbol = c.symbol

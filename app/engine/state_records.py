@@ -79,7 +79,6 @@ INSTRUMENT = record(
     ("mark_ts", "i8"),
     ("rise_root", "i8"),  # heap of the stops that fire when the mark rises to them
     ("fall_root", "i8"),  # and of those that fire when it falls to them
-    ("past_mark", "i8"),  # as it was one COLLAR_WINDOW_US before `mark`
     ("marks", "i8"),  # how many marks have been remembered
     ("rejections", "i8"),  # of the venue, in a row
     ("state_ts", "i8"),  # since when the trading state is what it is

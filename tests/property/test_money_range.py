@@ -24,7 +24,14 @@ from tests.engine_support import (
 
 ACCOUNTS, SYMBOLS = 6, 3
 CAPACITY = Capacity(
-    accounts=8, symbols=4, orders=1 << 10, open_orders=1 << 9, fills=1 << 6, commands=64, events=256, repeats=16
+    accounts=8,
+    symbols=4,
+    orders=1 << 10,
+    open_orders=1 << 9,
+    fills=1 << 6,
+    commands=64,
+    events=256,
+    repeats=16,
 )
 HUGE = 11_500_000_000 * 10**8  # eleven and a half billion
 
@@ -87,9 +94,7 @@ class Ledger:
 
     def _equity_if(self, symbol: int, price: int) -> int:
         change = (price - self.marks[symbol]) * self.units[symbol]
-        return abs(
-            sum(self.equity(index) + self.held[index][symbol] * change for index in range(ACCOUNTS))
-        )
+        return abs(sum(self.equity(index) + self.held[index][symbol] * change for index in range(ACCOUNTS)))
 
     def fill(self) -> None:
         index, symbol = self.random.randrange(ACCOUNTS), self.random.randrange(SYMBOLS)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engine import arithmetic, positions
+from app.engine import arithmetic
 from app.engine.capacity import PRICE_MAX
 from app.engine.limit_rules import PRICE_BPS_MAX
 from app.engine.records import COMMAND_KINDS
@@ -15,7 +15,7 @@ from tests.engine_support import for_python
 
 multiply_divide = for_python(arithmetic.multiply_divide)
 basis_points_of = for_python(arithmetic.basis_points_of)
-worst_case = for_python(positions.worst_case)
+
 
 BIGGEST = 2**63 - 1
 

@@ -38,9 +38,7 @@ def record(made: Desk, symbol: int, name: str) -> int:
 def test_tick_and_step_of_any_size(tick: str, step: str) -> None:
     made = desk()
     tick_e12, step_e8 = int(Fraction(tick) * E12), int(Fraction(step) * E8)
-    event = made.one(
-        instrument(1, price_tick_e12=tick_e12, quantity_step_e8=step_e8, max_quantity=100)
-    )
+    event = made.one(instrument(1, price_tick_e12=tick_e12, quantity_step_e8=step_e8, max_quantity=100))
     assert event.kind == EventKind.INSTRUMENT_SET
     money = Fraction(tick) * Fraction(step) * E8
     assert record(made, 1, "multiplier") == money

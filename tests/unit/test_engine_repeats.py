@@ -103,7 +103,14 @@ def test_explaining_counts_nothing() -> None:
 
 
 SMALL = Capacity(
-    accounts=4, symbols=2, orders=1 << 12, open_orders=1 << 11, fills=1 << 4, commands=64, events=256, repeats=16
+    accounts=4,
+    symbols=2,
+    orders=1 << 12,
+    open_orders=1 << 11,
+    fills=1 << 4,
+    commands=64,
+    events=256,
+    repeats=16,
 )
 
 
@@ -129,7 +136,9 @@ def test_counts_are_those_of_a_list(random: Random, allowed: int, window: int) -
         )
         number += 1
         seen.append((made.ts, key))
-        assert refused(made, place(account, symbol, side, quantity, price)) == (count if count > allowed else 0)
+        assert refused(made, place(account, symbol, side, quantity, price)) == (
+            count if count > allowed else 0
+        )
         if count > allowed:
             forgotten[account] = number
     table = made.engine.state.repeat_index

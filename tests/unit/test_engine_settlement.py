@@ -49,12 +49,16 @@ def test_every_position_ends_at_the_price() -> None:
     assert [event.kind for event in (text, first, second, done)] == [
         E.NOTE_RECORDED, E.POSITION_SETTLED, E.POSITION_SETTLED, E.SYMBOL_SETTLED
     ]  # fmt: skip
-    told = [(e.account, e.symbol, e.last_price, e.last_quantity, e.limit, e.observed) for e in (first, second)]
+    told = [
+        (e.account, e.symbol, e.last_price, e.last_quantity, e.limit, e.observed) for e in (first, second)
+    ]
     assert told == [(0, 0, 700, 10, 0, -3_000), (2, 0, 700, -4, 0, 1_200)]
     assert (done.symbol, done.last_price, done.last_quantity, done.notes, done.fee) == (0, 700, 2, 1, 9)
     for index, realised in ((0, -3_000), (1, 0), (2, 1_200)):
         position, record = made.position(index, 0), made.account(index)
-        assert [position[name] for name in ("quantity", "entry_cost", "value", "worst", "exposure")] == [0] * 5
+        assert [position[name] for name in ("quantity", "entry_cost", "value", "worst", "exposure")] == [
+            0
+        ] * 5
         assert position["realised"] == record["realised"] == realised
         assert made.equity(index) == record["cash"] == 10**12 + realised
         assert [record[name] for name in ("position_value", "exposure", "upper", "lower")] == [0] * 4
