@@ -26,6 +26,7 @@ from app.api import (
     risk,
     risk_check,
     risk_parameters,
+    settlement,
     system,
 )
 from app.api.access import Observer, json_response, problems
@@ -64,6 +65,7 @@ ROUTERS = (
     closing,
     history,
     instruments,
+    settlement,
     limits,
     overrides,
     limit_changes,

@@ -220,6 +220,15 @@ EXAMPLES: dict[str, Example] = {
     "POST /v1/accounts/{account}/positions/{symbol}/close": Example(
         201, _ORDER, {"client_order_id": "close-1", "cancel_open_orders": True}
     ),
+    "POST /v1/instruments/{symbol}/settle": Example(
+        200,
+        {
+            "symbol": "OLD-USDT",
+            "price": "0.0125",
+            "positions": [{"account": "alpha", "quantity": "400.000", "realised_pnl": "-15"}],
+        },
+        {"price": "0.0125", "reason": "delisted; last price of the closing auction"},
+    ),
     "GET /v1/permissions/accounts/{account}": Example(200, _PERMISSIONS),
     "PUT /v1/permissions/accounts/{account}": Example(
         200,

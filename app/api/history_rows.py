@@ -109,8 +109,8 @@ def _fill(reference: Reference, row: Record) -> Content:
     instrument = reference.instruments[row["symbol_index"]]
     return {
         "ts": row["ts"],
-        "fill_id": str(row["execution_id"]),
-        "order_id": str(row["order_id"]),
+        "fill_id": str(row["execution_id"]) if row["order_id"] else None,
+        "order_id": str(row["order_id"]) if row["order_id"] else None,
         **_where(reference, row),
         "side": _name(Side, row["side"]),
         "price": instrument.price_text(row["price"]),
@@ -171,6 +171,9 @@ def _audited(reference: Reference, row: Record) -> Content:
     """What is no change of a limit, rule, parameter, permission or state shows the engine's numbers."""
     numbers = row["old_value"], row["new_value"]
     what = changed_values(row["kind"], row["code"], *numbers) or Changed(None, *numbers)
+    if row["kind"] == EventKind.SYMBOL_SETTLED:
+        price = reference.instruments[row["symbol_index"]].price_text(row["new_value"])
+        what = Changed("price", None, price)
     return {
         "ts": row["ts"],
         "event": _name(EventKind, row["kind"]),
@@ -201,7 +204,17 @@ _NOTHING = Changed(None, None, None)
 _WHERE = ("account", "symbol")
 _WHY = ("key", "reason", "seq")
 _ORDER_NAMES = (
-    *("order_id", "client_order_id", *_WHERE, "side", "type", "time_in_force", "post_only", "reduce_only", "triggered"),
+    *(
+        "order_id",
+        "client_order_id",
+        *_WHERE,
+        "side",
+        "type",
+        "time_in_force",
+        "post_only",
+        "reduce_only",
+        "triggered",
+    ),
     *("status", "code", "price", "stop_price", "quantity", "filled_quantity", "average_price", "limit"),
     *("observed", "seq"),
 )
@@ -218,7 +231,7 @@ ROWS = {
     ),
     "fills": Row(
         FILLS,
-        "Executions, with the position that each led to.",
+        "Executions, with the position that each led to; settlements too, which are of no order.",
         (
             *("ts", "fill_id", "order_id", *_WHERE, "side", "price", "quantity", "fee", "liquidity"),
             *("position", "seq"),
