@@ -51,7 +51,8 @@ def _quantity_reason(view: InstrumentView) -> str | None:
     if valued <= counted:
         return (
             f"{at_most}: at a price of one tick, {view.price_text(1)}, an order of "
-            f"{view.quantity_text(largest)} is worth {money_text(largest * worth)}, more than {_MOST}, the most that the engine counts to"
+            f"{view.quantity_text(largest)} is worth {money_text(largest * worth)}, more than {_MOST}, "
+            "the most that the engine counts to"
         )
     return f"{at_most}, the most that the engine counts to"
 

@@ -192,13 +192,11 @@ def _order_events(events: Array) -> Rows | None:
 def _fills(events: Array) -> Rows | None:
     """Executions and settlements; these are of no order, on the side that ends the position."""
     settled = events["kind"] == EventKind.POSITION_SETTLED
-    sold = events["last_quantity"] > 0
+    ended_by = np.where(events["last_quantity"] > 0, np.uint8(Side.SELL), np.uint8(Side.BUY))
     columns = [
         *_key(events),
         *_where(events),
-        _small(
-            "side", np.where(settled, np.where(sold, np.uint8(Side.SELL), np.uint8(Side.BUY)), events["side"])
-        ),
+        _small("side", np.where(settled, ended_by, events["side"])),
         *_same_named(events, ("liquidity",), ("order_id", "execution_id", "fee")),
         _big("price", events["last_price"]),
         _big("quantity", np.abs(events["last_quantity"])),
@@ -315,6 +313,11 @@ def _actors(batch: JournalBatch, events: Array) -> NDArray[np.int64]:
     return np.where(_IS_RISK[events["kind"]], events["fee"], actors)
 
 
+def _audited_value(events: Array) -> NDArray[np.int64]:
+    """The new value; of a settlement its price."""
+    return np.where(events["kind"] == EventKind.SYMBOL_SETTLED, events["last_price"], events["limit"])
+
+
 _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
     "risk_events": lambda events: _same_named(
         events, ("kind", "code", "scope"), ("order_id", "limit", "observed")
@@ -331,10 +334,7 @@ _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
     ],
     "audit_log": lambda events: [
         *_same_named(events, ("kind", "code", "scope"), ()),
-        _big(
-            "new_value",
-            np.where(events["kind"] == EventKind.SYMBOL_SETTLED, events["last_price"], events["limit"]),
-        ),
+        _big("new_value", _audited_value(events)),
         _big("old_value", events["observed"]),
     ],
 }

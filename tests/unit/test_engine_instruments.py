@@ -90,7 +90,7 @@ def test_the_first_instrument_says_what_accounts_are_kept_in() -> None:
 
 # --- What is open.
 
-# The highest price is 2**60 // max_quantity: 1,024 of these, and half as many where twice as much may be ordered.
+# The highest price is 2**60 // max_quantity: 1,024 of these, and half where twice as much may be ordered.
 P = 2**16
 QUANTITY = 2**34
 

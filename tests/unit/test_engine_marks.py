@@ -10,7 +10,7 @@ from app.engine.jit import kernel
 from app.engine.marks import past_mark_of
 from app.engine.state import attach
 from app.engine.types import EventKind, Policy
-from tests.engine_support import Desk, advance, desk, mark, policy
+from tests.engine_support import Desk, advance, desk, instrument, mark, policy
 
 MINUTE = 60_000_000
 
@@ -77,8 +77,6 @@ def test_a_silence_that_lasts_makes_it_stale_without_any_command_of_the_symbol()
 
 
 def test_a_symbol_without_a_mark() -> None:
-    from tests.engine_support import instrument
-
     made = desk()
     made.one(instrument(1))
     assert past_mark(made, 1) == (0, 0)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,12 +11,12 @@ from hypothesis import strategies as st
 from app.engine.capacity import Capacity
 from app.engine.codes import Code
 from app.engine.types import EventKind, Limit, Policy, Scope, TradingState
-from tests.engine_support import BUY, SELL, Command, Desk, desk, limit, place, policy, trading_state
+from tests.engine_support import BUY, SELL, Command, Desk, desk, limit, pack, place, policy, trading_state
 
 WINDOW = 1_000_000
 
 
-def limited(allowed: int, accounts: int = 2, **more: int) -> Desk:
+def limited(allowed: int, accounts: int = 2, **more: Any) -> Desk:
     made = desk(accounts=accounts, **more)
     made.send(*(limit(Limit.MAX_REPEATED_ORDERS, allowed, Scope.ACCOUNT, index) for index in range(accounts)))
     return made
@@ -92,8 +93,6 @@ def test_accounts_without_the_limit_cost_nothing() -> None:
 
 def test_explaining_counts_nothing() -> None:
     made = limited(1)
-    from tests.engine_support import pack
-
     order = pack([place(0, 0, BUY, 1, 900)])
     for _ in range(3):
         assert made.engine.first_refusal(order, made.ts) == 0
