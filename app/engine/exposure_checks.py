@@ -87,8 +87,8 @@ def leverage_of(exposure: int, equity: int) -> int:
     if equity <= 0 or exposure // equity >= UNLIMITED // _HUNDRED:
         return UNLIMITED
     rest = exposure % equity
-    if equity < _HUNDRED:
-        return (exposure * _HUNDRED + equity - 1) // equity
+    if equity < _HUNDRED:  # the quotient times a hundred fits where the exposure times a hundred may not
+        return exposure // equity * _HUNDRED + (rest * _HUNDRED + equity - 1) // equity
     below = multiply_divide(equity - rest, _HUNDRED, equity)  # so that it is rounded up
     return exposure // equity * _HUNDRED + _HUNDRED - below
 

@@ -114,7 +114,8 @@ class Ledger:
         self.made.send(instrument(symbol, status=InstrumentStatus.HALTED, **terms))
         highest = int(self.made.engine.state.instruments[symbol]["max_price"])
         price = self.random.choice([1, self.marks[symbol], highest])
-        done = self.made.send(settle(symbol, price))[-1]
+        answers = (EventKind.SYMBOL_SETTLED, EventKind.COMMAND_REJECTED)
+        done = next(event for event in self.made.send(settle(symbol, price)) if event.kind in answers)
         if done.kind == EventKind.SYMBOL_SETTLED:
             for index in range(ACCOUNTS):
                 self.cash[index] += self.held[index][symbol] * price * self.units[symbol]

@@ -14,6 +14,7 @@ from tests.engine_support import (
     bought,
     cancel,
     desk,
+    instrument,
     mark,
     note,
     place,
@@ -27,7 +28,7 @@ CASH = 1_000_000
 
 def rich(leverage: int = 10) -> Desk:
     made = desk(cash=CASH)
-    made.send(account(0, leverage))
+    made.send(instrument(0, maker_fee_ppm=0, taker_fee_ppm=0), account(0, leverage))
     return made
 
 
@@ -68,7 +69,7 @@ def test_profit_that_is_not_realised_can_be_withdrawn_as_far_as_margin_goes() ->
     bought(made, 100, 1_000)
     made.one(mark(0, 2_000))  # equity 1,100,000, margin 100,000
     assert made.one(transfer(0, -CASH)).kind == EventKind.CASH_TRANSFERRED
-    made.one(mark(0, 900))  # equity -10,000
+    made.send(mark(0, 900))  # equity -10,000
     refused(made.one(transfer(0, -1)), 0, 1)
     assert made.one(transfer(0, 10_000)).kind == EventKind.CASH_TRANSFERRED
 
@@ -114,7 +115,7 @@ def test_less_leverage_needs_more_margin(side: int) -> None:
 def test_more_leverage_is_never_refused() -> None:
     made = rich(2)
     bought(made, 1_500, 1_000)
-    made.one(mark(0, 100))  # equity -350,000
+    made.send(mark(0, 100))  # equity -350,000
     assert made.one(account(0, 2)).kind == EventKind.ACCOUNT_SET
     assert made.one(account(0, 3)).kind == EventKind.ACCOUNT_SET
     refused(made.one(account(0, 2)), -350_000, 75_000)

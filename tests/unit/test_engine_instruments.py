@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.engine.codes import Code
-from app.engine.types import EventKind, InstrumentStatus, OrderFlag, OrderType, TimeInForce
+from app.engine.types import EventKind, InstrumentStatus, OrderFlag, OrderStatus, OrderType, TimeInForce
 from tests.engine_support import (
     BUY,
     SELL,
@@ -172,13 +172,14 @@ def test_orders_of_other_symbols_and_ended_ones_do_not_matter() -> None:
 
 def test_stops_are_looked_at_when_trading_begins_again() -> None:
     made = desk()
+    order_id = made.one(place(0, 0, BUY, 1, type=OrderType.STOP, stop_price=1_100)).order_id
     made.one(instrument(0, status=InstrumentStatus.HALTED))
-    for holder in (made.engine.state.instruments[0], made.engine.state.firm[0]):
-        holder["stops_due"] = 0
-    made.one(instrument(0, status=InstrumentStatus.CANCEL_ONLY))
-    assert (record(made, 0, "stops_due"), int(made.engine.state.firm[0]["stops_due"])) == (0, 0)
-    made.one(instrument(0))
-    assert (record(made, 0, "stops_due"), int(made.engine.state.firm[0]["stops_due"])) == (1, 1)
+    held = [event.kind for event in made.send(mark(0, 1_200))]
+    assert EventKind.ORDER_TRIGGERED not in held
+    if made.order(order_id)["status"] == OrderStatus.NEW:  # it has waited
+        events = made.send(instrument(0))
+        assert [event.kind for event in events] == [EventKind.INSTRUMENT_SET, EventKind.ORDER_TRIGGERED]
+        assert events[1].order_id == order_id
 
 
 def test_the_widest_book_that_makes_a_mark() -> None:

@@ -24,7 +24,8 @@ def limited(allowed: int, accounts: int = 2, **more: Any) -> Desk:
 
 def refused(made: Desk, command: Command) -> int:
     """The count for which an order was refused, 0 where it was taken."""
-    event = made.send(command)[-1]
+    answers = (EventKind.ORDER_ACCEPTED, EventKind.ORDER_REJECTED)
+    event = next(event for event in made.send(command) if event.kind in answers)
     if event.kind == EventKind.ORDER_ACCEPTED:
         return 0
     assert event.code == Code.REPEATED_ORDER

@@ -147,11 +147,11 @@ def test_what_would_leave_the_range_is_settled_for_nobody(quantity: int) -> None
     assert made.position(0, 0)["quantity"] == 5
 
 
-def test_a_loss_trips_at_the_next_look() -> None:
+def test_a_loss_trips_once_all_are_settled() -> None:
     made = held(10)
     made.send(limit(Limit.DAILY_LOSS, 2_000, Scope.ACCOUNT, 0))
-    made.send(settle(0, 700))
-    assert any(event.kind == E.BREAKER_TRIPPED for event in made.send(settle(0, 700), mark(0, 701)))
+    kinds = [event.kind for event in made.send(settle(0, 700))]
+    assert kinds == [E.POSITION_SETTLED, E.SYMBOL_SETTLED, E.BREAKER_TRIPPED, E.TRADING_STATE_SET]
 
 
 @pytest.mark.parametrize("events", range(16, 30))
