@@ -78,7 +78,9 @@ def place_order(reference: Reference, order: PlaceOrder, actor: int) -> bytes:
             fault |= price_fault
         value = order.get("stop_price")
         if value is not None:
-            stop_price, price_fault = _positive(instrument.prices, value, _STOP_PRICE, _STOP_PRICE, _STOP_PRICE)
+            stop_price, price_fault = _positive(
+                instrument.prices, value, _STOP_PRICE, _STOP_PRICE, _STOP_PRICE
+            )
             fault |= price_fault
     flags = (_POST_ONLY if order.get("post_only") else 0) | (_REDUCE_ONLY if order.get("reduce_only") else 0)
     client_order_id = order.get("client_order_id")

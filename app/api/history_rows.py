@@ -201,7 +201,17 @@ _NOTHING = Changed(None, None, None)
 _WHERE = ("account", "symbol")
 _WHY = ("key", "reason", "seq")
 _ORDER_NAMES = (
-    *("order_id", "client_order_id", *_WHERE, "side", "type", "time_in_force", "post_only", "reduce_only", "triggered"),
+    *(
+        "order_id",
+        "client_order_id",
+        *_WHERE,
+        "side",
+        "type",
+        "time_in_force",
+        "post_only",
+        "reduce_only",
+        "triggered",
+    ),
     *("status", "code", "price", "stop_price", "quantity", "filled_quantity", "average_price", "limit"),
     *("observed", "seq"),
 )
