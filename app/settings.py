@@ -195,8 +195,8 @@ class Settings:
     cancel_increasing: bool | None = _variable(
         "",
         _flag,
-        "1: where trading is restricted, orders that could increase a position are canceled; 0: only when they "
-        "would trade; without it what was in force before, at first 1",
+        "1: where trading is restricted, orders that could increase a position are canceled; 0: only when "
+        "they would trade; without it what was in force before, at first 1",
     )
     log_level: str = _variable("INFO", _log_level, "one of " + ", ".join(LOG_LEVELS))
     kernel_cache: Path | None = _variable(
