@@ -29,14 +29,6 @@ def worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
 
 
 @force_inline
-def signed_worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
-    """The position of that magnitude; the long one of two."""
-    long = quantity + open_buy
-    short = quantity - open_sell
-    return long if abs(long) >= abs(short) else short
-
-
-@force_inline
 def equity_of(st: State, account: int) -> int:
     return st.accounts[account].cash + st.accounts[account].position_value
 
@@ -53,16 +45,14 @@ def revalue(st: State, account: int, symbol: int) -> None:
     position = st.positions[position_index(st, account, symbol)]
     instrument = st.instruments[symbol]
     unit = instrument.mark * instrument.multiplier
-    signed = signed_worst_case(position.quantity, position.open_buy, position.open_sell)
-    worst = abs(signed)
+    worst = worst_case(position.quantity, position.open_buy, position.open_sell)
     instrument.worst += worst - position.worst
     position.worst = worst
     exposure = worst * unit
     st.accounts[account].exposure += exposure - position.exposure
     st.firm[0].exposure += exposure - position.exposure
-    follow(st, account, symbol, signed * unit - position.signed_exposure, exposure - position.exposure)
+    follow(st, account, symbol, exposure - position.exposure)
     position.exposure = exposure
-    position.signed_exposure = signed * unit
     upper = (position.quantity + position.open_buy) * unit
     st.accounts[account].upper += upper - position.upper
     st.firm[0].upper += upper - position.upper

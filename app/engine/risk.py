@@ -383,4 +383,4 @@ def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, 
     code = check_order_to_trade(st, explain, reducing or _only_lowers_quantity(st, is_new, extra))
     if code != Code.NONE:
         return code
-    return check_portfolio(st, explain, extra)
+    return check_portfolio(st, explain, extra, reducing)

@@ -148,7 +148,8 @@ POSITION = record(
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
     ("open_orders", "i8"),
-    ("signed_exposure", "i8"),  # exposure, with the sign of the worst case
+    ("highest", "i8"),  # what fills may lead to, at mark: see `app.engine.portfolio.reach`
+    ("lowest", "i8"),
     ("permission", "u1"),  # a `Permission`
 )
 
@@ -281,12 +282,17 @@ RISK_MODEL = record(
     ("sampled_ts", "i8"),
     ("samples", "i8"),
     ("weight", "f8"),  # the largest of a symbol
+    ("deviation_max", "f8"),  # the largest standard deviation of a symbol's returns
 )
 
 # Risk figures of the firm or an account; see `app.engine.portfolio`.
 PORTFOLIO = record(
-    ("variance", "f8"),  # money squared, of one interval
-    ("measured", "i8"),  # the part of the exposure that is in it
+    ("variance", "f8"),  # money squared, of one interval: of the middles of what fills may lead to
+    ("radius", "f8"),  # and of the way from the middles, symbol by symbol: standard deviations in money
+    ("measured", "i8"),  # the part of the exposure that is in both
+    ("measured_max", "i8"),  # the largest since the row was made
+    ("drift", "f8"),  # bounds of what roundings since then can have done: to radius and, relatively, products
+    ("error", "f8"),  # and to variance
     ("made_seq", "i8"),  # rows to explain with: the command after which it was made
     ("made_for", "i8"),  # and the row that it stands for
 )

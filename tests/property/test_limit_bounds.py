@@ -95,15 +95,20 @@ class Books:
         return max(abs(up), abs(down))
 
     def value_at_risk(self, accounts: list[int]) -> int:
+        """The bound of all that fills may lead to: between all sells filled and all buys."""
         state = self.state
-        signed, gross = self.exposures(accounts)
+        units = np.array(self.units, float)
+        held, buys, sells = (each[accounts].sum(axis=0) for each in (self.held, self.buys, self.sells))
+        gross = self.exposures(accounts)[1]
         stride = len(state.scales)
         matrix = state.covariance.reshape(stride, stride)[:SYMBOLS, :SYMBOLS]
         model = state.risk_model[0]
-        w = np.array(signed, float)
-        variance = max(float(w @ matrix @ w), 0.0) * float(model["horizon_us"] / model["interval_us"])
+        w = (held + (buys - sells) / 2).astype(float) * units
+        radii = ((buys + sells) / 2).astype(float) * units
+        deviation = math.sqrt(max(float(w @ matrix @ w), 0.0)) + float(radii @ np.sqrt(matrix.diagonal()))
+        deviation *= math.sqrt(float(model["horizon_us"] / model["interval_us"]))
         unmeasured = sum(g for g, scale in zip(gross, state.scales[:SYMBOLS], strict=True) if scale == 0)
-        return unmeasured + math.ceil(float(model["z_e9"]) * 1e-9 * math.sqrt(variance))
+        return unmeasured + math.ceil(float(model["z_e9"]) * 1e-9 * deviation)
 
     def used(self, account: int, symbol: int) -> Used:
         """Of every limit of `_USED` that an order of this account and symbol could meet."""
