@@ -44,9 +44,7 @@ def row_of(account: int) -> int:
 
 
 @force_inline
-def reach(
-    quantity: int, open_buy: int, open_sell: int, reduce_buy: int, reduce_sell: int
-) -> tuple[int, int]:
+def reach(quantity: int, open_buy: int, open_sell: int, reduce_buy: int, reduce_sell: int) -> tuple[int, int]:
     """The highest and the lowest position that open orders may lead to, in steps.
 
     `reduce_buy` and `reduce_sell` are the reduce-only parts: they trade up to a position of none.
@@ -192,9 +190,7 @@ def _money_at_risk(st: State, deviation: float) -> int:
 
 
 @force_inline
-def _deviation_with(
-    st: State, row: int, symbol: int, middle: float, radius: float, gross: int
-) -> float:
+def _deviation_with(st: State, row: int, symbol: int, middle: float, radius: float, gross: int) -> float:
     """The bound of the measured part as a standard deviation, in money, of one interval."""
     stride = len(st.scales)
     portfolio = st.portfolios[row]

@@ -20,7 +20,7 @@ Integers = NDArray[np.int64]
 
 
 class Portfolio(NamedTuple):
-    """Money in 1e-8 of the quote currency; open orders count at their worst case, where not said otherwise."""
+    """Money in 1e-8 of the quote currency; open orders count at their worst case unless said otherwise."""
 
     exposure: int
     net_exposure: int
@@ -112,7 +112,7 @@ def _portfolios(state: State, held: _Held) -> list[Portfolio]:
     measured = state.scales[:symbols] > 0.0
     together = state.apart.reshape(stride, stride)[:symbols, :symbols] == 0
     alone = np.sqrt(covariance_of(state).diagonal()) * horizon_factor(state)
-    sigma = _deviations(state, 0.5 * held.twice_middle) + alone @ (0.5 * held.width)
+    sigma = _deviations(state, held.twice_middle.astype(np.float64) / 2) + alone @ (held.width / 2)
     filled = _deviations(state, held.value.astype(np.float64))
     z = int(state.risk_model[0]["z_e9"]) * 1e-9
     clusters = np.where(held.exposure > 0, together.astype(np.int64) @ held.exposure, 0)

@@ -102,8 +102,12 @@ class Book:
         flags = OrderFlag.REDUCE_ONLY if random.random() < 0.2 else 0
         if random.random() < 0.2:
             stop = 2 * PRICE if side == BUY else PRICE // 20
-            return place(account, symbol, side, quantity, 0, type=OrderType.STOP, stop_price=stop, flags=flags)
-        return place(account, symbol, side, quantity, random.choice((PRICE, PRICE // 2, 2 * PRICE)), flags=flags)
+            return place(
+                account, symbol, side, quantity, 0, type=OrderType.STOP, stop_price=stop, flags=flags
+            )
+        return place(
+            account, symbol, side, quantity, random.choice((PRICE, PRICE // 2, 2 * PRICE)), flags=flags
+        )
 
     def place(self) -> None:
         order = self.any_order()
@@ -195,7 +199,9 @@ class Book:
             self.end(order_id)
 
     def step(self) -> None:
-        self.random.choice((self.place, self.place, self.place, self.fill, self.fill, self.cancel, self.amend))()
+        self.random.choice(
+            (self.place, self.place, self.place, self.fill, self.fill, self.cancel, self.amend)
+        )()
 
 
 @settings(max_examples=25, deadline=None)

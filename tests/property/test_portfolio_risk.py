@@ -170,7 +170,7 @@ class Trading:
     # The twin.
 
     def reached(self, index: int, more: Orders) -> list[tuple[int, int]]:
-        """What fills may lead to in money, by symbol, lowest and highest, with so much more bought and sold."""
+        """What fills may lead to in money, by symbol: lowest and highest, with more bought and sold."""
         values = []
         for symbol in range(self.symbols):
             position = self.desk.position(index, symbol)

@@ -1,4 +1,4 @@
-"""The bound of value at risk: no order that need not fill makes room for another, and no fill ends above it."""
+"""The bound of value at risk: what need not fill makes no room for more, and no fill ends above it."""
 
 import math
 from fractions import Fraction

@@ -259,9 +259,7 @@ def test_value_at_risk_is_the_closed_form() -> None:
         assert found.observed == pytest.approx(expected, abs=1)
         assert found.passed  # it reduces
     more = verdict(made, place(0, 0, BUY, 100, PRICE), Code.MAX_PORTFOLIO_VAR)
-    expected = value_at_risk(
-        made, [350 * PRICE, -200 * PRICE, 25 * PRICE], radii=[50 * PRICE, 0, 25 * PRICE]
-    )
+    expected = value_at_risk(made, [350 * PRICE, -200 * PRICE, 25 * PRICE], radii=[50 * PRICE, 0, 25 * PRICE])
     assert more.observed == pytest.approx(expected, abs=1)
     assert not more.passed
 
