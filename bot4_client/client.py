@@ -9,7 +9,7 @@ from bot4_client.errors import Unavailable, error_of
 from bot4_client.replica import LiveReplica
 from bot4_client.stream import Channel, Stream
 from bot4_client.trade import WAIT_SECONDS, BatchResult, Trade
-from bot4_client.types import CanceledOrders, Order
+from bot4_client.types import CanceledOrders, CancelScope, Order
 
 HTTP_SECONDS_MAX = 30.0
 
@@ -57,9 +57,11 @@ class Client:
         """As `Trade.amend`."""
         return await self.trade.amend(order_id, **changes)
 
-    async def cancel_all(self, account: str | None = None, symbol: str | None = None) -> CanceledOrders:
+    async def cancel_all(
+        self, account: str | None = None, symbol: str | None = None, *, scope: CancelScope | None = None
+    ) -> CanceledOrders:
         """As `Trade.cancel_all`."""
-        return await self.trade.cancel_all(account, symbol)
+        return await self.trade.cancel_all(account, symbol, scope=scope)
 
     async def request(self, method: str, path: str, **options: Any) -> Any:
         """Any other route of the API: its JSON. Raises Bot4Error."""

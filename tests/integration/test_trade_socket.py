@@ -232,7 +232,7 @@ def test_the_first_message_may_carry_the_key(api: ApiServer, account: str) -> No
         assert ask(socket, "order.place", limit_order(account))["status"] == 201
         foreign = ask(socket, "order.place", limit_order("alpha"))
         assert (foreign["status"], foreign["error"]["code"]) == (403, "FORBIDDEN")
-        everything = ask(socket, "order.cancel_all")
+        everything = ask(socket, "order.cancel_all", {"scope": "firm"})
         assert everything["result"]["canceled"] == 1
 
 
