@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from app.api import (
+    account_changes,
     account_opening,
     accounts,
     breaches,
@@ -61,6 +62,7 @@ ROUTERS = (
     orders,
     accounts,
     account_opening,
+    account_changes,
     closing,
     history,
     instruments,

@@ -188,10 +188,10 @@ def set_trading_state(
     )
 
 
-def transfer_cash(account: int, value: int, actor: int) -> bytes:
-    """TRANSFER_CASH; positive is a deposit."""
+def transfer_cash(account: int, value: int, actor: int, notes: int = 0) -> bytes:
+    """TRANSFER_CASH; positive is a deposit. So many NOTE commands directly before it say why."""
     head = (0, 0, account, -1, int(CommandKind.TRANSFER_CASH))
-    return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, 0, actor)
+    return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, notes, actor)
 
 
 def set_account(account: int, name: str, leverage: int, actor: int) -> bytes:
