@@ -1,4 +1,4 @@
-"""What people change of an account that is open: cash in and out, and its leverage; with a reason, in the journal.
+"""What people change of an account that is open: cash in and out, and its leverage; each with a reason.
 
 A client transfer id makes a transfer repeatable. It is kept with the reason, so it is as durable as the
 transfer; repeats are known as far as `app.runtime.risk_log` goes back.
