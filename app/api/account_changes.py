@@ -164,7 +164,7 @@ async def change_account(
     actor = principal.number
     notes = note_parts(reason_text(change.reason), actor)
     async with services.reference_lock:
-        record = commands.set_account(index, account, change.leverage, actor)
+        record = commands.set_account(index, account, change.leverage, actor, len(notes))
         await submit(services, [*notes, record])
     content = account_content(services, index)
     await services.loop.durable()

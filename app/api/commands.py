@@ -194,9 +194,10 @@ def transfer_cash(account: int, value: int, actor: int, notes: int = 0) -> bytes
     return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, notes, actor)
 
 
-def set_account(account: int, name: str, leverage: int, actor: int) -> bytes:
+def set_account(account: int, name: str, leverage: int, actor: int, notes: int = 0) -> bytes:
+    """SET_ACCOUNT; so many NOTE commands directly before it say why."""
     kind = int(CommandKind.SET_ACCOUNT)
-    return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, actor)
+    return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, notes, actor)
 
 
 def set_risk_model(values: Mapping[str, int], actor: int, notes: int = 0) -> bytes:
