@@ -201,15 +201,16 @@ def set_trading_state(
     )
 
 
-def transfer_cash(account: int, value: int, actor: int) -> bytes:
-    """TRANSFER_CASH; positive is a deposit."""
+def transfer_cash(account: int, value: int, actor: int, notes: int = 0) -> bytes:
+    """TRANSFER_CASH; positive is a deposit. So many NOTE commands directly before it say why."""
     head = (0, 0, account, -1, int(CommandKind.TRANSFER_CASH))
-    return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, 0, actor)
+    return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, notes, actor)
 
 
-def set_account(account: int, name: str, leverage: int, actor: int) -> bytes:
+def set_account(account: int, name: str, leverage: int, actor: int, notes: int = 0) -> bytes:
+    """SET_ACCOUNT; so many NOTE commands directly before it say why."""
     kind = int(CommandKind.SET_ACCOUNT)
-    return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, actor)
+    return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, notes, actor)
 
 
 def set_risk_model(values: Mapping[str, int], actor: int, notes: int = 0) -> bytes:

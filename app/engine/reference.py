@@ -104,12 +104,18 @@ def set_account(st: State, i: int) -> None:
     account = st.accounts[c.account]
     for word in range(5):
         account.name[word] = c.name[word]
+    old = account.leverage
     account.leverage = c.leverage
     account.exists = 1
     firm.accounts = max(firm.accounts, c.account + 1)
     at = emit(st, EventKind.ACCOUNT_SET)
-    st.events[at].account = c.account
-    st.events[at].limit = c.leverage
+    event = st.events[at]
+    event.account = c.account
+    event.scope = Scope.ACCOUNT
+    event.limit = c.leverage
+    event.observed = old
+    event.fee = c.actor
+    event.notes = c.notes
 
 
 @inline
@@ -135,8 +141,12 @@ def transfer_cash(st: State, i: int) -> None:
     touch_equity(st, c.account)
     firm.peak_equity = max(firm.peak_equity, firm.equity)  # no breaker looks: nothing was lost
     at = emit(st, EventKind.CASH_TRANSFERRED)
-    st.events[at].account = c.account
-    st.events[at].limit = c.value
+    event = st.events[at]
+    event.account = c.account
+    event.scope = Scope.ACCOUNT
+    event.limit = c.value
+    event.fee = c.actor
+    event.notes = c.notes
 
 
 @inline
