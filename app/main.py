@@ -27,6 +27,7 @@ from app.api import (
     risk,
     risk_check,
     risk_parameters,
+    settlement,
     system,
 )
 from app.api.access import ExactRoute, Observer, json_response, problems
@@ -66,6 +67,7 @@ ROUTERS = (
     closing,
     history,
     instruments,
+    settlement,
     limits,
     overrides,
     limit_changes,

@@ -229,6 +229,7 @@ def set_instrument(view: InstrumentView, actor: int) -> bytes:
         view.index,
         kind,
         view.status,
+        view.mark_spread_max_bps,
         view.symbol.encode(),
         _currency_word(view.base),
         _currency_word(view.quote),

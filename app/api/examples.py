@@ -248,6 +248,15 @@ EXAMPLES: dict[str, Example] = {
     "PATCH /v1/accounts/{account}": Example(
         200, _ACCOUNT, {"leverage": 5, "reason": "asked for by the client"}
     ),
+    "POST /v1/instruments/{symbol}/settle": Example(
+        200,
+        {
+            "symbol": "OLD-USDT",
+            "price": "0.0125",
+            "positions": [{"account": "alpha", "quantity": "400.000", "realised_pnl": "-15"}],
+        },
+        {"price": "0.0125", "reason": "delisted; last price of the closing auction"},
+    ),
     "GET /v1/permissions/accounts/{account}": Example(200, _PERMISSIONS),
     "PUT /v1/permissions/accounts/{account}": Example(
         200,

@@ -111,8 +111,8 @@ def _fill(reference: Reference, row: Record) -> Content:
     instrument = reference.instruments[row["symbol_index"]]
     return {
         "ts": row["ts"],
-        "fill_id": str(row["execution_id"]),
-        "order_id": str(row["order_id"]),
+        "fill_id": str(row["execution_id"]) if row["order_id"] else None,
+        "order_id": str(row["order_id"]) if row["order_id"] else None,
         **_where(reference, row),
         "side": _name(Side, row["side"]),
         "price": instrument.price_text(row["price"]),
@@ -173,6 +173,9 @@ def _audited(reference: Reference, row: Record) -> Content:
     """What is no change of a limit, rule, parameter, permission or state shows the engine's numbers."""
     numbers = row["old_value"], row["new_value"]
     what = changed_values(row["kind"], row["code"], *numbers) or Changed(None, *numbers)
+    if row["kind"] == EventKind.SYMBOL_SETTLED:
+        price = reference.instruments[row["symbol_index"]].price_text(row["new_value"])
+        what = Changed("price", None, price)
     return {
         "ts": row["ts"],
         "event": _name(EventKind, row["kind"]),
@@ -244,7 +247,7 @@ ROWS = {
     ),
     "fills": Row(
         FILLS,
-        "Executions, with the position that each led to.",
+        "Executions, with the position that each led to; settlements too, which are of no order.",
         (
             *("ts", "fill_id", "order_id", *_WHERE, "side", "price", "quantity", "fee", "liquidity"),
             *("position", "seq"),

@@ -33,6 +33,9 @@ TimeInForceName = Literal["GTC", "IOC", "FOK", "GTD"]
 SelfTradePreventionName = Literal["CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "NONE"]
 CancelScope = Literal["firm"]
 InstrumentStatusName = Literal["TRADING", "CANCEL_ONLY", "HALTED"]
+SpreadBps = Annotated[
+    int, Field(ge=0, le=1_000_000, description="no mark is made of a wider book; 0: of any")
+]
 
 
 @with_config(CLOSED)
@@ -96,6 +99,7 @@ class NewInstrument(Closed):
     min_notional: DecimalInput = "0"
     maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
     taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
+    mark_spread_max_bps: SpreadBps = 1_000
     status: InstrumentStatusName = "TRADING"
 
 
@@ -107,7 +111,13 @@ class InstrumentChange(Closed):
     min_notional: DecimalInput | None = None
     maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
     taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
+    mark_spread_max_bps: SpreadBps | None = None
     status: InstrumentStatusName | None = None
+
+
+class Settlement(Closed):
+    price: DecimalInput
+    reason: "Reason"
 
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -138,6 +148,9 @@ class Limits(Closed):
     VENUE_REJECTIONS: Count | None = Field(None, description="in a row; account and symbol")
     MARK_HALT_AGE: Annotated[int, Field(ge=1, le=1 << 60)] | None = Field(
         None, description="microseconds after which a symbol without a new mark halts; symbol"
+    )
+    MAINTENANCE_LEVERAGE: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="hundredths of positions over equity beyond which only reducing is left; account"
     )
 
 

@@ -57,6 +57,7 @@ class RiskItems:
             int(EventKind.RISK_MODEL_SET): self._model,
             int(EventKind.CASH_TRANSFERRED): self._transfer,
             int(EventKind.ACCOUNT_SET): self._account,
+            int(EventKind.SYMBOL_SETTLED): self._settlement,
         }
 
     def note(self, event: RawEvent) -> None:
@@ -153,6 +154,15 @@ class RiskItems:
         return {
             "event": "policy",
             **_changed(event, "policy"),
+            **self._who(event),
+        }
+
+    def _settlement(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "settlement",
+            "scope": self._scope(event),
+            "price": self._reference.instruments[event.symbol].price_text(event.last_price),
+            "accounts": event.last_quantity,
             **self._who(event),
         }
 

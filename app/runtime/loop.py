@@ -31,10 +31,11 @@ from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
 from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
-from app.runtime.outcomes import FutureWaiter, Outcome, Teller, Waiter, tell
+from app.runtime.outcomes import EventsWaiter, FutureWaiter, Outcome, Teller, Waiter, tell
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
 from app.runtime.tick import Pieces, Tick, mark_commands, timer_commands
+from app.runtime.views import EventView
 from app.venues.base import Venue
 
 logger = logging.getLogger(__name__)
@@ -162,6 +163,12 @@ class EngineLoop:
         """Queue COMMAND records that are applied one after the other, none in between. Raises as `submit`."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self.submit_for(FutureWaiter(future, single=False), records)
+        return future
+
+    def submit_events(self, records: bytes | bytearray) -> asyncio.Future[list[list[EventView]]]:
+        """As `submit_batch`; of each command all that it has led to."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.submit_for(EventsWaiter(future), records)
         return future
 
     def submit_for(self, waiter: Waiter, records: bytes | bytearray) -> None:

@@ -72,6 +72,11 @@ class Told:
             fill = self._link(fill, _NEXT_FILL)
         return outcome
 
+    def events(self, number: int) -> list[EventView]:
+        """All that one command has led to, what followed from it included."""
+        first, last = self._found[number][:2]
+        return [event_view(self._events, index) for index in range(first, last + 1)]
+
     def _link(self, event: int, field: int) -> int:
         return int(self._settled.links[event].item()[field])
 
@@ -117,6 +122,19 @@ class FutureWaiter:
     def fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+
+class EventsWaiter(FutureWaiter):
+    """A coroutine that waits for the events of each of its commands."""
+
+    __slots__ = ()
+
+    def __init__(self, future: "asyncio.Future[Any]") -> None:
+        super().__init__(future, single=False)
+
+    def answer(self, told: Told, number: int) -> None:
+        if not self.future.done():
+            self.future.set_result([told.events(index) for index in range(number, number + self.count)])
 
 
 class Teller:
