@@ -41,7 +41,7 @@ class BreakerAlarm:
             event.observed,
         )
         logger.warning(
-            "breaker tripped: %s %s by %s, observed %s, limit %s, %d open orders rest, %d are asked to end, seq %d",
+            "breaker tripped: %s %s by %s, observed %s, limit %s, open orders: %d rest, %d to end, seq %d",
             found.scope,
             TradingState(event.status).name,
             code_name(event.code),

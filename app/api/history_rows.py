@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from app.api.account_changes import split_reason
 from app.api.change_values import Changed, changed_values
 from app.api.errors import code_name
 from app.api.refusals import measure, scope_text
@@ -30,6 +31,7 @@ from app.store.history import (
     ORDER_EVENTS,
     ORDERS,
     RISK_EVENTS,
+    TRANSFERS,
     Table,
 )
 
@@ -189,6 +191,20 @@ def _audited(reference: Reference, row: Record) -> Content:
     }
 
 
+def _transfer(reference: Reference, row: Record) -> Content:
+    given = split_reason(row["reason"] or "")
+    return {
+        "ts": row["ts"],
+        "transfer_id": str(row["seq"]),
+        "client_transfer_id": given.client_transfer_id,
+        "account": reference.account_names[row["account_index"]],
+        "amount": money_text(row["new_value"]),
+        "key": row["actor"],
+        "reason": given.reason or None,
+        "seq": row["seq"],
+    }
+
+
 def _equity(reference: Reference, row: Record) -> Content:
     money = ("equity", "cash", "position_value", "exposure", "realised", "fees", "transferred")
     return {
@@ -258,6 +274,12 @@ ROWS = {
         "Everything that an administrator's command has changed, or was refused.",
         ("ts", "event", *_WHERE, "scope", "code", "name", "old", "new", *_WHY),
         _audited,
+    ),
+    "transfers": Row(
+        TRANSFERS,
+        "Cash that was paid into accounts, or out of them: by which key and why.",
+        ("ts", "transfer_id", "client_transfer_id", "account", "amount", *_WHY),
+        _transfer,
     ),
     "equity": Row(
         EQUITY,

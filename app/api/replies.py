@@ -54,7 +54,8 @@ def order_content(reference: Reference, event: EventView) -> dict[str, Any]:
     """An order as an event shows it, without its fills."""
     (
         seq, ts, account, symbol, _, status, side, order_type, time_in_force, flags, _, _, code, _, _, _,
-        order_id, price, stop_price, quantity, filled, notional, created_ts, expire_ts, _, _, _, _, _, _, client_id,
+        order_id, price, stop_price, quantity, filled, notional, created_ts, expire_ts, _, _, _, _, _, _,
+        client_id,
     ) = event  # fmt: skip
     if symbol < 0:
         symbol_name = size = price_text = stop_text = average = None

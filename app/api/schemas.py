@@ -31,6 +31,7 @@ SideName = Literal["BUY", "SELL"]
 OrderTypeName = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
 TimeInForceName = Literal["GTC", "IOC", "FOK", "GTD"]
 SelfTradePreventionName = Literal["CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "NONE"]
+CancelScope = Literal["firm"]
 InstrumentStatusName = Literal["TRADING", "CANCEL_ONLY", "HALTED"]
 SpreadBps = Annotated[
     int, Field(ge=0, le=1_000_000, description="no mark is made of a wider book; 0: of any")

@@ -15,6 +15,7 @@ from app.api.risk_parameters import parameters_content
 from app.api.services import Services
 from app.engine.records import NOTE_EVENT
 from app.engine.types import EventKind, OverrideEnd, Permission, Policy, Scope, TradingState
+from app.runtime.reference import money_text
 from app.runtime.risk_log import BREACH_CODES
 from app.runtime.views import EVENT_LAYOUT, EventView, field_names, layout
 from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
@@ -54,6 +55,8 @@ class RiskItems:
             int(EventKind.PERMISSION_SET): self._permission,
             int(EventKind.POLICY_SET): self._policy,
             int(EventKind.RISK_MODEL_SET): self._model,
+            int(EventKind.CASH_TRANSFERRED): self._transfer,
+            int(EventKind.ACCOUNT_SET): self._account,
             int(EventKind.SYMBOL_SETTLED): self._settlement,
         }
 
@@ -169,6 +172,22 @@ class RiskItems:
             "event": "risk_parameters_set",
             **_changed(event, "parameter"),
             "version": event.last_quantity,
+            **self._who(event),
+        }
+
+    def _transfer(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "transfer",
+            "account": self._reference.account_names[event.account],
+            "amount": money_text(event.limit),
+            **self._who(event),
+        }
+
+    def _account(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "account",
+            "account": self._reference.account_names[event.account],
+            **_changed(event, value="leverage"),
             **self._who(event),
         }
 

@@ -58,9 +58,9 @@ def _describe_close(st: State, i: int, asked_for: int) -> None:
     order.stop_price = 0
     order.expire_ts = 0
     order.quantity = abs(held) - asked_for
-    # The same request again is the same close, whatever the position is by then.
+    # A close again is the same close, whatever the position is by then.
     h = mix(mix(SEED, np.uint64(CommandKind.CLOSE_POSITION)), np.uint64(order.symbol + 1))
-    order.content = np.int64(mix(h, np.uint64(st.commands[i].flags)) >> _HALF)
+    order.content = np.int64(h >> _HALF)
 
 
 @inline

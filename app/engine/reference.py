@@ -150,6 +150,7 @@ def set_account(st: State, i: int) -> None:
     at = emit(st, EventKind.ACCOUNT_SET)
     event = st.events[at]
     event.account = c.account
+    event.scope = Scope.ACCOUNT
     event.limit = c.leverage
     event.observed = old
     event.notes = c.notes
@@ -232,6 +233,7 @@ def transfer_cash(st: State, i: int) -> None:
     at = emit(st, EventKind.CASH_TRANSFERRED)
     event = st.events[at]
     event.account = c.account
+    event.scope = Scope.ACCOUNT
     event.limit = c.value
     event.notes = c.notes
     event.fee = c.actor

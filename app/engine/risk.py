@@ -361,4 +361,4 @@ def _check_risk(st: State, explain: bool, how: int, closing: bool) -> int:
         code = check_order_to_trade(st, explain, effect.reducing)
         if code != Code.NONE:
             return code
-    return check_portfolio(st, explain, effect.extra)
+    return check_portfolio(st, explain, effect)

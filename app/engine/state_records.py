@@ -140,15 +140,15 @@ POSITION = record(
     ("value", "i8"),  # quantity x mark
     ("worst", "i8"),  # largest magnitude that open orders may lead to, in steps
     ("exposure", "i8"),  # worst x mark
-    ("upper", "i8"),  # if all open buys fill: quantity x mark
-    ("lower", "i8"),  # if all open sells fill
+    ("upper", "i8"),  # the highest that open orders may lead to, x mark
+    ("lower", "i8"),  # and the lowest
     ("open_buy", "i8"),  # steps reserved by open orders
     ("open_sell", "i8"),
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
     ("open_orders", "i8"),
-    ("signed_exposure", "i8"),  # exposure, with the sign of the worst case
     ("permission", "u1"),  # a `Permission`
+    multiple_of=CACHE_LINE_BYTES,
 )
 
 LIMITS = record(
@@ -288,12 +288,17 @@ RISK_MODEL = record(
     ("sampled_ts", "i8"),
     ("samples", "i8"),
     ("weight", "f8"),  # the largest of a symbol
+    ("deviation_max", "f8"),  # the largest standard deviation of a symbol's returns
 )
 
 # Risk figures of the firm or an account; see `app.engine.portfolio`.
 PORTFOLIO = record(
-    ("variance", "f8"),  # money squared, of one interval
-    ("measured", "i8"),  # the part of the exposure that is in it
+    ("variance", "f8"),  # money squared, of one interval: of the middles of what fills may lead to
+    ("radius", "f8"),  # and of the way from the middles, symbol by symbol: standard deviations in money
+    ("measured", "i8"),  # the part of the exposure that is in both
+    ("measured_max", "i8"),  # the largest since the row was made
+    ("drift", "f8"),  # bounds of what roundings since then can have done: to radius and, relatively, products
+    ("error", "f8"),  # and to variance
     ("made_seq", "i8"),  # rows to explain with: the command after which it was made
     ("made_for", "i8"),  # and the row that it stands for
 )

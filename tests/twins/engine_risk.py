@@ -423,4 +423,8 @@ def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
         if scope == Scope.FIRM and allowed == UNLIMITED:
             continue
         observed = value + growth * unit
-        yield Verdict(code, growth * unit <= 0 or observed <= allowed, allowed, observed, scope)
+        if code == Code.MAX_PORTFOLIO_VAR:
+            harmless = extra == 0 or _shrinks(books, request)
+        else:
+            harmless = growth * unit <= 0
+        yield Verdict(code, harmless or observed <= allowed, allowed, observed, scope)
