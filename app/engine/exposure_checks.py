@@ -5,7 +5,7 @@ it passes for that reason alone, the candidate becomes a reduce-only order.
 """
 
 from app.engine.arithmetic import multiply_divide
-from app.engine.capacity import MONEY_MAX
+from app.engine.capacity import MONEY_MAX, SUM_MAX
 from app.engine.codes import Code
 from app.engine.effect import Effect
 from app.engine.jit import force_inline, inline
@@ -123,7 +123,8 @@ def _check_capacity(st: State, explain: bool, effect: Effect, unit: int) -> int:
     money = max(
         money, firm.open_notional + effect.added, abs(holder.cash) + holder.open_notional + effect.added
     )
-    money = max(money, abs(firm.equity))
+    if abs(firm.equity) > SUM_MAX:  # as only fills can have made it: transfers and marks stop there
+        money = MONEY_MAX + 1
     passed = money <= MONEY_MAX or (effect.reducing and not beyond)
     if refuses(st, explain, Code.POSITION_CAPACITY, passed, MONEY_MAX, money, Scope.FIRM):
         return Code.POSITION_CAPACITY

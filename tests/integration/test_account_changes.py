@@ -85,7 +85,7 @@ def test_what_the_engine_refuses_is_told(client: httpx.Client, account: str) -> 
     answers = [_transfer(client, account, most) for _ in range(5)]
     taken = [answer for answer in answers if answer.status_code == 201]
     assert 0 < len(taken) < len(answers)
-    _refused(answers[-1], 422, "INVALID_VALUE")
+    _refused(answers[-1], 422, "VALUE_RANGE")
     for _ in taken:
         _transfer(client, account, -most).raise_for_status()
 

@@ -149,7 +149,7 @@ def test_a_change_that_an_order_stands_in_the_way_of(
     symbol = created(client)["symbol"]
     show_market(api, symbol, "150.00")
     path = f"/v1/instruments/{symbol}"
-    body = limit_order(account, symbol=symbol, price="140.00", quantity="5")
+    body = limit_order(account, symbol=symbol, side="SELL", price="160.00", quantity="5")
     order = client.post("/v1/orders", json=body).json()
     assert order["status"] == "NEW", order
     problem = refused(client.patch(path, json={"max_quantity": "4"}), 409, "INSTRUMENT_IN_USE")
@@ -163,15 +163,14 @@ def test_a_change_that_an_order_stands_in_the_way_of(
     assert (problem["limit"], problem["observed"]) == ("6.000", "5.000") and "min_quantity" in problem[
         "detail"
     ]
-    # With so large a quantity the highest price is 145 and something, then 139 and something.
+    # With so large a quantity the highest price is below the mark, then between mark and order.
     problem = refused(client.patch(path, json={"max_quantity": "79000000"}), 409, "INSTRUMENT_IN_USE")
     assert problem["order_id"] is None and problem["observed"] == "150.00" and "mark" in problem["detail"]
-    show_market(api, symbol, "139.00")
-    problem = refused(client.patch(path, json={"max_quantity": "82700000"}), 409, "INSTRUMENT_IN_USE")
-    assert (problem["order_id"], problem["observed"]) == (order["order_id"], "140.00")
-    assert problem["limit"] == "139.41"
+    problem = refused(client.patch(path, json={"max_quantity": "74000000"}), 409, "INSTRUMENT_IN_USE")
+    assert (problem["order_id"], problem["observed"]) == (order["order_id"], "160.00")
+    assert problem["limit"] == "155.80"
     assert client.delete(f"/v1/orders/{order['order_id']}").status_code == 200
-    assert client.patch(path, json={"max_quantity": "82700000"}).json()["max_price"] == "139.41"
+    assert client.patch(path, json={"max_quantity": "74000000"}).json()["max_price"] == "155.80"
 
 
 # --- Settlement.

@@ -52,7 +52,7 @@ class Pair:
             symbol,
             quote=random.choice([b"USDT", b"USDT", b"USDT", b"BTC", b"USD"]),
             min_quantity=random.choice([0, 1, 1, 1, 9]),
-            max_quantity=random.choice([1, 10, 10**6, 2**40, 2**60]),
+            max_quantity=random.choice([1, 10, 10**6, 2**35, 2**60]),
             mark_spread_max_bps=random.choice([0, 250, 10**6, 10**6 + 1]),
             status=random.choice(list(InstrumentStatus)),
             **(grid if random.random() < 0.5 else {}),

@@ -65,15 +65,7 @@ def projected(made: Desk, tmp_path: Path) -> Projected:
 def test_rows_of_history(settled: tuple[Desk, bytes], tmp_path: Path) -> None:
     found = projected(settled[0], tmp_path)
     history = {rows.table: values(rows) for rows in found.history}
-    names = (
-        "account_index",
-        "side",
-        "price",
-        "quantity",
-        "position_quantity",
-        "position_entry_cost",
-        "order_id",
-    )
+    names = ("account_index", "side", "price", "quantity", "position_quantity", "position_entry_cost")
     ended = [[row[name] for name in names] for row in history["fills"] if not row["order_id"]]
     assert ended == [[0, Side.SELL, 700, 10, 0, 0], [2, Side.BUY, 700, 4, 0, 0]]
     assert len(history["fills"]) == 4
