@@ -54,12 +54,12 @@ async def answer_of(start: Callable[[Respond], None]) -> Answer:
 class PlaceRequest:
     """One new order."""
 
-    __slots__ = ("_desk", "_order", "_respond", "count", "first_seq")
+    __slots__ = ("_desk", "_order", "_respond", "count", "first")
 
     form = ORDER_WITH_FILLS
 
     def __init__(self, desk: Describer, order: PlaceOrder, respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._order = order
         self._respond = respond
@@ -78,12 +78,12 @@ class PlaceRequest:
 class ChangeRequest:
     """A cancel or an amendment of one order."""
 
-    __slots__ = ("_desk", "_respond", "count", "first_seq")
+    __slots__ = ("_desk", "_respond", "count", "first")
 
     form = ORDER
 
     def __init__(self, desk: Describer, respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._respond = respond
 
@@ -101,12 +101,12 @@ class ChangeRequest:
 class BatchRequest:
     """Many new orders, answered together; those with a problem did not reach the engine."""
 
-    __slots__ = ("_desk", "_respond", "_submissions", "count", "first_seq")
+    __slots__ = ("_desk", "_respond", "_submissions", "count", "first")
 
     form = ORDER_WITH_FILLS
 
     def __init__(self, desk: Describer, submissions: list[Submission], respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._submissions = submissions
         self._respond = respond
