@@ -8,7 +8,6 @@ from app.engine.limit_changes import reject
 from app.engine.positions import equity_of, position_index, revalue, touch_equity
 from app.engine.state import State
 from app.engine.state_records import MARKS
-from app.engine.trading_state import touch_account, touch_firm
 from app.engine.types import EventKind, InstrumentStatus, Permission, Policy, Scope
 
 DAY_US = 86_400_000_000
@@ -141,14 +140,14 @@ def transfer_cash(st: State, i: int) -> None:
 
 
 @inline
-def set_permission(st: State, i: int) -> None:
-    """Allow or deny an account a symbol, or (symbol -1) those that nothing else is said of."""
+def set_permission(st: State, i: int) -> bool:
+    """Allow or deny an account a symbol, or (-1) those that nothing else is said of; whether it was done."""
     c = st.values[i]
     firm = st.firm[0]
     known = 0 <= c.account < firm.accounts and -1 <= c.symbol < firm.symbols
     if not known or c.state > Permission.DENIED:
         reject(st, i, Code.INVALID_VALUE)
-        return
+        return False
     if c.symbol < 0:
         old = st.accounts[c.account].permission
         st.accounts[c.account].permission = c.state
@@ -165,6 +164,7 @@ def set_permission(st: State, i: int) -> None:
     event.observed = old
     event.fee = c.actor
     event.notes = c.notes
+    return True
 
 
 @inline
@@ -204,8 +204,6 @@ def update_mark(st: State, i: int) -> bool:
         for account in range(st.firm[0].accounts):
             if st.positions[position_index(st, account, c.symbol)].worst != 0:
                 revalue(st, account, c.symbol)
-                touch_account(st, account)
-        touch_firm(st)
     _remember_mark(st, c.symbol)
     at = emit(st, EventKind.MARK_UPDATED)
     st.events[at].symbol = c.symbol

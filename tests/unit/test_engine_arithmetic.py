@@ -15,7 +15,7 @@ from tests.engine_support import for_python
 
 multiply_divide = for_python(arithmetic.multiply_divide)
 basis_points_of = for_python(arithmetic.basis_points_of)
-worst_case = for_python(positions.worst_case)
+
 
 BIGGEST = 2**63 - 1
 
