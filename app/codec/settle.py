@@ -192,13 +192,14 @@ def _write(
 def _own_event(events: NDArray[np.void], first: int, last: int, kind: int) -> int:
     """Which of a command's events tells of the command itself; others tell what came of it.
 
-    Of a request for one order it is the first of an order: a breaker that it trips is told before.
-    Of any other it is the last that is of no order.
+    Of a request for an order it is the first that is of an order: a breaker that it trips is told
+    before. Of any other it is the last that is of no order.
     """
     if (
         kind == CommandKind.PLACE_ORDER
         or kind == CommandKind.CANCEL_ORDER
         or kind == CommandKind.AMEND_ORDER
+        or kind == CommandKind.CLOSE_POSITION
     ):
         at = first
         while at < last and events[at].order_id == 0:

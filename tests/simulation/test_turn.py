@@ -11,7 +11,9 @@ from app.engine.state import state_hash
 from app.runtime.tick import Pieces
 from app.runtime.views import event_views
 from app.venues.paper import PaperVenue
+from tests.simulation.checks import check_venue
 from tests.simulation.test_simulation import World, seeds
+from tests.twins.paper_checks import check_book
 
 # (commands, events) of the engine's buffers: which of them is full first, and how often. The smallest is
 # less than one command needs, and the inbox, which is as long as the buffer of commands, less than a batch.
@@ -35,7 +37,16 @@ class WatchedVenue(PaperVenue):
         return super().execute(events)
 
 
-class TurnWorld(World):
+class VenueWorld(World):
+    """Only what the venue does is looked at."""
+
+    def _check(self, injected: set[int]) -> None:
+        check_venue(self.venue, self.ledger)
+        check_book(self.venue)
+        self.kinds = {}
+
+
+class TurnWorld(VenueWorld):
     """Ticks as the engine's loop does it, in `pieces` of a batch at a time."""
 
     turns_not_finished = 0
@@ -83,7 +94,7 @@ def separate() -> Callable[[int], World]:
 
     def of(seed: int) -> World:
         if seed not in worlds:
-            worlds[seed] = World(seed)
+            worlds[seed] = VenueWorld(seed)
             worlds[seed].run(_COMMANDS)
         return worlds[seed]
 
