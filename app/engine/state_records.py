@@ -147,9 +147,9 @@ POSITION = record(
     ("open_sell", "i8"),
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
-    ("open_orders", "i8"),
     ("highest", "i8"),  # what fills may lead to, at mark: see `app.engine.portfolio.reach`
     ("lowest", "i8"),
+    ("open_orders", "i4"),  # with what follows the record is two cache lines
     ("permission", "u1"),  # a `Permission`
 )
 
