@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from app.api import (
+    account_changes,
     account_opening,
     accounts,
     breaches,
@@ -28,7 +29,7 @@ from app.api import (
     risk_parameters,
     system,
 )
-from app.api.access import Observer, json_response, problems
+from app.api.access import ExactRoute, Observer, json_response, problems
 from app.api.asgi import Application
 from app.api.decoding import invalid_problem
 from app.api.errors import (
@@ -61,6 +62,7 @@ ROUTERS = (
     orders,
     accounts,
     account_opening,
+    account_changes,
     closing,
     history,
     instruments,
@@ -90,8 +92,10 @@ def _add_error_answers(app: FastAPI) -> None:
         return _response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def answer_invalid(_request: Request, error: RequestValidationError) -> Response:
-        return _response(invalid_problem(error.errors(), skip=1))
+    async def answer_invalid(request: Request, error: RequestValidationError) -> Response:
+        route = request.scope["route"]
+        schema = route.body_schema if isinstance(route, ExactRoute) else None
+        return _response(invalid_problem(error.errors(), 1, schema, 1))
 
     @app.exception_handler(HTTPException)
     async def answer_http(_request: Request, error: HTTPException) -> Response:

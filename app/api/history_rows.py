@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from app.api.account_changes import split_reason
 from app.api.change_values import Changed, changed_values
 from app.api.errors import code_name
 from app.api.refusals import measure, scope_text
@@ -30,6 +31,7 @@ from app.store.history import (
     ORDER_EVENTS,
     ORDERS,
     RISK_EVENTS,
+    TRANSFERS,
     Table,
 )
 
@@ -80,6 +82,7 @@ def _order(reference: Reference, row: Record) -> Content:
         "time_in_force": _name(TimeInForce, row["time_in_force"]),
         "post_only": bool(row["flags"] & OrderFlag.POST_ONLY),
         "reduce_only": bool(row["flags"] & OrderFlag.REDUCE_ONLY),
+        "triggered": bool(row["flags"] & OrderFlag.TRIGGERED),
         "status": _name(OrderStatus, row["status"]),
         "code": code_name(row["code"]),
         "price": instrument.price_text(row["price"]) if instrument and row["price"] else None,
@@ -96,7 +99,7 @@ def _order(reference: Reference, row: Record) -> Content:
 
 
 def _latest_order(reference: Reference, row: Record) -> Content:
-    times = {name: row[name] for name in ("created_ts", "updated_ts", "expire_ts")}
+    times = {"created_ts": row["created_ts"], "updated_ts": row["updated_ts"], "expire_at": row["expire_ts"]}
     return _order(reference, row) | times
 
 
@@ -185,6 +188,20 @@ def _audited(reference: Reference, row: Record) -> Content:
     }
 
 
+def _transfer(reference: Reference, row: Record) -> Content:
+    given = split_reason(row["reason"] or "")
+    return {
+        "ts": row["ts"],
+        "transfer_id": str(row["seq"]),
+        "client_transfer_id": given.client_transfer_id,
+        "account": reference.account_names[row["account_index"]],
+        "amount": money_text(row["new_value"]),
+        "key": row["actor"],
+        "reason": given.reason or None,
+        "seq": row["seq"],
+    }
+
+
 def _equity(reference: Reference, row: Record) -> Content:
     money = ("equity", "cash", "position_value", "exposure", "realised", "fees", "transferred")
     return {
@@ -200,7 +217,17 @@ _NOTHING = Changed(None, None, None)
 _WHERE = ("account", "symbol")
 _WHY = ("key", "reason", "seq")
 _ORDER_NAMES = (
-    *("order_id", "client_order_id", *_WHERE, "side", "type", "time_in_force", "post_only", "reduce_only"),
+    *(
+        "order_id",
+        "client_order_id",
+        *_WHERE,
+        "side",
+        "type",
+        "time_in_force",
+        "post_only",
+        "reduce_only",
+        "triggered",
+    ),
     *("status", "code", "price", "stop_price", "quantity", "filled_quantity", "average_price", "limit"),
     *("observed", "seq"),
 )
@@ -209,7 +236,7 @@ ROWS = {
     "orders": Row(
         ORDERS,
         "Orders as they are now, by the time they were placed.",
-        (*_ORDER_NAMES, "created_ts", "updated_ts", "expire_ts"),
+        (*_ORDER_NAMES, "created_ts", "updated_ts", "expire_at"),
         _latest_order,
     ),
     "order-events": Row(
@@ -244,6 +271,12 @@ ROWS = {
         "Everything that an administrator's command has changed, or was refused.",
         ("ts", "event", *_WHERE, "scope", "code", "name", "old", "new", *_WHY),
         _audited,
+    ),
+    "transfers": Row(
+        TRANSFERS,
+        "Cash that was paid into accounts, or out of them: by which key and why.",
+        ("ts", "transfer_id", "client_transfer_id", "account", "amount", *_WHY),
+        _transfer,
     ),
     "equity": Row(
         EQUITY,

@@ -104,7 +104,7 @@ _DETAILS: dict[int, str] = {
     Code.UNKNOWN_ORDER: "there is no such order",
     Code.ORDER_CLOSED: "the order has already ended",
     Code.ORDER_PENDING: "another request for this order is on its way to the venue",
-    Code.NOTHING_TO_AMEND: "the order already has this price and quantity",
+    Code.NOTHING_TO_AMEND: "the order already has these prices and this quantity",
     Code.QUANTITY_BELOW_FILLED: "the quantity must be more than what is already filled",
     Code.VENUE_REJECTED: "the venue refused the order",
     Code.ACCOUNT_CAPACITY: "there is no room for another account",

@@ -31,6 +31,7 @@ SideName = Literal["BUY", "SELL"]
 OrderTypeName = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
 TimeInForceName = Literal["GTC", "IOC", "FOK", "GTD"]
 SelfTradePreventionName = Literal["CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "NONE"]
+CancelScope = Literal["firm"]
 InstrumentStatusName = Literal["TRADING", "CANCEL_ONLY", "HALTED"]
 
 
@@ -61,6 +62,7 @@ class AmendOrder(TypedDict):
     """What is not given stays. `quantity` is the new total, filled part included."""
 
     price: NotRequired[DecimalInput | None]
+    stop_price: NotRequired[Annotated[DecimalInput | None, Field(description="of a stop that waits")]]
     quantity: NotRequired[DecimalInput | None]
 
 
@@ -195,7 +197,9 @@ class Order(BaseModel):
     status: str
     code: str | None
     post_only: bool
-    reduce_only: bool
+    reduce_only: Annotated[bool, Field(description="also where the order was taken only because it reduces")]
+    triggered: Annotated[bool, Field(description="a stop whose price has been reached")]
+    expire_at: Annotated[int | None, Field(description="microseconds since the epoch; of GTD orders")]
     created_ts: int
     updated_ts: int
     seq: int

@@ -13,9 +13,15 @@ _POLICIES = len(Policy)
 
 
 @inline
+def _largest(policy: int) -> int:
+    switch = policy == Policy.MAKER_CHECKER or policy == Policy.CANCEL_INCREASING
+    return 1 if switch else MONEY_MAX
+
+
+@inline
 def _set_policy(st: State, i: int) -> None:
     c = st.values[i]
-    if c.code >= _POLICIES or not 0 <= c.value <= (1 if c.code == Policy.MAKER_CHECKER else MONEY_MAX):
+    if c.code >= _POLICIES or not 0 <= c.value <= _largest(c.code):
         reject(st, i, Code.INVALID_VALUE)
         return
     firm = st.firm[0]

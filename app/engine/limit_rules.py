@@ -54,6 +54,7 @@ RULES: dict[Limit, LimitRule] = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: _rule(_ACCOUNT, COUNT_MAX, 1),
     Limit.VENUE_REJECTIONS: _rule((Scope.ACCOUNT, Scope.SYMBOL), COUNT_MAX, 1),
     Limit.MARK_HALT_AGE: _rule((Scope.SYMBOL,), value_min=1),
+    Limit.MAINTENANCE_LEVERAGE: _rule(_ACCOUNT, LEVERAGE_MAX, 1),
 }
 
 # The same as kernels read it, by the limit's number.

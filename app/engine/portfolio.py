@@ -44,17 +44,6 @@ def row_of(account: int) -> int:
 
 
 @force_inline
-def reach(quantity: int, open_buy: int, open_sell: int, reduce_buy: int, reduce_sell: int) -> tuple[int, int]:
-    """The highest and the lowest position that open orders may lead to, in steps.
-
-    `reduce_buy` and `reduce_sell` are the reduce-only parts: they trade up to a position of none.
-    """
-    highest = min(quantity + reduce_buy, 0) if quantity < 0 else quantity
-    lowest = max(quantity - reduce_sell, 0) if quantity > 0 else quantity
-    return highest + open_buy - reduce_buy, lowest - open_sell + reduce_sell
-
-
-@force_inline
 def _add(st: State, row: int, symbol: int, middle: float, radius: float) -> None:
     """Add to middle and radius of what may be reached in one symbol."""
     stride = len(st.scales)
@@ -99,20 +88,11 @@ def _follow(st: State, row: int, symbol: int, twice_middle: int, width: int, gro
 
 
 @force_inline
-def follow(st: State, account: int, symbol: int, gross: int) -> None:
-    """A position, its open orders or its mark have changed, its exposure by `gross`."""
-    firm = st.firm[0]
-    position = st.positions[symbol * len(st.accounts) + account]
-    unit = st.instruments[symbol].mark * st.instruments[symbol].multiplier
-    highest, lowest = reach(
-        position.quantity, position.open_buy, position.open_sell, position.reduce_buy, position.reduce_sell
-    )
-    up = highest * unit - position.highest
-    down = lowest * unit - position.lowest
+def follow(st: State, account: int, symbol: int, up: int, down: int, gross: int) -> None:
+    """What open orders may lead to has changed, in money: the highest, the lowest, and the exposure."""
     if up == 0 and down == 0 and gross == 0:
         return
-    position.highest += up
-    position.lowest += down
+    firm = st.firm[0]
     if firm.portfolio_version == firm.model_version:
         _follow(st, FIRM_ROW, symbol, up + down, up - down, gross)
     if st.accounts[account].portfolio_version == firm.model_version:
@@ -142,8 +122,8 @@ def _make(st: State, row: int, first: int, last: int) -> None:
         gross = 0
         for account in range(first, last):
             position = st.positions[symbol * accounts + account]
-            twice_middle += position.highest + position.lowest
-            width += position.highest - position.lowest
+            twice_middle += position.upper + position.lower
+            width += position.upper - position.lower
             gross += position.exposure
         if gross != 0:
             _follow(st, row, symbol, twice_middle, width, gross)

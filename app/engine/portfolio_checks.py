@@ -2,12 +2,12 @@
 
 from app.engine.capacity import MONEY_MAX
 from app.engine.codes import Code
+from app.engine.effect import Effect
 from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
-from app.engine.portfolio import correlated_exposure, reach, ready_row, value_at_risk_with
-from app.engine.positions import position_index, worst_case
+from app.engine.portfolio import correlated_exposure, ready_row, value_at_risk_with
 from app.engine.state import State
-from app.engine.types import Limit, OrderFlag, Scope, Side
+from app.engine.types import Limit, OrderFlag, Scope
 from app.engine.verdicts import refuses
 
 
@@ -20,6 +20,8 @@ def _check_value_at_risk(
     exposure = st.firm[0].exposure if account < 0 else st.accounts[account].exposure
     after = value_at_risk_with(st, row, exposure, st.candidate[0].symbol, up, down, gross)
     scope = Scope.FIRM if account < 0 else Scope.ACCOUNT
+    if after > allowed and harmless and not explain:  # it may only do what it passes for
+        st.candidate[0].flags |= OrderFlag.REDUCE_ONLY
     passed = after <= allowed or harmless
     if refuses(st, explain, Code.MAX_PORTFOLIO_VAR, passed, allowed, after, scope):
         return Code.MAX_PORTFOLIO_VAR
@@ -27,11 +29,11 @@ def _check_value_at_risk(
 
 
 @inline
-def _check_correlated(st: State, explain: bool, allowed: int, gross: int) -> int:
+def _check_correlated(st: State, explain: bool, allowed: int, gross: int, harmless: bool) -> int:
     order = st.candidate[0]
     row = ready_row(st, order.account, explain)
     exposure = correlated_exposure(st, row, st.accounts[order.account].exposure, order.symbol) + gross
-    passed = exposure <= allowed or gross <= 0
+    passed = exposure <= allowed or harmless
     if refuses(st, explain, Code.MAX_CORRELATED_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
         return Code.MAX_CORRELATED_EXPOSURE
     return Code.NONE
@@ -39,27 +41,18 @@ def _check_correlated(st: State, explain: bool, allowed: int, gross: int) -> int
 
 @inline
 def _check_limited(
-    st: State, explain: bool, extra: int, reducing: bool, firm_var: int, account_var: int, correlated: int
+    st: State, explain: bool, effect: Effect, firm_var: int, account_var: int, correlated: int
 ) -> int:
     order = st.candidate[0]
     account = order.account
     instrument = st.instruments[order.symbol]
-    position = st.positions[position_index(st, account, order.symbol)]
-    buy = extra if order.side == Side.BUY else 0
-    open_buy = position.open_buy + buy
-    open_sell = position.open_sell + extra - buy
-    growth = worst_case(position.quantity, open_buy, open_sell) - position.worst
     unit = instrument.mark * instrument.multiplier
-    if growth > MONEY_MAX // max(unit, 1):  # only explained; a check before has refused it
+    if effect.worst > MONEY_MAX // max(unit, 1):  # only explained; a check before has refused it
         return Code.NONE
-    reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0
-    reduce_buy = position.reduce_buy + (buy if reduce_only else 0)
-    reduce_sell = position.reduce_sell + (extra - buy if reduce_only else 0)
-    highest, lowest = reach(position.quantity, open_buy, open_sell, reduce_buy, reduce_sell)
-    up = highest * unit - position.highest
-    down = lowest * unit - position.lowest
-    gross = growth * unit
-    harmless = reducing or extra == 0
+    up = effect.up * unit
+    down = effect.down * unit
+    gross = effect.growth * unit
+    harmless = effect.reducing
     if firm_var != UNLIMITED:  # where it is not, the account's verdict would take its place
         code = _check_value_at_risk(st, explain, -1, firm_var, up, down, gross, harmless)
         if code != Code.NONE:
@@ -69,16 +62,16 @@ def _check_limited(
         if code != Code.NONE:
             return code
     if explain or correlated != UNLIMITED:
-        return _check_correlated(st, explain, correlated, gross)
+        return _check_correlated(st, explain, correlated, gross, harmless)
     return Code.NONE
 
 
 @force_inline
-def check_portfolio(st: State, explain: bool, extra: int, reducing: bool) -> int:
+def check_portfolio(st: State, explain: bool, effect: Effect) -> int:
     """MAX_PORTFOLIO_VAR of firm and account, then MAX_CORRELATED_EXPOSURE of the account.
 
-    The checks before have seen to it that the candidate's exposure fits. An order that is
-    `reducing`, towards a position of none and not beyond, passes the former whatever it hedges;
+    The checks before have seen to it that the candidate's exposure fits. An order that only
+    reduces, towards a position of none and not beyond, passes the former whatever it hedges;
     one that is not must keep the bound within the limit, though it were above already.
     """
     account = st.candidate[0].account
@@ -87,4 +80,4 @@ def check_portfolio(st: State, explain: bool, extra: int, reducing: bool) -> int
     correlated = limit_in(st.account_limits[account:], Limit.MAX_CORRELATED_EXPOSURE)
     if not explain and firm_var == account_var == correlated == UNLIMITED:
         return Code.NONE
-    return _check_limited(st, explain, extra, reducing, firm_var, account_var, correlated)
+    return _check_limited(st, explain, effect, firm_var, account_var, correlated)

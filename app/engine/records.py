@@ -133,7 +133,8 @@ ACCOUNT_COMMAND = record(
     *_HEADER,
     ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
     ("leverage", "i8"),  # whole times, at least 1
-    ("_unused", "i8", (5,)),
+    ("notes", "i8"),
+    ("_unused", "i8", (4,)),
     ("actor", "i8"),
 )
 

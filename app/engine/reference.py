@@ -8,7 +8,6 @@ from app.engine.limit_changes import reject
 from app.engine.positions import equity_of, position_index, revalue, touch_equity
 from app.engine.state import State
 from app.engine.state_records import MARKS
-from app.engine.trading_state import touch_account, touch_firm
 from app.engine.types import EventKind, InstrumentStatus, Permission, Policy, Scope
 
 DAY_US = 86_400_000_000
@@ -105,12 +104,18 @@ def set_account(st: State, i: int) -> None:
     account = st.accounts[c.account]
     for word in range(5):
         account.name[word] = c.name[word]
+    old = account.leverage
     account.leverage = c.leverage
     account.exists = 1
     firm.accounts = max(firm.accounts, c.account + 1)
     at = emit(st, EventKind.ACCOUNT_SET)
-    st.events[at].account = c.account
-    st.events[at].limit = c.leverage
+    event = st.events[at]
+    event.account = c.account
+    event.scope = Scope.ACCOUNT
+    event.limit = c.leverage
+    event.observed = old
+    event.fee = c.actor
+    event.notes = c.notes
 
 
 @inline
@@ -136,19 +141,23 @@ def transfer_cash(st: State, i: int) -> None:
     touch_equity(st, c.account)
     firm.peak_equity = max(firm.peak_equity, firm.equity)  # no breaker looks: nothing was lost
     at = emit(st, EventKind.CASH_TRANSFERRED)
-    st.events[at].account = c.account
-    st.events[at].limit = c.value
+    event = st.events[at]
+    event.account = c.account
+    event.scope = Scope.ACCOUNT
+    event.limit = c.value
+    event.fee = c.actor
+    event.notes = c.notes
 
 
 @inline
-def set_permission(st: State, i: int) -> None:
-    """Allow or deny an account a symbol, or (symbol -1) those that nothing else is said of."""
+def set_permission(st: State, i: int) -> bool:
+    """Allow or deny an account a symbol, or (-1) those that nothing else is said of; whether it was done."""
     c = st.values[i]
     firm = st.firm[0]
     known = 0 <= c.account < firm.accounts and -1 <= c.symbol < firm.symbols
     if not known or c.state > Permission.DENIED:
         reject(st, i, Code.INVALID_VALUE)
-        return
+        return False
     if c.symbol < 0:
         old = st.accounts[c.account].permission
         st.accounts[c.account].permission = c.state
@@ -165,6 +174,7 @@ def set_permission(st: State, i: int) -> None:
     event.observed = old
     event.fee = c.actor
     event.notes = c.notes
+    return True
 
 
 @inline
@@ -204,8 +214,6 @@ def update_mark(st: State, i: int) -> bool:
         for account in range(st.firm[0].accounts):
             if st.positions[position_index(st, account, c.symbol)].worst != 0:
                 revalue(st, account, c.symbol)
-                touch_account(st, account)
-        touch_firm(st)
     _remember_mark(st, c.symbol)
     at = emit(st, EventKind.MARK_UPDATED)
     st.events[at].symbol = c.symbol

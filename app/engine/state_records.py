@@ -141,16 +141,15 @@ POSITION = record(
     ("value", "i8"),  # quantity x mark
     ("worst", "i8"),  # largest magnitude that open orders may lead to, in steps
     ("exposure", "i8"),  # worst x mark
-    ("upper", "i8"),  # if all open buys fill: quantity x mark
-    ("lower", "i8"),  # if all open sells fill
+    ("upper", "i8"),  # the highest that open orders may lead to, x mark
+    ("lower", "i8"),  # and the lowest
     ("open_buy", "i8"),  # steps reserved by open orders
     ("open_sell", "i8"),
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
-    ("highest", "i8"),  # what fills may lead to, at mark: see `app.engine.portfolio.reach`
-    ("lowest", "i8"),
-    ("open_orders", "i4"),  # with what follows the record is two cache lines
+    ("open_orders", "i8"),
     ("permission", "u1"),  # a `Permission`
+    multiple_of=CACHE_LINE_BYTES,
 )
 
 LIMITS = record(

@@ -93,7 +93,7 @@ class _Held(NamedTuple):
 
     @classmethod
     def by_account(cls, positions: NDArray[np.void]) -> "_Held":
-        value, highest, lowest = positions["value"], positions["highest"], positions["lowest"]
+        value, highest, lowest = positions["value"], positions["upper"], positions["lower"]
         worst = np.where(np.abs(highest) >= np.abs(lowest), highest, lowest)
         exposure = positions["exposure"]
         return cls(value, np.abs(value), worst, exposure, highest + lowest, highest - lowest)

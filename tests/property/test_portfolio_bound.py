@@ -237,7 +237,7 @@ def test_no_corner_of_what_may_be_reached_is_above_the_bound(seed: int) -> None:
         each = [book.desk.position(account, symbol) for symbol in range(SYMBOLS)]
         bound = account_portfolio(state, account).value_at_risk
         for corner in range(1 << SYMBOLS):
-            chosen = [p["highest" if corner >> i & 1 else "lowest"] for i, p in enumerate(each)]
+            chosen = [p["upper" if corner >> i & 1 else "lower"] for i, p in enumerate(each)]
             w = np.array(chosen, float)
             at_risk = factor * np.sqrt(max(w @ covariance @ w, 0.0)) + np.abs(w[loose]).sum()
             assert at_risk <= bound + _ROUNDED

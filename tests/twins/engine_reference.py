@@ -153,10 +153,14 @@ class ReferenceTwin(Teller):
         elif c.account < len(accounts) and accounts[c.account].name != c.name:
             self.reject(c, Code.INVALID_VALUE)
         else:
+            old = 0
             if c.account == len(accounts):
                 accounts.append(Account(c.name, c.leverage))
+            else:
+                old = accounts[c.account].leverage
             accounts[c.account].leverage = c.leverage
-            self.say(EventKind.ACCOUNT_SET, account=c.account, limit=c.leverage)
+            who = {"scope": Scope.ACCOUNT, "fee": c.actor, "notes": c.notes}
+            self.say(EventKind.ACCOUNT_SET, account=c.account, limit=c.leverage, observed=old, **who)
 
     def transfer_cash(self, c: Command) -> None:
         if not 0 <= c.account < len(self.books.accounts):
@@ -172,7 +176,8 @@ class ReferenceTwin(Teller):
         account.day_start_equity += c.value
         self.books.peak_equity += c.value
         self.books.day_start_equity += c.value
-        self.say(EventKind.CASH_TRANSFERRED, account=c.account, limit=c.value)
+        who = {"scope": Scope.ACCOUNT, "fee": c.actor, "notes": c.notes}
+        self.say(EventKind.CASH_TRANSFERRED, account=c.account, limit=c.value, **who)
 
     def note(self, c: Command) -> None:
         """The text lies in the eleven words from the price on, the actor in the word behind it."""

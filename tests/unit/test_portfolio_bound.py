@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from app.engine.codes import Code
-from app.engine.portfolio import reach
 from app.engine.types import EventKind, Limit, OrderFlag, OrderType, ReportKind, Scope
 from app.runtime.risk_figures import account_portfolio, firm_portfolio
 from tests.engine_support import (
@@ -18,7 +17,6 @@ from tests.engine_support import (
     amend,
     bought,
     cancel,
-    for_python,
     instrument,
     limit,
     mark,
@@ -161,33 +159,13 @@ def test_what_is_not_measured_counts_at_its_worst_case() -> None:
     assert found.observed == value_at_risk(made, [10 * PRICE], 15 * PRICE)
 
 
-@pytest.mark.parametrize(
-    ("position", "expected"),
-    [
-        ((10, 0, 0, 0, 0), (10, 10)),
-        ((10, 5, 7, 0, 0), (15, 3)),
-        ((-10, 5, 7, 0, 0), (-5, -17)),
-        ((10, 5, 30, 0, 30), (15, 0)),  # reduce-only orders trade up to a position of none
-        ((10, 5, 37, 0, 30), (15, -7)),
-        ((10, 5, 11, 0, 4), (15, -1)),
-        ((-10, 37, 3, 30, 0), (7, -13)),
-        ((-10, 4, 3, 4, 0), (-6, -13)),
-        ((10, 5, 0, 5, 0), (10, 10)),  # none is left to reduce on that side
-        ((0, 5, 5, 5, 5), (0, 0)),
-    ],
-)
-def test_reach(position: tuple[int, ...], expected: tuple[int, int]) -> None:
-    """Of quantity, open buys and sells, and the reduce-only part of each."""
-    assert for_python(reach)(*position) == expected
-
-
 def test_a_reduce_only_order_widens_nothing_beyond_a_position_of_none() -> None:
     made = sampled_desk()
     made.send(var_limit(10**15))
     bought(made, 100, PRICE)
     working(made, place(0, 0, SELL, 60, PRICE, flags=OrderFlag.REDUCE_ONLY))
     position = made.position(0, 0)
-    assert (position["highest"], position["lowest"]) == (100 * PRICE, 40 * PRICE)
+    assert (position["upper"], position["lower"]) == (100 * PRICE, 40 * PRICE)
     made.send(cancel(working(made, place(0, 0, SELL, 40, PRICE, flags=OrderFlag.REDUCE_ONLY))))
     assert account_portfolio(made.engine.state, 0).value_at_risk == value_at_risk(made, [100 * PRICE])
 

@@ -285,7 +285,7 @@ def test_open_orders_count_until_they_end() -> None:
     order_id = working(made, place(0, 0, BUY, 100, PRICE))
     assert made.one(place(0, 0, BUY, 50, PRICE)).code == Code.MAX_PORTFOLIO_VAR
     made.send(cancel(order_id), report(ReportKind.CANCELED, order_id))
-    assert made.position(0, 0)["highest"] == made.position(0, 0)["lowest"] == 0
+    assert made.position(0, 0)["upper"] == made.position(0, 0)["lower"] == 0
     assert made.one(place(0, 0, BUY, 100, PRICE)).kind == EventKind.ORDER_ACCEPTED
 
 
