@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.capacity import Capacity
-from app.engine.types import EventKind, InstrumentStatus, Limit, Scope
+from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit, Scope
 from tests import engine_support as build
 from tests.engine_support import Command, Desk
 from tests.twins.engine import EngineTwin
@@ -109,7 +109,7 @@ def hold(pair: Pair, account: int, quantity: int) -> None:
 def test_settlements_with_positions(first: int, second: int, price: int, mark: int) -> None:
     pair = Pair(Random(0))
     for command in build.market(accounts=2, cash=10**9):
-        if command.kind != build.CommandKind.SET_LIMIT:
+        if command.kind != CommandKind.SET_LIMIT:
             pair.both(command)
     for index, quantity in enumerate((first, second)):
         pair.desk.send(build.limit(Limit.MAX_OPEN_ORDERS, 10**9, Scope.ACCOUNT, index))

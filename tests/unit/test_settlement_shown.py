@@ -104,7 +104,7 @@ class _Silent:
 
 
 def test_streams_of_positions_and_accounts(settled: tuple[Desk, bytes]) -> None:
-    states = States(_Silent())  # type: ignore[arg-type]  # nothing is read before it is published
+    states = States(_Silent())  # nothing is read before it is published
     for channel in (Channel.POSITIONS, Channel.ACCOUNTS):
         states.streams[channel][EVERY_INDEX] = object()  # type: ignore[assignment]  # only its being there
     for event in event_views(settled[1]):
