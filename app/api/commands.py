@@ -18,6 +18,7 @@ from app.engine.types import (
     Scope,
     SelfTradePrevention,
     Side,
+    StateFlag,
     TimeInForce,
 )
 from app.runtime.reference import Grid, InstrumentView, OffGrid, OutOfRange, Reference
@@ -119,18 +120,35 @@ def _command(
     *,
     account: int = -1,
     symbol: int = -1,
+    flags: int = 0,
     order_id: int = 0,
     price: int = 0,
     stop_price: int = 0,
     quantity: int = 0,
     fault: int = 0,
+    client_order_id: str | None = None,
     scope: Scope = Scope.NONE,
     state: int = 0,
     notes: int = 0,
 ) -> bytes:
-    head = (0, 0, account, symbol, int(kind), 0, 0, 0, 0, 0, fault, 0)
-    body = (order_id, price, stop_price, quantity, 0, b"", 0, 0, int(scope), state, notes, 0, actor)
+    head = (0, 0, account, symbol, int(kind), 0, 0, 0, flags, 0, fault, 0)
+    name = client_order_id.encode() if client_order_id else b""
+    body = (order_id, price, stop_price, quantity, 0, name, 0, 0, int(scope), state, notes, 0, actor)
     return _pack(*head, *body)
+
+
+def close_position(
+    account: int, symbol: int, cancel_open_orders: bool, client_order_id: str | None, actor: int
+) -> bytes:
+    """CLOSE_POSITION; `cancel_open_orders`: the account's other orders in the symbol make way."""
+    return _command(
+        CommandKind.CLOSE_POSITION,
+        actor,
+        account=account,
+        symbol=symbol,
+        flags=int(StateFlag.CANCEL_OPEN) if cancel_open_orders else 0,
+        client_order_id=client_order_id,
+    )
 
 
 def cancel_order(account: int, symbol: int, order_id: int, actor: int) -> bytes:

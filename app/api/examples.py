@@ -210,6 +210,7 @@ EXAMPLES: dict[str, Example] = {
             "canceled": 1,
             "pending": 0,
             "failed": 0,
+            "resting": 2,
             "orders": [{"status": 200, "order": _CANCELED}],
         },
         {
@@ -229,7 +230,9 @@ EXAMPLES: dict[str, Example] = {
     ),
     "GET /v1/risk/parameters": Example(200, _PARAMETERS),
     "POST /v1/accounts/{account}/positions/{symbol}/close": Example(
-        201, _ORDER, {"client_order_id": "close-1", "cancel_open_orders": True}
+        201,
+        _ORDER | {"further_orders": [], "canceled_orders": []},
+        {"client_order_id": "close-1", "cancel_open_orders": True},
     ),
     "POST /v1/accounts/{account}/transfers": Example(
         201,

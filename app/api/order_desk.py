@@ -13,11 +13,19 @@ from app.api import commands
 from app.api.auth import Principal, Role
 from app.api.errors import Problem, forbidden, invalid_field, problem_content, unknown_order
 from app.api.order_reader import OrderReader
-from app.api.order_requests import BatchRequest, ChangeRequest, PlaceRequest, Respond, Submission
+from app.api.order_requests import (
+    BatchRequest,
+    ChangeRequest,
+    CloseRequest,
+    PlaceRequest,
+    Respond,
+    Submission,
+)
 from app.api.refusals import refusal
 from app.api.replies import Reply, event_fill, fill_content, order_content
 from app.api.schemas import AmendOrder, PlaceOrder, PlaceOrders
 from app.api.services import Services
+from app.engine.capacity import SLOT_BITS
 from app.engine.records import CLIENT_ORDER_ID_BYTES
 from app.engine.types import EventKind, OrderStatus
 from app.runtime.outcomes import Outcome
@@ -27,6 +35,7 @@ _REPLAYED = int(EventKind.ORDER_REPLAYED)
 _REJECTED = int(OrderStatus.REJECTED)
 _REFUSED_REQUESTS = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED, EventKind.COMMAND_REJECTED)
 _PENDING = (OrderStatus.PENDING_CANCEL, OrderStatus.UNKNOWN)
+_WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_REPLACE)
 
 
 def _scope_problem(account: str | None) -> Problem:
@@ -61,7 +70,7 @@ class OrderDesk:
         record = commands.place_order(self._reference, order, principal.number)
         self._loop.submit_for(PlaceRequest(self, order, respond), record)
 
-    def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply:
+    def placed(self, order: PlaceOrder | None, outcome: Outcome) -> Reply:
         event = outcome.event
         if event.kind == _REPLAYED:
             return self._replayed(order, event)
@@ -77,7 +86,7 @@ class OrderDesk:
             content["fills"] = []
         return Reply(201, content)
 
-    def _replayed(self, order: PlaceOrder, event: EventView) -> Reply:
+    def _replayed(self, order: PlaceOrder | None, event: EventView) -> Reply:
         """The first order again, as it was when the repeat came."""
         slot = self.reader.slot(event.order_id)
         if slot is not None:
@@ -102,6 +111,40 @@ class OrderDesk:
             )
             for fill in self.reader.fills(slot, event.filled_quantity)
         ]
+
+    def close(
+        self,
+        principal: Principal,
+        account: int,
+        symbol: int,
+        cancel_open_orders: bool,
+        client_order_id: str | None,
+        respond: Respond,
+    ) -> None:
+        """Close a position of an account that the key may trade. Raises EngineHalted, Overloaded."""
+        record = commands.close_position(
+            account, symbol, cancel_open_orders, client_order_id, principal.number
+        )
+        self._loop.submit_for(CloseRequest(self, respond), record)
+
+    def closed(self, outcome: Outcome) -> Reply:
+        """The first order, the others where the position was larger than one may be, and what made way."""
+        reply = self.placed(None, outcome)
+        if reply.status >= 400:
+            return reply
+        further, made_way = [], []
+        command = outcome.event.order_id >> SLOT_BITS
+        for event in outcome.orders:
+            content = order_content(self._reference, event)
+            if event.order_id >> SLOT_BITS == command:
+                slot = self.reader.slot(event.order_id)
+                content["fills"] = [] if slot is None else self.fills(slot, event)
+                further.append(content)
+            elif event.status not in _WORKING:
+                made_way.append(content)
+        reply.content["further_orders"] = further
+        reply.content["canceled_orders"] = made_way
+        return reply
 
     def place_batch(self, principal: Principal, batch: PlaceOrders, respond: Respond) -> None:
         """Foreign accounts are refused one by one, the others go on. Raises as `place`."""

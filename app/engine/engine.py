@@ -159,7 +159,7 @@ def apply_commands(st: State, start: int, count: int) -> int:
         if i + AHEAD < count:
             prefetch_command(st, i + AHEAD)
         if i + THEN < count:
-            prefetch_neighbours(st, i + THEN)
+            prefetch_neighbours(st, st.commands, i + THEN)
         if firm.progress == 0:
             firm.seq = st.commands[i].seq
             firm.ts = st.commands[i].ts

@@ -42,7 +42,6 @@ ACCOUNTS = 3
 FIRST_TS = 1_709_200_800_000_000  # 2024-02-29, ten in the morning
 HOUR_US = 3_600_000_000
 _FEES_PPM = (-250, -1, 0, 1, 7, 100, 333, 1_000)
-_ROUTES = (EventKind.ORDER_ACCEPTED, EventKind.CANCEL_REQUESTED, EventKind.REPLACE_REQUESTED)
 
 
 class Grid(NamedTuple):
@@ -123,10 +122,9 @@ class World:
     def reported(self, reports: Iterator[Records]) -> None:
         while True:
             caused = [self.apply(batch) for batch in reports]
-            routed = [events for events in caused if np.isin(events["kind"], _ROUTES).any()]
-            if not routed:
+            if not caused:
                 return
-            reports = self.venue.execute(np.concatenate(routed))
+            reports = self.venue.execute(np.concatenate(caused))
 
     # --- What happens.
 
