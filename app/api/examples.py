@@ -174,7 +174,7 @@ _ACCOUNT = {
     "trading_state": "ACTIVE",
     **dict.fromkeys(("cash", "equity", "free_margin", "peak_equity", "day_start_equity"), "1000000"),
     **dict.fromkeys(("initial_margin", "reserved_margin", "exposure", "net_exposure"), "0"),
-    **dict.fromkeys(("unmeasured_exposure", "sigma", "value_at_risk"), "0"),
+    **dict.fromkeys(("unmeasured_exposure", "sigma", "value_at_risk", "position_value_at_risk"), "0"),
     **dict.fromkeys(("realised_pnl", "unrealised_pnl", "fees"), "0"),
     "open_orders": 0,
 }

@@ -141,7 +141,7 @@ _DETAILS: dict[int, str] = {
 }
 # Of requests that are no orders.
 _REQUEST_DETAILS: dict[int, str] = {
-    Code.INSUFFICIENT_MARGIN: "the margin does not allow it: {observed} would be needed, {limit} is free",
+    Code.INSUFFICIENT_MARGIN: "the account's margin leaves {limit}, and {observed} is asked for",
 }
 _OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
 

@@ -38,9 +38,8 @@ class Pair:
 
     def step(self) -> None:
         random, symbols = self.random, len(self.twin.books.instruments)
-        made = random.choice(
-            [self.instrument, self.account, self.transfer, self.transfer, self.mark, self.settle]
-        )
+        makers = [self.instrument, self.account, self.transfer, self.mark, self.settle]
+        (made,) = random.choices(makers, [3, 1, 2, 2, 1])
         command = made(random.randint(-1, symbols))
         self.desk.ts += random.choice([0, 1, 5_000_000, 70_000_000])
         self.both(command)
@@ -50,12 +49,12 @@ class Pair:
         grid = {"price_tick_e12": random.choice(_TICKS), "quantity_step_e8": random.choice(_STEPS)}
         return build.instrument(
             symbol,
-            quote=random.choice([b"USDT", b"USDT", b"USDT", b"BTC", b"USD"]),
-            min_quantity=random.choice([0, 1, 1, 1, 9]),
+            quote=random.choice([*[b"USDT"] * 6, b"BTC", b"USD"]),
+            min_quantity=random.choice([0, *[1] * 6, 9]),
             max_quantity=random.choice([1, 10, 10**6, 2**35, 2**60]),
-            mark_spread_max_bps=random.choice([0, 250, 10**6, 10**6 + 1]),
-            status=random.choice(list(InstrumentStatus)),
-            **(grid if random.random() < 0.5 else {}),
+            mark_spread_max_bps=random.choice([0, 250, 250, 10**6, 10**6 + 1]),
+            status=random.choice([InstrumentStatus.HALTED, *InstrumentStatus]),
+            **(grid if random.random() < 0.3 else {}),
         )
 
     def account(self, _symbol: int) -> Command:
