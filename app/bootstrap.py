@@ -226,11 +226,15 @@ class Server:
 
     async def _enforce_policies(self) -> None:
         """Rules of the house are in the journal; a setting that asks for another one changes it there."""
-        wanted = self.settings.maker_checker
-        there = bool(self.engine.state.firm[0]["policy"][Policy.MAKER_CHECKER])
-        if wanted is not None and wanted != there:
-            await self.loop.submit(set_policy(Policy.MAKER_CHECKER, int(wanted), _BY_SYSTEM))
-            logger.warning("BOT4_MAKER_CHECKER=%d from now on", wanted)
+        settings = (
+            (Policy.MAKER_CHECKER, self.settings.maker_checker),
+            (Policy.CANCEL_INCREASING, self.settings.cancel_increasing),
+        )
+        for policy, wanted in settings:
+            there = bool(self.engine.state.firm[0]["policy"][policy])
+            if wanted is not None and wanted != there:
+                await self.loop.submit(set_policy(policy, int(wanted), _BY_SYSTEM))
+                logger.warning("BOT4_%s=%d from now on", policy.name, wanted)
 
     async def stop(self) -> None:
         for task in self._tasks:

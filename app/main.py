@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from app.api import (
+    account_changes,
     account_opening,
     accounts,
     breaches,
@@ -29,9 +30,10 @@ from app.api import (
     risk,
     risk_check,
     risk_parameters,
+    settlement,
     system,
 )
-from app.api.access import Observer, problems
+from app.api.access import ExactRoute, Observer, problems
 from app.api.asgi import Application
 from app.api.decoding import invalid_problem
 from app.api.documents import LargeResponse
@@ -66,9 +68,11 @@ ROUTERS = (
     orders,
     accounts,
     account_opening,
+    account_changes,
     closing,
     history,
     instruments,
+    settlement,
     limits,
     overrides,
     limit_changes,
@@ -95,8 +99,10 @@ def _add_error_answers(app: FastAPI) -> None:
         return _response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def answer_invalid(_request: Request, error: RequestValidationError) -> Response:
-        return _response(invalid_problem(error.errors(), skip=1))
+    async def answer_invalid(request: Request, error: RequestValidationError) -> Response:
+        route = request.scope["route"]
+        schema = route.body_schema if isinstance(route, ExactRoute) else None
+        return _response(invalid_problem(error.errors(), 1, schema, 1))
 
     @app.exception_handler(HTTPException)
     async def answer_http(_request: Request, error: HTTPException) -> Response:

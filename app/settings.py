@@ -202,6 +202,12 @@ class Settings:
         _flag,
         "1: who loosens a limit needs another person's approval; 0: not; without it what was in force before",
     )
+    cancel_increasing: bool | None = _variable(
+        "",
+        _flag,
+        "1: where trading is restricted, orders that could increase a position are canceled; 0: only when "
+        "they would trade; without it what was in force before, at first 1",
+    )
     log_level: str = _variable("INFO", _log_level, "one of " + ", ".join(LOG_LEVELS))
     kernel_cache: Path | None = _variable(
         "", _folder, "folder of the compiled kernels; without it a folder in the user's cache"

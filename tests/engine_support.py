@@ -39,6 +39,7 @@ from app.engine.types import (
     ReportKind,
     Scope,
     Side,
+    StateFlag,
     TimeInForce,
 )
 from app.runtime.views import EventView, event_views
@@ -65,6 +66,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     CommandKind.SET_POLICY: VALUE_COMMAND,
     CommandKind.NOTE: NOTE_COMMAND,
     CommandKind.SET_RISK_MODEL: RISK_MODEL_COMMAND,
+    CommandKind.SETTLE_SYMBOL: VALUE_COMMAND,
 }
 _TEXT_BYTES = {"client_order_id": CLIENT_ORDER_ID_BYTES, "base": CURRENCY_BYTES, "quote": CURRENCY_BYTES}
 
@@ -116,6 +118,8 @@ class Command:
     min_notional: int = 0
     maker_fee_ppm: int = 0
     taker_fee_ppm: int = 0
+    mark_spread_max_bps: int = 0
+    more: int = 0
     leverage: int = 0
     status: int = 0
     half_life: int = 0
@@ -180,8 +184,14 @@ def cancel(order_id: int) -> Command:
     return Command(CommandKind.CANCEL_ORDER, order_id=order_id)
 
 
-def amend(order_id: int, price: int = 0, quantity: int = 0, fault: int = 0) -> Command:
-    return Command(CommandKind.AMEND_ORDER, order_id=order_id, price=price, quantity=quantity, fault=fault)
+def amend(order_id: int, price: int = 0, quantity: int = 0, fault: int = 0, stop_price: int = 0) -> Command:
+    fields: dict[str, Any] = {"price": price, "quantity": quantity, "fault": fault, "stop_price": stop_price}
+    return Command(CommandKind.AMEND_ORDER, order_id=order_id, **fields)
+
+
+def close_position(account: int, symbol: int, cancel_open: bool = False, **more: Any) -> Command:
+    flags = int(StateFlag.CANCEL_OPEN) if cancel_open else 0
+    return Command(CommandKind.CLOSE_POSITION, account, symbol, flags=flags, **more)
 
 
 def cancel_all(scope: int, account: int = -1, symbol: int = -1) -> Command:
@@ -224,6 +234,10 @@ def advance() -> Command:
 
 def transfer(account: int, value: int) -> Command:
     return Command(CommandKind.TRANSFER_CASH, account, value=value)
+
+
+def settle(symbol: int, price: int, **more: Any) -> Command:
+    return Command(CommandKind.SETTLE_SYMBOL, symbol=symbol, value=price, **more)
 
 
 def limit(

@@ -140,6 +140,19 @@ class ExactLedger:
         self._new_peaks()
         return fee
 
+    def settle(self, symbol: int, ticks: int) -> int:
+        """All positions end at a price, without a fee and without being a trade; how many there were."""
+        market = self.markets[symbol]
+        price, settled = ticks * market.tick, 0
+        for account, holder in self.accounts.items():
+            holding = self.holding(account, symbol)
+            if holding.quantity:
+                holder.cash += holding.quantity * price
+                holding.trade(-holding.quantity, price)
+                settled += 1
+        self._new_peaks()
+        return settled
+
     def mark(self, symbol: int, ticks: int) -> None:
         self.markets[symbol].mark = ticks * self.markets[symbol].tick
         self._new_peaks()

@@ -32,7 +32,8 @@ router = APIRouter(prefix="/v1", tags=["accounts"], route_class=ExactRoute)
 class Account(BaseModel):
     """Money in the quote currency. `exposure` counts open orders at their worst case.
 
-    `sigma` and `value_at_risk` are over the horizon; `/v1/risk` says more.
+    `sigma` and `value_at_risk` are over the horizon, `position_value_at_risk` is without open orders;
+    `/v1/risk` says more.
     """
 
     account: str
@@ -48,6 +49,7 @@ class Account(BaseModel):
     unmeasured_exposure: Decimal
     sigma: Decimal
     value_at_risk: Decimal
+    position_value_at_risk: Decimal
     realised_pnl: Decimal
     unrealised_pnl: Decimal
     fees: Decimal

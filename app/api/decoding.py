@@ -8,15 +8,19 @@ appears twice in an object counts with its last value, as in JavaScript.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from app.api.decimals import DECIMAL_MESSAGE, JsonNumber
 from app.api.errors import Problem, invalid_request
+from app.api.known_names import JsonSchema, known_text, members_known
 from app.api.shapes import check_shape
 
 T = TypeVar("T")
+
+Schema = Callable[[], JsonSchema]
 
 ERRORS_MAX = 20
 MESSAGE_CHARACTERS_MAX = 200
@@ -41,8 +45,10 @@ def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
 
     `skip` leading parts of an error's location are not shown: the tag of a union.
     """
-    validator = TypeAdapter(model).validator
+    adapter = TypeAdapter(model)
+    validator = adapter.validator
     validate_json = validator.validate_json
+    schema: Schema = cache(adapter.json_schema)
 
     def decode(body: bytes | str) -> T:
         check_shape(body)
@@ -51,26 +57,31 @@ def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
         except ValidationError as error:
             errors = error.errors(include_url=False, include_context=False)
         if not any(type(item["input"]) is float for item in errors):
-            raise invalid_problem(errors, skip)
+            raise invalid_problem(errors, skip, schema)
         try:
             return validator.validate_python(exact_json(body))  # type: ignore[no-any-return]
         except ValidationError as error:
             errors = error.errors(include_url=False, include_context=False)
         except ValueError:
             pass  # a number that is no plain decimal: what pydantic said of it stands
-        raise invalid_problem(errors, skip)
+        raise invalid_problem(errors, skip, schema)
 
     return decode
 
 
-def invalid_problem(errors: Sequence[Mapping[str, Any]], skip: int = 0) -> Problem:
-    """A 400 that names each wrong field once; `skip` leading parts of each location are left out."""
+def invalid_problem(
+    errors: Sequence[Mapping[str, Any]], skip: int = 0, schema: Schema | None = None, schema_at: int = 0
+) -> Problem:
+    """A 400 that names each wrong field once; `skip` leading parts of each location are left out.
+
+    With `schema`, of what is found behind `schema_at` parts, a field that is unknown is told the known ones.
+    """
     found: dict[str, str] = {}
     for item in errors:
         path = ".".join(str(part) for part in item["loc"][skip:] if part not in _UNION_MEMBERS)
         path = path[:MESSAGE_CHARACTERS_MAX]
         is_decimal = any(part in _UNION_MEMBERS for part in item["loc"])
-        message = DECIMAL_MESSAGE if is_decimal else _sentence(item)
+        message = DECIMAL_MESSAGE if is_decimal else _sentence(item, schema, schema_at)
         found.setdefault(path, message)
     listed = [{"path": path, "message": message} for path, message in list(found.items())[:ERRORS_MAX]]
     first = listed[0]
@@ -80,9 +91,10 @@ def invalid_problem(errors: Sequence[Mapping[str, Any]], skip: int = 0) -> Probl
     return invalid_request(detail, listed)
 
 
-def _sentence(item: Mapping[str, Any]) -> str:
+def _sentence(item: Mapping[str, Any], schema: Schema | None, schema_at: int) -> str:
     if item["type"] == "extra_forbidden":
-        return "unknown field"
+        known = [] if schema is None else members_known(schema(), item["loc"][schema_at:-1])
+        return f"unknown field; {known_text(known)}"
     if item["type"] == "json_invalid" and "error" in item.get("ctx", ()):
         return f"{item['msg']}: {item['ctx']['error']}"[:MESSAGE_CHARACTERS_MAX]
     return str(item["msg"])[:MESSAGE_CHARACTERS_MAX]  # it may repeat what was sent

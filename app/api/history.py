@@ -12,7 +12,15 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel
 
-from app.api.access import Observer, Provided, account_index, json_response, problems, symbol_index
+from app.api.access import (
+    ExactRoute,
+    Observer,
+    Provided,
+    account_index,
+    json_response,
+    problems,
+    symbol_index,
+)
 from app.api.auth import Principal
 from app.api.csv_lines import csv_line
 from app.api.documents import CSV_TYPE, PiecewiseResponse, document, json_list
@@ -30,7 +38,7 @@ DAYS_MAX = 366
 DAY_US = 86_400_000_000
 CANDLE_SECONDS = {"1s": 1, "1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "4h": 14_400, "1d": 86_400}
 
-router = APIRouter(prefix="/v1", tags=["history"])
+router = APIRouter(prefix="/v1", tags=["history"], route_class=ExactRoute)
 
 Start = Annotated[int | None, Query(ge=0, le=TS_MAX, description="microseconds, in the range")]
 End = Annotated[int | None, Query(ge=0, le=TS_MAX, description="microseconds, not in the range")]
@@ -100,6 +108,8 @@ def _accounts(services: Services, principal: Principal, account: str | None) -> 
 
 
 def _selection(services: Services, principal: Principal, asked: _Range, table: Table) -> Selection:
+    if asked.symbol is not None and not table.by_symbol:
+        raise invalid_field("symbol", "rows of this kind have no symbol")
     return Selection(
         accounts=_accounts(services, principal, asked.account),
         symbol=None if asked.symbol is None else symbol_index(services, asked.symbol),

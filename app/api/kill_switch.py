@@ -28,13 +28,14 @@ from app.api.outcome_problems import raise_if_refused
 from app.api.risk_history import actor_name
 from app.api.schemas import BatchItem, KillSwitch
 from app.api.services import Services
-from app.engine.types import Scope, TradingState
+from app.engine.types import OrderStatus, Scope, TradingState
 from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/kill-switch", tags=["risk"], route_class=ExactRoute)
 
+_STAY = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_REPLACE)
 _STATES = {
     "halt": TradingState.HALTED,
     "reduce_only": TradingState.REDUCING,
@@ -72,7 +73,7 @@ class TradingStates(BaseModel):
 
 
 class KillSwitchResult(BaseModel):
-    """`orders`: how it ended for each order that was open, as `DELETE /v1/orders` tells it."""
+    """`orders`: how it ended for each order that was asked to end, as `DELETE /v1/orders` tells it."""
 
     scope: str
     state: str
@@ -80,6 +81,7 @@ class KillSwitchResult(BaseModel):
     canceled: int
     pending: int
     failed: int
+    resting: int = Field(description="open orders of the scope that stay; where it is restricted, to reduce")
     orders: list[BatchItem]
 
 
@@ -137,6 +139,9 @@ async def get_states(
 async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: RiskManager) -> Response:
     """Halt, restrict to reducing, or resume; on request cancel what is open in the scope.
 
+    Where trading is restricted, what could increase a position is canceled in any case
+    (`BOT4_CANCEL_INCREASING`), and the rest is held to the position.
+
     It takes effect between two orders: what is behind it in the same tick meets it already.
     """
     kind, _, name = request.scope.partition(":")
@@ -151,11 +156,15 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
     outcomes = (await services.loop.submit_batch(b"".join(records)))[len(notes) :]
     raise_if_refused(services, outcomes[0])
     logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, log_text(request.reason))
+    ended = outcomes[0]
+    ended.orders = [event for event in ended.orders if event.status not in _STAY]
+    members = await canceled_members(services, desk, principal, outcomes, "orders")
     return document(
         services,
         principal,
         scope=request.scope,
         state=state.name,
-        previous=TradingState(outcomes[0].event.observed).name,
-        **await canceled_members(services, desk, principal, outcomes[1:], "orders"),
+        previous=TradingState(ended.event.observed).name,
+        resting=members["failed"] if request.cancel_open_orders else ended.event.quantity,
+        **members,
     )

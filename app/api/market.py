@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
-from app.api.access import Observer, Provided, Viewer, json_response, problems, symbol_index
+from app.api.access import ExactRoute, Observer, Provided, Viewer, json_response, problems, symbol_index
 from app.api.documents import document, json_list
 from app.api.schemas import BOOK_DEPTH_MAX, Decimal
 from app.api.services import Services
@@ -13,7 +13,7 @@ from app.market.market_data import TRADES_MAX
 from app.market.types import FeedState
 from app.runtime.reference import InstrumentView
 
-router = APIRouter(prefix="/v1/market", tags=["market"])
+router = APIRouter(prefix="/v1/market", tags=["market"], route_class=ExactRoute)
 
 
 class Book(BaseModel):

@@ -12,7 +12,7 @@ from typing import Protocol
 from app.api.errors import Problem, internal_error, problem_of
 from app.api.replies import Answer, Reply
 from app.api.schemas import PlaceOrder
-from app.runtime.outcomes import ORDER, ORDER_WITH_FILLS, Outcome, Told
+from app.runtime.outcomes import ORDER, ORDER_WITH_FILLS, PLAIN, Outcome, Told
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ class Describer(Protocol):
     """Tells outcomes that are no plain orders."""
 
     def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply: ...
+
+    def closed(self, outcome: Outcome) -> Reply: ...
 
     def changed(self, outcome: Outcome) -> Reply: ...
 
@@ -59,12 +61,12 @@ async def answer_of(start: Callable[[Respond], None]) -> Answer:
 class PlaceRequest:
     """One new order."""
 
-    __slots__ = ("_desk", "_order", "_respond", "count", "first_seq")
+    __slots__ = ("_desk", "_order", "_respond", "count", "first")
 
     form = ORDER_WITH_FILLS
 
     def __init__(self, desk: Describer, order: PlaceOrder, respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._order = order
         self._respond = respond
@@ -83,12 +85,12 @@ class PlaceRequest:
 class ChangeRequest:
     """A cancel or an amendment of one order."""
 
-    __slots__ = ("_desk", "_respond", "count", "first_seq")
+    __slots__ = ("_desk", "_respond", "count", "first")
 
     form = ORDER
 
     def __init__(self, desk: Describer, respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._respond = respond
 
@@ -103,15 +105,34 @@ class ChangeRequest:
         self._respond(failure_answer(error))
 
 
+class CloseRequest:
+    """A position that is to be closed."""
+
+    __slots__ = ("_desk", "_respond", "count", "first")
+
+    form = PLAIN
+
+    def __init__(self, desk: Describer, respond: Respond) -> None:
+        self.first = self.count = 0
+        self._desk = desk
+        self._respond = respond
+
+    def answer(self, told: Told, number: int) -> None:
+        self._respond(self._desk.closed(told.outcome(number)).answer())
+
+    def fail(self, error: Exception) -> None:
+        self._respond(failure_answer(error))
+
+
 class BatchRequest:
     """Many new orders, answered together; those with a problem did not reach the engine."""
 
-    __slots__ = ("_desk", "_respond", "_submissions", "count", "first_seq")
+    __slots__ = ("_desk", "_respond", "_submissions", "count", "first")
 
     form = ORDER_WITH_FILLS
 
     def __init__(self, desk: Describer, submissions: list[Submission], respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._submissions = submissions
         self._respond = respond

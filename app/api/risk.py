@@ -46,8 +46,9 @@ class Utilisation(BaseModel):
 class PortfolioRisk(BaseModel):
     """Money in the quote currency; open orders count at their worst case.
 
-    `sigma` is the standard deviation of the profit and loss over the horizon, `value_at_risk` z times
-    that and the whole of `unmeasured_exposure`: what is held in symbols whose returns are not known.
+    `sigma` bounds the standard deviation of the profit and loss over the horizon, whichever open
+    orders fill. `value_at_risk` is z times that and the whole of `unmeasured_exposure`: what is held
+    in symbols whose returns are not known. `position_value_at_risk` is that of the positions alone.
     """
 
     scope: str
@@ -57,6 +58,7 @@ class PortfolioRisk(BaseModel):
     unmeasured_exposure: Decimal
     sigma: Decimal
     value_at_risk: Decimal
+    position_value_at_risk: Decimal
     utilisation: list[Utilisation]
 
 
@@ -124,7 +126,14 @@ def _portfolio(scope: str, state: int, record: Any, figures: Portfolio, *, accou
 
 
 def portfolio_texts(figures: Portfolio) -> dict[str, str]:
-    names = ("exposure", "net_exposure", "unmeasured_exposure", "sigma", "value_at_risk")
+    names = (
+        "exposure",
+        "net_exposure",
+        "unmeasured_exposure",
+        "sigma",
+        "value_at_risk",
+        "position_value_at_risk",
+    )
     return {name: money_text(getattr(figures, name)) for name in names}
 
 

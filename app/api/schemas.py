@@ -33,7 +33,11 @@ SideName = Literal["BUY", "SELL"]
 OrderTypeName = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
 TimeInForceName = Literal["GTC", "IOC", "FOK", "GTD"]
 SelfTradePreventionName = Literal["CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "NONE"]
+CancelScope = Literal["firm"]
 InstrumentStatusName = Literal["TRADING", "CANCEL_ONLY", "HALTED"]
+SpreadBps = Annotated[
+    int, Field(ge=0, le=1_000_000, description="no mark is made of a wider book; 0: of any")
+]
 
 
 @with_config(CLOSED)
@@ -64,6 +68,7 @@ class AmendOrder(TypedDict):
     """What is not given stays. `quantity` is the new total, filled part included."""
 
     price: NotRequired[DecimalInput | None]
+    stop_price: NotRequired[Annotated[DecimalInput | None, Field(description="of a stop that waits")]]
     quantity: NotRequired[DecimalInput | None]
 
 
@@ -103,6 +108,7 @@ class NewInstrument(Closed):
     min_notional: DecimalInput = "0"
     maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
     taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
+    mark_spread_max_bps: SpreadBps = 1_000
     status: InstrumentStatusName = "TRADING"
 
 
@@ -114,7 +120,13 @@ class InstrumentChange(Closed):
     min_notional: DecimalInput | None = None
     maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
     taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
+    mark_spread_max_bps: SpreadBps | None = None
     status: InstrumentStatusName | None = None
+
+
+class Settlement(Closed):
+    price: DecimalInput
+    reason: "Reason"
 
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -145,6 +157,9 @@ class Limits(Closed):
     VENUE_REJECTIONS: Count | None = Field(None, description="in a row; account and symbol")
     MARK_HALT_AGE: Annotated[int, Field(ge=1, le=1 << 60)] | None = Field(
         None, description="microseconds after which a symbol without a new mark halts; symbol"
+    )
+    MAINTENANCE_LEVERAGE: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="hundredths of positions over equity beyond which only reducing is left; account"
     )
 
 
@@ -205,7 +220,9 @@ class Order(BaseModel):
     status: str
     code: str | None
     post_only: bool
-    reduce_only: bool
+    reduce_only: Annotated[bool, Field(description="also where the order was taken only because it reduces")]
+    triggered: Annotated[bool, Field(description="a stop whose price has been reached")]
+    expire_at: Annotated[int | None, Field(description="microseconds since the epoch; of GTD orders")]
     created_ts: int
     updated_ts: int
     seq: int

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from app.api.errors import invalid_field, invalid_request
+from app.api.known_names import known_text
 from app.api.schemas import BATCH_ORDERS_MAX, SYMBOL_PERMISSIONS_MAX, PlaceOrder
 
 # Smaller requests cannot be wrong in many places.
@@ -58,4 +59,6 @@ def _check_orders(orders: list[Any], path: str) -> None:
     for place, order in enumerate(orders):
         if isinstance(order, dict) and not order.keys() <= ORDER_MEMBERS:
             name = next(iter(order.keys() - ORDER_MEMBERS))
-            raise invalid_field(f"{path}.{place}.{name[:64]}", "unknown field")
+            raise invalid_field(
+                f"{path}.{place}.{name[:64]}", f"unknown field; {known_text(sorted(ORDER_MEMBERS))}"
+            )

@@ -9,6 +9,7 @@ from app.api.asgi import Message, Receive, Scope, Send, header, send_problem
 from app.api.auth import KeyStore, Principal
 from app.api.direct_socket import DirectSocket
 from app.api.errors import Problem, engine_halted, not_ready, overloaded, unauthorized
+from app.api.known_names import query_problem
 from app.api.services import Services
 from app.api.trade_messages import decode_auth, request_id
 from app.streams.codec import text_frame
@@ -42,6 +43,8 @@ class Door:
         authorization = header(scope, b"authorization")
         if authorization is not None and self._services.keys.of_header(authorization) is None:
             return unauthorized()
+        if (problem := query_problem(scope["query_string"], ())) is not None:
+            return problem
         if not self._services.loop.ready:
             return engine_halted() if self._services.loop.halted else not_ready()
         if authorization is None and self._unknown >= UNKNOWN_MAX:
@@ -74,16 +77,18 @@ async def _principal_of_first_message(
     except TimeoutError:
         return None
     text = message.get("text") or ""
+    refused = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
     try:
         principal = keys.authenticate(decode_auth(text)["key"])
-    except Problem:
+    except Problem as problem:
         principal = None
+        if not {"", "op", "key"} & {error["path"] for error in problem.content["errors"]}:
+            refused = problem  # it is that message, with something wrong in it
     identity = request_id(text)
     if principal is not None:
         wire.write_frames([answer_frame(identity, {"role": principal.role.name.lower()})])
     elif message["type"] == "websocket.receive":
-        problem = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
-        wire.write_frames([refusal_frame(identity, problem)])
+        wire.write_frames([refusal_frame(identity, refused)])
     return principal
 
 

@@ -15,6 +15,7 @@ from app.api.risk_parameters import parameters_content
 from app.api.services import Services
 from app.engine.records import NOTE_EVENT
 from app.engine.types import EventKind, OverrideEnd, Permission, Policy, Scope, TradingState
+from app.runtime.reference import money_text
 from app.runtime.risk_log import BREACH_CODES
 from app.runtime.views import EVENT_LAYOUT, EventView, field_names, layout
 from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
@@ -54,6 +55,9 @@ class RiskItems:
             int(EventKind.PERMISSION_SET): self._permission,
             int(EventKind.POLICY_SET): self._policy,
             int(EventKind.RISK_MODEL_SET): self._model,
+            int(EventKind.CASH_TRANSFERRED): self._transfer,
+            int(EventKind.ACCOUNT_SET): self._account,
+            int(EventKind.SYMBOL_SETTLED): self._settlement,
         }
 
     def note(self, event: RawEvent) -> None:
@@ -125,6 +129,7 @@ class RiskItems:
             **self._measured(event),
             "state": TradingState(event.status).name,
             "previous": TradingState(event.liquidity).name,
+            **_orders_left(event),
         }
 
     def _state_set(self, event: EventView) -> dict[str, Any]:
@@ -133,6 +138,7 @@ class RiskItems:
             "scope": self._scope(event),
             **_changed(event, value="state"),
             "cause": code_name(event.code),
+            **_orders_left(event),
             **self._who(event),
         }
 
@@ -151,12 +157,37 @@ class RiskItems:
             **self._who(event),
         }
 
+    def _settlement(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "settlement",
+            "scope": self._scope(event),
+            "price": self._reference.instruments[event.symbol].price_text(event.last_price),
+            "accounts": event.last_quantity,
+            **self._who(event),
+        }
+
     def _model(self, event: EventView) -> dict[str, Any]:
         """One parameter of the risk figures; all of them come with what is measured."""
         return {
             "event": "risk_parameters_set",
             **_changed(event, "parameter"),
             "version": event.last_quantity,
+            **self._who(event),
+        }
+
+    def _transfer(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "transfer",
+            "account": self._reference.account_names[event.account],
+            "amount": money_text(event.limit),
+            **self._who(event),
+        }
+
+    def _account(self, event: EventView) -> dict[str, Any]:
+        return {
+            "event": "account",
+            "account": self._reference.account_names[event.account],
+            **_changed(event, value="leverage"),
             **self._who(event),
         }
 
@@ -257,6 +288,11 @@ class RiskItems:
             index = first + place
             value = int(pairs[symbol, index])
             yield scope_text(reference, Scope.ACCOUNT_SYMBOL, index, symbol), value
+
+
+def _orders_left(event: EventView) -> dict[str, int]:
+    """Open orders of the scope: how many rest, and how many were asked to end with the restriction."""
+    return {"resting": event.quantity, "ending": event.last_quantity}
 
 
 def _changed(event: EventView, name: str | None = None, value: str = "value") -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app.api.access import Observer, Provided, json_response, problems
+from app.api.access import ExactRoute, Observer, Provided, json_response, problems
 from app.api.errors import PROBLEM_TYPE, engine_halted, not_ready
 from app.api.services import Services
 from app.runtime.projections import UP, ProjectionProcess
 
-router = APIRouter(tags=["system"])
+router = APIRouter(tags=["system"], route_class=ExactRoute)
 
 
 class JournalDisk(BaseModel):

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
 from app.api.decoding import decoder
-from app.api.schemas import CLOSED, AmendOrder, PlaceOrder, PlaceOrders
+from app.api.schemas import CLOSED, AmendOrder, CancelScope, ClientOrderId, PlaceOrder, PlaceOrders
 from app.api.shapes import has_few_values
 
 GRACE_MS_MAX = 3_600_000
@@ -28,17 +28,28 @@ class Empty(TypedDict):
 
 @with_config(CLOSED)
 class CancelParams(TypedDict):
-    order_id: OrderId
+    """`order_id`, or `account` and `client_order_id`."""
+
+    order_id: NotRequired[OrderId]
+    account: NotRequired[AccountName]
+    client_order_id: NotRequired[ClientOrderId]
 
 
 class AmendParams(AmendOrder):
-    order_id: OrderId
+    """As CancelParams."""
+
+    order_id: NotRequired[OrderId]
+    account: NotRequired[AccountName]
+    client_order_id: NotRequired[ClientOrderId]
 
 
 @with_config(CLOSED)
 class CancelAllParams(TypedDict):
+    """`account`, or the scope in its place."""
+
     account: NotRequired[AccountName | None]
     symbol: NotRequired[SymbolName | None]
+    scope: NotRequired[CancelScope | None]
 
 
 @with_config(CLOSED)

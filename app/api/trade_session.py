@@ -19,7 +19,15 @@ from app.api.auth import Principal, Role
 from app.api.dead_man import DeadManTimers, Reason
 from app.api.direct_socket import DirectSocket
 from app.api.documents import json_object
-from app.api.errors import Problem, forbidden, internal_error, invalid_request, overloaded, problem_of
+from app.api.errors import (
+    Problem,
+    forbidden,
+    internal_error,
+    invalid_field,
+    invalid_request,
+    overloaded,
+    problem_of,
+)
 from app.api.mass_cancel import canceled_members
 from app.api.order_desk import OrderDesk
 from app.api.replies import Answer, Reply
@@ -38,6 +46,8 @@ OUTGOING_BYTES_MAX = 32 << 20
 
 CLOSE_BINARY = 1003
 CLOSE_TOO_SLOW = 4008
+
+_ORDER_NAMES = frozenset(("order_id", "account", "client_order_id"))
 
 
 class TradeSession:
@@ -111,16 +121,27 @@ class TradeSession:
         self._in_flight += 1
 
     def _cancel(self, identity: Id, params: Any) -> None:
-        self._desk.cancel(self._principal, params["order_id"], partial(self._respond, identity))
+        self._desk.cancel(self._principal, self._order_id(params), partial(self._respond, identity))
         self._in_flight += 1
 
     def _amend(self, identity: Id, params: Any) -> None:
-        self._desk.amend(self._principal, params["order_id"], params, partial(self._respond, identity))
+        order_id = self._order_id(params)
+        self._desk.amend(self._principal, order_id, params, partial(self._respond, identity))
         self._in_flight += 1
+
+    def _order_id(self, params: Any) -> str:
+        """Of the order that is named in one of two ways. Raises Problem."""
+        names = params.keys() & _ORDER_NAMES
+        if names == {"order_id"}:
+            return params["order_id"]  # type: ignore[no-any-return]
+        if names != {"account", "client_order_id"}:
+            raise invalid_field("params", "name an order by order_id, or by account and client_order_id")
+        return self._desk.order_id_of(self._principal, params["account"], params["client_order_id"])
 
     def _cancel_all(self, identity: Id, params: Any) -> None:
         params = params or {}
-        future = self._desk.cancel_all(self._principal, params.get("account"), params.get("symbol"))
+        names = (params.get(name) for name in ("account", "symbol", "scope"))
+        future = self._desk.cancel_all(self._principal, *names)
         self._in_flight += 1
         answering = asyncio.ensure_future(self._answer_canceled(identity, future))
         self._answering.add(answering)

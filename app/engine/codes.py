@@ -57,9 +57,12 @@ class Code(IntEnum):
     MAX_PORTFOLIO_VAR = 57
     MAX_CORRELATED_EXPOSURE = 58
     VENUE_REJECTIONS = 59  # why trading was stopped; no order is refused with it
+    MAINTENANCE_LEVERAGE = 60  # and this
+    NEGATIVE_EQUITY = 61  # and this
 
     # The engine's own capacity.
     ORDER_CAPACITY = 70
+    POSITION_CAPACITY = 71  # a position, or what is traded, beyond the range of the engine's numbers
 
     # Cancel and amend requests.
     UNKNOWN_ORDER = 80
@@ -96,3 +99,7 @@ class Code(IntEnum):
     CHANGE_CLOSED = 122
     CHANGE_STALE = 123
     MAKER_CANNOT_APPROVE = 124
+    QUOTE_NOT_SETTLED = 125  # an instrument whose quote currency is not the one that accounts are kept in
+    INSTRUMENT_IN_USE = 126  # a change that an open order, a position or the mark would not fit into
+    SYMBOL_TRADING = 127  # a settlement of what still trades
+    VALUE_RANGE = 128  # a sum would leave the range of the engine's numbers

@@ -10,48 +10,98 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine import conditions, correlation, executions, notes, orders, reference, trading_state
+from app.engine import (
+    amends,
+    cancels,
+    correlation,
+    executions,
+    expiries,
+    notes,
+    orders,
+    reference,
+    trading_state,
+)
 from app.engine.administration import administer
 from app.engine.capacity import DEFAULT_CAPACITY, EVENTS_PER_COMMAND_MAX, Capacity
+from app.engine.closing import close_position
 from app.engine.codes import Code
+from app.engine.consequences import settle
 from app.engine.directory import directory_of
+from app.engine.effect import NEW
 from app.engine.emission import emit, room_for_events
-from app.engine.hash_index import find_client_order
 from app.engine.jit import force_inline, inline, kernel
 from app.engine.limit_overrides import end_overrides_due
 from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbours
+from app.engine.rates import lacking_token, take_tokens
 from app.engine.records import COMMAND, EVENT
+from app.engine.restrictions import start_trimming
 from app.engine.risk import check_order
 from app.engine.state import NO_SLOT, Array, State, allocate, attach
 from app.engine.types import CommandKind, EventKind, Scope, StateFlag
 
+# `FIRM.progress` of a command that is carried out, but for what follows from it.
+_CARRIED_OUT = 1 << 60
+
 
 @inline
-def _apply(st: State, i: int) -> bool:
-    """Apply one command; False if it has to go on when there is room for more events."""
+def _advance_time(st: State, fresh: bool) -> bool:
+    if fresh:
+        reference.start_day(st)
+    while trading_state.overdue_symbol(st) != NO_SLOT:
+        if not settle(st) or room_for_events(st) < EVENTS_PER_COMMAND_MAX:
+            return False
+        trading_state.halt_overdue(st)
+    if not (settle(st) and end_overrides_due(st) and expiries.expire_orders(st)):
+        return False
+    if st.firm[0].event_index == 0:  # every command leaves a trace
+        emit(st, EventKind.TIME_ADVANCED)
+    return True
+
+
+@inline
+def _update_mark(st: State, i: int) -> None:
+    symbol = st.commands[i].symbol
+    if reference.update_mark(st, i):
+        st.instruments[symbol].stops_due = 1
+        st.firm[0].stops_due = 1
+    st.firm[0].group_open = st.commands[i].more
+
+
+@inline
+def _set_state(st: State, i: int, fresh: bool) -> bool:
+    if fresh and not trading_state.set_trading_state(st, i):
+        return True
+    return not st.commands[i].flags & StateFlag.CANCEL_OPEN or cancels.cancel_all(st, i)
+
+
+@inline
+def _set_permission(st: State, i: int) -> None:
+    c = st.commands[i]
+    if reference.set_permission(st, i):
+        start_trimming(st, Scope.ACCOUNT if c.symbol < 0 else Scope.ACCOUNT_SYMBOL, c.account, c.symbol)
+
+
+@inline
+def _carry_out(st: State, i: int) -> bool:
+    """Do what one command asks for; False if it has to go on when there is room for more events."""
     kind = st.commands[i].kind
     fresh = st.firm[0].progress == 0
     if kind == CommandKind.PLACE_ORDER:
         orders.place(st, i)
     elif kind == CommandKind.EXECUTION_REPORT:
-        return executions.apply_report(st, i) and trading_state.trip_breakers(st)
+        executions.apply_report(st, i)
     elif kind == CommandKind.CANCEL_ORDER:
-        orders.cancel(st, i)
+        cancels.cancel(st, i)
     elif kind == CommandKind.AMEND_ORDER:
-        orders.amend(st, i)
+        amends.amend(st, i)
     elif kind == CommandKind.CANCEL_ALL:
-        return orders.cancel_all(st, i)
+        return cancels.cancel_all(st, i)
+    elif kind == CommandKind.CLOSE_POSITION:
+        return close_position(st, i, fresh)
     elif kind == CommandKind.UPDATE_MARK:
-        if not fresh or reference.update_mark(st, i):
-            return trading_state.trip_breakers(st) and conditions.fire_stops(st, st.commands[i].symbol)
+        _update_mark(st, i)
     elif kind == CommandKind.ADVANCE_TIME:
-        if fresh:
-            reference.start_day(st)
-        if trading_state.halt_overdue(st) and end_overrides_due(st) and conditions.expire_orders(st):
-            if st.firm[0].event_index == 0:  # every command leaves a trace
-                emit(st, EventKind.TIME_ADVANCED)
-            return True
-        return False
+        return _advance_time(st, fresh)
     elif kind == CommandKind.SET_INSTRUMENT:
         reference.set_instrument(st, i)
     elif kind == CommandKind.SET_ACCOUNT:
@@ -59,10 +109,9 @@ def _apply(st: State, i: int) -> bool:
     elif kind == CommandKind.TRANSFER_CASH:
         reference.transfer_cash(st, i)
     elif kind == CommandKind.SET_TRADING_STATE:
-        if not fresh or trading_state.set_trading_state(st, i):
-            return not st.commands[i].flags & StateFlag.CANCEL_OPEN or orders.cancel_all(st, i)
+        return _set_state(st, i, fresh)
     elif kind == CommandKind.SET_PERMISSION:
-        reference.set_permission(st, i)
+        _set_permission(st, i)
     elif kind == CommandKind.NOTE:
         notes.record_note(st, i)
     elif kind == CommandKind.SAMPLE_MARKS:
@@ -72,6 +121,18 @@ def _apply(st: State, i: int) -> bool:
     else:
         return administer(st, i, fresh)
     return True
+
+
+@inline
+def _apply(st: State, i: int) -> bool:
+    """Apply one command and what follows from it; False if it has to go on when there is room for events."""
+    firm = st.firm[0]
+    if firm.progress != _CARRIED_OUT:
+        firm.group_open = 0
+        if not _carry_out(st, i):
+            return False
+        firm.progress = _CARRIED_OUT
+    return settle(st)
 
 
 @force_inline
@@ -98,7 +159,7 @@ def apply_commands(st: State, start: int, count: int) -> int:
         if i + AHEAD < count:
             prefetch_command(st, i + AHEAD)
         if i + THEN < count:
-            prefetch_neighbours(st, i + THEN)
+            prefetch_neighbours(st, st.commands, i + THEN)
         if firm.progress == 0:
             firm.seq = st.commands[i].seq
             firm.ts = st.commands[i].ts
@@ -129,12 +190,11 @@ def _explain(directory: NDArray[np.int64], ts: int) -> int:
     firm.ts = ts
     orders.describe(st, 0)
     candidate = st.candidate[0]
-    duplicate = False
-    if candidate.client_order_id[0] != 0 and candidate.account >= 0:
-        duplicate = find_client_order(st, candidate.account, candidate.client_order_id) != NO_SLOT
+    earlier, duplicate = orders.find_earlier(st)
     for at in range(len(st.verdicts)):
         st.verdicts[at].code = 0
-    check_order(st, True, True, candidate.quantity, st.commands[0].fault, duplicate)
+    lacking = lacking_token(st, candidate.account) if candidate.account >= 0 else 0
+    check_order(st, True, NEW, st.commands[0].fault, duplicate or earlier != NO_SLOT, lacking)
     firm.seq = seq_now
     firm.ts = ts_now
     for at in range(len(st.verdicts)):
@@ -154,7 +214,8 @@ def _check(directory: NDArray[np.int64], start: int, count: int) -> int:
     passed = 0
     for i in range(start, count):
         orders.describe(st, i)
-        code = check_order(st, False, True, st.candidate[0].quantity, 0, False)
+        lacking = take_tokens(st, st.candidate[0].account)
+        code = check_order(st, False, NEW, 0, False, lacking)
         passed += code == Code.NONE
     return passed
 

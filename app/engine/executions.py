@@ -3,21 +3,25 @@
 A report that cannot be (an unknown order, a repeated execution id, more than
 the order has left, a step the state machine does not know) becomes an
 EXECUTION_ANOMALY and changes nothing.
+
+Where reports and requests have crossed on their way, the venue is right: its answer to an earlier
+replace is taken while a later one is on its way, and so is a fill of what it has replaced already.
 """
 
 from app.engine.codes import Code
-from app.engine.conditions import retry_expiry, trim_reduce_only
 from app.engine.emission import emit, emit_order
+from app.engine.expiries import retry_expiry
 from app.engine.hash_index import add_execution, forget_execution, has_execution
 from app.engine.jit import inline
-from app.engine.orders import change_status, close
-from app.engine.positions import apply_fill, position_index, reserve
-from app.engine.risk import worth_of
+from app.engine.orders import change_status, close, reserve_order
+from app.engine.positions import apply_fill, position_index, reserve, reserve_rest
+from app.engine.restrictions import trim_if_larger
 from app.engine.slots import find_order
 from app.engine.state import NO_SLOT, State
-from app.engine.trading_state import count_rejection, forget_rejections, touch_account, touch_firm
+from app.engine.trading_state import count_rejection, forget_rejections
 from app.engine.transitions import Trigger, is_final, next_status
 from app.engine.types import EventKind, OrderStatus, ReportKind
+from app.engine.valuation import cost_of, worth_of
 
 
 @inline
@@ -75,9 +79,22 @@ def _check_fill(st: State, i: int, slot: int) -> int:
 
 
 @inline
-def _fill(st: State, i: int, slot: int) -> bool:
+def _take_replaced(st: State, i: int, slot: int) -> None:
+    """A fill of more than the order had: the venue has replaced it, and the report of that is late."""
+    order = st.orders[slot]
+    if st.reports[i].quantity <= order.quantity - order.filled_quantity:
+        return
+    if st.reports[i].quantity <= order.replace_quantity - order.filled_quantity:
+        order.price = order.replace_price
+        order.quantity = order.replace_quantity
+        order.priority = order.replace_priority
+
+
+@inline
+def _fill(st: State, i: int, slot: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
+    _take_replaced(st, i, slot)
     code = _check_fill(st, i, slot)
     complete = report.quantity == order.quantity - order.filled_quantity
     trigger = Trigger.COMPLETE if complete else Trigger.FILL
@@ -86,7 +103,7 @@ def _fill(st: State, i: int, slot: int) -> bool:
         code = Code.ILLEGAL_TRANSITION
     if code != Code.NONE:
         _anomaly(st, i, slot, code)
-        return True
+        return
     _record_fill(st, i, slot)
     order.filled_quantity += report.quantity
     order.filled_notional += report.price * report.quantity
@@ -98,7 +115,7 @@ def _fill(st: State, i: int, slot: int) -> bool:
         close(st, slot, status, Code.NONE)
     else:
         change_status(st, slot, status)
-        reserve(st, slot, order.reserved - report.quantity, order.reserved_price)
+        reserve_rest(st, slot, report.quantity)
     at = emit_order(st, EventKind.ORDER_FILLED, slot)
     event = st.events[at]
     event.last_price = report.price
@@ -109,10 +126,20 @@ def _fill(st: State, i: int, slot: int) -> bool:
     position = st.positions[position_index(st, account, symbol)]
     event.limit = position.quantity
     event.observed = position.entry_cost
-    touch_account(st, account)
-    touch_firm(st)
-    return bool(position.reduce_buy == 0 and position.reduce_sell == 0) or trim_reduce_only(
-        st, account, symbol
+    st.firm[0].group_open = report.more
+    trim_if_larger(st, account, symbol)
+
+
+@inline
+def _is_own_doing(code: int) -> bool:
+    """Whether the venue has only done what the order itself asks for: that is no rejection by the venue."""
+    return bool(
+        code == Code.POST_ONLY_WOULD_TAKE
+        or code == Code.REDUCE_ONLY
+        or code == Code.REDUCING_ONLY
+        or code == Code.SYMBOL_RESTRICTED
+        or code == Code.SELF_TRADE
+        or code == Code.INSUFFICIENT_LIQUIDITY
     )
 
 
@@ -127,7 +154,8 @@ def _end(st: State, slot: int, status: int, code: int) -> None:
         kind = EventKind.ORDER_EXPIRED
     elif status == OrderStatus.REJECTED:
         kind = EventKind.ORDER_REJECTED
-        count_rejection(st, order.account, order.symbol)
+        if not _is_own_doing(code):
+            count_rejection(st, order.account, order.symbol)
     close(st, slot, status, code)
     emit_order(st, kind, slot)
 
@@ -150,27 +178,46 @@ def _trigger_of(report: int) -> int:
 
 
 @inline
+def _forget_replace(st: State, slot: int) -> None:
+    order = st.orders[slot]
+    order.replace_price = 0
+    order.replace_quantity = 0
+    order.replace_priority = 0
+
+
+@inline
 def _replace(st: State, i: int, slot: int, status: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
     if report.price != order.price or report.quantity > order.quantity:
         order.priority = order.replace_priority
+    last = report.price == order.replace_price and report.quantity == order.replace_quantity
     order.price = report.price
     order.quantity = report.quantity
-    reserve(st, slot, order.quantity - order.filled_quantity, worth_of(st, order))
-    change_status(st, slot, status)
-    emit_order(st, EventKind.ORDER_REPLACED, slot)
+    if last or order.status != OrderStatus.PENDING_REPLACE:
+        reserve_order(st, slot)
+        _forget_replace(st, slot)
+        change_status(st, slot, status)
+    else:  # the answer to an earlier request: the later one is still on its way
+        remaining = max(order.quantity, order.replace_quantity) - order.filled_quantity
+        worth = max(worth_of(st, order), order.reserved_price)
+        cost = max(cost_of(st, order, remaining), order.reserved_cost)
+        reserve(st, slot, remaining, worth, cost)
+        change_status(st, slot, OrderStatus.PENDING_REPLACE)
+    at = emit_order(st, EventKind.ORDER_REPLACED, slot)
+    st.events[at].code = report.code
+    trim_if_larger(st, order.account, order.symbol)
 
 
 @inline
 def _can_replace(st: State, i: int, slot: int) -> bool:
-    """Whether the venue's new price and quantity are what was asked for."""
+    """Whether the venue's new price and quantity are those of an order that could be."""
     report = st.reports[i]
     order = st.orders[slot]
+    instrument = st.instruments[order.symbol]
     return bool(
-        report.price == order.replace_price
-        and report.quantity == order.replace_quantity
-        and report.quantity > order.filled_quantity
+        0 < report.price <= instrument.max_price
+        and order.filled_quantity < report.quantity <= instrument.max_quantity
     )
 
 
@@ -180,6 +227,19 @@ def _tell_refusal(st: State, i: int, slot: int) -> None:
     cancel = report.report == ReportKind.CANCEL_REJECTED
     at = emit_order(st, EventKind.CANCEL_REJECTED if cancel else EventKind.REPLACE_REJECTED, slot)
     st.events[at].code = report.code
+
+
+@inline
+def _is_late(st: State, i: int, slot: int) -> bool:
+    """Whether the report is of a replace that a fill has shown already, and the order has ended since."""
+    report = st.reports[i]
+    order = st.orders[slot]
+    return bool(
+        report.report == ReportKind.REPLACED
+        and is_final(order.status)
+        and report.price == order.price
+        and report.quantity == order.quantity
+    )
 
 
 @inline
@@ -195,6 +255,8 @@ def _move(st: State, i: int, slot: int) -> None:
         illegal = illegal or not _can_replace(st, i, slot)
     if known and trigger == Trigger.REFUSE and is_final(order.status):
         _tell_refusal(st, i, slot)  # the order has ended before the request reached the venue
+    elif _is_late(st, i, slot):
+        emit_order(st, EventKind.ORDER_REPLACED, slot)
     elif illegal:
         _anomaly(st, i, slot, Code.ILLEGAL_TRANSITION)
     elif trigger == Trigger.REPLACE:
@@ -203,30 +265,32 @@ def _move(st: State, i: int, slot: int) -> None:
         forget_rejections(st, order.account, order.symbol)
         change_status(st, slot, status)
         emit_order(st, EventKind.ORDER_OPENED, slot)
+        trim_if_larger(st, order.account, order.symbol)
     elif trigger == Trigger.LOSE:
         change_status(st, slot, status)
         emit_order(st, EventKind.ORDER_UNKNOWN, slot)
+    elif report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER:
+        _end(st, slot, OrderStatus.CANCELED, Code.UNKNOWN_ORDER)  # the venue does not have it
     elif trigger == Trigger.REFUSE:
-        reserve(st, slot, order.quantity - order.filled_quantity, worth_of(st, order))
+        reserve_order(st, slot)
+        _forget_replace(st, slot)
         change_status(st, slot, status)
         if order.expire_ts != 0 and st.expiries[slot].rank == 0:
             retry_expiry(st, slot)
         _tell_refusal(st, i, slot)
+        trim_if_larger(st, order.account, order.symbol)
     else:
         _end(st, slot, status, report.code)
 
 
 @inline
-def apply_report(st: State, i: int) -> bool:
-    """Apply one execution report; False if there is more to do once there is room for events."""
+def apply_report(st: State, i: int) -> None:
+    """Apply one execution report; what follows from it is left to `app.engine.consequences`."""
     report = st.reports[i]
     slot = find_order(st, report.order_id)
     if slot == NO_SLOT:
         _anomaly(st, i, slot, Code.UNKNOWN_ORDER)
-        return True
-    if st.firm[0].progress != 0:  # the fill was applied; its reduce-only orders are left
-        return trim_reduce_only(st, st.orders[slot].account, st.orders[slot].symbol)
-    if report.report == ReportKind.TRADE:
-        return _fill(st, i, slot)
-    _move(st, i, slot)
-    return True
+    elif report.report == ReportKind.TRADE:
+        _fill(st, i, slot)
+    else:
+        _move(st, i, slot)

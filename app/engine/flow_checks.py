@@ -1,97 +1,13 @@
-"""Checks of how an account sends orders: rates, repeats, messages for each trade."""
-
-import numpy as np
+"""Checks of how an account sends orders: repeats, messages for each trade."""
 
 from app.engine.codes import Code
-from app.engine.hash_index import SEED, mix
 from app.engine.jit import force_inline, inline
-from app.engine.limits import TOKEN, UNLIMITED, limit_in, tokens_at
+from app.engine.limits import UNLIMITED, limit_in
+from app.engine.repeats import count_repeat
 from app.engine.state import NO_SLOT, State
-from app.engine.state_records import REPEATS
 from app.engine.trading_state import trip
 from app.engine.types import Limit, Policy, Scope, TradingState
 from app.engine.verdicts import refuses, verdict_place
-
-_HALF = np.uint64(1)
-
-
-@force_inline
-def check_rate(st: State, explain: bool) -> int:
-    """Firm's and account's token buckets; a message that passes takes a token of each."""
-    account = st.candidate[0].account
-    firm = st.firm[0]
-    holder = st.accounts[account]
-    firm_rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
-    account_rate = limit_in(st.account_limits[account:], Limit.ORDER_RATE)
-    firm_tokens = tokens_at(firm.order_tokens, firm.order_tokens_ts, firm_rate, firm.ts)
-    tokens = tokens_at(holder.order_tokens, holder.order_tokens_ts, account_rate, firm.ts)
-    passed = firm_rate == UNLIMITED or firm_tokens >= TOKEN
-    if refuses(st, explain, Code.ORDER_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM):
-        return Code.ORDER_RATE
-    passed = account_rate == UNLIMITED or tokens >= TOKEN
-    if refuses(st, explain, Code.ORDER_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
-        return Code.ORDER_RATE
-    if not explain:
-        if firm_rate != UNLIMITED:
-            firm.order_tokens = firm_tokens - TOKEN
-            firm.order_tokens_ts = firm.ts
-        if account_rate != UNLIMITED:
-            holder.order_tokens = tokens - TOKEN
-            holder.order_tokens_ts = firm.ts
-    return Code.NONE
-
-
-@inline
-def check_cancel_rate(st: State, account: int, symbol: int) -> int:
-    """Of one cancel request. Where trading is stopped cancels are never throttled; mass cancels never are."""
-    if account < 0 or symbol < 0:  # of an order that was refused
-        return Code.NONE
-    firm = st.firm[0]
-    holder = st.accounts[account]
-    firm_rate = limit_in(st.firm_limits, Limit.CANCEL_RATE)
-    account_rate = limit_in(st.account_limits[account:], Limit.CANCEL_RATE)
-    if firm_rate == UNLIMITED and account_rate == UNLIMITED:
-        return Code.NONE
-    if firm.trading_state != 0 or holder.trading_state != 0 or st.instruments[symbol].trading_state != 0:
-        return Code.NONE
-    firm_tokens = tokens_at(firm.cancel_tokens, firm.cancel_tokens_ts, firm_rate, firm.ts)
-    tokens = tokens_at(holder.cancel_tokens, holder.cancel_tokens_ts, account_rate, firm.ts)
-    passed = firm_rate == UNLIMITED or firm_tokens >= TOKEN
-    if refuses(st, False, Code.CANCEL_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM):
-        return Code.CANCEL_RATE
-    passed = account_rate == UNLIMITED or tokens >= TOKEN
-    if refuses(st, False, Code.CANCEL_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
-        return Code.CANCEL_RATE
-    if firm_rate != UNLIMITED:
-        firm.cancel_tokens = firm_tokens - TOKEN
-        firm.cancel_tokens_ts = firm.ts
-    if account_rate != UNLIMITED:
-        holder.cancel_tokens = tokens - TOKEN
-        holder.cancel_tokens_ts = firm.ts
-    return Code.NONE
-
-
-@inline
-def _count_repeat(st: State, explain: bool) -> int:
-    """The how manieth this order is of its symbol, side, price and quantity in the window.
-
-    An account's recent orders have REPEATS places by their hash; one that needs a place taken by
-    another begins to count anew there.
-    """
-    order = st.candidate[0]
-    h = mix(mix(SEED, np.uint64(order.symbol * 2 + order.side)), np.uint64(order.price))
-    likeness = np.int64(mix(h, np.uint64(order.quantity)) >> _HALF)
-    entry = st.repeats[order.account * REPEATS + likeness % REPEATS]
-    now = st.firm[0].ts
-    goes_on = entry.count > 0 and entry.likeness == likeness
-    goes_on = goes_on and now - entry.ts <= st.firm[0].policy[Policy.REPEAT_WINDOW_US]
-    count = entry.count + 1 if goes_on else 1
-    if not explain:
-        if not goes_on:
-            entry.likeness = likeness
-            entry.ts = now
-        entry.count = count
-    return count
 
 
 @force_inline
@@ -99,7 +15,7 @@ def check_repeats(st: State, explain: bool, is_new: bool) -> int:
     allowed = limit_in(st.account_limits[st.candidate[0].account :], Limit.MAX_REPEATED_ORDERS)
     if allowed == UNLIMITED or not is_new:
         return Code.NONE
-    count = _count_repeat(st, explain)
+    count = count_repeat(st, explain)
     if refuses(st, explain, Code.REPEATED_ORDER, count <= allowed, allowed, count, Scope.ACCOUNT):
         return Code.REPEATED_ORDER
     return Code.NONE

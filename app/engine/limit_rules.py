@@ -54,6 +54,7 @@ RULES: dict[Limit, LimitRule] = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: _rule(_ACCOUNT, COUNT_MAX, 1),
     Limit.VENUE_REJECTIONS: _rule((Scope.ACCOUNT, Scope.SYMBOL), COUNT_MAX, 1),
     Limit.MARK_HALT_AGE: _rule((Scope.SYMBOL,), value_min=1),
+    Limit.MAINTENANCE_LEVERAGE: _rule(_ACCOUNT, LEVERAGE_MAX, 1),
 }
 
 # The same as kernels read it, by the limit's number.
@@ -69,6 +70,8 @@ _GROSS = int(Limit.MAX_GROSS_EXPOSURE)
 _NET = int(Limit.MAX_NET_EXPOSURE)
 _MARK_AGE = int(Limit.MAX_MARK_AGE)
 _HALT_AGE = int(Limit.MARK_HALT_AGE)
+_LEVERAGE = int(Limit.MAX_LEVERAGE)
+_MAINTENANCE = int(Limit.MAINTENANCE_LEVERAGE)
 
 
 @inline
@@ -102,4 +105,6 @@ def contradiction(limits: Array, limit: int) -> int:
         return _GROSS if limit == _NOTIONAL else _NOTIONAL
     if (limit == _NET or limit == _GROSS) and _above(limits, _NET, _GROSS):
         return _GROSS if limit == _NET else _NET
+    if (limit == _LEVERAGE or limit == _MAINTENANCE) and _above(limits, _LEVERAGE, _MAINTENANCE):
+        return _MAINTENANCE if limit == _LEVERAGE else _LEVERAGE
     return -1

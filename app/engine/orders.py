@@ -1,46 +1,29 @@
-"""What clients do to orders: place, cancel, amend, and cancel all.
-
-Each function applies one command and leaves its events. Those that may touch
-more orders than there is room for events return False and are called again
-with the same command.
-"""
+"""Orders: how a new one is placed, what it reserves while it is open, how it ends."""
 
 import numpy as np
 
 from app.engine import heap
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
-from app.engine.emission import emit, emit_order, room_for_events
-from app.engine.flow_checks import check_cancel_rate, count_message, trip_repeats
+from app.engine.effect import NEW
+from app.engine.emission import emit_order
+from app.engine.flow_checks import count_message, trip_repeats
 from app.engine.hash_index import SEED, add_client_order, find_client_order, mix
 from app.engine.jit import inline
-from app.engine.limits import UNLIMITED
+from app.engine.order_kinds import needs_stop_price
 from app.engine.positions import reserve
-from app.engine.risk import (
-    check_order,
-    collar_of,
-    fires_on_rise,
-    needs_price,
-    needs_stop_price,
-    reference_price,
-    worth_of,
-)
-from app.engine.slots import find_order, link_open, retire, take_slot, unlink_open
+from app.engine.rates import take_tokens
+from app.engine.risk import check_order
+from app.engine.slots import link_open, retire, take_slot, unlink_open
 from app.engine.state import NO_SLOT, State
-from app.engine.transitions import Trigger, is_final, next_status
-from app.engine.types import (
-    CommandKind,
-    EventKind,
-    Fault,
-    OrderStatus,
-    Scope,
-    Side,
-    TimeInForce,
-)
+from app.engine.stop_heap import hold_stop, release_stop
+from app.engine.types import EventKind, OrderFlag, OrderStatus, Scope, TimeInForce
+from app.engine.valuation import cost_of, protection_price, worth_of
 from app.engine.verdicts import verdict_place
 
 _HALF = np.uint64(1)
 _EVENT_INDEX_BITS = 20
+_ASKED_FOR = int(OrderFlag.POST_ONLY) | int(OrderFlag.REDUCE_ONLY)
 
 
 @inline
@@ -79,7 +62,7 @@ def describe(st: State, i: int) -> None:
     order.side = c.side
     order.type = c.type
     order.time_in_force = c.time_in_force
-    order.flags = c.flags
+    order.flags = c.flags & _ASKED_FOR
     order.self_trade_prevention = c.self_trade_prevention
     order.code = 0
     order.scope = 0
@@ -102,48 +85,13 @@ def describe(st: State, i: int) -> None:
     order.replace_priority = 0
     order.reserved = 0
     order.reserved_price = 0
+    order.reserved_cost = 0
     order.limit = 0
     order.observed = 0
     order.content = fingerprint(st, i)
     order.last_fill = 0
     for word in range(5):
         order.client_order_id[word] = c.client_order_id[word]
-
-
-@inline
-def protection_price(st: State, slot: int) -> int:
-    """The worst price at which a market order may trade: the collar's edge; 0 without a collar."""
-    order = st.orders[slot]
-    mark = st.instruments[order.symbol].mark
-    distance, _ = collar_of(st, order.account, order.symbol, mark)
-    if needs_price(order.type) or distance == UNLIMITED:
-        return 0
-    return mark + distance if order.side == Side.BUY else max(mark - distance, 1)
-
-
-@inline
-def _hold_stop(st: State, slot: int) -> None:
-    order = st.orders[slot]
-    instrument = st.instruments[order.symbol]
-    if fires_on_rise(order.type, order.side):
-        instrument.rise_root = heap.push(
-            st.triggers, instrument.rise_root, slot, order.stop_price, order.order_id
-        )
-    else:
-        instrument.fall_root = heap.push(
-            st.triggers, instrument.fall_root, slot, -order.stop_price, order.order_id
-        )
-
-
-@inline
-def release_stop(st: State, slot: int) -> None:
-    order = st.orders[slot]
-    instrument = st.instruments[order.symbol]
-    if fires_on_rise(order.type, order.side):
-        instrument.rise_root = heap.remove(st.triggers, instrument.rise_root, slot)
-    else:
-        instrument.fall_root = heap.remove(st.triggers, instrument.fall_root, slot)
-    order.waiting = 0
 
 
 @inline
@@ -159,10 +107,10 @@ def close(st: State, slot: int, status: int, code: int) -> None:
     """End an open order: nothing of it stays reserved, linked or waiting."""
     order = st.orders[slot]
     if order.waiting:
-        release_stop(st, slot)
+        release_stop(st, slot, 0)
     if order.expire_ts != 0 and st.expiries[slot].rank != 0:
         st.firm[0].expiry_root = heap.remove(st.expiries, st.firm[0].expiry_root, slot)
-    reserve(st, slot, 0, 0)
+    reserve(st, slot, 0, 0, 0)
     unlink_open(st, slot)
     change_status(st, slot, status)
     order.code = code
@@ -170,10 +118,16 @@ def close(st: State, slot: int, status: int, code: int) -> None:
 
 
 @inline
-def _refuse(st: State, slot: int, code: int) -> None:
+def reserve_order(st: State, slot: int) -> None:
+    """Reserve what is left of an order, at what it is worth now."""
     order = st.orders[slot]
-    if code == Code.REPEATED_ORDER:
-        trip_repeats(st)
+    quantity = order.quantity - order.filled_quantity
+    reserve(st, slot, quantity, worth_of(st, order), cost_of(st, order, quantity))
+
+
+@inline
+def refuse(st: State, slot: int, code: int) -> None:
+    order = st.orders[slot]
     verdict = st.verdicts[verdict_place(code)]
     order.status = OrderStatus.REJECTED
     order.waiting = 0
@@ -183,12 +137,15 @@ def _refuse(st: State, slot: int, code: int) -> None:
     order.observed = verdict.observed
     retire(st, slot)
     emit_order(st, EventKind.ORDER_REJECTED, slot)
+    if code == Code.REPEATED_ORDER:
+        trip_repeats(st)
 
 
 @inline
-def _check_new(st: State, fault: int, duplicate: bool) -> int:
+def check_new(st: State, how: int, fault: int, duplicate: bool, lacking: int) -> int:
+    """Check the candidate as a new order (NEW or CLOSE), the engine's own capacity too."""
     firm = st.firm[0]
-    code = check_order(st, False, True, st.candidate[0].quantity, fault, duplicate)
+    code = check_order(st, False, how, fault, duplicate, lacking)
     if code == Code.NONE and firm.open_orders >= firm.open_orders_max:
         code = Code.ORDER_CAPACITY
         verdict = st.verdicts[verdict_place(code)]
@@ -199,197 +156,64 @@ def _check_new(st: State, fault: int, duplicate: bool) -> int:
 
 
 @inline
-def place(st: State, i: int) -> None:
-    describe(st, i)
-    firm = st.firm[0]
+def find_earlier(st: State) -> tuple[int, bool]:
+    """The order that the candidate repeats, or NO_SLOT; whether its client order id is another order's."""
     candidate = st.candidate[0]
-    named = candidate.client_order_id[0] != 0 and candidate.account >= 0
-    duplicate = False
-    if named:
-        first = find_client_order(st, candidate.account, candidate.client_order_id)
-        if first != NO_SLOT:
-            if st.orders[first].content == candidate.content:
-                emit_order(st, EventKind.ORDER_REPLAYED, first)
-                return
-            duplicate = True
-    code = _check_new(st, st.commands[i].fault, duplicate)
-    count_message(st, candidate.account)
+    if candidate.client_order_id[0] == 0 or candidate.account < 0:
+        return NO_SLOT, False
+    first = find_client_order(st, candidate.account, candidate.client_order_id)
+    if first == NO_SLOT:
+        return NO_SLOT, False
+    if st.orders[first].content == candidate.content:
+        return first, False
+    return NO_SLOT, True
+
+
+@inline
+def admit(st: State, duplicate: bool) -> int:
+    """Give the candidate a slot, and with it its id."""
+    candidate = st.candidate[0]
     slot = take_slot(st)
-    candidate.order_id = (firm.seq << SLOT_BITS) | slot
+    candidate.order_id = (st.firm[0].seq << SLOT_BITS) | slot
     st.orders[slot] = candidate
-    if named and not duplicate:
+    if candidate.client_order_id[0] != 0 and candidate.account >= 0 and not duplicate:
         add_client_order(st, slot)
-    if code != Code.NONE:
-        _refuse(st, slot, code)
-        return
-    order = st.orders[slot]
-    link_open(st, slot)
-    reserve(st, slot, order.quantity, reference_price(st, order))
-    if order.time_in_force == TimeInForce.GTD:
-        firm.expiry_root = heap.push(st.expiries, firm.expiry_root, slot, order.expire_ts, order.order_id)
-    if order.waiting:
-        order.status = OrderStatus.NEW
-        _hold_stop(st, slot)
-        emit_order(st, EventKind.ORDER_OPENED, slot)
-    else:
-        at = emit_order(st, EventKind.ORDER_ACCEPTED, slot)
-        st.events[at].last_price = protection_price(st, slot)
-
-
-@inline
-def _reject_request(st: State, i: int, kind: int, slot: int, code: int) -> None:
-    """Answer a cancel or amend that cannot be: the order, where there is one, is as it was."""
-    if slot == NO_SLOT:
-        at = emit(st, kind)
-        st.events[at].order_id = st.commands[i].order_id
-    else:
-        at = emit_order(st, kind, slot)
-    event = st.events[at]
-    event.code = code
-    event.scope = 0
-    event.limit = 0
-    event.observed = 0
-    verdict = st.verdicts[verdict_place(code)]
-    event.scope = verdict.scope
-    event.limit = verdict.limit
-    event.observed = verdict.observed
-
-
-@inline
-def request_cancel(st: State, slot: int) -> int:
-    """Cancel a stop that waits here at once, ask the venue for any other; why not, as a code."""
-    order = st.orders[slot]
-    if is_final(order.status):
-        return Code.ORDER_CLOSED
-    if order.waiting:
-        close(st, slot, OrderStatus.CANCELED, Code.NONE)
-        emit_order(st, EventKind.ORDER_CANCELED, slot)
-        return Code.NONE
-    status = next_status(order.status, Trigger.REQUEST_CANCEL, order.filled_quantity)
-    if status == OrderStatus.NONE:
-        return Code.ORDER_PENDING
-    change_status(st, slot, status)
-    emit_order(st, EventKind.CANCEL_REQUESTED, slot)
-    return Code.NONE
-
-
-@inline
-def cancel(st: State, i: int) -> None:
-    slot = find_order(st, st.commands[i].order_id)
-    code: int = Code.UNKNOWN_ORDER
-    if slot != NO_SLOT:
-        order = st.orders[slot]
-        count_message(st, order.account)
-        code = check_cancel_rate(st, order.account, order.symbol)
-        if code == Code.NONE:
-            code = request_cancel(st, slot)
-    if code != Code.NONE:
-        _reject_request(st, i, EventKind.CANCEL_REJECTED, slot, code)
-
-
-@inline
-def _check_amend(st: State, i: int, slot: int) -> int:
-    """Make the amended order the candidate and check it."""
-    c = st.commands[i]
-    order = st.orders[slot]
-    if is_final(order.status):
-        return Code.ORDER_CLOSED
-    if next_status(order.status, Trigger.REQUEST_REPLACE, order.filled_quantity) == 0:
-        return Code.ORDER_PENDING
-    price_fault = (c.fault & (Fault.PRICE_TICK | Fault.PRICE_RANGE)) != 0
-    st.candidate[0] = order
-    candidate = st.candidate[0]
-    if c.price != 0 or price_fault:
-        candidate.price = c.price
-    if c.quantity != 0:
-        candidate.quantity = c.quantity
-    if c.fault == 0:
-        if candidate.price == order.price and candidate.quantity == order.quantity:
-            return Code.NOTHING_TO_AMEND
-        if candidate.quantity <= order.filled_quantity:
-            return Code.QUANTITY_BELOW_FILLED
-    extra = max(candidate.quantity - order.filled_quantity - order.reserved, 0)
-    return check_order(st, False, False, extra, c.fault, False)
-
-
-@inline
-def amend(st: State, i: int) -> None:
-    slot = find_order(st, st.commands[i].order_id)
-    code: int = Code.UNKNOWN_ORDER
-    if slot != NO_SLOT:
-        code = _check_amend(st, i, slot)
-        count_message(st, st.orders[slot].account)
-    if code != Code.NONE:
-        _reject_request(st, i, EventKind.REPLACE_REJECTED, slot, code)
-        return
-    order = st.orders[slot]
-    candidate = st.candidate[0]
-    if order.waiting:
-        order.price = candidate.price
-        order.quantity = candidate.quantity
-        reserve(st, slot, order.quantity, worth_of(st, order))
-        change_status(st, slot, order.status)
-        emit_order(st, EventKind.ORDER_REPLACED, slot)
-        return
-    order.replace_price = candidate.price
-    order.replace_quantity = candidate.quantity
-    order.replace_priority = queue_place(st)
-    remaining = candidate.quantity - order.filled_quantity
-    price = max(worth_of(st, candidate), order.reserved_price)
-    reserve(st, slot, max(order.reserved, remaining), price)  # the larger of both, until the venue says which
-    change_status(st, slot, OrderStatus.PENDING_REPLACE)
-    at = emit_order(st, EventKind.REPLACE_REQUESTED, slot)
-    st.events[at].last_price = order.replace_price
-    st.events[at].last_quantity = order.replace_quantity
-
-
-@inline
-def _cancel_from(st: State, slot: int, symbol: int) -> int:
-    """Cancel an account's open orders from `slot` on; where to go on when events run out."""
-    while slot != NO_SLOT and room_for_events(st) > 1:
-        following = st.orders[slot].next
-        if symbol < 0 or st.orders[slot].symbol == symbol:
-            request_cancel(st, slot)
-        slot = following
     return slot
 
 
 @inline
-def cancel_all(st: State, i: int) -> bool:
-    """Cancel what is open in a scope. `cursor` is the next order, `progress` its account + 1."""
-    c = st.commands[i]
+def open_order(st: State, slot: int) -> None:
+    """An order that has passed its check is open: at the venue, or here where it is a stop."""
     firm = st.firm[0]
-    one_account = c.scope == Scope.ACCOUNT or c.scope == Scope.ACCOUNT_SYMBOL
-    one_symbol = c.scope == Scope.SYMBOL or c.scope == Scope.ACCOUNT_SYMBOL
-    symbol = c.symbol if one_symbol else -1
-    first = c.account if one_account else 0
-    last = c.account + 1 if one_account else firm.accounts
-    known = Scope.FIRM <= c.scope <= Scope.ACCOUNT_SYMBOL
-    known = known and first >= 0 and last <= firm.accounts
-    if not known or (one_symbol and not 0 <= symbol < firm.symbols):
-        at = emit(st, EventKind.COMMAND_REJECTED)
-        st.events[at].code = Code.INVALID_VALUE
-        return True
-    account = first
-    slot = NO_SLOT
-    if firm.progress == 0:
-        slot = st.accounts[account].first_open if account < last else NO_SLOT
+    order = st.orders[slot]
+    link_open(st, slot)
+    reserve_order(st, slot)
+    if order.time_in_force == TimeInForce.GTD:
+        firm.expiry_root = heap.push(st.expiries, firm.expiry_root, slot, order.expire_ts, order.order_id)
+    if order.waiting:
+        order.status = OrderStatus.NEW
+        hold_stop(st, slot)
+        emit_order(st, EventKind.ORDER_OPENED, slot)
     else:
-        account = firm.progress - 1
-        slot = firm.cursor
-    while account < last:
-        slot = _cancel_from(st, slot, symbol)
-        if slot != NO_SLOT:
-            firm.progress = account + 1
-            firm.cursor = slot
-            return False
-        account += 1
-        slot = st.accounts[account].first_open if account < last else NO_SLOT
-    at = emit(st, EventKind.CANCEL_ALL_DONE)
-    event = st.events[at]
-    event.account = c.account if one_account else -1
-    event.symbol = symbol
-    event.scope = c.scope
-    # All events but that of the state, where it is SET_TRADING_STATE that cancels.
-    event.last_quantity = event.index - (c.kind != CommandKind.CANCEL_ALL)
-    return True
+        at = emit_order(st, EventKind.ORDER_ACCEPTED, slot)
+        st.events[at].last_price = protection_price(st, order)
+
+
+@inline
+def place(st: State, i: int) -> None:
+    describe(st, i)
+    account = st.candidate[0].account
+    lacking = take_tokens(st, account)
+    earlier, duplicate = find_earlier(st)
+    if earlier != NO_SLOT:
+        emit_order(st, EventKind.ORDER_REPLAYED, earlier)
+        return
+    code = check_new(st, NEW, st.commands[i].fault, duplicate, lacking)
+    if code != Code.NONE:
+        st.candidate[0].flags = st.commands[i].flags & _ASKED_FOR
+    count_message(st, account)
+    slot = admit(st, duplicate)
+    if code != Code.NONE:
+        refuse(st, slot, code)
+    else:
+        open_order(st, slot)

@@ -6,10 +6,13 @@ Cash pays for what is bought and receives what is sold, so for every account
 
 hold exactly, after every event. Entry cost leaves in proportion when a position
 shrinks, rounded towards zero; the rounding stays in the cost of what is left.
+
+What open orders may lead to is the worst case. A reduce-only order never leads through flat, so it
+counts up to flat alone, and it counts first: what fills behind it then starts from flat.
 """
 
 from app.engine.arithmetic import multiply_divide
-from app.engine.jit import force_inline
+from app.engine.jit import force_inline, inline
 from app.engine.portfolio import follow
 from app.engine.state import State
 from app.engine.types import OrderFlag, Side
@@ -23,17 +26,25 @@ def position_index(st: State, account: int, symbol: int) -> int:
 
 
 @force_inline
-def worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
-    """The largest magnitude a position can reach if all buys or all sells fill."""
-    return max(abs(quantity + open_buy), abs(quantity - open_sell))
+def long_reach(quantity: int, open_buy: int, reduce_buy: int) -> int:
+    """The highest position that open buys may lead to: reduce-only ones up to flat, then the others."""
+    if quantity < 0:
+        quantity = min(quantity + reduce_buy, 0)
+    return quantity + open_buy - reduce_buy
 
 
 @force_inline
-def signed_worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
-    """The position of that magnitude; the long one of two."""
-    long = quantity + open_buy
-    short = quantity - open_sell
-    return long if abs(long) >= abs(short) else short
+def short_reach(quantity: int, open_sell: int, reduce_sell: int) -> int:
+    """The lowest position that open sells may lead to."""
+    if quantity > 0:
+        quantity = max(quantity - reduce_sell, 0)
+    return quantity - open_sell + reduce_sell
+
+
+@force_inline
+def reducible_by(quantity: int, side: int) -> int:
+    """How much of an order on `side` only makes a position of `quantity` smaller."""
+    return max(-quantity if side == Side.BUY else quantity, 0)
 
 
 @force_inline
@@ -48,47 +59,67 @@ def touch_equity(st: State, account: int) -> None:
 
 
 @force_inline
+def unsettle(st: State, account: int) -> None:
+    """Equity has moved: to be looked at when all that belongs together is booked."""
+    record = st.accounts[account]
+    if record.unsettled == 0:
+        record.unsettled = 1
+        record.next_unsettled = st.firm[0].first_unsettled
+        st.firm[0].first_unsettled = account
+
+
+@force_inline
 def revalue(st: State, account: int, symbol: int) -> None:
     """Bring value and exposure of one position up to date, and the sums above it."""
     position = st.positions[position_index(st, account, symbol)]
     instrument = st.instruments[symbol]
+    holder = st.accounts[account]
+    firm = st.firm[0]
     unit = instrument.mark * instrument.multiplier
-    signed = signed_worst_case(position.quantity, position.open_buy, position.open_sell)
-    worst = abs(signed)
+    highest = long_reach(position.quantity, position.open_buy, position.reduce_buy)
+    lowest = short_reach(position.quantity, position.open_sell, position.reduce_sell)
+    worst = max(abs(highest), abs(lowest))
     instrument.worst += worst - position.worst
     position.worst = worst
     exposure = worst * unit
-    st.accounts[account].exposure += exposure - position.exposure
-    st.firm[0].exposure += exposure - position.exposure
-    follow(st, account, symbol, signed * unit - position.signed_exposure, exposure - position.exposure)
+    holder.exposure += exposure - position.exposure
+    firm.exposure += exposure - position.exposure
+    up = highest * unit - position.upper
+    down = lowest * unit - position.lower
+    follow(st, account, symbol, up, down, exposure - position.exposure)
     position.exposure = exposure
-    position.signed_exposure = signed * unit
-    upper = (position.quantity + position.open_buy) * unit
-    st.accounts[account].upper += upper - position.upper
-    st.firm[0].upper += upper - position.upper
-    position.upper = upper
-    lower = (position.quantity - position.open_sell) * unit
-    st.accounts[account].lower += lower - position.lower
-    st.firm[0].lower += lower - position.lower
-    position.lower = lower
+    position.upper += up
+    holder.upper += up
+    firm.upper += up
+    position.lower += down
+    holder.lower += down
+    firm.lower += down
     value = position.quantity * unit
-    st.accounts[account].position_value += value - position.value
-    st.firm[0].equity += value - position.value
-    position.value = value
-    touch_equity(st, account)
+    if value != position.value:
+        holder.position_value += value - position.value
+        holder.gross_value += abs(value) - abs(position.value)
+        firm.equity += value - position.value
+        position.value = value
+        unsettle(st, account)
 
 
 @force_inline
-def reserve(st: State, slot: int, quantity: int, price: int) -> None:
-    """Make `quantity` the part of an order that counts as open, worth `price` ticks a step."""
+def reserve(st: State, slot: int, quantity: int, price: int, cost: int) -> None:
+    """Make `quantity` the part of an order that counts as open.
+
+    `price`: what a step of it is worth, in ticks. `cost`: money that its fills may cost beyond the mark.
+    """
     order = st.orders[slot]
     change = quantity - order.reserved
     notional = quantity * price - order.reserved * order.reserved_price
     notional *= st.instruments[order.symbol].multiplier
-    st.accounts[order.account].open_notional += notional
+    holder = st.accounts[order.account]
+    holder.open_notional += notional
+    holder.open_cost += cost - order.reserved_cost
     st.firm[0].open_notional += notional
     order.reserved = quantity
     order.reserved_price = price
+    order.reserved_cost = cost
     position = st.positions[position_index(st, order.account, order.symbol)]
     reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0
     if order.side == Side.BUY:
@@ -99,6 +130,29 @@ def reserve(st: State, slot: int, quantity: int, price: int) -> None:
         position.open_sell += change
         if reduce_only:
             position.reduce_sell += change
+    revalue(st, order.account, order.symbol)
+
+
+@force_inline
+def reserve_rest(st: State, slot: int, filled: int) -> None:
+    """`filled` of what is reserved has been traded: the rest stays, and its part of the cost, rounded up."""
+    order = st.orders[slot]
+    spent = multiply_divide(order.reserved_cost, filled, order.reserved) if order.reserved > 0 else 0
+    reserve(st, slot, order.reserved - filled, order.reserved_price, order.reserved_cost - spent)
+
+
+@inline
+def make_reduce_only(st: State, slot: int) -> None:
+    """From now on an open order trades no more than what reduces its account's position."""
+    order = st.orders[slot]
+    if order.flags & OrderFlag.REDUCE_ONLY:
+        return
+    order.flags |= OrderFlag.REDUCE_ONLY
+    position = st.positions[position_index(st, order.account, order.symbol)]
+    if order.side == Side.BUY:
+        position.reduce_buy += order.reserved
+    else:
+        position.reduce_sell += order.reserved
     revalue(st, order.account, order.symbol)
 
 
@@ -128,3 +182,4 @@ def apply_fill(st: State, account: int, symbol: int, side: int, quantity: int, p
     firm = st.firm[0]
     firm.equity -= direction * quantity * unit + fee
     firm.day_traded = min(firm.day_traded + quantity * unit, _TURNOVER_MAX)
+    unsettle(st, account)

@@ -65,6 +65,7 @@ COMMAND = record(
     ("scope", "u1"),  # SET_LIMIT, SET_TRADING_STATE
     ("state", "u1"),  # SET_TRADING_STATE: a `TradingState`; SET_LIMIT: 1 sets, 0 removes
     ("notes", "u1"),  # so many NOTE commands directly before this one explain it
+    ("more", "u1"),  # UPDATE_MARK: 1: the next mark is of the same moment
     ("actor", "i8"),  # number of the API key that asked, 0 for the system itself
 )
 
@@ -82,6 +83,8 @@ REPORT_COMMAND = record(
     ("_unused", "u8", (3,)),
     ("code", "u2"),
     ("liquidity", "u1"),
+    ("_scope", "u1", (3,)),
+    ("more", "u1"),  # TRADE: 1: the next report is the other side of the same trade
     ("actor", "i8"),
 )
 
@@ -112,6 +115,7 @@ NOTE_COMMAND = record(
 INSTRUMENT_COMMAND = record(
     *_HEADER,
     ("status", "u1"),
+    ("mark_spread_max_bps", "u4"),  # no mark is made of a wider book; 0: of any
     ("name", "u8", (SYMBOL_BYTES // 8,)),
     ("base", "u8"),
     ("quote", "u8"),
@@ -129,7 +133,9 @@ ACCOUNT_COMMAND = record(
     *_HEADER,
     ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
     ("leverage", "i8"),  # whole times, at least 1
-    ("_unused", "i8", (5,)),
+    ("_unused", "i8", (4,)),
+    ("_scope", "u1", (5,)),
+    ("notes", "u1"),
     ("actor", "i8"),
 )
 

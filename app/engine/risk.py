@@ -1,101 +1,60 @@
 """The pre-trade check: whether an order may go to the venue, and if not, why.
 
-The order to be checked is `State.candidate`. Checks run in the order of
-`app.engine.codes`; the first that fails is the code, and its verdict stands in
-`State.verdicts` (`app.engine.verdicts`) with what was allowed and what would have been. With
-`explain` every check leaves its verdict, nothing stops at the first, and no
+The order to be checked is `State.candidate`: a new one, one as an amend would make it, or a stop whose
+price has been reached. Checks run in the order of `app.engine.codes`; the first that fails is the
+code, and its verdict stands in `State.verdicts` (`app.engine.verdicts`) with what was allowed and what
+would have been. With `explain` every check leaves its verdict, nothing stops at the first, and no
 state changes.
 
-`extra` is the quantity by which the order adds to what is open: all of a new
-order, the increase of an amended one. A limit on position, exposure or margin
-never refuses what does not make it worse.
+What only reduces a position is exempt from the limits of positions, exposure, turnover and losses
+(`app.engine.effect`), and what closes all of it from those of size, rate and prices too: a
+position can always be closed by who may trade.
 """
 
-from typing import Any
-
 from app.engine.arithmetic import basis_points_of
-from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
+from app.engine.effect import (
+    AMEND,
+    CLOSE,
+    FIRE,
+    SLOT_MASK,
+    Effect,
+    closes_all,
+    effect_of,
+    left_of,
+    only_reduces,
+)
 from app.engine.exposure_checks import check_exposure, check_losses, check_turnover
-from app.engine.flow_checks import check_order_to_trade, check_rate, check_repeats
+from app.engine.flow_checks import check_order_to_trade, check_repeats
 from app.engine.jit import force_inline
 from app.engine.limits import UNLIMITED, limit_in, tightest
+from app.engine.marks import past_mark_of
+from app.engine.order_kinds import fires_on_rise, needs_price, needs_stop_price
 from app.engine.portfolio_checks import check_portfolio
-from app.engine.positions import position_index
+from app.engine.positions import position_index, reducible_by
+from app.engine.rates import check_rate
+from app.engine.restrictions import permission_of, restriction_of, strictest_state
 from app.engine.state import State
 from app.engine.types import (
     Fault,
     InstrumentStatus,
     Limit,
     OrderFlag,
-    OrderType,
     Permission,
+    Policy,
     Scope,
-    Side,
     TimeInForce,
     TradingState,
 )
+from app.engine.valuation import collar_of, reference_of, worth_of
 from app.engine.verdicts import refuses
 
-_SLOT_MASK = (1 << SLOT_BITS) - 1
 _ALLOWED = int(Permission.ALLOWED)
+_INT64_MAX = (1 << 63) - 1
 
 
 @force_inline
-def needs_price(order_type: int) -> bool:
-    return bool(
-        order_type == OrderType.LIMIT
-        or order_type == OrderType.STOP_LIMIT
-        or order_type == OrderType.TAKE_PROFIT_LIMIT
-    )
-
-
-@force_inline
-def needs_stop_price(order_type: int) -> bool:
-    return bool(order_type >= OrderType.STOP)
-
-
-@force_inline
-def fires_on_rise(order_type: int, side: int) -> bool:
-    """Whether a stop waits for the mark to rise to its stop price, rather than to fall."""
-    stop = order_type == OrderType.STOP or order_type == OrderType.STOP_LIMIT
-    return bool(stop == (side == Side.BUY))
-
-
-@force_inline
-def reduces(st: State, account: int, symbol: int, side: int, quantity: int) -> bool:
-    """Whether `quantity` more on `side`, with all that is open there, stays within the position."""
-    position = st.positions[position_index(st, account, symbol)]
-    if side == Side.BUY:
-        return bool(position.open_buy + quantity <= -position.quantity)
-    return bool(position.open_sell + quantity <= position.quantity)
-
-
-@force_inline
-def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
-    """The strictest trading state that applies, and whose it is."""
-    state = st.firm[0].trading_state
-    scope = Scope.FIRM
-    if account >= 0 and st.accounts[account].trading_state > state:
-        state = st.accounts[account].trading_state
-        scope = Scope.ACCOUNT
-    if symbol >= 0 and st.instruments[symbol].trading_state > state:
-        state = st.instruments[symbol].trading_state
-        scope = Scope.SYMBOL
-    return state, scope
-
-
-@force_inline
-def permission_of(st: State, account: int, symbol: int) -> int:
-    """ALLOWED or DENIED: what is said of the symbol, else of the account, else ALLOWED."""
-    permission = st.positions[position_index(st, account, symbol)].permission
-    if permission == Permission.DEFAULT:
-        permission = st.accounts[account].permission
-    return _ALLOWED if permission == Permission.DEFAULT else permission
-
-
-@force_inline
-def _check_reference(st: State, explain: bool, extra: int) -> int:
+def _check_reference(st: State, explain: bool) -> int:
     order = st.candidate[0]
     account = order.account
     symbol = order.symbol
@@ -103,7 +62,7 @@ def _check_reference(st: State, explain: bool, extra: int) -> int:
     state, scope = strictest_state(st, account, symbol)
     if refuses(st, explain, Code.TRADING_HALTED, state < TradingState.HALTED, 0, state, scope):
         return Code.TRADING_HALTED
-    reducing = extra == 0 or (known and reduces(st, account, symbol, order.side, extra))
+    reducing = known and only_reduces(st)
     passed = state < TradingState.REDUCING or reducing
     if refuses(st, explain, Code.REDUCING_ONLY, passed, 0, state, scope):
         return Code.REDUCING_ONLY
@@ -127,7 +86,7 @@ def _check_reference(st: State, explain: bool, extra: int) -> int:
 
 
 @force_inline
-def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
+def _check_prices(st: State, explain: bool, how: int, fault: int) -> int:
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
     priced = needs_price(order.type)
@@ -144,7 +103,10 @@ def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
     stop = order.stop_price
     if needs_stop_price(order.type):
         passed = (fault & Fault.STOP_PRICE) == 0 and 0 < stop <= instrument.max_price
-        if is_new and instrument.mark > 0:  # one that would fire at once is a mistake
+        moved = how != AMEND or stop != st.orders[order.order_id & SLOT_MASK].stop_price
+        if moved and not order.waiting:  # an amend: it has fired already
+            passed = False
+        elif moved and instrument.mark > 0:  # one that would fire at once is a mistake
             rise = fires_on_rise(order.type, order.side)
             passed = passed and (stop > instrument.mark if rise else stop < instrument.mark)
     else:
@@ -152,24 +114,6 @@ def _check_prices(st: State, explain: bool, is_new: bool, fault: int) -> int:
     if refuses(st, explain, Code.STOP_PRICE_INVALID, passed, instrument.mark, stop, Scope.SYMBOL):
         return Code.STOP_PRICE_INVALID
     return Code.NONE
-
-
-@force_inline
-def reference_price(st: State, order: Any) -> int:
-    """What an order is worth a step: its price, else its stop price, else the mark."""
-    if order.price > 0:
-        return order.price
-    if order.stop_price > 0:
-        return order.stop_price
-    return st.instruments[order.symbol].mark
-
-
-@force_inline
-def worth_of(st: State, order: Any) -> int:
-    """What a step of an open order is reserved at: a market order's is the mark that it came at."""
-    if order.price > 0:
-        return order.price
-    return order.stop_price if order.stop_price > 0 else order.reserved_price
 
 
 @force_inline
@@ -186,7 +130,7 @@ def _can_be_valued(st: State, fault: int) -> bool:
 
 
 @force_inline
-def _check_quantity(st: State, explain: bool, fault: int) -> int:
+def _check_quantity(st: State, explain: bool, fault: int, closing: bool) -> int:
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
     quantity = order.quantity
@@ -194,17 +138,20 @@ def _check_quantity(st: State, explain: bool, fault: int) -> int:
     if refuses(st, explain, Code.QUANTITY_STEP, passed, 1, 0, Scope.SYMBOL):
         return Code.QUANTITY_STEP
     range_fault = (fault & Fault.QUANTITY_RANGE) != 0
-    passed = range_fault or quantity >= instrument.min_quantity
+    held = st.positions[position_index(st, order.account, order.symbol)].quantity
+    reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0  # the rest of a position may be small
+    all_of_it = reduce_only and 0 < left_of(st) == reducible_by(held, order.side)
+    passed = range_fault or quantity >= instrument.min_quantity or all_of_it
     if refuses(st, explain, Code.QUANTITY_MIN, passed, instrument.min_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MIN
-    passed = not range_fault and quantity <= instrument.max_quantity
+    sliced = closing and 0 < quantity  # see `app.engine.closing`
+    passed = not range_fault and (quantity <= instrument.max_quantity or sliced)
     if refuses(st, explain, Code.QUANTITY_MAX, passed, instrument.max_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MAX
-    if not _can_be_valued(st, fault):  # only explained; a check has ended here
+    if closing or not _can_be_valued(st, fault):  # only explained; a check has ended here
         return Code.NONE
-    price = reference_price(st, order)
+    price = worth_of(st, order)
     notional = price * quantity * instrument.multiplier
-    reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0  # the rest of a position may be small
     passed = reduce_only or notional >= instrument.min_notional or price == 0
     if refuses(st, explain, Code.NOTIONAL_MIN, passed, instrument.min_notional, notional, Scope.SYMBOL):
         return Code.NOTIONAL_MIN
@@ -212,7 +159,7 @@ def _check_quantity(st: State, explain: bool, fault: int) -> int:
 
 
 @force_inline
-def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -> int:
+def _check_instructions(st: State, explain: bool, duplicate: bool) -> int:
     order = st.candidate[0]
     now = st.firm[0].ts
     if order.time_in_force == TimeInForce.GTD:
@@ -222,12 +169,10 @@ def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -
     if refuses(st, explain, Code.EXPIRE_TIME_INVALID, passed, now, order.expire_ts, Scope.NONE):
         return Code.EXPIRE_TIME_INVALID
     position = st.positions[position_index(st, order.account, order.symbol)]
-    if order.side == Side.BUY:
-        reducible = max(-position.quantity - position.open_buy, 0)
-    else:
-        reducible = max(position.quantity - position.open_sell, 0)
-    passed = (order.flags & OrderFlag.REDUCE_ONLY) == 0 or extra <= reducible
-    if refuses(st, explain, Code.REDUCE_ONLY, passed, reducible, extra, Scope.ACCOUNT_SYMBOL):
+    reducible = reducible_by(position.quantity, order.side)
+    remaining = left_of(st)
+    passed = (order.flags & OrderFlag.REDUCE_ONLY) == 0 or remaining <= reducible
+    if refuses(st, explain, Code.REDUCE_ONLY, passed, reducible, remaining, Scope.ACCOUNT_SYMBOL):
         return Code.REDUCE_ONLY
     can_rest = needs_price(order.type) and (
         order.time_in_force == TimeInForce.GTC or order.time_in_force == TimeInForce.GTD
@@ -241,12 +186,17 @@ def _check_instructions(st: State, explain: bool, extra: int, duplicate: bool) -
 
 
 @force_inline
-def collar_of(st: State, account: int, symbol: int, reference: int) -> tuple[int, int]:
-    """How far, in ticks, a price may be from `reference`, and in whose name; UNLIMITED if at will."""
-    basis_points, scope = tightest(st, Limit.PRICE_COLLAR_BPS, account, symbol)
-    if basis_points == UNLIMITED:
-        return UNLIMITED, scope
-    return basis_points_of(reference, basis_points), scope
+def _check_past(st: State, explain: bool) -> int:
+    """Where PRICE_MOVE_BPS asks for the mark as it was a while ago: whether that is known."""
+    order = st.candidate[0]
+    basis_points, scope = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
+    if basis_points == UNLIMITED or order.waiting or st.instruments[order.symbol].mark == 0:
+        return Code.NONE
+    past, age = past_mark_of(st, order.symbol)
+    allowed = 2 * st.firm[0].policy[Policy.COLLAR_WINDOW_US]
+    if refuses(st, explain, Code.MARKET_DATA_STALE, past > 0, allowed, age, scope):
+        return Code.MARKET_DATA_STALE
+    return Code.NONE
 
 
 @force_inline
@@ -256,10 +206,12 @@ def _check_move(st: State, explain: bool) -> int:
     basis_points, scope = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
     if basis_points == UNLIMITED:
         return Code.NONE
-    instrument = st.instruments[order.symbol]
-    price = order.price if order.price > 0 else instrument.mark
-    allowed = basis_points_of(instrument.past_mark, basis_points)
-    distance = abs(price - instrument.past_mark)
+    past, _ = past_mark_of(st, order.symbol)
+    if past == 0:  # only explained; a check has ended before
+        return Code.NONE
+    price = order.price if order.price > 0 else st.instruments[order.symbol].mark
+    allowed = basis_points_of(past, basis_points)
+    distance = abs(price - past)
     if refuses(st, explain, Code.PRICE_COLLAR, distance <= allowed, allowed, distance, scope):
         return Code.PRICE_COLLAR
     return Code.NONE
@@ -274,39 +226,35 @@ def _check_market(st: State, explain: bool) -> int:
     passed = instrument.mark > 0 and age <= age_max
     if refuses(st, explain, Code.MARKET_DATA_STALE, passed, age_max, age, scope):
         return Code.MARKET_DATA_STALE
+    code = _check_past(st, explain)
+    if code != Code.NONE:
+        return code
     if needs_price(order.type):
         # The price of a stop-limit order matters once its stop price is reached.
-        reference = order.stop_price if order.stop_price > 0 else instrument.mark
+        reference = reference_of(st, order)
         distance_max, scope = collar_of(st, order.account, order.symbol, reference)
         distance = abs(order.price - reference)
         passed = distance <= distance_max
         if refuses(st, explain, Code.PRICE_COLLAR, passed, distance_max, distance, scope):
             return Code.PRICE_COLLAR
-    if order.stop_price == 0:
-        return _check_move(st, explain)
-    return Code.NONE
+    return Code.NONE if order.waiting else _check_move(st, explain)
 
 
 @force_inline
-def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
+def _check_size(st: State, explain: bool, how: int, effect: Effect) -> int:
     order = st.candidate[0]
     account = order.account
     symbol = order.symbol
     instrument = st.instruments[symbol]
     quantity = order.quantity * instrument.quantity_step_e8
     allowed, scope = tightest(st, Limit.MAX_ORDER_QUANTITY, account, symbol)
-    passed = quantity <= allowed or extra == 0
-    if refuses(st, explain, Code.MAX_ORDER_QUANTITY, passed, allowed, quantity, scope):
+    if refuses(st, explain, Code.MAX_ORDER_QUANTITY, quantity <= allowed, allowed, quantity, scope):
         return Code.MAX_ORDER_QUANTITY
-    notional = reference_price(st, order) * order.quantity * instrument.multiplier
+    notional = effect.price * order.quantity * instrument.multiplier
     allowed, scope = tightest(st, Limit.MAX_ORDER_NOTIONAL, account, symbol)
-    passed = notional <= allowed
-    if not passed and not is_new and extra == 0:  # less of it, but not at a worse price
-        before = st.orders[order.order_id & _SLOT_MASK]
-        passed = notional <= reference_price(st, before) * before.quantity * instrument.multiplier
-    if refuses(st, explain, Code.MAX_ORDER_NOTIONAL, passed, allowed, notional, scope):
+    if refuses(st, explain, Code.MAX_ORDER_NOTIONAL, notional <= allowed, allowed, notional, scope):
         return Code.MAX_ORDER_NOTIONAL
-    if is_new:
+    if how != AMEND and how != FIRE:
         count = st.accounts[account].open_orders + 1
         allowed = limit_in(st.account_limits[account:], Limit.MAX_OPEN_ORDERS)
         if refuses(st, explain, Code.MAX_OPEN_ORDERS, count <= allowed, allowed, count, Scope.ACCOUNT):
@@ -320,67 +268,97 @@ def _check_size(st: State, explain: bool, extra: int, is_new: bool) -> int:
 
 
 @force_inline
-def _added_notional(st: State, is_new: bool) -> int:
-    """By how much the candidate adds to what is open, in money: an amend at the worse of both prices."""
-    order = st.candidate[0]
-    multiplier = st.instruments[order.symbol].multiplier
-    if is_new:
-        return reference_price(st, order) * order.quantity * multiplier
-    quantity = max(order.quantity - order.filled_quantity, order.reserved)
-    price = max(worth_of(st, order), order.reserved_price)
-    return (quantity * price - order.reserved * order.reserved_price) * multiplier
+def _check_form(st: State, explain: bool, how: int, fault: int, duplicate: bool, closing: bool) -> int:
+    """What the order itself says."""
+    code = _check_prices(st, explain, how, fault)
+    if code != Code.NONE:
+        return code
+    code = _check_quantity(st, explain, fault, closing)
+    if code != Code.NONE or (explain and not closing and not _can_be_valued(st, fault)):
+        return code
+    return _check_instructions(st, explain, duplicate)
 
 
 @force_inline
-def _only_lowers_quantity(st: State, is_new: bool, extra: int) -> bool:
-    """Whether the candidate is an order amended to less at the same price."""
-    order = st.candidate[0]
-    return bool(not is_new and extra == 0 and order.price == st.orders[order.order_id & _SLOT_MASK].price)
+def _check_holdings(st: State, explain: bool, effect: Effect) -> int:
+    """What the account and the firm could come to hold, trade and lose."""
+    code = check_exposure(st, explain, effect)
+    if code != Code.NONE:
+        return code
+    code = check_turnover(st, explain, effect)
+    if code != Code.NONE:
+        return code
+    return check_losses(st, explain, effect.reducing)
 
 
 @force_inline
-def check_order(st: State, explain: bool, is_new: bool, extra: int, fault: int, duplicate: bool) -> int:
-    """The code of the first check that the candidate fails, Code.NONE where it passes all."""
+def only_lowers(st: State, how: int, fault: int) -> bool:
+    """Whether the candidate is an order amended to less at the same prices: that is never refused."""
     order = st.candidate[0]
-    code = _check_reference(st, explain, extra)
-    if code != Code.NONE:
-        return code
-    if order.account < 0 or order.symbol < 0:  # explained so far; nothing more can be looked up
+    if how != AMEND or fault != 0:
+        return False
+    before = st.orders[order.order_id & SLOT_MASK]
+    same = order.price == before.price and order.stop_price == before.stop_price
+    return bool(same and order.quantity < before.quantity)
+
+
+@force_inline
+def check_order(st: State, explain: bool, how: int, fault: int, duplicate: bool, lacking: int) -> int:
+    """The code of the first check that the candidate fails, Code.NONE where it passes all.
+
+    `how`: NEW, AMEND, FIRE or CLOSE. `lacking`: whose rate leaves no token for it, as of
+    `app.engine.rates.take_tokens`.
+    """
+    order = st.candidate[0]
+    lowers = only_lowers(st, how, fault)
+    if not lowers:
+        code = _check_reference(st, explain)
+        if code != Code.NONE:
+            return code
+        if order.account < 0 or order.symbol < 0:  # explained so far; nothing more can be looked up
+            return Code.NONE
+    if lowers:
+        return _check_quantity(st, explain, fault, False)
+    closing = fault == 0 and closes_all(st, how)
+    if how != FIRE:
+        code = _check_form(st, explain, how, fault, duplicate, closing)
+        if code != Code.NONE:
+            return code
+        if explain and not closing and not _can_be_valued(st, fault):
+            return Code.NONE
+    if not closing and how != FIRE:
+        code = check_rate(st, explain, lacking)
+        if code != Code.NONE:
+            return code
+        code = check_repeats(st, explain, how != AMEND)
+        if code != Code.NONE:
+            return code
+    return _check_risk(st, explain, how, closing)
+
+
+@force_inline
+def _check_risk(st: State, explain: bool, how: int, closing: bool) -> int:
+    """The checks that a stop has to pass too when it fires."""
+    order = st.candidate[0]
+    restricted = restriction_of(st, order.account, order.symbol) != Code.NONE and only_reduces(st)
+    if restricted and not explain:  # held to the position, also after the restriction has ended
+        order.flags |= OrderFlag.REDUCE_ONLY
+    if how == CLOSE and closing:
         return Code.NONE
-    code = _check_prices(st, explain, is_new, fault)
-    if code != Code.NONE:
-        return code
-    code = _check_quantity(st, explain, fault)
-    if code != Code.NONE:
-        return code
-    if explain and not _can_be_valued(st, fault):
-        return Code.NONE
-    code = _check_instructions(st, explain, extra, duplicate)
-    if code != Code.NONE:
-        return code
-    code = check_rate(st, explain)
-    if code != Code.NONE:
-        return code
-    code = check_repeats(st, explain, is_new)
-    if code != Code.NONE:
-        return code
+    effect = effect_of(st, how, restricted)
+    if closing:  # the account's own other orders may still lead beyond a limit once it is flat
+        return _check_holdings(st, explain, effect)
     code = _check_market(st, explain)
     if code != Code.NONE:
         return code
-    code = _check_size(st, explain, extra, is_new)
+    code = _check_size(st, explain, how, effect)
     if code != Code.NONE:
         return code
-    code = check_exposure(st, explain, extra)
+    code = _check_holdings(st, explain, effect)
     if code != Code.NONE:
         return code
-    reducing = reduces(st, order.account, order.symbol, order.side, extra)
-    code = check_turnover(st, explain, _added_notional(st, is_new), reducing)
-    if code != Code.NONE:
-        return code
-    code = check_losses(st, explain, reducing or extra == 0)
-    if code != Code.NONE:
-        return code
-    code = check_order_to_trade(st, explain, reducing or _only_lowers_quantity(st, is_new, extra))
-    if code != Code.NONE:
-        return code
-    return check_portfolio(st, explain, extra)
+    if how != FIRE:
+        code = check_order_to_trade(st, explain, effect.reducing)
+        if code != Code.NONE:
+            return code
+    return check_portfolio(st, explain, effect)

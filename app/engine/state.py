@@ -37,7 +37,6 @@ from app.engine.state_records import (
     PORTFOLIO,
     POSITION,
     REPEAT,
-    REPEATS,
     RISK_MODEL,
     VERDICT,
 )
@@ -73,6 +72,7 @@ _POLICY_DEFAULTS = {
     Policy.COLLAR_WINDOW_US: 60_000_000,
     Policy.REPEAT_WINDOW_US: 1_000_000,
     Policy.ORDER_TO_TRADE_FLOOR: 100,
+    Policy.CANCEL_INCREASING: 1,
 }
 
 
@@ -110,7 +110,8 @@ class State(NamedTuple):
     products: NDArray[np.float64]  # [portfolio, symbol]
     exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
     marks: Array  # [symbol * MARKS + number % MARKS]: marks of late, for PRICE_MOVE_BPS
-    repeats: Array  # [account * REPEATS + hash % REPEATS]: orders of late, for MAX_REPEATED_ORDERS
+    repeats: Array  # ring: orders of late, for MAX_REPEATED_ORDERS
+    repeat_index: NDArray[np.int64]  # hash table over the newest of those that are alike
     # What goes in and comes out: not part of the state proper.
     commands: Array
     reports: Array  # the next five see the bytes of `commands`
@@ -158,6 +159,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "exposures_apart": INTEGER,
     "marks": MARK,
     "repeats": REPEAT,
+    "repeat_index": SLOT_ENTRY,
     "commands": COMMAND,
     "reports": REPORT_COMMAND,
     "values": VALUE_COMMAND,
@@ -240,7 +242,8 @@ def allocate(capacity: Capacity) -> State:
         "products": portfolios * row,
         "exposures_apart": portfolios * row,
         "marks": MARKS * capacity.symbols,
-        "repeats": REPEATS * capacity.accounts,
+        "repeats": capacity.repeats,
+        "repeat_index": 2 * capacity.repeats,
         "commands": capacity.commands,
         "events": capacity.events,
         "verdicts": VERDICTS_MAX,
@@ -255,6 +258,7 @@ def allocate(capacity: Capacity) -> State:
     state = State(**arrays)
     firm = state.firm[0]
     firm["expiry_root"] = firm["cursor"] = NO_SLOT
+    firm["first_unsettled"] = firm["trim_account"] = firm["trim_slot"] = NO_SLOT
     firm["open_orders_max"] = capacity.open_orders
     firm["model_version"] = 1
     for name, value in RISK_MODEL_DEFAULTS.items():
@@ -296,7 +300,7 @@ def used_lengths(state: State) -> dict[str, int]:
         "products": row * portfolios,
         "exposures_apart": row * portfolios,
         "marks": MARKS * int(firm["symbols"]),
-        "repeats": REPEATS * int(firm["accounts"]),
+        "repeats": min(int(firm["repeats"]), len(state.repeats)),
         "fills": min(int(firm["fills"]), len(state.fills)),
     }
     return used

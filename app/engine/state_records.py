@@ -6,7 +6,6 @@ from app.engine.types import Limit, Policy
 CACHE_LINE_BYTES = 64
 
 MARKS = 16  # of each symbol, remembered over the last one or two COLLAR_WINDOW_US
-REPEATS = 16  # of each account, orders of late
 
 # From here on every index is as wide as an address. Where LLVM 22 has to widen one that may be
 # negative, it moves the widening in front of the check of the sign, and then drops the check.
@@ -41,6 +40,7 @@ ORDER = record(
     ("replace_priority", "i8"),
     ("reserved", "i8"),  # steps that count as open
     ("reserved_price", "i8"),  # what each of them is worth, in ticks
+    ("reserved_cost", "i8"),  # money that their fills may cost beyond the mark, fees included
     ("limit", "i8"),  # REJECTED: as in the event
     ("observed", "i8"),
     ("content", "i8"),  # fingerprint of the request, for idempotent repeats
@@ -79,7 +79,6 @@ INSTRUMENT = record(
     ("mark_ts", "i8"),
     ("rise_root", "i8"),  # heap of the stops that fire when the mark rises to them
     ("fall_root", "i8"),  # and of those that fire when it falls to them
-    ("past_mark", "i8"),  # as it was one COLLAR_WINDOW_US before `mark`
     ("marks", "i8"),  # how many marks have been remembered
     ("rejections", "i8"),  # of the venue, in a row
     ("state_ts", "i8"),  # since when the trading state is what it is
@@ -87,6 +86,8 @@ INSTRUMENT = record(
     ("state_cause", "u2"),  # the code of the breaker
     ("status", "u1"),
     ("trading_state", "u1"),
+    ("stops_due", "u1"),  # 1: stops may have been reached
+    ("mark_spread_max_bps", "i8"),  # no mark is made of a wider book; 0: of any
     ("version", "i8"),
     ("worst", "i8"),  # sum over the accounts of `POSITION.worst`
 )
@@ -101,6 +102,8 @@ ACCOUNT = record(
     ("upper", "i8"),  # net exposure if all open buys fill
     ("lower", "i8"),  # and if all open sells fill
     ("open_notional", "i8"),  # money that open orders may still trade
+    ("open_cost", "i8"),  # sum of `ORDER.reserved_cost`
+    ("gross_value", "i8"),  # sum of the magnitudes of position x mark
     ("day_traded", "i8"),  # money traded since UTC midnight
     ("realised", "i8"),  # profit and loss before fees
     ("fees", "i8"),
@@ -122,8 +125,11 @@ ACCOUNT = record(
     ("trading_state", "u1"),
     ("exists", "u1"),
     ("limits_set", "u1"),
+    ("repeats_forgotten", "i8"),  # `REPEAT.number` up to which nothing counts any more
     ("portfolio_version", "i8"),  # the model's version that its portfolio row is of
     ("permission", "u1"),  # `Permission` for symbols that have none of their own; DEFAULT is ALLOWED
+    ("unsettled", "u1"),  # 1: its equity has moved within a group of commands, see `app.engine.consequences`
+    ("next_unsettled", "i8"),
 )
 
 POSITION = record(
@@ -134,15 +140,15 @@ POSITION = record(
     ("value", "i8"),  # quantity x mark
     ("worst", "i8"),  # largest magnitude that open orders may lead to, in steps
     ("exposure", "i8"),  # worst x mark
-    ("upper", "i8"),  # if all open buys fill: quantity x mark
-    ("lower", "i8"),  # if all open sells fill
+    ("upper", "i8"),  # the highest that open orders may lead to, x mark
+    ("lower", "i8"),  # and the lowest
     ("open_buy", "i8"),  # steps reserved by open orders
     ("open_sell", "i8"),
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
     ("open_orders", "i8"),
-    ("signed_exposure", "i8"),  # exposure, with the sign of the worst case
     ("permission", "u1"),  # a `Permission`
+    multiple_of=CACHE_LINE_BYTES,
 )
 
 LIMITS = record(
@@ -185,9 +191,16 @@ LIMIT_CHANGE = record(
 MARK = record(("ts", "i8"), ("price", "i8"))
 
 REPEAT = record(
-    ("likeness", "i8"),  # hash of symbol, side, price and quantity
-    ("ts", "i8"),  # when counting began
-    ("count", "i8"),
+    ("number", "i8"),  # 1, 2, ... over all that were counted; its place in the ring
+    ("ts", "i8"),
+    ("price", "i8"),
+    ("quantity", "i8"),
+    ("next", "i8"),  # number of the next one like it; 0: this is the newest
+    ("first", "i8"),  # of the newest: number of the oldest like it that counts
+    ("account", "i4"),
+    ("symbol", "i4"),
+    ("count", "i4"),  # of the newest: how many count, itself included
+    ("side", "u1"),
 )
 
 HEAP_NODE = record(
@@ -217,6 +230,7 @@ FIRM = record(
     ("open_orders", "i8"),
     ("open_orders_max", "i8"),
     ("fills", "i8"),  # number of the newest fill
+    ("repeats", "i8"),  # number of the newest order that was counted, see `app.engine.repeats`
     ("last_execution_id", "i8"),
     ("accounts", "i8"),
     ("symbols", "i8"),
@@ -240,8 +254,16 @@ FIRM = record(
     ("last_request", "i8"),
     ("state_ts", "i8"),  # since when the trading state is what it is
     ("state_actor", "i8"),  # who set it: a key's number, 0 a breaker
+    ("settlement", "u8"),  # the currency that accounts are kept in: the quote of the first instrument
+    ("first_unsettled", "i8"),  # account, see `app.engine.consequences`
+    ("trim_account", "i8"),  # orders are being trimmed: of this account, to the last one, and from
+    ("trim_last", "i8"),  # this slot on; -1 where none are
+    ("trim_symbol", "i8"),
+    ("trim_slot", "i8"),
     ("state_cause", "u2"),  # the code of the breaker
     ("trading_state", "u1"),
+    ("group_open", "u1"),  # 1: the next command belongs with the last one
+    ("stops_due", "u1"),  # 1: of some symbol
     ("alarm", "u1"),  # 1: a breaker may have to trip
 )
 
@@ -266,12 +288,17 @@ RISK_MODEL = record(
     ("sampled_ts", "i8"),
     ("samples", "i8"),
     ("weight", "f8"),  # the largest of a symbol
+    ("deviation_max", "f8"),  # the largest standard deviation of a symbol's returns
 )
 
 # Risk figures of the firm or an account; see `app.engine.portfolio`.
 PORTFOLIO = record(
-    ("variance", "f8"),  # money squared, of one interval
-    ("measured", "i8"),  # the part of the exposure that is in it
+    ("variance", "f8"),  # money squared, of one interval: of the middles of what fills may lead to
+    ("radius", "f8"),  # and of the way from the middles, symbol by symbol: standard deviations in money
+    ("measured", "i8"),  # the part of the exposure that is in both
+    ("measured_max", "i8"),  # the largest since the row was made
+    ("drift", "f8"),  # bounds of what roundings since then can have done: to radius and, relatively, products
+    ("error", "f8"),  # and to variance
     ("made_seq", "i8"),  # rows to explain with: the command after which it was made
     ("made_for", "i8"),  # and the row that it stands for
 )

@@ -1,18 +1,25 @@
 """Trading states of firm, accounts and symbols: set by a person, or by a breaker that trips.
 
-Breakers look after every fill, mark and refusal of the venue (`firm.alarm`), and when time
+Breakers look once all that belongs together is booked (`app.engine.consequences`), and when time
 passes. What has tripped stays so until a person resumes; while its limit is still broken it trips
 again, so that limit is raised or overridden first.
+
+Where trading is restricted, open orders that could increase a position are canceled, and the others
+are held to it (`app.engine.trimming`); the events of the state and of the breaker say how many orders
+of the scope rest (`quantity`) and how many are asked to end (`last_quantity`).
 """
 
 from app.engine.codes import Code
 from app.engine.emission import emit, room_for_events
+from app.engine.exposure_checks import leverage_of
 from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
 from app.engine.positions import equity_of
-from app.engine.state import State
-from app.engine.state_records import REPEATS
-from app.engine.types import EventKind, Limit, Scope, TradingState
+from app.engine.repeats import forget_repeats
+from app.engine.restrictions import count_open, start_trimming
+from app.engine.state import NO_SLOT, State
+from app.engine.stop_heap import SUSPENDED, hold_stop
+from app.engine.types import EventKind, Limit, Scope, StateFlag, TradingState
 
 _EVENTS_OF_A_TRIP = 2
 _LOSS_LIMITS = (1 << Limit.DAILY_LOSS) | (1 << Limit.MAX_DRAWDOWN)
@@ -23,10 +30,24 @@ def _forget_counts(st: State, scope: int, account: int, symbol: int) -> None:
     """What has been counted towards a breaker of the scope begins anew."""
     if scope == Scope.ACCOUNT:
         st.accounts[account].rejections = 0
-        for at in range(account * REPEATS, (account + 1) * REPEATS):
-            st.repeats[at].count = 0
+        forget_repeats(st, account)
     elif scope == Scope.SYMBOL:
         st.instruments[symbol].rejections = 0
+
+
+@inline
+def look_again(st: State, scope: int, account: int, symbol: int) -> None:
+    """A halt has ended: stops may have been reached meanwhile."""
+    if scope == Scope.ACCOUNT:
+        slot = st.accounts[account].first_open
+        while slot != NO_SLOT:
+            if st.orders[slot].waiting == SUSPENDED:
+                hold_stop(st, slot)
+            slot = st.orders[slot].next
+    for number in range(st.firm[0].symbols):
+        if scope != Scope.SYMBOL or number == symbol:
+            st.instruments[number].stops_due = 1
+    st.firm[0].stops_due = 1
 
 
 @inline
@@ -56,8 +77,13 @@ def put_state(st: State, scope: int, account: int, symbol: int, state: int, caus
         instrument.state_actor = actor
     if state == TradingState.ACTIVE:
         _forget_counts(st, scope, account, symbol)
+    if old == TradingState.HALTED and state != TradingState.HALTED:
+        look_again(st, scope, account, symbol)
+    resting, ending = count_open(st, scope, account, symbol)
     at = emit(st, EventKind.TRADING_STATE_SET)
     event = st.events[at]
+    event.quantity = resting
+    event.last_quantity = ending
     event.account = account
     event.symbol = symbol
     event.scope = scope
@@ -85,6 +111,8 @@ def set_trading_state(st: State, i: int) -> bool:
         return False
     at = put_state(st, c.scope, c.account, c.symbol, c.state, Code.NONE, c.actor)
     st.events[at].notes = c.notes
+    if c.state != TradingState.ACTIVE and not c.flags & StateFlag.CANCEL_OPEN:
+        start_trimming(st, c.scope, c.account, c.symbol)
     return True
 
 
@@ -95,7 +123,7 @@ def set_trading_state(st: State, i: int) -> bool:
 def trip(
     st: State, scope: int, account: int, symbol: int, state: int, cause: int, limit: int, observed: int
 ) -> None:
-    """Stop trading in a scope that is less strict so far: two events."""
+    """Stop trading in a scope that is less strict so far: two events, and the orders there are trimmed."""
     old = st.firm[0].trading_state
     if scope == Scope.ACCOUNT:
         old = st.accounts[account].trading_state
@@ -111,33 +139,50 @@ def trip(
     event.observed = observed
     event.status = state
     event.liquidity = old
-    put_state(st, scope, account, symbol, state, cause, 0)
+    told = st.events[put_state(st, scope, account, symbol, state, cause, 0)]
+    event.quantity = told.quantity
+    event.last_quantity = told.last_quantity
+    start_trimming(st, scope, account, symbol)
+
+
+@inline
+def _maintenance_leverage(st: State, account: int) -> int:
+    """Positions over equity in hundredths beyond which an account may only reduce.
+
+    Where it is not set, twice the account's leverage: then equity is half the margin that opening takes.
+    """
+    allowed = limit_in(st.account_limits[account:], Limit.MAINTENANCE_LEVERAGE)
+    return 200 * st.accounts[account].leverage if allowed == UNLIMITED else allowed
 
 
 @force_inline
-def touch_firm(st: State) -> None:
-    """After what moves equity: the firm's peak, and whether the firm has lost too much."""
+def is_firm_broken(st: State) -> bool:
+    """Whether the firm has lost too much, and trades on."""
     firm = st.firm[0]
-    firm.peak_equity = max(firm.peak_equity, firm.equity)
-    limits = st.firm_limits[0]
-    if limits.set_mask & _LOSS_LIMITS and firm.trading_state == TradingState.ACTIVE:
-        lost = firm.day_start_equity - firm.equity > limit_in(st.firm_limits, Limit.DAILY_LOSS)
-        fallen = firm.peak_equity - firm.equity > limit_in(st.firm_limits, Limit.MAX_DRAWDOWN)
-        if lost or fallen:
-            firm.alarm = 1
+    if st.firm_limits[0].set_mask & _LOSS_LIMITS == 0 or firm.trading_state != TradingState.ACTIVE:
+        return False
+    lost = firm.day_start_equity - firm.equity > limit_in(st.firm_limits, Limit.DAILY_LOSS)
+    return bool(lost or firm.peak_equity - firm.equity > limit_in(st.firm_limits, Limit.MAX_DRAWDOWN))
 
 
 @force_inline
-def touch_account(st: State, account: int) -> None:
-    """After what moves an account's equity: whether it has lost too much."""
+def is_account_broken(st: State, account: int) -> bool:
+    """Whether an account has lost too much or has too little for what it holds, and trades on."""
+    record = st.accounts[account]
+    if record.trading_state != TradingState.ACTIVE:
+        return False
+    equity = equity_of(st, account)
+    if equity < 0:
+        return True
     limits = st.account_limits[account:]
     if limits[0].set_mask & _LOSS_LIMITS:
-        record = st.accounts[account]
-        equity = equity_of(st, account)
         lost = record.day_start_equity - equity > limit_in(limits, Limit.DAILY_LOSS)
-        fallen = record.peak_equity - equity > limit_in(limits, Limit.MAX_DRAWDOWN)
-        if (lost or fallen) and record.trading_state == TradingState.ACTIVE:
-            st.firm[0].alarm = 1
+        if lost or record.peak_equity - equity > limit_in(limits, Limit.MAX_DRAWDOWN):
+            return True
+    value = record.gross_value
+    if value <= equity and limits[0].set_mask >> Limit.MAINTENANCE_LEVERAGE & 1 == 0:
+        return False  # below one time, and the leverage of an account is never less
+    return bool(leverage_of(value, equity) > _maintenance_leverage(st, account))
 
 
 @force_inline
@@ -160,54 +205,80 @@ def count_rejection(st: State, account: int, symbol: int) -> None:
 
 
 @inline
-def _trip_losses(st: State, scope: int, account: int, day_loss: int, drawdown: int) -> None:
+def _trip_losses(st: State, scope: int, account: int, day_loss: int, drawdown: int) -> bool:
     limits = st.firm_limits[0:] if scope == Scope.FIRM else st.account_limits[account:]
     allowed = limit_in(limits, Limit.DAILY_LOSS)
     if day_loss > allowed:
         trip(st, scope, account, -1, TradingState.REDUCING, Code.DAILY_LOSS, allowed, day_loss)
-        return
+        return True
     allowed = limit_in(limits, Limit.MAX_DRAWDOWN)
     if drawdown > allowed:
         trip(st, scope, account, -1, TradingState.REDUCING, Code.MAX_DRAWDOWN, allowed, drawdown)
+        return True
+    return False
 
 
 @inline
-def _trip_account(st: State, account: int) -> None:
+def _trip_margin(st: State, account: int, equity: int) -> bool:
+    reducing = TradingState.REDUCING
+    if equity < 0:
+        trip(st, Scope.ACCOUNT, account, -1, reducing, Code.NEGATIVE_EQUITY, 0, equity)
+        return True
+    leverage = leverage_of(st.accounts[account].gross_value, equity)
+    allowed = _maintenance_leverage(st, account)
+    if leverage > allowed:
+        trip(st, Scope.ACCOUNT, account, -1, reducing, Code.MAINTENANCE_LEVERAGE, allowed, leverage)
+        return True
+    return False
+
+
+@inline
+def _trip_account(st: State, account: int) -> bool:
     record = st.accounts[account]
     allowed = limit_in(st.account_limits[account:], Limit.VENUE_REJECTIONS)
     if record.rejections >= allowed and record.trading_state < TradingState.HALTED:
         halted = TradingState.HALTED
         trip(st, Scope.ACCOUNT, account, -1, halted, Code.VENUE_REJECTIONS, allowed, record.rejections)
-    elif record.trading_state == TradingState.ACTIVE:
-        equity = equity_of(st, account)
-        loss = record.day_start_equity - equity
-        _trip_losses(st, Scope.ACCOUNT, account, loss, record.peak_equity - equity)
+        return True
+    if record.trading_state != TradingState.ACTIVE:
+        return False
+    equity = equity_of(st, account)
+    loss = record.day_start_equity - equity
+    return _trip_losses(st, Scope.ACCOUNT, account, loss, record.peak_equity - equity) or _trip_margin(
+        st, account, equity
+    )
 
 
 @inline
-def trip_breakers(st: State) -> bool:
-    """After an alarm: stop whoever has a limit broken; False if there was no room for all events."""
+def _trip_symbol(st: State, symbol: int) -> bool:
+    instrument = st.instruments[symbol]
+    allowed = limit_in(st.symbol_limits[symbol:], Limit.VENUE_REJECTIONS)
+    if instrument.rejections < allowed or instrument.trading_state == TradingState.HALTED:
+        return False
+    halted = TradingState.HALTED
+    trip(st, Scope.SYMBOL, -1, symbol, halted, Code.VENUE_REJECTIONS, allowed, instrument.rejections)
+    return True
+
+
+@inline
+def trip_next(st: State) -> bool:
+    """After an alarm: stop the next one whose limit is broken; False if there is no room for its events.
+
+    One at a time, because the orders of its scope are trimmed before the next one is looked at.
+    """
     firm = st.firm[0]
-    if not firm.alarm:
-        return True
     if room_for_events(st) < _EVENTS_OF_A_TRIP:
         return False
     if firm.trading_state == TradingState.ACTIVE:
         loss = firm.day_start_equity - firm.equity
-        _trip_losses(st, Scope.FIRM, -1, loss, firm.peak_equity - firm.equity)
+        if _trip_losses(st, Scope.FIRM, -1, loss, firm.peak_equity - firm.equity):
+            return True
     for account in range(firm.accounts):
-        if room_for_events(st) < _EVENTS_OF_A_TRIP:
-            return False
-        _trip_account(st, account)
+        if _trip_account(st, account):
+            return True
     for symbol in range(firm.symbols):
-        if room_for_events(st) < _EVENTS_OF_A_TRIP:
-            return False
-        instrument = st.instruments[symbol]
-        allowed = limit_in(st.symbol_limits[symbol:], Limit.VENUE_REJECTIONS)
-        if instrument.rejections >= allowed and instrument.trading_state < TradingState.HALTED:
-            cause = Code.VENUE_REJECTIONS
-            observed = instrument.rejections
-            trip(st, Scope.SYMBOL, -1, symbol, TradingState.HALTED, cause, allowed, observed)
+        if _trip_symbol(st, symbol):
+            return True
     firm.alarm = 0
     return True
 
@@ -226,14 +297,19 @@ def is_overdue(st: State, symbol: int, now: int) -> bool:
 
 
 @inline
-def halt_overdue(st: State) -> bool:
-    """When time passes: halt symbols without a new mark; False if there was no room for all events."""
+def overdue_symbol(st: State) -> int:
+    """The first symbol that has to halt because its mark is too old, NO_SLOT where there is none."""
     firm = st.firm[0]
     for symbol in range(firm.symbols):
         if is_overdue(st, symbol, firm.ts):
-            if room_for_events(st) < _EVENTS_OF_A_TRIP:
-                return False
-            allowed = limit_in(st.symbol_limits[symbol:], Limit.MARK_HALT_AGE)
-            age = firm.ts - st.instruments[symbol].mark_ts
-            trip(st, Scope.SYMBOL, -1, symbol, TradingState.HALTED, Code.MARKET_DATA_STALE, allowed, age)
-    return True
+            return symbol
+    return NO_SLOT
+
+
+@inline
+def halt_overdue(st: State) -> None:
+    """Halt the symbol that `overdue_symbol` finds."""
+    symbol = overdue_symbol(st)
+    allowed = limit_in(st.symbol_limits[symbol:], Limit.MARK_HALT_AGE)
+    age = st.firm[0].ts - st.instruments[symbol].mark_ts
+    trip(st, Scope.SYMBOL, -1, symbol, TradingState.HALTED, Code.MARKET_DATA_STALE, allowed, age)

@@ -32,6 +32,7 @@ class OrderFlag(IntEnum):
 
     POST_ONLY = 1
     REDUCE_ONLY = 2
+    TRIGGERED = 4  # set by the engine alone: a stop that has fired
 
 
 class SelfTradePrevention(IntEnum):
@@ -55,6 +56,7 @@ class Fault(IntEnum):
     STOP_PRICE = 4
     QUANTITY_STEP = 8
     QUANTITY_RANGE = 16
+    QUANTITY_ZERO = 32  # AMEND_ORDER: a quantity of 0 is asked for; 0 alone leaves it as it is
 
 
 class OrderStatus(IntEnum):
@@ -111,6 +113,7 @@ class Policy(IntEnum):
     COLLAR_WINDOW_US = 2  # PRICE_MOVE_BPS compares with the mark so long ago
     REPEAT_WINDOW_US = 3  # MAX_REPEATED_ORDERS counts over so long
     ORDER_TO_TRADE_FLOOR = 4  # messages of a day from which MAX_ORDER_TO_TRADE_RATIO counts
+    CANCEL_INCREASING = 5  # 1: where trading is restricted, open orders that could increase a position end
 
 
 class RiskParameter(IntEnum):
@@ -180,6 +183,8 @@ class CommandKind(IntEnum):
     PROPOSE_LIMIT = 18
     APPROVE_CHANGE = 19
     REJECT_CHANGE = 20
+    CLOSE_POSITION = 22  # reduce-only market orders for all of a position
+    SETTLE_SYMBOL = 23  # all positions of a symbol that does not trade end at a stated price
     SAMPLE_MARKS = 40
     SET_RISK_MODEL = 41
 
@@ -222,12 +227,12 @@ class EventKind(IntEnum):
     MARK_UPDATED = 17
     DAY_STARTED = 18
     TIME_ADVANCED = 25  # nothing was due
-    INSTRUMENT_SET = 19
-    ACCOUNT_SET = 20
-    CASH_TRANSFERRED = 21
+    INSTRUMENT_SET = 19  # limit: its highest price
+    ACCOUNT_SET = 20  # limit: the leverage, observed: the old one
+    CASH_TRANSFERRED = 21  # limit: how much, negative is a withdrawal
     LIMIT_SET = 22
     TRADING_STATE_SET = 23
-    COMMAND_REJECTED = 24  # reference data or limits that do not fit
+    COMMAND_REJECTED = 24  # what is no order and cannot be; INSTRUMENT_IN_USE: execution_id: of which order
     NOTE_RECORDED = 26
     PERMISSION_SET = 27  # limit: the new `Permission`, observed: the old one
     POLICY_SET = 28  # code: the `Policy`
@@ -238,6 +243,9 @@ class EventKind(IntEnum):
     CHANGE_APPROVED = 33  # the whole request; its limits have been set by the events before
     CHANGE_REJECTED = 34
     LIMIT_STAGED = 36  # a part of a request that is decided with its last
+    POSITION_SETTLED = 38  # (route) of one account; last_price, last_quantity: what was settled, signed;
+    # limit: the position after it, 0; observed: the profit that it has realised
+    SYMBOL_SETTLED = 39  # all of them; last_price: at which price, last_quantity: how many accounts
     MARKS_SAMPLED = 60  # limit: how many returns there have been
     RISK_MODEL_SET = 61  # of each that changed: code: the `RiskParameter`; last_quantity: the new version
 
@@ -270,6 +278,7 @@ class Limit(IntEnum):
     MAX_ORDER_TO_TRADE_RATIO = 18  # messages for each fill since UTC midnight
     VENUE_REJECTIONS = 19  # so many in a row halt
     MARK_HALT_AGE = 20  # a symbol halts when its mark is older, in microseconds
+    MAINTENANCE_LEVERAGE = 21  # positions over equity in hundredths; beyond it an account may only reduce
 
 
 class SeriesStatus(IntEnum):

@@ -20,6 +20,9 @@ PRICE_DIGITS = 12
 QUANTITY_DIGITS = 8
 MONEY_DIGITS = 8
 
+# No mark is made of a wider book where nothing else is asked for: a tenth of the price.
+MARK_SPREAD_MAX_BPS = 1_000
+
 _REMEMBERED_MAX = 4_096
 
 _POWERS = tuple(int(f"1{'0' * digits}") for digits in range(PRICE_DIGITS + 1))
@@ -138,6 +141,7 @@ class InstrumentView:
     version: int
     prices: Grid
     quantities: Grid
+    mark_spread_max_bps: int = MARK_SPREAD_MAX_BPS
 
     def price_text(self, ticks: int) -> str:
         return self.prices.text(ticks)
@@ -171,6 +175,7 @@ _NUMBERS = (
     "taker_fee_ppm",
     "status",
     "version",
+    "mark_spread_max_bps",
 )
 
 

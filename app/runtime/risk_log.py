@@ -1,4 +1,4 @@
-"""What risk managers ask about afterwards: refusals, and changes of limits, rules and states.
+"""What risk managers ask about afterwards: refusals, and changes of limits, rules, states and accounts.
 
 A window in memory, bounded in every direction. It is filled by observing the
 engine's loop, and at a start from the newest part of the journal;
@@ -43,6 +43,8 @@ CHANGES = frozenset(
         EventKind.PERMISSION_SET,
         EventKind.POLICY_SET,
         EventKind.RISK_MODEL_SET,
+        EventKind.ACCOUNT_SET,
+        EventKind.CASH_TRANSFERRED,
     )
 )
 _REFUSALS = frozenset((EventKind.ORDER_REJECTED, EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED))
@@ -202,6 +204,12 @@ class RiskLog:
     def change_records(self) -> Iterator[tuple[bytes, bytes]]:
         """As `changes`, as EVENT records and reasons."""
         return iter(tuple(reversed(self._changes)))
+
+    def changes_of_kind(self, kind: EventKind) -> Iterator[Change]:
+        """Newest first; the others are not looked at."""
+        for record, reason in reversed(self._changes):
+            if record[_KIND_OFFSET] == kind:
+                yield Change(event_view(record), reason.decode(errors="replace"))
 
     def state_reason(self, scope: int, account: int, symbol: int, ts: int) -> str | None:
         """The reason given when the scope's trading state was set at `ts`; None where none is known."""

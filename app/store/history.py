@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from app.engine.types import EventKind
 from app.store.database import CONNECT_SECONDS_MAX
 
 CONNECTIONS_MAX = 4
@@ -38,7 +39,7 @@ class HistoryTimeout(Exception):
 class Table:
     """What of a table is shown. `key` orders its rows, the time first; `columns` are SQL.
 
-    `chunked`: a hypertable where there are such.
+    `chunked`: a hypertable where there are such. `only`: SQL, which rows there are.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Table:
     columns: str
     by_symbol: bool = True
     chunked: bool = True
+    only: str | None = None
 
 
 def microseconds(column: str) -> str:
@@ -85,6 +87,14 @@ LIMIT_CHANGES = Table(
     f"{microseconds('expires_ts')}, ended, actor, reason",
 )
 AUDIT = Table("audit_log", _EVENT_KEY, f"{_EVENT}kind, code, scope, old_value, new_value, actor, reason")
+# Of these rows there is an index of their own.
+TRANSFERS = Table(
+    "audit_log",
+    _EVENT_KEY,
+    f"{_EVENT}new_value, actor, reason",
+    by_symbol=False,
+    only=f"kind = {int(EventKind.CASH_TRANSFERRED)}",
+)
 EQUITY = Table(
     "account_snapshots",
     ("ts", "account_index"),
@@ -164,6 +174,8 @@ def _descending(columns: Sequence[str]) -> str:
 def _require_rows(require: Callable[..., None], table: Table, selection: Selection) -> None:
     """Everything but the accounts."""
     time_column = table.key[0]
+    if table.only is not None:
+        require(table.only)
     if selection.symbol is not None and table.by_symbol:
         require("symbol_index = {}", selection.symbol)
     if selection.order_id is not None:

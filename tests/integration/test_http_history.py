@@ -77,7 +77,7 @@ def test_all_pages_are_all_rows_once(server: ApiServer) -> None:
 
 def test_csv_has_the_same_rows(server: ApiServer) -> None:
     with server.client() as client:
-        for name in ("orders", "fills", "risk-events", "limit-changes", "audit", "equity"):
+        for name in ("orders", "fills", "risk-events", "limit-changes", "audit", "equity", "transfers"):
             items = pages(client, f"/v1/history/{name}")
             answer = client.get(f"/v1/history/{name}", headers={"accept": "text/csv"})
             assert answer.headers["content-type"].startswith("text/csv")
@@ -105,6 +105,36 @@ def test_orders_and_what_happened_to_them(server: ApiServer) -> None:
         assert refusal["order_id"] == orders[0]["order_id"]
         candles = client.get("/v1/market/BTC-USDT/candles", params={"interval": "1h"}).json()["items"]
         assert sum(candle["trades"] for candle in candles) > 0
+
+
+def test_transfers_are_shown_and_are_no_profit(server: ApiServer) -> None:
+    amounts = ("-7.25", "20")
+    with server.client() as client:
+        for amount in amounts:
+            body = {"amount": amount, "reason": "a test; [of it]", "client_transfer_id": f"t{amount}"}
+            answer = client.post("/v1/accounts/other/transfers", json=body)
+            assert answer.status_code == 201, answer.text
+        _catch_up(client)
+        rows = pages(client, "/v1/history/transfers", account="other")
+        assert pages(client, "/v1/history/transfers", account="other", limit=1) == rows
+        assert [(row["amount"], row["client_transfer_id"], row["key"], row["reason"]) for row in rows] == [
+            *((amount, f"t{amount}", 1, "a test; [of it]") for amount in reversed(amounts)),
+            ("1000000", None, 1, "account opened"),
+        ]
+        assert answer.json()["transfer_id"] == rows[0]["transfer_id"]
+        everyone = pages(client, "/v1/history/transfers")
+        assert {row["account"] for row in everyone} >= {"mine", "other"}
+        assert client.get("/v1/history/transfers?symbol=BTC-USDT").status_code == 400
+        audit = pages(client, "/v1/history/audit", account="other")
+        shown = next(item for item in audit if item["event"] == "CASH_TRANSFERRED")
+        assert (shown["scope"], shown["name"], shown["old"], shown["new"]) == (
+            *("account:other", "cash"),
+            *(None, "20"),
+        )
+    _, key = server.make_key("trader", "mine")
+    with server.client(key) as trader:
+        assert {row["account"] for row in pages(trader, "/v1/history/transfers")} == {"mine"}
+        assert trader.get("/v1/history/transfers?account=other").status_code == 404
 
 
 def test_who_changed_what_and_why(server: ApiServer) -> None:

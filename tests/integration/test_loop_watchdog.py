@@ -163,6 +163,23 @@ REQUESTS: dict[tuple[str, str], tuple[str, Body | None]] = {
     ("POST", "/v1/orders/batch"): ("/v1/orders/batch", _BATCH),
     ("PATCH", "/v1/orders/{order_id}"): ("/v1/orders/{taker}", {"quantity": "2"}),
     ("DELETE", "/v1/orders/{order_id}"): ("/v1/orders/{taker}", None),
+    ("PATCH", "/v1/orders/by-client-id/{account}/{client_order_id}"): (
+        "/v1/orders/by-client-id/account-1/taker",
+        {"quantity": "2"},
+    ),
+    ("DELETE", "/v1/orders/by-client-id/{account}/{client_order_id}"): (
+        "/v1/orders/by-client-id/account-1/taker",
+        None,
+    ),
+    ("POST", "/v1/accounts/{account}/transfers"): (
+        "/v1/accounts/account-1/transfers",
+        {"amount": "1", **REASON},
+    ),
+    ("PATCH", "/v1/accounts/{account}"): ("/v1/accounts/account-1", {"leverage": 9, **REASON}),
+    ("POST", "/v1/instruments/{symbol}/settle"): (
+        "/v1/instruments/X1-USDT/settle",
+        {"price": "1.00", **REASON},
+    ),
     ("DELETE", "/v1/orders"): ("/v1/orders?account=account-3", None),
     ("GET", "/v1/orders"): ("/v1/orders?status=all&limit=500", None),
     ("GET", "/v1/orders/by-client-id/{account}/{client_order_id}"): (
@@ -240,7 +257,16 @@ REQUESTS: dict[tuple[str, str], tuple[str, Body | None]] = {
     ("GET", "/openapi.json"): ("/openapi.json", None),
     **{
         ("GET", f"/v1/history/{name}"): (f"/v1/history/{name}?limit=1000", None)
-        for name in ("orders", "fills", "risk-events", "limit-changes", "audit", "equity", "closed-orders")
+        for name in (
+            "orders",
+            "fills",
+            "risk-events",
+            "limit-changes",
+            "audit",
+            "equity",
+            "closed-orders",
+            "transfers",
+        )
     },
     **{
         (method, f"/v1/limits{scope}{end}"): (f"/v1/limits{place}{end}", body)

@@ -232,7 +232,7 @@ def test_the_first_message_may_carry_the_key(api: ApiServer, account: str) -> No
         assert ask(socket, "order.place", limit_order(account))["status"] == 201
         foreign = ask(socket, "order.place", limit_order("alpha"))
         assert (foreign["status"], foreign["error"]["code"]) == (403, "FORBIDDEN")
-        everything = ask(socket, "order.cancel_all")
+        everything = ask(socket, "order.cancel_all", {"scope": "firm"})
         assert everything["result"]["canceled"] == 1
 
 
@@ -371,3 +371,34 @@ def test_a_burst_from_a_client_that_reads(socket: ClientConnection) -> None:
     for number in range(1, count):
         socket.send(f'{{"id": {number}, "op": "ping"}}')
     assert [answer(socket)["id"] for _ in range(count)] == list(range(count))
+
+
+def test_orders_are_named_by_client_order_id(socket: ClientConnection, account: str) -> None:
+    name = {"account": account, "client_order_id": "desk/1"}
+    placed = ask(socket, "order.place", limit_order(account, client_order_id="desk/1"))["result"]
+    amended = ask(socket, "order.amend", {**name, "quantity": "0.005"})
+    assert (amended["status"], amended["result"]["quantity"]) == (200, "0.00500")
+    canceled = ask(socket, "order.cancel", name)["result"]
+    assert (canceled["order_id"], canceled["status"]) == (placed["order_id"], "CANCELED")
+    assert ask(socket, "order.cancel", name)["error"]["code"] == "ORDER_CLOSED"
+    unknown = ask(socket, "order.cancel", name | {"client_order_id": "desk/2"})
+    assert (unknown["status"], unknown["error"]["code"]) == (404, "UNKNOWN_ORDER")
+    foreign = ask(socket, "order.amend", name | {"account": "nobody-at-all", "price": "1"})
+    assert (foreign["status"], foreign["error"]["code"]) == (404, "UNKNOWN_ACCOUNT")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"account": "a"},
+        {"client_order_id": "x"},
+        {"order_id": "1", "account": "a"},
+        {"order_id": "1", "account": "a", "client_order_id": "x"},
+    ],
+)
+def test_an_order_is_named_in_one_way(socket: ClientConnection, params: dict[str, Any]) -> None:
+    for op in ("order.cancel", "order.amend"):
+        found = ask(socket, op, params)
+        assert (found["status"], found["error"]["code"]) == (400, "INVALID_REQUEST")
+        assert "order_id, or by account and client_order_id" in found["error"]["detail"]

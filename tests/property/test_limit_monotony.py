@@ -37,9 +37,10 @@ _CODES = {
     Limit.MAX_REPEATED_ORDERS: Code.REPEATED_ORDER,
     Limit.VENUE_REJECTIONS: Code.TRADING_HALTED,
     Limit.MARK_HALT_AGE: Code.TRADING_HALTED,
+    Limit.MAINTENANCE_LEVERAGE: Code.REDUCING_ONLY,
 }
 _LOSSES = (Limit.DAILY_LOSS, Limit.MAX_DRAWDOWN)
-_BREAKERS = (*_LOSSES, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE)
+_BREAKERS = (*_LOSSES, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE, Limit.MAINTENANCE_LEVERAGE)
 _PASSED = 10**6
 _COUNTED = (Limit.ORDER_RATE, Limit.CANCEL_RATE, Limit.MAX_REPEATED_ORDERS, Limit.VENUE_REJECTIONS)
 _PLACES = [(which, scope) for which in Limit for scope in places(which)]
@@ -87,7 +88,7 @@ def happenings(world: World, which: Limit) -> list[Command]:
     if which == Limit.MARK_HALT_AGE:
         world.desk.ts += random.choice([1, 10**6])
         return [build.advance()]
-    if which in _LOSSES and random.random() < 0.6:
+    if which in (*_LOSSES, Limit.MAINTENANCE_LEVERAGE) and random.random() < 0.6:
         moved = build.mark(random.randrange(SYMBOLS), random.randint(900, 1_100))
         return [random.choice([world.venue(), moved])]
     return []

@@ -85,7 +85,7 @@ def check_venue(venue: PaperVenue, ledger: Ledger) -> None:
         key = (order.symbol, order.side)
         better = max if order.side == Side.BUY else min
         best[key] = better(best.get(key, order), order, key=lambda each: each.price)
-    resting = venue.state.resting[np.flatnonzero(venue.state.resting["order_id"])]
+    resting = venue.state.resting[np.flatnonzero(venue.state.resting["order_id"] > 0)]
     assert dict(zip(resting["order_id"].tolist(), resting["remaining"].tolist(), strict=True)) == expected
     for (symbol, side), bid in best.items():
         ask = best.get((symbol, Side.SELL))

@@ -44,6 +44,7 @@ _VALUES = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: (2, 100),
     Limit.VENUE_REJECTIONS: (1, 5),
     Limit.MARK_HALT_AGE: (10**5, 10**7),
+    Limit.MAINTENANCE_LEVERAGE: (100, 10**4),
 }
 _NEVER_WIDE = (Limit.MAX_REPEATED_ORDERS, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE, Limit.DAILY_LOSS)
 _PLACES = {limit: sorted(PLACES[limit]) for limit in Limit}

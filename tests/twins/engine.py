@@ -33,15 +33,16 @@ from tests.twins.engine_risk import (
     protection_price,
     worth,
 )
+from tests.twins.engine_settlement import SettlementTwin
 from tests.twins.engine_venue import VenueSide
 
 SLOTS = 1 << SLOT_BITS
 
 
-class EngineTwin(LimitsTwin, VenueSide):
+class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
-        self.books = Books(capacity.fills)
+        self.books = Books(capacity.fills, capacity.repeats)
         self.out: list[EventView] = []
 
     def apply(self, command: Command) -> list[EventView]:
@@ -68,6 +69,7 @@ class EngineTwin(LimitsTwin, VenueSide):
             CommandKind.PROPOSE_LIMIT: self.propose_limit,
             CommandKind.APPROVE_CHANGE: self.approve_change,
             CommandKind.REJECT_CHANGE: self.reject_change,
+            CommandKind.SETTLE_SYMBOL: self.settle_symbol,
         }
         action = {int(kind): action for kind, action in actions.items()}.get(command.kind)
         if action is None:

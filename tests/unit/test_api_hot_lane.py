@@ -76,7 +76,13 @@ def _call(application: Any, messages: list[Message], **scope: Any) -> list[Messa
         sent.append(message)
 
     headers = [(b"host", b"x"), (b"authorization", f"Bearer {KEY}".encode())]
-    whole = {"type": "http", "method": "POST", "path": "/v1/orders", "headers": headers} | scope
+    whole = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/orders",
+        "headers": headers,
+        "query_string": b"",
+    } | scope
     asyncio.run(_run(application(whole, receive, send)))
     return sent
 

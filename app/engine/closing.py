@@ -1,0 +1,151 @@
+"""Closing a position: reduce-only market orders for all of it, as one command.
+
+Who may trade can always close: the orders are exempt from the limits of size, rate and price moves, and
+a position larger than an order may be is closed by several. A close that is refused changes nothing.
+One that is accepted may take the account's other orders in the symbol with it (`CANCEL_OPEN`): those
+that could increase a position or open another are canceled; those that protect it, reduce-only or
+waiting stops of the closing side, become reduce-only and end when it is flat, so that whatever the market
+leaves of the position stays protected.
+"""
+
+import numpy as np
+
+from app.engine.cancels import request_cancel
+from app.engine.codes import Code
+from app.engine.effect import CLOSE, NEW
+from app.engine.emission import emit_order, room_for_events
+from app.engine.flow_checks import count_message
+from app.engine.hash_index import SEED, mix
+from app.engine.jit import inline
+from app.engine.orders import admit, check_new, describe, find_earlier, open_order, refuse
+from app.engine.positions import make_reduce_only, position_index, reducible_by
+from app.engine.rates import take_tokens
+from app.engine.state import NO_SLOT, State
+from app.engine.types import (
+    CommandKind,
+    EventKind,
+    OrderFlag,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    StateFlag,
+    TimeInForce,
+)
+from app.engine.verdicts import verdict_place
+
+_HALF = np.uint64(1)
+
+# `FIRM.progress`.
+_SENDING = 1  # `cursor` is how much has been asked for
+_CANCELING = 2  # `cursor` is the next order that makes way
+
+
+@inline
+def _describe_close(st: State, i: int, asked_for: int) -> None:
+    """Make the order for what is left of the position, less `asked_for`, the candidate."""
+    describe(st, i)
+    order = st.candidate[0]
+    held = 0
+    if order.account >= 0 and order.symbol >= 0:
+        held = st.positions[position_index(st, order.account, order.symbol)].quantity
+    order.side = Side.SELL if held >= 0 else Side.BUY
+    order.type = OrderType.MARKET
+    order.time_in_force = TimeInForce.IOC
+    order.flags = OrderFlag.REDUCE_ONLY
+    order.self_trade_prevention = SelfTradePrevention.CANCEL_OLDEST
+    order.waiting = 0
+    order.price = 0
+    order.stop_price = 0
+    order.expire_ts = 0
+    order.quantity = abs(held) - asked_for
+    # A close again is the same close, whatever the position is by then.
+    h = mix(mix(SEED, np.uint64(CommandKind.CLOSE_POSITION)), np.uint64(order.symbol + 1))
+    order.content = np.int64(h >> _HALF)
+
+
+@inline
+def _begin(st: State, i: int) -> bool:
+    """Check the close as one order for all of the position; whether it is accepted."""
+    _describe_close(st, i, 0)
+    account = st.candidate[0].account
+    lacking = take_tokens(st, account)
+    earlier, duplicate = find_earlier(st)
+    if earlier != NO_SLOT:
+        emit_order(st, EventKind.ORDER_REPLAYED, earlier)
+        return False
+    how = CLOSE if st.commands[i].flags & StateFlag.CANCEL_OPEN else NEW
+    code = check_new(st, how, 0, duplicate, lacking)
+    if code == Code.QUANTITY_MIN:  # there is nothing to close
+        code = Code.REDUCE_ONLY
+        st.verdicts[verdict_place(code)] = st.verdicts[verdict_place(Code.QUANTITY_MIN)]
+        st.verdicts[verdict_place(code)].limit = 0
+    count_message(st, account)
+    if code != Code.NONE:
+        refuse(st, admit(st, duplicate), code)
+    return bool(code == Code.NONE)
+
+
+@inline
+def _send(st: State, i: int) -> bool:
+    """Send the orders, none larger than an order of the instrument may be."""
+    firm = st.firm[0]
+    while True:
+        _describe_close(st, i, firm.cursor)
+        order = st.candidate[0]
+        if order.quantity == 0 or (firm.cursor > 0 and firm.open_orders >= firm.open_orders_max):
+            return True
+        if room_for_events(st) < 1:
+            return False
+        if firm.cursor > 0:  # the client order id is that of the first one
+            for word in range(len(order.client_order_id)):
+                order.client_order_id[word] = 0
+        order.quantity = min(order.quantity, st.instruments[order.symbol].max_quantity)
+        firm.cursor += order.quantity
+        open_order(st, admit(st, False))
+
+
+@inline
+def _make_way(st: State, slot: int, side: int) -> None:
+    """An order that was open before: it ends, or ends with the position that it protects."""
+    order = st.orders[slot]
+    if order.seq == st.firm[0].seq:  # one of those that close
+        return
+    if order.side == side and (order.waiting or order.flags & OrderFlag.REDUCE_ONLY):
+        make_reduce_only(st, slot)
+    else:
+        request_cancel(st, slot)
+
+
+@inline
+def _cancel_others(st: State, i: int) -> bool:
+    c = st.commands[i]
+    firm = st.firm[0]
+    held = st.positions[position_index(st, c.account, c.symbol)].quantity
+    side = Side.SELL if reducible_by(held, Side.SELL) > 0 else Side.BUY
+    while firm.cursor != NO_SLOT:
+        if room_for_events(st) < 1:
+            return False
+        slot = firm.cursor
+        firm.cursor = st.orders[slot].next
+        if st.orders[slot].symbol == c.symbol:
+            _make_way(st, slot, side)
+    return True
+
+
+@inline
+def close_position(st: State, i: int, fresh: bool) -> bool:
+    """Apply CLOSE_POSITION; False if it has to go on when there is room for more events."""
+    firm = st.firm[0]
+    if fresh:
+        if not _begin(st, i):
+            return True
+        firm.progress = _SENDING
+        firm.cursor = 0
+    if firm.progress == _SENDING:
+        if not _send(st, i):
+            return False
+        if not st.commands[i].flags & StateFlag.CANCEL_OPEN:
+            return True
+        firm.progress = _CANCELING
+        firm.cursor = st.accounts[st.commands[i].account].first_open
+    return _cancel_others(st, i)

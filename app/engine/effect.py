@@ -1,0 +1,142 @@
+"""What an order that is being checked would make of its account's position.
+
+An order that only reduces is exempt from what limits positions: it makes nothing worse. Exempt means
+down to flat and not through it, so it is judged by what all open orders of its side could lead to
+beyond flat. One that the limits would refuse, were it not exempt, becomes a reduce-only order: then
+nothing that happens before its fill can turn it into one that opens.
+"""
+
+from typing import NamedTuple
+
+from app.engine.capacity import SLOT_BITS
+from app.engine.jit import force_inline
+from app.engine.positions import long_reach, position_index, reducible_by, short_reach
+from app.engine.state import State
+from app.engine.types import OrderFlag, OrderType, Side
+from app.engine.valuation import cost_of, worth_of
+
+SLOT_MASK = (1 << SLOT_BITS) - 1
+
+# How an order comes to be checked.
+NEW = 0
+AMEND = 1
+FIRE = 2
+CLOSE = 3  # a new one that closes a position, for which the account's other orders make way
+
+
+class Effect(NamedTuple):
+    """In steps: `remaining` of the order, `extra` of it more than is reserved; `opens`: what the order's side
+    could then hold beyond flat; `worst`: the largest magnitude that the position could have, `growth` of
+    it; `up`, `down`: changes of the highest and the lowest position that open orders could lead to.
+
+    `price`: what a step is worth, in ticks. In money: `added`: what is to be traded more; `cost`: what the
+    fills may cost beyond the mark, `added_cost`: the part of it that is not reserved yet.
+    """
+
+    remaining: int
+    extra: int
+    opens: int
+    worst: int
+    growth: int
+    up: int
+    down: int
+    price: int
+    added: int
+    cost: int
+    added_cost: int
+    reducing: bool
+
+
+@force_inline
+def left_of(st: State) -> int:
+    """Steps of the candidate that have not traded."""
+    order = st.candidate[0]
+    return order.quantity - order.filled_quantity
+
+
+@force_inline
+def only_reduces(st: State) -> bool:
+    """Whether the candidate alone would reduce the position, whatever else is open."""
+    order = st.candidate[0]
+    position = st.positions[position_index(st, order.account, order.symbol)]
+    return bool(left_of(st) <= reducible_by(position.quantity, order.side))
+
+
+@force_inline
+def closes_all(st: State, how: int) -> bool:
+    """Whether the candidate is there to close the whole position at once: it is not throttled or sized."""
+    order = st.candidate[0]
+    if how == AMEND or how == FIRE:
+        return False
+    if order.type != OrderType.MARKET or (order.flags & OrderFlag.REDUCE_ONLY) == 0:
+        return False
+    held = st.positions[position_index(st, order.account, order.symbol)].quantity
+    return bool(held != 0 and order.quantity == reducible_by(held, order.side))
+
+
+@force_inline
+def _reach(held: int, side: int, plain: int, reduce_only: int) -> int:
+    """The position that open orders of one side could lead to."""
+    if side == Side.BUY:
+        return long_reach(held, plain + reduce_only, reduce_only)
+    return short_reach(held, plain + reduce_only, reduce_only)
+
+
+@force_inline
+def effect_of(st: State, how: int, restricted: bool) -> Effect:
+    """Of the candidate, whose numbers are in the instrument's range.
+
+    `restricted`: the account may only reduce here, so all that is open is held to the position.
+    """
+    order = st.candidate[0]
+    position = st.positions[position_index(st, order.account, order.symbol)]
+    multiplier = st.instruments[order.symbol].multiplier
+    buy = order.side == Side.BUY
+    reduce_only = position.reduce_buy if buy else position.reduce_sell
+    plain = (position.open_buy if buy else position.open_sell) - reduce_only
+    reserved = 0
+    reserved_value = 0
+    reserved_cost = 0
+    if how == AMEND or how == FIRE:
+        before = st.orders[order.order_id & SLOT_MASK]
+        reserved = before.reserved
+        reserved_value = reserved * before.reserved_price * multiplier
+        reserved_cost = before.reserved_cost
+        if before.flags & OrderFlag.REDUCE_ONLY:
+            reduce_only -= reserved
+        else:
+            plain -= reserved
+    direction = 1 if buy else -1
+    opens_before = direction * _reach(position.quantity, order.side, plain, reduce_only)
+    remaining = left_of(st)
+    only_reduce = (order.flags & OrderFlag.REDUCE_ONLY) != 0
+    if only_reduce:
+        reduce_only += remaining
+    else:
+        plain += remaining
+    reach = _reach(position.quantity, order.side, plain, reduce_only)
+    highest = reach if buy else long_reach(position.quantity, position.open_buy, position.reduce_buy)
+    lowest = short_reach(position.quantity, position.open_sell, position.reduce_sell) if buy else reach
+    worst = max(abs(highest), abs(lowest))
+    opens = max(direction * reach, 0)
+    reducing = opens <= max(opens_before, 0)
+    if only_reduce or restricted:
+        reducing = restricted or worst <= position.worst
+    price = worth_of(st, order)
+    cost = cost_of(st, order, remaining)
+    now_highest = long_reach(position.quantity, position.open_buy, position.reduce_buy)
+    now_lowest = short_reach(position.quantity, position.open_sell, position.reduce_sell)
+    return Effect(
+        remaining,
+        remaining - reserved,
+        opens,
+        worst,
+        worst - position.worst,
+        highest - now_highest,
+        lowest - now_lowest,
+        price,
+        price * remaining * multiplier - reserved_value,
+        cost,
+        cost - reserved_cost,
+        reducing,
+    )

@@ -1,0 +1,89 @@
+"""Token buckets of the firm and of each account: how many orders, amends and cancels a second.
+
+Every request of an account takes a token, also one that is refused or repeats an earlier one: what is
+bounded is the work that it makes.
+"""
+
+from app.engine.codes import Code
+from app.engine.jit import force_inline, inline
+from app.engine.limits import TOKEN, UNLIMITED, limit_in, tokens_at
+from app.engine.state import NO_SLOT, State
+from app.engine.types import Limit, Scope
+from app.engine.verdicts import refuses
+
+
+@force_inline
+def lacking_token(st: State, account: int) -> int:
+    """Whose bucket is empty: a scope, Scope.NONE where neither is."""
+    firm = st.firm[0]
+    rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
+    if rate != UNLIMITED and tokens_at(firm.order_tokens, firm.order_tokens_ts, rate, firm.ts) < TOKEN:
+        return Scope.FIRM
+    holder = st.accounts[account]
+    rate = limit_in(st.account_limits[account:], Limit.ORDER_RATE)
+    if rate != UNLIMITED and tokens_at(holder.order_tokens, holder.order_tokens_ts, rate, firm.ts) < TOKEN:
+        return Scope.ACCOUNT
+    return Scope.NONE
+
+
+@force_inline
+def take_tokens(st: State, account: int) -> int:
+    """Take a token of the firm and one of the account, where both have one; whose is lacking."""
+    if account == NO_SLOT:
+        return Scope.NONE
+    lacking = lacking_token(st, account)
+    if lacking != Scope.NONE:
+        return lacking
+    firm = st.firm[0]
+    holder = st.accounts[account]
+    rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
+    if rate != UNLIMITED:
+        firm.order_tokens = tokens_at(firm.order_tokens, firm.order_tokens_ts, rate, firm.ts) - TOKEN
+        firm.order_tokens_ts = firm.ts
+    rate = limit_in(st.account_limits[account:], Limit.ORDER_RATE)
+    if rate != UNLIMITED:
+        holder.order_tokens = tokens_at(holder.order_tokens, holder.order_tokens_ts, rate, firm.ts) - TOKEN
+        holder.order_tokens_ts = firm.ts
+    return Scope.NONE
+
+
+@force_inline
+def check_rate(st: State, explain: bool, lacking: int) -> int:
+    """`lacking`: as of `take_tokens`."""
+    rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
+    if refuses(st, explain, Code.ORDER_RATE, lacking != Scope.FIRM, rate, rate + 1, Scope.FIRM):
+        return Code.ORDER_RATE
+    rate = limit_in(st.account_limits[st.candidate[0].account :], Limit.ORDER_RATE)
+    if refuses(st, explain, Code.ORDER_RATE, lacking != Scope.ACCOUNT, rate, rate + 1, Scope.ACCOUNT):
+        return Code.ORDER_RATE
+    return Code.NONE
+
+
+@inline
+def check_cancel_rate(st: State, account: int, symbol: int) -> int:
+    """Of one cancel request. Where trading is stopped cancels are never throttled; mass cancels never are."""
+    if account < 0 or symbol < 0:  # of an order that was refused
+        return Code.NONE
+    firm = st.firm[0]
+    holder = st.accounts[account]
+    firm_rate = limit_in(st.firm_limits, Limit.CANCEL_RATE)
+    account_rate = limit_in(st.account_limits[account:], Limit.CANCEL_RATE)
+    if firm_rate == UNLIMITED and account_rate == UNLIMITED:
+        return Code.NONE
+    if firm.trading_state != 0 or holder.trading_state != 0 or st.instruments[symbol].trading_state != 0:
+        return Code.NONE
+    firm_tokens = tokens_at(firm.cancel_tokens, firm.cancel_tokens_ts, firm_rate, firm.ts)
+    tokens = tokens_at(holder.cancel_tokens, holder.cancel_tokens_ts, account_rate, firm.ts)
+    passed = firm_rate == UNLIMITED or firm_tokens >= TOKEN
+    if refuses(st, False, Code.CANCEL_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM):
+        return Code.CANCEL_RATE
+    passed = account_rate == UNLIMITED or tokens >= TOKEN
+    if refuses(st, False, Code.CANCEL_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
+        return Code.CANCEL_RATE
+    if firm_rate != UNLIMITED:
+        firm.cancel_tokens = firm_tokens - TOKEN
+        firm.cancel_tokens_ts = firm.ts
+    if account_rate != UNLIMITED:
+        holder.cancel_tokens = tokens - TOKEN
+        holder.cancel_tokens_ts = firm.ts
+    return Code.NONE
