@@ -144,6 +144,7 @@ async def list_limits(
     A trader sees those of its accounts.
     """
     scopes, pairs = _readable_scopes(services, principal)
+    await services.turns.take(principal.number)
     page = scopes[cursor : cursor + limit]
     begin, width = max(cursor - len(scopes), 0), len(services.state.accounts)
     for pair in pairs[begin : begin + limit - len(page)].tolist():

@@ -213,6 +213,7 @@ async def get_risk(services: Provided, principal: Viewer) -> Response:
     if principal.accounts is not None:
         raise forbidden("a trader may not read the firm's risk")
     content = risk_content(services)
+    await services.turns.take(principal.number)
     accounts = range(len(services.reference.account_names))
     content["accounts"] = await json_list(services, principal, account_risks(services, accounts))
     await services.loop.durable()
