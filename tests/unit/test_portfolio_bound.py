@@ -117,7 +117,8 @@ def test_what_reduces_passes_up_to_a_position_of_none(direction: int, scope: int
     refused = made.one(place(0, 0, away, _HELD + 1, PRICE))
     assert (refused.code, refused.scope) == (Code.MAX_PORTFOLIO_VAR, scope)
     order_id = working(made, place(0, 0, away, _HELD - 1, PRICE))
-    assert made.one(amend(order_id, 0, _HELD + 1)).code == Code.MAX_PORTFOLIO_VAR
+    # It has become reduce-only, so as not to open anything either when it is amended.
+    assert made.one(amend(order_id, 0, _HELD + 1)).code == Code.REDUCE_ONLY
     assert made.one(amend(order_id, 0, _HELD)).kind == EventKind.REPLACE_REQUESTED
     made.send(report(ReportKind.REPLACED, order_id, price=PRICE, quantity=_HELD))
     assert made.one(place(0, 0, away, 1, PRICE)).code == Code.MAX_PORTFOLIO_VAR
@@ -126,11 +127,12 @@ def test_what_reduces_passes_up_to_a_position_of_none(direction: int, scope: int
     assert made.one(place(0, 1, towards(direction)[0], _HELD, PRICE)).kind == EventKind.ORDER_ACCEPTED
 
 
-def test_an_amend_that_adds_nothing_passes_above_the_limit() -> None:
+def test_an_amend_that_only_lowers_the_quantity_passes_above_the_limit() -> None:
     made = sampled_desk()
     order_id = working(made, place(0, 0, BUY, _HELD, PRICE))
     made.send(var_limit(1))
-    assert made.one(amend(order_id, PRICE - 5, _HELD - 1)).kind == EventKind.REPLACE_REQUESTED
+    assert made.one(amend(order_id, PRICE - 5, _HELD - 1)).code == Code.MAX_PORTFOLIO_VAR
+    assert made.one(amend(order_id, 0, _HELD - 1)).kind == EventKind.REPLACE_REQUESTED
 
 
 def test_one_symbol_alone_is_bounded_by_its_worst_case() -> None:

@@ -15,8 +15,6 @@ The venue's directory here is the book's with the engine's commands for its buff
 that reports are written where the engine reads them.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,31 +60,6 @@ def _look_ahead(st: State, book: PaperState, taken: int, count: int) -> None:
     look_at_inbox(book, taken, count, new_slot if new_slot >= 0 else st.firm[0].orders_used + ORDERS_AHEAD)
 
 
-@force_inline
-def _settle(st: State, book: PaperState, venue: Any, first_seq: int, ts: int) -> bool:
-    """Apply the commands that are there and all that comes of them; False where a buffer is full.
-
-    `VENUE.applied` is then how many commands are, `VENUE.reports` how many there are, and
-    `VENUE.cursor` how many events the book has carried out.
-    """
-    firm = st.firm[0]
-    applied = venue["applied"]
-    count = venue["reports"]
-    while applied < count:
-        stamp_commands(st.commands, applied, count, first_seq, ts)
-        for i in range(applied + 1, min(count, applied + AHEAD)):
-            prefetch_command(st, i)
-        applied = apply_commands(st, applied, count)
-        venue["applied"] = applied
-        if applied < count:
-            return False
-        room = carry_out(book, st.events[: firm.event_count], venue["cursor"], False, False)
-        count = venue["reports"]
-        if not room:
-            return False
-    return True
-
-
 @kernel
 def take_turn(
     directory: NDArray[np.int64],
@@ -100,28 +73,43 @@ def take_turn(
 
     Returns `commands << COUNT_BITS | events` of the engine's buffers, and in `PaperState.seqs` which
     number each command of the inbox was given. Where a buffer was used up, the same as -1 - n, and
-    `VENUE.taken` is how many commands were taken, the last of them perhaps not to the end
-    (`_settle`).
+    `VENUE.taken` is how many commands were taken, the last of them perhaps not to the end: the
+    engine has applied `VENUE.applied`, and the book has carried out `VENUE.cursor` events.
+
+    All in one function: Numba makes what a function calls anew for each that stands in between.
     """
     st = attach_engine(directory)
     book = attach_venue(venue_directory)
     firm = st.firm[0]
     venue = book.venue[0]
     firm.event_count = 0
-    venue["reports"] = venue["cursor"] = venue["applied"] = 0
-    room = True
-    while room and taken < count:
-        at = venue["reports"]
-        if at > 0 and (
-            at + 1 + REPORTS_PER_STEP_MAX > len(st.commands) or room_for_events(st) < EVENTS_PER_COMMAND_MAX
-        ):
+    venue["reports"] = venue["cursor"] = 0
+    applied = 0
+    at = 0
+    while applied == at and taken < count:
+        full = at + 1 + REPORTS_PER_STEP_MAX > len(st.commands)
+        if at > 0 and (full or room_for_events(st) < EVENTS_PER_COMMAND_MAX):
             break
         _look_ahead(st, book, taken, count)
         st.commands[at] = book.inbox[taken]
         book.seqs[taken] = first_seq + at
-        venue["reports"] = at + 1
+        at += 1
         taken += 1
-        room = _settle(st, book, venue, first_seq, ts)
+        venue["reports"] = at
+        room = True
+        while room and applied < at:
+            stamp_commands(st.commands, applied, at, first_seq, ts)
+            for i in range(applied + 1, min(at, applied + AHEAD)):
+                prefetch_command(st, i)
+            applied = apply_commands(st, applied, at)
+            if applied < at:
+                break
+            room = carry_out(book, st.events[: firm.event_count], venue["cursor"], False, False)
+            at = venue["reports"]
+        if not room:
+            break
     venue["taken"] = taken
-    found = int(venue["reports"] << COUNT_BITS | firm.event_count)
-    return found if room and taken == count else -1 - found
+    venue["applied"] = applied
+    found = int(at << COUNT_BITS | firm.event_count)
+    finished = taken == count and applied == at and venue["cursor"] == firm.event_count
+    return found if finished and not (venue["matching"] or venue["reopened"]) else -1 - found

@@ -133,7 +133,8 @@ class PaperVenue:
         count, events = found >> COUNT_BITS, found & _EVENT_COUNT
         applied, carried_out = int(venue["applied"]), int(venue["cursor"])
         done = bytes(engine.output[: events * _EVENT_BYTES])
-        if applied == count and carried_out == events and not venue["matching"]:
+        under_way = venue["matching"] or venue["reopened"]
+        if applied == count and carried_out == events and not under_way:
             parts.add(bytes(engine.input[: count * _COMMAND_BYTES]), done)
             return
         stamp(engine.state.commands[:count], parts.seq + 1, ts)
