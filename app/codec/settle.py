@@ -312,8 +312,6 @@ class Scratch:
         table = self._table[:size]
         table["order_id"] = 0
         found = np.zeros(commands, FOUND)
-        changed = _settle(
-            events, seqs, kinds, awaited, self._links, table, found, self._out, *tables
-        )
+        changed = _settle(events, seqs, kinds, awaited, self._links, table, found, self._out, *tables)
         end = int(found["end"].max()) if commands else 0
         return Settled(found, self._links, self._out[:end].tobytes(), bool(changed))

@@ -129,7 +129,13 @@ class Stream:
     def event(self, step: Request) -> Event | None:
         if isinstance(step, Note):
             return Event(
-                step.kind, 0, step.account, step.symbol, scope=step.scope, limit=step.limit, status=step.status
+                step.kind,
+                0,
+                step.account,
+                step.symbol,
+                scope=step.scope,
+                limit=step.limit,
+                status=step.status,
             )
         if isinstance(step, Order):
             return self.place(step)
@@ -251,9 +257,7 @@ def random_request(chance: random.Random) -> Request:
 
 def random_note(chance: random.Random) -> Note:
     account, symbol = chance.randrange(4), chance.randrange(SYMBOLS)
-    kind = chance.choice(
-        [EventKind.TRADING_STATE_SET, EventKind.PERMISSION_SET, EventKind.INSTRUMENT_SET]
-    )
+    kind = chance.choice([EventKind.TRADING_STATE_SET, EventKind.PERMISSION_SET, EventKind.INSTRUMENT_SET])
     if kind == EventKind.TRADING_STATE_SET:
         scope = chance.choice([Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL])
         return Note(kind, account, symbol, scope, chance.choice([0, 0, 0, 1, 2]))

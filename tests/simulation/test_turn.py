@@ -75,7 +75,8 @@ class TurnWorld(VenueWorld):
         for watcher in (self.ledger, self.rules):
             watcher.take(event_views(b"".join(pieces.events)), self.kinds)
         assert all(
-            self.kinds[seq] == kind for seq, kind in zip(sorted(injected), commands["kind"].tolist(), strict=True)
+            self.kinds[seq] == kind
+            for seq, kind in zip(sorted(injected), commands["kind"].tolist(), strict=True)
         )
         self._check(injected)
 

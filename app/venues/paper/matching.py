@@ -54,9 +54,7 @@ def _trade_with_order(st: PaperState, slot: int, key: int, quantity: int) -> Non
     incoming["fresh"] = 0
     taker = write_trade(st, incoming["order_id"], account, symbol, side, price, quantity, Liquidity.TAKER)
     taker["more"] = 1
-    write_trade(
-        st, order["order_id"], order["account"], symbol, side ^ 1, price, quantity, Liquidity.MAKER
-    )
+    write_trade(st, order["order_id"], order["account"], symbol, side ^ 1, price, quantity, Liquidity.MAKER)
     reduce(st, slot, quantity)
 
 
