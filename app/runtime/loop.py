@@ -3,7 +3,8 @@
 A tick runs when something has come in and no earlier tick is on its way to the
 disk: time, displayed depth, marks, then client commands. What the engine approves goes
 to the venue in the same tick, and the venue's reports come back as commands, until
-nothing is left to do; only then the next client command is applied. All commands and events of a tick are one unit in the
+nothing is left to do; only then the next client command is applied.
+All commands and events of a tick are one unit in the
 journal. Only when the journal says that it is on disk do callers get answers.
 
 The venue here lives in this process and dies with it, so nothing has left the

@@ -106,7 +106,10 @@ notes = st.one_of(
         Note, st.just(EventKind.TRADING_STATE_SET), accounts, symbols, st.integers(0, 3),
         st.sampled_from([0, 0, 1, 2]),
     ),
-    st.builds(Note, st.just(EventKind.PERMISSION_SET), accounts, symbols, st.sampled_from([2, 4]), st.integers(0, 2)),
+    st.builds(
+        Note, st.just(EventKind.PERMISSION_SET), accounts, symbols, st.sampled_from([2, 4]),
+        st.integers(0, 2),
+    ),
     st.builds(Note, st.just(EventKind.POSITION_SETTLED), accounts, symbols, st.just(0), st.just(0)),
     st.builds(
         Note, st.just(EventKind.INSTRUMENT_SET), accounts, symbols, st.just(0), st.integers(99, 110),
