@@ -10,7 +10,7 @@ from app.api.auth import KeyStore, Principal
 from app.api.direct_socket import DirectSocket
 from app.api.errors import Problem, engine_halted, not_ready, overloaded, unauthorized
 from app.api.services import Services
-from app.api.trade_messages import decode_auth, request_id
+from app.api.trade_messages import key_of_auth, request_id
 from app.streams.codec import text_frame
 
 AUTH_SECONDS_MAX = 5.0
@@ -61,6 +61,8 @@ class Door:
                 self._unknown -= 1
         if found is None:
             wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
+        else:
+            wire.admit()
         return found
 
 
@@ -73,10 +75,8 @@ async def _principal_of_first_message(
     except TimeoutError:
         return None
     text = message.get("text") or ""
-    try:
-        principal = keys.authenticate(decode_auth(text)["key"])
-    except Problem:
-        principal = None
+    key = key_of_auth(text)
+    principal = None if key is None else keys.authenticate(key)
     identity = request_id(text)
     if principal is not None:
         wire.write_frames([answer_frame(identity, {"role": principal.role.name.lower()})])
