@@ -48,8 +48,11 @@ STOP_SECONDS_MAX = 8.0
 UNKNOWN_BYTES_MAX = 16 << 10
 # Of one message.
 FRAGMENTS_MAX = 1_024
-# Frames on uvicorn's way in one turn of the event loop.
-FRAMES_PER_TURN = 64
+# In one turn of the event loop; a frame on uvicorn's way counts as several messages.
+MESSAGES_PER_TURN = 512
+_MESSAGES_PER_FRAME = 8
+# With so much that could be read at once nothing more is.
+HELD_BYTES_MAX = 64 << 10
 
 CLOSE_STOPPING = 1012
 CLOSE_TOO_SLOW = 4008
@@ -187,7 +190,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
     def _cut(self, data: bytes) -> int:
         """Deal with the whole frames at the beginning; where they end."""
         at, size = 0, len(data)
-        turn = FRAMES_PER_TURN
+        turn = MESSAGES_PER_TURN
         bytes_max = self.config.ws_max_size if self._admitted else self._left
         while size - at >= 2:
             length = data[at + 1] - _MASKED
@@ -207,17 +210,17 @@ class DirectSocket(WebSocketsSansIOProtocol):
                 break
             if data[at] == _TEXT and self._take is not None and not self.frames and not self.close_sent:
                 self._take_text(data, at, start, end)
-                at = end
-                continue
-            self._pass_on(data[at:end])
+                turn -= 1
+            else:
+                self._pass_on(data[at:end])
+                turn -= _MESSAGES_PER_FRAME
+                if self.transport.is_closing():
+                    return size
+                if not self._admitted:
+                    self._left -= 2 + length
+                    bytes_max = self._left
             at = end
-            turn -= 1
-            if self.transport.is_closing():
-                return size
-            if not self._admitted:
-                self._left -= 2 + length
-                bytes_max = self._left
-            if not turn and at < size:
+            if turn <= 0 and at < size:
                 self._wait(_Wait.TURN)
                 self.loop.call_soon(self._end_wait, _Wait.TURN)
             if self._waits:
@@ -289,10 +292,10 @@ class DirectSocket(WebSocketsSansIOProtocol):
             self.loop.call_soon(self._go_on)
 
     def _steer(self) -> None:
-        """Read the transport where nothing waits."""
+        """Read the transport where nothing waits and little is held, or more is needed."""
         if self.transport.is_closing():
             return
-        if self._waits or self.read_paused:
+        if self._waits or self.read_paused or len(self._held) > max(self._wanted, HELD_BYTES_MAX):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
@@ -303,6 +306,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
         data = bytes(self._held)
         self._held.clear()
         self._read(data)
+        self._steer()
 
     # What goes out.
 
@@ -356,9 +360,9 @@ class DirectSocket(WebSocketsSansIOProtocol):
             if now - self._opened > HANDSHAKE_SECONDS_MAX:
                 self.transport.abort()
         elif self._unread.seconds(self.transport, now) > UNREAD_SECONDS_MAX:
-            if self.close_sent or self.transport.is_closing():
+            if self.transport.is_closing():
                 self.transport.abort()
-            else:
+            elif not self.close_sent:  # else a timer runs
                 self.finish(CLOSE_TOO_SLOW, "nothing is read")
 
     def shutdown(self) -> None:

@@ -35,6 +35,7 @@ from app.api.errors import (
     unreadable_request,
 )
 from app.api.handshake import handshake_problem
+from app.api.lingering import LingeringConnection
 
 # From the first byte of a request, or from the opening of a connection, to the end of the head.
 HEAD_SECONDS_MAX = 10.0
@@ -78,6 +79,27 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _PoliteTransport:
+    """What uvicorn answers a request through: a client that is still sending can read the answer.
+
+    One that is gone is no error: uvicorn tells only the newest of several requests of it.
+    """
+
+    def __init__(self, connection: "WatchedProtocol") -> None:
+        self._connection = connection
+        self.is_closing = connection.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._connection.transport.write(data)
+
+    def close(self) -> None:
+        if self._connection.in_message:
+            self._connection.linger()
+        else:
+            self._connection.transport.close()
+
+
 class WatchedProtocol(HttpToolsProtocol):
     """`sweep` and `keys` are those of the server. Times are the event loop's.
 
@@ -113,10 +135,12 @@ class WatchedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         super().connection_made(transport)
         self.flow = _Flow(transport)
+        self._polite: Any = _PoliteTransport(self)
         self.active = self._opened = self.loop.time()
         self.sweep.join(self)
         if len(self.connections) > self.sweep.connections_max:
-            self._end_with(overloaded())
+            self._say(overloaded())
+            transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.sweep.leave(self)
@@ -126,12 +150,9 @@ class WatchedProtocol(HttpToolsProtocol):
 
     def feed(self, data: bytes) -> bytes:
         """Give the parser what belongs to the request that is under way; what is left is not read yet."""
-        view = memoryview(data)
-        at, size = 0, len(data)
-        while at < size and not (self.ending or self.waits):
-            piece = view[at : at + _PIECE_BYTES]
-            at += len(piece)
-            self._feed_piece(piece)
+        at = 0
+        while at < len(data) and not (self.ending or self.waits):
+            at = self._feed_piece(data, at)
         return data[at:]
 
     @property
@@ -139,13 +160,16 @@ class WatchedProtocol(HttpToolsProtocol):
         """Whether a whole request is under way, so that the next one has to wait."""
         return self._open > (1 if self.in_message else 0)
 
-    def _feed_piece(self, piece: memoryview) -> None:
+    def _feed_piece(self, data: bytes, at: int) -> int:
+        """Where the next piece begins."""
+        piece = data[at : at + _PIECE_BYTES]
         self._fresh = not self.in_message
         self._quiet = True
         try:
             self.parser.feed_data(piece)
         except HttpParserUpgrade as upgrade:
-            self._upgrade(bytes(piece[upgrade.args[0] :]))
+            self._upgrade(data[at + upgrade.args[0] :])
+            return len(data)
         except HttpParserError:
             too_large = self._fields > HEADERS_MAX or self._field_bytes > HEAD_BYTES_MAX
             self._refuse(_head_too_large() if too_large else unreadable_request())
@@ -154,6 +178,7 @@ class WatchedProtocol(HttpToolsProtocol):
                 self._quiet_bytes += len(piece)
                 if self._quiet_bytes > HEAD_BYTES_MAX:
                     self._refuse(_head_too_large())
+        return at + len(piece)
 
     def _upgrade(self, rest: bytes) -> None:
         """Another protocol was asked for, and the parser has stopped at the end of the head."""
@@ -163,7 +188,9 @@ class WatchedProtocol(HttpToolsProtocol):
                 self.cycle.keep_alive = False
             return
         self._frames = rest
-        if not self._open:
+        if self._open:
+            self.flow.hold()
+        else:
             self.handle_websocket_upgrade()
 
     def handle_websocket_upgrade(self) -> None:
@@ -177,6 +204,7 @@ class WatchedProtocol(HttpToolsProtocol):
         self.sweep.leave(self)
         self.flow.release()
         self.connections.discard(self)
+        self.ending = True
         head = [b"GET %b HTTP/1.1\r\n" % self.url]
         head += [b"%b: %b\r\n" % header for header in self.headers]
         protocol: Any = self.config.ws_protocol_class(  # type: ignore[misc, call-arg]  # it is DirectSocket
@@ -222,7 +250,12 @@ class WatchedProtocol(HttpToolsProtocol):
         self._quiet = False
         self._quiet_bytes = 0
         cycle: Any = self.cycle
-        super().on_headers_complete()
+        transport = self.transport
+        self.transport = self._polite  # what the request's answer is written to
+        try:
+            super().on_headers_complete()
+        finally:
+            self.transport = transport
         self._in_head = False
         if self.cycle is cycle:  # a handshake
             return
@@ -338,12 +371,27 @@ class WatchedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         if cycle is None or not cycle.response_started:
-            body = problem.body()
-            headers = {"connection": "close", **problem.headers, "content-length": str(len(body))}
-            lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
-            lines += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-            self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[problem.status], b"".join(lines), body))
-        self.transport.close()
+            self._say(problem)
+        self.linger()
+
+    def _say(self, problem: Problem) -> None:
+        body = problem.body()
+        headers = {"connection": "close", **problem.headers, "content-length": str(len(body))}
+        lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
+        lines += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[problem.status], b"".join(lines), body))
+
+    def linger(self) -> None:
+        """Close, but let the client read first what it was told, even if it is still sending."""
+        self.ending = True
+        self.take_held()
+        if not self.transport.is_closing():
+            self.sweep.leave(self)
+            lingering = LingeringConnection(self, self.transport, self.loop)
+            self.flow.release()
+            self.transport.set_protocol(lingering)
+            self.sweep.join(lingering)
+            self.transport.write_eof()
 
     # The end.
 
