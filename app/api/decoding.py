@@ -39,7 +39,7 @@ _UNION_MEMBERS = ("constrained-str", "constrained-int", "is-instance[JsonNumber]
 
 def exact_json(body: bytes | str, values_max: int = VALUES_MAX_SMALL) -> Any:
     """JSON with the text of fractions kept. Raises ValueError."""
-    if _values(body) > values_max:
+    if values_in(body) > values_max:
         raise ValueError(_too_many(values_max))
     try:
         return json.loads(body, parse_float=JsonNumber.parse, parse_constant=_no_constant)
@@ -51,7 +51,7 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _values(body: bytes | str) -> int:
+def values_in(body: bytes | str) -> int:
     """At least as many as there are values in a JSON text."""
     if isinstance(body, str):
         return body.count(",") + body.count("[") + body.count("{")
@@ -79,7 +79,7 @@ def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
     validate_json = validator.validate_json
 
     def decode(body: bytes | str) -> T:
-        if len(body) > _UNCOUNTED_BYTES and _values(body) > VALUES_MAX:
+        if len(body) > _UNCOUNTED_BYTES and values_in(body) > VALUES_MAX:
             raise invalid_request(_too_many(VALUES_MAX))
         try:
             return validate_json(body)  # type: ignore[no-any-return]

@@ -57,6 +57,7 @@ HELD_BYTES_MAX = 64 << 10
 CLOSE_STOPPING = 1012
 CLOSE_TOO_SLOW = 4008
 
+_NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TEXT = 0x81  # the first byte of a frame: the whole of a text message
 _CLOSE = 0x88
 _MASKED = 0x80
@@ -117,8 +118,9 @@ class DirectSocket(WebSocketsSansIOProtocol):
     def begin(self, head: bytes, frames: bytes) -> None:
         """Take a handshake's head, and what came behind it."""
         super().data_received(head)
-        if not self.handshake_initiated:  # it was checked: whatever is left ends here, without a word more
+        if not self.handshake_initiated:  # it was checked: this ends whatever is left
             logger.error("a handshake was taken by one parser and not by the other")
+            self.transport.write(_NO_HANDSHAKE)
             self.transport.close()
             return
         if frames:

@@ -6,7 +6,7 @@ import orjson
 from pydantic import Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
-from app.api.decoding import decoder
+from app.api.decoding import VALUES_MAX, decoder, values_in
 from app.api.schemas import CLOSED, AmendOrder, PlaceOrder, PlaceOrders
 
 GRACE_MS_MAX = 3_600_000
@@ -157,6 +157,8 @@ def _is_request_id(found: Any) -> bool:
 
 def request_id(text: str | bytes) -> str | int | None:
     """The id of a message that is no valid request, for the error that answers it."""
+    if values_in(text) > VALUES_MAX:
+        return None
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError:

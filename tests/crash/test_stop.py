@@ -175,7 +175,7 @@ def test_orders_in_flight_over_http_are_answered(server: ServerProcess, query: s
             for _ in range(100)
         ]
         for client in clients:  # all are accepted
-            client.sendall(f"GET /v1/orders/1 HTTP/1.1\r\n{AUTHORIZED}\r\n".encode())
+            client.sendall(f"DELETE /v1/orders/1 HTTP/1.1\r\n{AUTHORIZED}\r\n".encode())
             assert client.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
         for number, client in enumerate(clients):
             body = json.dumps(_order(number)).encode()
