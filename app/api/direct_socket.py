@@ -102,7 +102,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
         self._refuse_binary: Callable[[], None] = _nothing
         self._held = bytearray()  # the beginning of a frame, or what waits
         self._wanted = 0  # so many bytes must be held before it can be whole
-        self._waits = _Wait.HANDSHAKE
+        self._waits: int = _Wait.HANDSHAKE.value
         self._admitted = False
         self._left = UNKNOWN_BYTES_MAX  # that may come before the key is known
         self._opened = 0.0
@@ -221,11 +221,12 @@ class DirectSocket(WebSocketsSansIOProtocol):
                 if not self._admitted:
                     self._left -= 2 + length
                     bytes_max = self._left
+                if self._waits:
+                    return end
             at = end
             if turn <= 0 and at < size:
                 self._wait(_Wait.TURN)
                 self.loop.call_soon(self._end_wait, _Wait.TURN)
-            if self._waits:
                 break
         return at
 
@@ -284,11 +285,11 @@ class DirectSocket(WebSocketsSansIOProtocol):
     # What waits.
 
     def _wait(self, reason: _Wait) -> None:
-        self._waits |= reason
+        self._waits |= reason.value
         self._steer()
 
     def _end_wait(self, reason: _Wait) -> None:
-        self._waits &= ~reason
+        self._waits &= ~reason.value
         self._steer()
         if self._held and not self._waits:
             self.loop.call_soon(self._go_on)

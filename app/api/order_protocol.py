@@ -241,7 +241,10 @@ class OrderProtocol(WatchedProtocol):
         )
         self.server_state.total_requests += 1
         if self._closing:
-            transport.close()
+            if self._held:
+                self.linger()
+            else:
+                transport.close()
             return
         self.active = self.loop.time()
         if self._held:

@@ -98,11 +98,11 @@ def test_a_head_of_megabytes_in_one_write_is_not_kept(api: ApiServer) -> None:
 @pytest.mark.parametrize(
     ("headers", "status"), [(90, 200), (101, 431)], ids=["as many as may be", "one too many"]
 )
-@pytest.mark.parametrize("method", ["GET /v1/system", "DELETE /v1/orders/1"])
-def test_headers_are_counted(raw: RawClient, method: str, headers: int, status: int) -> None:
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/system"), ("DELETE", "/v1/orders/1")])
+def test_headers_are_counted(raw: RawClient, method: str, path: str, headers: int, status: int) -> None:
     more = "".join(f"X-{number}: y\r\n" for number in range(headers))
-    raw.send(request(*method.split(" "), extra=more))
-    expected = 404 if status == 200 and method.startswith("DELETE") else status
+    raw.send(request(method, path, extra=more))
+    expected = 404 if status == 200 and method == "DELETE" else status
     assert raw.read().status == expected
 
 
