@@ -28,6 +28,13 @@ def raw(api: ApiServer) -> Iterator[RawClient]:
         yield client
 
 
+@pytest.fixture
+def account(account: str, client: httpx.Client) -> Iterator[str]:
+    """Its orders do not outlast the test."""
+    yield account
+    assert client.delete("/v1/orders", params={"account": account}).status_code == 200
+
+
 def _send_on(client: RawClient, begin: bytes, more: bytes, bytes_max: int) -> int:
     """Send `more` again and again until the server has enough; how many bytes it was sent."""
     client.send(begin)

@@ -5,9 +5,10 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from app.api import direct_socket
@@ -19,6 +20,13 @@ MIB = 1 << 20
 PATHS = ["/v1/trade", "/v1/stream"]
 AUTH = frame(0x81, json.dumps({"op": "auth", "key": ADMIN_KEY}).encode())
 PING = frame(0x89, b"x" * 100)
+
+
+@pytest.fixture
+def account(account: str, client: httpx.Client) -> Iterator[str]:
+    """Its orders do not outlast the test."""
+    yield account
+    assert client.delete("/v1/orders", params={"account": account}).status_code == 200
 
 
 def handshake(path: str = "/v1/trade", *, known: bool = False, **changes: str | None) -> bytes:
