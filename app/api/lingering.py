@@ -38,3 +38,33 @@ class LingeringConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended.sweep.leave(self)
         self._ended.connection_lost(exc)
+
+
+class Lingers(Protocol):
+    """An HTTP connection. `in_message`: its client is still sending a request."""
+
+    transport: asyncio.Transport
+    in_message: bool
+
+    def linger(self) -> None: ...
+
+
+class PoliteTransport:
+    """What uvicorn answers a request through: a client that is still sending can read the answer.
+
+    One that is gone is no error: uvicorn tells only the newest of several requests of it.
+    """
+
+    def __init__(self, connection: Lingers) -> None:
+        self._connection = connection
+        self.is_closing = connection.transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._connection.transport.write(data)
+
+    def close(self) -> None:
+        if self._connection.in_message:
+            self._connection.linger()
+        else:
+            self._connection.transport.close()

@@ -35,7 +35,7 @@ from app.api.errors import (
     unreadable_request,
 )
 from app.api.handshake import handshake_problem
-from app.api.lingering import LingeringConnection
+from app.api.lingering import LingeringConnection, PoliteTransport
 
 # From the first byte of a request, or from the opening of a connection, to the end of the head.
 HEAD_SECONDS_MAX = 10.0
@@ -79,27 +79,6 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
-class _PoliteTransport:
-    """What uvicorn answers a request through: a client that is still sending can read the answer.
-
-    One that is gone is no error: uvicorn tells only the newest of several requests of it.
-    """
-
-    def __init__(self, connection: "WatchedProtocol") -> None:
-        self._connection = connection
-        self.is_closing = connection.transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        if not self.is_closing():
-            self._connection.transport.write(data)
-
-    def close(self) -> None:
-        if self._connection.in_message:
-            self._connection.linger()
-        else:
-            self._connection.transport.close()
-
-
 class WatchedProtocol(HttpToolsProtocol):
     """`sweep` and `keys` are those of the server. Times are the event loop's.
 
@@ -135,7 +114,7 @@ class WatchedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         super().connection_made(transport)
         self.flow = _Flow(transport)
-        self._polite: Any = _PoliteTransport(self)
+        self._polite: Any = PoliteTransport(self)
         self.active = self._opened = self.loop.time()
         self.sweep.join(self)
         if len(self.connections) > self.sweep.connections_max:
