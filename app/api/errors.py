@@ -71,10 +71,11 @@ class Problem(Exception):
         self.status = status
         self.code = code
         self.content = problem_content(status, code, detail, **members)
+        self.extra_headers: dict[str, str] = {}
 
     @property
     def headers(self) -> dict[str, str]:
-        return problem_headers(self.status)
+        return problem_headers(self.status) | self.extra_headers
 
     def body(self) -> bytes:
         return orjson.dumps(self.content)
@@ -130,6 +131,14 @@ def request_timeout() -> Problem:
 
 def body_too_large(bytes_max: int) -> Problem:
     return Problem(413, "BODY_TOO_LARGE", f"a body may have at most {bytes_max} bytes")
+
+
+def header_fields_too_large(detail: str) -> Problem:
+    return Problem(431, "HEADERS_TOO_LARGE", detail)
+
+
+def unreadable_request() -> Problem:
+    return invalid_request("what was sent is no HTTP/1.1 request")
 
 
 def internal_error() -> Problem:

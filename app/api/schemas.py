@@ -7,7 +7,7 @@ batch is thousands of them. All models are strict (no coercion) and closed
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, with_config
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
 from app.api.decimals import DecimalInput
@@ -57,7 +57,7 @@ class PlaceOrder(TypedDict):
 
 @with_config(CLOSED)
 class PlaceOrders(TypedDict):
-    orders: Annotated[list[PlaceOrder], Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
+    orders: Annotated[list[PlaceOrder], Field(min_length=1, max_length=BATCH_ORDERS_MAX), FailFast()]
 
 
 @with_config(CLOSED)

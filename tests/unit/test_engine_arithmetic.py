@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engine import arithmetic
+from app.engine import arithmetic, positions
 from app.engine.capacity import PRICE_MAX
 from app.engine.limit_rules import PRICE_BPS_MAX
 from app.engine.records import COMMAND_KINDS
