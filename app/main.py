@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
@@ -93,6 +94,16 @@ def _response(problem: Problem) -> Response:
     return Response(problem.body(), problem.status, problem.headers)
 
 
+def _methods_of(path: str) -> str:
+    """All that may be done at a path: the framework tells of the first route alone."""
+    found: set[str] = set()
+    for module in ROUTERS:
+        for route in module.router.routes:
+            if isinstance(route, APIRoute) and route.path_regex.fullmatch(path):
+                found |= route.methods or set()
+    return ", ".join(sorted(found))
+
+
 def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def answer_problem(_request: Request, error: Problem) -> Response:
@@ -105,9 +116,11 @@ def _add_error_answers(app: FastAPI) -> None:
         return _response(invalid_problem(error.errors(), 1, schema, 1))
 
     @app.exception_handler(HTTPException)
-    async def answer_http(_request: Request, error: HTTPException) -> Response:
+    async def answer_http(request: Request, error: HTTPException) -> Response:
         response = _response(http_problem(error.status_code))
         response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["allow"] = _methods_of(request.url.path) or response.headers["allow"]
         return response
 
     @app.exception_handler(EngineHalted)
@@ -145,6 +158,7 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would send clients, and their orders, where the request's Host says
     )
     app.state.services = services
     app.state.desk = desk
@@ -181,5 +195,5 @@ def create_app(services: Services, desk: OrderDesk, stream_socket: Application) 
     """What the server runs."""
     application = create_framework(services, desk)
     application.router.routes.append(WebSocketRoute("/v1/stream", stream_socket))
-    framework = BodyLimit(application, services.body_bytes_max)
+    framework = BodyLimit(application, services.body_bytes_max, services.keys)
     return Gate(HotLane(framework, TradeSocket(services, desk), services, desk), services)

@@ -71,11 +71,11 @@ class Problem(Exception):
         self.status = status
         self.code = code
         self.content = problem_content(status, code, detail, **members)
-        self.more_headers: dict[str, str] = {}
+        self.extra_headers: dict[str, str] = {}
 
     @property
     def headers(self) -> dict[str, str]:
-        return problem_headers(self.status) | self.more_headers
+        return problem_headers(self.status) | self.extra_headers
 
     def body(self) -> bytes:
         return orjson.dumps(self.content)
@@ -116,7 +116,7 @@ def overloaded() -> Problem:
 def too_many_requests(code: str, detail: str, wait_seconds: int, limit: int) -> Problem:
     """`wait_seconds`: when it is worth trying again; `limit`: what is allowed."""
     problem = Problem(429, code, detail, limit=limit)
-    problem.more_headers["retry-after"] = str(max(wait_seconds, RETRY_AFTER_SECONDS))
+    problem.extra_headers["retry-after"] = str(max(wait_seconds, RETRY_AFTER_SECONDS))
     return problem
 
 
@@ -138,6 +138,14 @@ def request_timeout() -> Problem:
 
 def body_too_large(bytes_max: int) -> Problem:
     return Problem(413, "BODY_TOO_LARGE", f"a body may have at most {bytes_max} bytes")
+
+
+def header_fields_too_large(detail: str) -> Problem:
+    return Problem(431, "HEADERS_TOO_LARGE", detail)
+
+
+def unreadable_request() -> Problem:
+    return invalid_request("what was sent is no HTTP/1.1 request")
 
 
 def internal_error() -> Problem:

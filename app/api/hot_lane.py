@@ -19,10 +19,11 @@ from app.api.asgi import (
     Receive,
     Scope,
     Send,
+    header,
     read_body,
     send_problem,
 )
-from app.api.auth import Principal
+from app.api.auth import KeyStore, Principal
 from app.api.decoding import decoder
 from app.api.errors import (
     PROBLEM_TYPE,
@@ -167,17 +168,23 @@ class HotLane:
 
 
 class BodyLimit:
-    """Bounds what any other route reads: the framework gets the whole body, or the client a 413."""
+    """Bounds what any other route reads: the framework gets the whole body, or the client a 413.
 
-    def __init__(self, application: Application, bytes_max: int) -> None:
+    Without a valid key the framework gets none: no route without a key has one, and it is not waited for.
+    """
+
+    def __init__(self, application: Application, bytes_max: int, keys: KeyStore) -> None:
         self._application = application
         self._bytes_max = bytes_max
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return await self._application(scope, receive, send)
+        authorization = header(scope, b"authorization")
+        known = authorization is not None and self._keys.of_header(authorization) is not None
         try:
-            body = await read_body(scope, receive, self._bytes_max)
+            body = await read_body(scope, receive, self._bytes_max) if known else b""
         except Disconnected:
             return None
         except Exception as error:

@@ -8,10 +8,10 @@ import orjson
 from app.api.asgi import Message, Receive, Scope, Send, header, send_problem
 from app.api.auth import KeyStore, Principal
 from app.api.direct_socket import DirectSocket
-from app.api.errors import Problem, engine_halted, not_ready, overloaded, unauthorized
+from app.api.errors import Problem, engine_halted, invalid_field, not_ready, overloaded, unauthorized
 from app.api.known_names import query_problem
 from app.api.services import Services
-from app.api.trade_messages import decode_auth, request_id
+from app.api.trade_messages import key_of_auth, request_id
 from app.streams.codec import text_frame
 
 AUTH_SECONDS_MAX = 5.0
@@ -65,6 +65,8 @@ class Door:
         if found is None:
             self._services.failed_keys.note(scope)
             wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
+        else:
+            wire.admit()
         return found
 
 
@@ -78,12 +80,10 @@ async def _principal_of_first_message(
         return None
     text = message.get("text") or ""
     refused = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
-    try:
-        principal = keys.authenticate(decode_auth(text)["key"])
-    except Problem as problem:
-        principal = None
-        if not {"", "op", "key"} & {error["path"] for error in problem.content["errors"]}:
-            refused = problem  # it is that message, with something wrong in it
+    key, unknown = key_of_auth(text)
+    principal = None if key is None else keys.authenticate(key)
+    if principal is not None and unknown is not None:
+        principal, refused = None, invalid_field(unknown[:200], "unknown field; known are op, key, id")
     identity = request_id(text)
     if principal is not None:
         wire.write_frames([answer_frame(identity, {"role": principal.role.name.lower()})])

@@ -17,7 +17,7 @@ import orjson
 
 from app.api.auth import Principal, Role
 from app.api.dead_man import DeadManTimers, Reason
-from app.api.direct_socket import DirectSocket
+from app.api.direct_socket import CLOSE_STOPPING, CLOSE_TOO_SLOW, DirectSocket
 from app.api.documents import json_object
 from app.api.errors import (
     Problem,
@@ -45,7 +45,6 @@ IN_FLIGHT_MAX = 1_024
 OUTGOING_BYTES_MAX = 32 << 20
 
 CLOSE_BINARY = 1003
-CLOSE_TOO_SLOW = 4008
 
 _ORDER_NAMES = frozenset(("order_id", "account", "client_order_id"))
 
@@ -72,6 +71,7 @@ class TradeSession:
         self._paused = False
         self._closed = False
         self._answering: set[asyncio.Task[None]] = set()  # mass cancels
+        self._stopping = False
         self._grace_seconds: dict[int, float] = {}  # by account, where orders end with the connection
         self._operations: dict[str, Callable[[Id, Any], None]] = {
             "order.place": self._place,
@@ -87,6 +87,7 @@ class TradeSession:
     def open(self) -> None:
         """Begin: take messages, watch the transport and the key."""
         self._wire.watch(self._pause, self._resume, self._end)
+        self._wire.on_stop = self._stop
         self._principal.watchers.add(self._revoked)
         if self._principal.revoked_ts:  # between the look at the key and the watch on it
             self._revoked()
@@ -96,7 +97,7 @@ class TradeSession:
 
     def handle(self, text: bytes) -> None:
         """Take one message. Every one is answered once, unless the connection ends before."""
-        if self._closed:
+        if self._closed or self._stopping:
             return
         try:
             request = decode_request(text)
@@ -197,6 +198,8 @@ class TradeSession:
         except Exception as error:  # noqa: BLE001  # as in `handle`
             self._in_flight -= 1
             self._fail(identity, error)
+            if self._stopping:
+                self._end_when_answered()
         else:
             self._respond(identity, Answer(200, b"".join(json_object(**members))))
 
@@ -204,6 +207,8 @@ class TradeSession:
         """Answer a request that was in flight."""
         self._in_flight -= 1
         self._put(identity, answer)
+        if self._stopping:
+            self._end_when_answered()
 
     def _reply(self, identity: Id, reply: Reply) -> None:
         self._put(identity, reply.answer())
@@ -248,6 +253,8 @@ class TradeSession:
     def _resume(self) -> None:
         self._paused = False
         self._flush()
+        if self._stopping:
+            self._end_when_answered()
 
     # The end.
 
@@ -257,6 +264,15 @@ class TradeSession:
 
     def _revoked(self) -> None:
         self._close(CLOSE_UNAUTHORIZED, "the key was revoked")
+
+    def _stop(self) -> None:
+        """The server stops: what was taken is answered, nothing more is taken."""
+        self._stopping = True
+        self._end_when_answered()
+
+    def _end_when_answered(self) -> None:
+        if not (self._in_flight or self._paused):
+            self._close(CLOSE_STOPPING, "the server is shutting down")
 
     def _close(self, code: int, reason: str) -> None:
         """End the connection from this side; what the client has not read in time is dropped."""

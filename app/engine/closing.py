@@ -110,8 +110,12 @@ def _make_way(st: State, slot: int, side: int) -> None:
     order = st.orders[slot]
     if order.seq == st.firm[0].seq:  # one of those that close
         return
-    if order.side == side and (order.waiting or order.flags & OrderFlag.REDUCE_ONLY):
+    if order.side == side and order.flags & OrderFlag.REDUCE_ONLY:
+        return
+    if order.side == side and order.waiting:
         make_reduce_only(st, slot)
+        at = emit_order(st, EventKind.ORDER_REPLACED, slot)
+        st.events[at].code = Code.REDUCE_ONLY
     else:
         request_cancel(st, slot)
 

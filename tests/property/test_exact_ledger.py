@@ -110,7 +110,8 @@ class World:
             buy = self.sides[int(row["order_id"])] == Side.BUY
             maker = row["liquidity"] == Liquidity.MAKER
             before = self.ledger.holding(account, symbol).quantity
-            fee = self.ledger.fill(account, symbol, buy, int(row["quantity"]), int(row["price"]), maker)
+            terms = buy, int(row["quantity"]), int(row["price"]), maker, bool(row["more"])
+            fee = self.ledger.fill(account, symbol, *terms)
             assert units(fee) == row["fee"]
             after = self.ledger.holding(account, symbol).quantity
             self.seen["flips"] += before * after < 0
