@@ -5,7 +5,7 @@ from typing import NamedTuple
 from app.api import commands
 from app.api.limit_commands import change_limits
 from app.engine.capacity import MONEY_MAX
-from app.engine.types import CommandKind, InstrumentStatus, Limit
+from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit
 from app.market.demo_instruments import DEMO_INSTRUMENTS, DemoInstrument
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import (
@@ -96,4 +96,6 @@ async def set_up(loop: EngineLoop) -> None:
         records += change_limits(
             CommandKind.SET_LIMIT, index, None, account.limits, _BY_SYSTEM, "demonstration account"
         )
-    await loop.submit_batch(b"".join(records))
+    for outcome in await loop.submit_batch(b"".join(records)):
+        if outcome.event.kind == EventKind.COMMAND_REJECTED:
+            raise RuntimeError(f"the demonstration's reference data are refused: {outcome.event}")

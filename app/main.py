@@ -1,13 +1,18 @@
 """The web application: routes, error answers, and the busy paths in front of the framework."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from app.api import (
+    account_changes,
     account_opening,
     accounts,
     breaches,
@@ -26,11 +31,13 @@ from app.api import (
     risk,
     risk_check,
     risk_parameters,
+    settlement,
     system,
 )
-from app.api.access import Observer, json_response, problems
+from app.api.access import ExactRoute, Observer, problems
 from app.api.asgi import Application
 from app.api.decoding import invalid_problem
+from app.api.documents import LargeResponse
 from app.api.errors import (
     Problem,
     engine_halted,
@@ -42,6 +49,7 @@ from app.api.errors import (
     storage_full,
 )
 from app.api.examples import add_examples
+from app.api.gate import Gate
 from app.api.hot_lane import BodyLimit, HotLane
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
@@ -61,9 +69,11 @@ ROUTERS = (
     orders,
     accounts,
     account_opening,
+    account_changes,
     closing,
     history,
     instruments,
+    settlement,
     limits,
     overrides,
     limit_changes,
@@ -84,19 +94,33 @@ def _response(problem: Problem) -> Response:
     return Response(problem.body(), problem.status, problem.headers)
 
 
+def _methods_of(path: str) -> str:
+    """All that may be done at a path: the framework tells of the first route alone."""
+    found: set[str] = set()
+    for module in ROUTERS:
+        for route in module.router.routes:
+            if isinstance(route, APIRoute) and route.path_regex.fullmatch(path):
+                found |= route.methods or set()
+    return ", ".join(sorted(found))
+
+
 def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def answer_problem(_request: Request, error: Problem) -> Response:
         return _response(error)
 
     @app.exception_handler(RequestValidationError)
-    async def answer_invalid(_request: Request, error: RequestValidationError) -> Response:
-        return _response(invalid_problem(error.errors(), skip=1))
+    async def answer_invalid(request: Request, error: RequestValidationError) -> Response:
+        route = request.scope["route"]
+        schema = route.body_schema if isinstance(route, ExactRoute) else None
+        return _response(invalid_problem(error.errors(), 1, schema, 1))
 
     @app.exception_handler(HTTPException)
-    async def answer_http(_request: Request, error: HTTPException) -> Response:
+    async def answer_http(request: Request, error: HTTPException) -> Response:
         response = _response(http_problem(error.status_code))
         response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["allow"] = _methods_of(request.url.path) or response.headers["allow"]
         return response
 
     @app.exception_handler(EngineHalted)
@@ -134,6 +158,7 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would send clients, and their orders, where the request's Host says
     )
     app.state.services = services
     app.state.desk = desk
@@ -142,17 +167,33 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
     _add_error_answers(app)
 
     @app.get("/openapi.json", tags=["system"], responses=problems())
-    async def openapi(_principal: Observer) -> Response:
-        document: dict[str, Any] = app.openapi()
-        add_examples(document)
-        return json_response(document)
+    async def openapi(principal: Observer) -> Response:
+        return LargeResponse(services, principal, [services.describe()])
 
+    services.describe = _description_of(app)
     return app
+
+
+def _description_of(app: FastAPI) -> Callable[[], bytes]:
+    """The OpenAPI document, made when it is asked for first, which takes most of a second: before the start
+    is over (`app.bootstrap`), in a thread. Any thread may ask."""
+    lock = threading.Lock()
+    made: list[bytes] = []
+
+    def describe() -> bytes:
+        with lock:
+            if not made:
+                document: dict[str, Any] = app.openapi()
+                add_examples(document)
+                made.append(orjson.dumps(document))
+        return made[0]
+
+    return describe
 
 
 def create_app(services: Services, desk: OrderDesk, stream_socket: Application) -> Application:
     """What the server runs."""
     application = create_framework(services, desk)
     application.router.routes.append(WebSocketRoute("/v1/stream", stream_socket))
-    framework = BodyLimit(application, services.body_bytes_max)
-    return HotLane(framework, TradeSocket(services, desk), services, desk)
+    framework = BodyLimit(application, services.body_bytes_max, services.keys)
+    return Gate(HotLane(framework, TradeSocket(services, desk), services, desk), services)

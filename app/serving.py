@@ -20,6 +20,8 @@ from app.settings import Settings
 _SHUTDOWN_SECONDS = 10
 _YOUNG_OBJECTS = 20_000
 
+logger = logging.getLogger(__name__)
+
 
 def _listen(settings: Settings) -> socket.socket:
     """A bound socket. Raises OSError, which names the address."""
@@ -40,6 +42,15 @@ def _url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class _HttpServer(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().shutdown(sockets)
+        except Exception:  # whatever is open: the journal is closed and the embedded servers are stopped
+            logger.exception("connections could not all be ended")
+            await self.lifespan.shutdown()
+
+
 def _http_server(server: Server) -> uvicorn.Server:
     config = uvicorn.Config(
         server,
@@ -56,7 +67,7 @@ def _http_server(server: Server) -> uvicorn.Server:
         proxy_headers=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
-    return uvicorn.Server(config)
+    return _HttpServer(config)
 
 
 @contextlib.asynccontextmanager

@@ -62,5 +62,7 @@ def _run_all() -> None:
         pass
     venue.depth(0, 1)
     tables = name_tables((), ())
-    Scratch().settle(np.zeros(1, EVENT), np.zeros(1, AWAITED), tables)
+    Scratch().settle(
+        np.zeros(1, EVENT), np.zeros(1, np.int64), np.zeros(1, np.uint8), np.zeros(1, AWAITED), tables
+    )
     StreamWriter().write(np.zeros(1, EVENT).tobytes(), np.zeros(1, np.uint8), tables)

@@ -1,15 +1,16 @@
 """One server, one key: orders, streams, replicas, and plain HTTP for the rest of the API."""
 
+import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import httpx
 
 from bot4_client.errors import Unavailable, error_of
 from bot4_client.replica import LiveReplica
 from bot4_client.stream import Channel, Stream
-from bot4_client.trade import WAIT_SECONDS, BatchResult, Trade
-from bot4_client.types import CanceledOrders, Order
+from bot4_client.trade import WAIT_SECONDS, BatchResult, Number, Trade
+from bot4_client.types import Account, CanceledOrders, CancelScope, Order
 
 HTTP_SECONDS_MAX = 30.0
 
@@ -57,9 +58,39 @@ class Client:
         """As `Trade.amend`."""
         return await self.trade.amend(order_id, **changes)
 
-    async def cancel_all(self, account: str | None = None, symbol: str | None = None) -> CanceledOrders:
+    async def cancel_by_client_id(self, account: str, client_order_id: str) -> Order:
+        """As `Trade.cancel_by_client_id`."""
+        return await self.trade.cancel_by_client_id(account, client_order_id)
+
+    async def amend_by_client_id(self, account: str, client_order_id: str, **changes: Any) -> Order:
+        """As `Trade.amend_by_client_id`."""
+        return await self.trade.amend_by_client_id(account, client_order_id, **changes)
+
+    async def cancel_all(
+        self, account: str | None = None, symbol: str | None = None, *, scope: CancelScope | None = None
+    ) -> CanceledOrders:
         """As `Trade.cancel_all`."""
-        return await self.trade.cancel_all(account, symbol)
+        return await self.trade.cancel_all(account, symbol, scope=scope)
+
+    async def transfer(
+        self, account: str, amount: Number, reason: str, client_transfer_id: str | None = None
+    ) -> dict[str, Any]:
+        """Pay in (positive) or out (negative). Raises Bot4Error.
+
+        After Unavailable send it again with the same client transfer id: it moves money once.
+        """
+        body = {
+            "amount": str(amount),
+            "reason": reason,
+            "client_transfer_id": client_transfer_id or uuid.uuid4().hex,
+        }
+        found: dict[str, Any] = await self.request("POST", f"/v1/accounts/{account}/transfers", json=body)
+        return found
+
+    async def set_leverage(self, account: str, leverage: int, reason: str) -> Account:
+        """The account as it is then. Raises Bot4Error."""
+        body = {"leverage": leverage, "reason": reason}
+        return cast(Account, await self.request("PATCH", f"/v1/accounts/{account}", json=body))
 
     async def request(self, method: str, path: str, **options: Any) -> Any:
         """Any other route of the API: its JSON. Raises Bot4Error."""

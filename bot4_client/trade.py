@@ -9,8 +9,9 @@ import asyncio
 import itertools
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple, Self, cast
 
 import httpx
@@ -28,7 +29,7 @@ from bot4_client.errors import (
     closed_error,
     error_of,
 )
-from bot4_client.types import CanceledOrders, Order, OrderType, Side, TimeInForce
+from bot4_client.types import CanceledOrders, CancelScope, Order, OrderType, Side, TimeInForce
 
 logger = logging.getLogger(__name__)
 
@@ -140,33 +141,48 @@ class Trade:
 
     async def cancel(self, order_id: str) -> Order:
         """The canceled order. Raises Refused (ORDER_CLOSED: it ended before), Unavailable."""
-        try:
-            return cast(Order, await self._ask("order.cancel", {"order_id": order_id}))
-        except Refused as error:
-            if error.after_loss and error.code == "ORDER_CLOSED":
-                order = await self.order(order_id)
-                if order["status"] == "CANCELED":
-                    return order
-            raise
+        return await self._cancel({"order_id": order_id}, partial(self.order, order_id))
+
+    async def cancel_by_client_id(self, account: str, client_order_id: str) -> Order:
+        """As `cancel`, by the id under which the account placed the order."""
+        named = {"account": account, "client_order_id": client_order_id}
+        return await self._cancel(named, partial(self.order_by_client_id, account, client_order_id))
 
     async def amend(
-        self, order_id: str, *, price: Number | None = None, quantity: Number | None = None
+        self,
+        order_id: str,
+        *,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+        quantity: Number | None = None,
     ) -> Order:
-        """`quantity` is the new total, the filled part included."""
-        params: dict[str, Any] = {"order_id": order_id}
-        if price is not None:
-            params["price"] = str(price)
-        if quantity is not None:
-            params["quantity"] = str(quantity)
-        try:
-            return cast(Order, await self._ask("order.amend", params))
-        except Refused as error:
-            if error.after_loss and error.code == "NOTHING_TO_AMEND":
-                return await self.order(order_id)
-            raise
+        """`quantity` is the new total, the filled part included; `stop_price` is for a stop that waits."""
+        named = {"order_id": order_id, **_changes(price, stop_price, quantity)}
+        return await self._amend(named, partial(self.order, order_id))
 
-    async def cancel_all(self, account: str | None = None, symbol: str | None = None) -> CanceledOrders:
-        params = {"account": account, "symbol": symbol}
+    async def amend_by_client_id(
+        self,
+        account: str,
+        client_order_id: str,
+        *,
+        price: Number | None = None,
+        stop_price: Number | None = None,
+        quantity: Number | None = None,
+    ) -> Order:
+        """As `amend`, by the id under which the account placed the order."""
+        named = {
+            "account": account,
+            "client_order_id": client_order_id,
+            **_changes(price, stop_price, quantity),
+        }
+        return await self._amend(named, partial(self.order_by_client_id, account, client_order_id))
+
+    async def cancel_all(
+        self, account: str | None = None, symbol: str | None = None, *, scope: CancelScope | None = None
+    ) -> CanceledOrders:
+        """Of an account or, with `scope="firm"` in its place, of all accounts that the key may trade."""
+        given = {"account": account, "symbol": symbol, "scope": scope}
+        params = {name: value for name, value in given.items() if value is not None}
         found = await self._ask("order.cancel_all", params)
         return cast(CanceledOrders, found)
 
@@ -189,6 +205,24 @@ class Trade:
         await self._ask("session.cancel_all_after", {"timeout_ms": timeout_ms, "account": account})
 
     # On the way.
+
+    async def _cancel(self, params: Mapping[str, str], read: Callable[[], Awaitable[Order]]) -> Order:
+        try:
+            return cast(Order, await self._ask("order.cancel", params))
+        except Refused as error:
+            if error.after_loss and error.code == "ORDER_CLOSED":
+                order = await read()
+                if order["status"] == "CANCELED":
+                    return order
+            raise
+
+    async def _amend(self, params: Mapping[str, str], read: Callable[[], Awaitable[Order]]) -> Order:
+        try:
+            return cast(Order, await self._ask("order.amend", params))
+        except Refused as error:
+            if error.after_loss and error.code == "NOTHING_TO_AMEND":
+                return await read()
+            raise
 
     async def _read(self, path: str) -> Order:
         try:
@@ -294,6 +328,11 @@ class Trade:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(_Lost())
+
+
+def _changes(price: Number | None, stop_price: Number | None, quantity: Number | None) -> dict[str, str]:
+    given = {"price": price, "stop_price": stop_price, "quantity": quantity}
+    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def _batch_result(found: Mapping[str, Any]) -> BatchResult:

@@ -5,6 +5,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 Side = Literal["BUY", "SELL"]
 OrderType = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
 TimeInForce = Literal["GTC", "IOC", "FOK", "GTD"]
+CancelScope = Literal["firm"]
 
 FINAL = frozenset(("FILLED", "CANCELED", "REJECTED", "EXPIRED"))
 
@@ -42,6 +43,8 @@ class Order(TypedDict):
     code: str | None
     post_only: bool
     reduce_only: bool
+    triggered: bool
+    expire_at: int | None
     created_ts: int
     updated_ts: int
     seq: int

@@ -58,6 +58,7 @@ LIMITS = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: 10**9,
     Limit.VENUE_REJECTIONS: 10**9,
     Limit.MARK_HALT_AGE: 25 * _HOUR_US,
+    Limit.MAINTENANCE_LEVERAGE: 10**5,
 }
 # What an account in one symbol may carry; what another scope may not carry is refused there.
 _OF_PAIRS = (

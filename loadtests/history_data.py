@@ -89,7 +89,8 @@ _STATEMENTS = {
     """,
     "audit_log": f"""
         INSERT INTO audit_log
-        SELECT {_TS}, i * 450, 0, {_ACCOUNT}, -1, 20, 1, 1, 2000, 1000, 1 + i % 5, 'reason ' || i {_ROW}
+        SELECT {_TS}, i * 450, 0, {_ACCOUNT}, -1, 20 + i % 2, 1, 1, 2000, 1000, 1 + i % 5, 'reason ' || i
+        {_ROW}
     """,
     "marks": f"INSERT INTO marks SELECT {_TS}, i * 30, 0, {_SYMBOL}, {_PRICE} {_ROW}",
     "market_trades": f"INSERT INTO market_trades SELECT {_TS}, {_SYMBOL}, {_PRICE}, {_QUANTITY} {_ROW}",

@@ -18,6 +18,7 @@ from app.store.history import (
     ORDER_EVENTS,
     ORDERS,
     RISK_EVENTS,
+    TRANSFERS,
     Selection,
     Table,
     moment,
@@ -86,6 +87,9 @@ class Asker:
                 "limit-changes", LIMIT_CHANGES, self._account()
             ),
             "audit, deep page": lambda: self._page("audit", AUDIT, after=self._key(3)),
+            "transfers, deep page": lambda: self._page("transfers", TRANSFERS, after=self._key(3)),
+            "transfers of an account": lambda: self._page("transfers", TRANSFERS, self._account()),
+            "transfers of an idle account": lambda: self._page("transfers", TRANSFERS, ACCOUNTS - 1),
             "equity of all accounts": lambda: self._page("equity", EQUITY),
             "equity of an account, deep page": lambda: self._page(
                 "equity", EQUITY, self._sampled(), after=self._key(2)

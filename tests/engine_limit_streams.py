@@ -35,13 +35,14 @@ _VALUES = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: (1, 4),
     Limit.VENUE_REJECTIONS: (1, 3),
     Limit.MARK_HALT_AGE: (2_000_000, 20_000_000),
-    Limit.MAINTENANCE_LEVERAGE: (20, 4_000),
+    Limit.MAINTENANCE_LEVERAGE: (5, 4_000),
 }
 # What may not be above another one of the same scope.
 _BELOW = {
     int(Limit.MAX_POSITION): Limit.MAX_ORDER_QUANTITY,
     int(Limit.MAX_GROSS_EXPOSURE): Limit.MAX_NET_EXPOSURE,
     int(Limit.MARK_HALT_AGE): Limit.MAX_MARK_AGE,
+    int(Limit.MAINTENANCE_LEVERAGE): Limit.MAX_LEVERAGE,
 }
 
 

@@ -185,7 +185,7 @@ def cancel(order_id: int) -> Command:
 
 
 def amend(order_id: int, price: int = 0, quantity: int = 0, fault: int = 0, stop_price: int = 0) -> Command:
-    fields = {"price": price, "quantity": quantity, "fault": fault, "stop_price": stop_price}
+    fields: dict[str, Any] = {"price": price, "quantity": quantity, "fault": fault, "stop_price": stop_price}
     return Command(CommandKind.AMEND_ORDER, order_id=order_id, **fields)
 
 
@@ -234,6 +234,10 @@ def advance() -> Command:
 
 def transfer(account: int, value: int) -> Command:
     return Command(CommandKind.TRANSFER_CASH, account, value=value)
+
+
+def settle(symbol: int, price: int, **more: Any) -> Command:
+    return Command(CommandKind.SETTLE_SYMBOL, symbol=symbol, value=price, **more)
 
 
 def limit(

@@ -124,8 +124,10 @@ class ExactLedger:
             return sum((self.equity(each) for each in self.accounts), Fraction(0))
         return self.accounts[account].cash + self.value(account)
 
-    def fill(self, account: int, symbol: int, buy: bool, steps: int, ticks: int, maker: bool) -> Fraction:
-        """One execution; its fee."""
+    def fill(
+        self, account: int, symbol: int, buy: bool, steps: int, ticks: int, maker: bool, more: bool = False
+    ) -> Fraction:
+        """One execution; its fee. `more`: the other side of the trade follows, and no peak is seen before."""
         market = self.markets[symbol]
         quantity, price = steps * market.step, ticks * market.tick
         traded = quantity * price
@@ -137,8 +139,22 @@ class ExactLedger:
         for one in (holder, self.firm):
             one.day_traded += traded
             one.day_fills += 1
-        self._new_peaks()
+        if not more:
+            self._new_peaks()
         return fee
+
+    def settle(self, symbol: int, ticks: int) -> int:
+        """All positions end at a price, without a fee and without being a trade; how many there were."""
+        market = self.markets[symbol]
+        price, settled = ticks * market.tick, 0
+        for account, holder in self.accounts.items():
+            holding = self.holding(account, symbol)
+            if holding.quantity:
+                holder.cash += holding.quantity * price
+                holding.trade(-holding.quantity, price)
+                settled += 1
+        self._new_peaks()
+        return settled
 
     def mark(self, symbol: int, ticks: int) -> None:
         self.markets[symbol].mark = ticks * self.markets[symbol].tick

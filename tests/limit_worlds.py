@@ -62,7 +62,7 @@ VALUES = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: (1, 12),
     Limit.VENUE_REJECTIONS: (1, 3),
     Limit.MARK_HALT_AGE: (1, 2 * SECOND_US),
-    Limit.MAINTENANCE_LEVERAGE: (1, 40),
+    Limit.MAINTENANCE_LEVERAGE: (1, 150),
 }
 WAYS = ("set", "override", "end of an override", "approval")
 

@@ -1,20 +1,24 @@
 """What FastAPI routes ask for: the services, who is calling, and bodies read exactly."""
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Annotated, Any, cast
 
 import orjson
 from fastapi import Depends, Header, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 
 from app.api.auth import Principal, Role
 from app.api.decoding import exact_json
 from app.api.errors import Problem, engine_halted, forbidden, not_ready, unauthorized
+from app.api.known_names import JsonSchema, body_problem, query_problem
 from app.api.order_desk import OrderDesk
 from app.api.replies import Answer
 from app.api.schemas import ProblemDocument
 from app.api.services import Services
+from app.api.shapes import check_shape
 from app.engine.types import EventKind
 from app.runtime.outcomes import Outcome
 
@@ -27,6 +31,7 @@ _MEANINGS = {
     412: "the version in If-Match is not the one that is there",
     413: "the body is too large",
     422: "refused by the engine; `code` says why",
+    429: "too many requests of this key, or too many without one; `Retry-After` says when again",
     504: "the database needs too long for this",
     503: "starting, halted or overloaded",
 }
@@ -37,16 +42,20 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}}
     return {
         status: {"description": _MEANINGS[status], "content": schema}
-        for status in (400, 401, 403, *statuses, 503)
+        for status in (400, 401, 403, *statuses, 429, 503)
     }
 
 
 class _ExactRequest(Request):
     async def json(self) -> Any:
+        body = await self.body()
         try:
-            return exact_json(await self.body())
+            check_shape(body)
+            return exact_json(body)
         except json.JSONDecodeError:
             raise
+        except Problem as problem:  # the framework knows one way to say that a body is not right
+            raise json.JSONDecodeError(problem.content["detail"], "", 0) from problem
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
 
@@ -57,17 +66,58 @@ def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [*kept, (b"content-type", b"application/json")]
 
 
+def _dependants(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for each in dependant.dependencies:
+        yield from _dependants(each)
+
+
+async def _has_body(request: Request) -> bool:
+    if request.headers.get("content-length", "0") != "0":
+        return True
+    more = "transfer-encoding" in request.headers
+    while more:
+        message = await request.receive()
+        if message.get("body"):
+            return True
+        more = message.get("more_body", False)
+    return False
+
+
 class ExactRoute(APIRoute):
-    """A route that reads bodies as JSON and whose numbers keep their text, see `app.api.decimals`."""
+    """A route that takes what it knows and nothing else, see `app.api.known_names`.
+
+    It reads bodies as JSON, and their numbers keep their text, see `app.api.decimals`.
+    """
+
+    _body_schema: JsonSchema | None = None  # made when it is asked for
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        parts = list(_dependants(self.dependant))
+        known = list(dict.fromkeys(field.alias for part in parts for field in part.query_params))
+        needs_key = any(part.call is _known for part in parts)
+        takes_body = self.body_field is not None
 
         async def handle_exactly(request: Request) -> Response:
+            problem = query_problem(request.scope["query_string"], known)
+            if problem is None and not takes_body and await _has_body(request):
+                problem = body_problem()
+            if problem is not None:
+                if needs_key:  # who is not known is told nothing else
+                    _known(_services(request), request.headers.get("authorization"))
+                raise problem
             scope = {**request.scope, "headers": _as_json(request.scope["headers"])}
             return await handle(_ExactRequest(scope, request.receive))
 
         return handle_exactly
+
+    def body_schema(self) -> JsonSchema:
+        """The JSON schema of the body."""
+        if self._body_schema is None:
+            body: Any = self.body_field
+            self._body_schema = TypeAdapter(body.field_info.annotation).json_schema()
+        return self._body_schema
 
 
 def _services(request: Request) -> Services:

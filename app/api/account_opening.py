@@ -14,7 +14,7 @@ from app.api.accounts import Account, account_content
 from app.api.decimals import decimal_text
 from app.api.errors import Problem, invalid_field
 from app.api.limit_changes import check_room_for_proposals, needs_second_person, reason_text
-from app.api.limit_commands import change_limits
+from app.api.limit_commands import change_limits, note_parts
 from app.api.limit_table import check_contradictions, limit_units, limit_values
 from app.api.limit_templates import unknown_template
 from app.api.outcome_problems import raise_if_refused
@@ -64,9 +64,11 @@ async def create_account(request: NewAccount, services: Provided, principal: Adm
         if request.account in services.reference.accounts:
             raise Problem(409, "ACCOUNT_EXISTS", f"there is an account {request.account!r} already")
         index = len(services.reference.account_names)
-        records = [commands.set_account(index, request.account, request.leverage, actor)]
+        notes = note_parts(reason, actor)
+        opening = commands.set_account(index, request.account, request.leverage, actor, len(notes))
+        records = [*notes, opening]
         if deposit:
-            records.append(commands.transfer_cash(index, deposit, actor))
+            records += [*notes, commands.transfer_cash(index, deposit, actor, len(notes))]
         if values:
             kind = CommandKind.SET_LIMIT
             if needs_second_person(services, principal):

@@ -41,11 +41,13 @@ class BreakerAlarm:
             event.observed,
         )
         logger.warning(
-            "breaker tripped: %s %s by %s, observed %s, limit %s, seq %d",
+            "breaker tripped: %s %s by %s, observed %s, limit %s, open orders: %d rest, %d to end, seq %d",
             found.scope,
             TradingState(event.status).name,
             code_name(event.code),
             found.observed,
             found.limit,
+            event.quantity,
+            event.last_quantity,
             event.seq,
         )

@@ -1,4 +1,7 @@
-"""What an administrator's event has changed, in words: a limit, rule or parameter, its old and new value."""
+"""What an administrator's event has changed, in words: its name, the old and the new value.
+
+Of a transfer the new value is the amount.
+"""
 
 from collections.abc import Callable
 from enum import IntEnum
@@ -7,6 +10,7 @@ from typing import NamedTuple
 from app.api.limit_table import limit_text
 from app.api.risk_parameters import parameter_shown
 from app.engine.types import EventKind, Limit, Permission, Policy, RiskParameter, TradingState
+from app.runtime.reference import money_text
 
 # Changes of one limit: `code` is the limit.
 LIMIT_KINDS = frozenset(
@@ -17,7 +21,7 @@ Shown = str | int | None
 
 
 class Changed(NamedTuple):
-    """`name`: of the limit, rule or parameter; None where there is none."""
+    """`name`: of the limit, rule, parameter or figure of an account; None where there is none."""
 
     name: str | None
     old: Shown
@@ -39,6 +43,10 @@ def changed_values(kind: int, code: int, old: int, new: int) -> Changed | None:
         return Changed(None, _name(Permission, old), _name(Permission, new))
     if kind == EventKind.TRADING_STATE_SET:
         return Changed(None, _name(TradingState, old), _name(TradingState, new))
+    if kind == EventKind.CASH_TRANSFERRED:
+        return Changed("cash", None, money_text(new))
+    if kind == EventKind.ACCOUNT_SET:
+        return Changed("leverage", old or None, new)
     return None
 
 

@@ -18,6 +18,7 @@ from app.engine.types import (
     Scope,
     SelfTradePrevention,
     Side,
+    StateFlag,
     TimeInForce,
 )
 from app.runtime.reference import Grid, InstrumentView, OffGrid, OutOfRange, Reference
@@ -33,6 +34,7 @@ _PRICE_RANGE = int(Fault.PRICE_RANGE)
 _STOP_PRICE = int(Fault.STOP_PRICE)
 _QUANTITY_STEP = int(Fault.QUANTITY_STEP)
 _QUANTITY_RANGE = int(Fault.QUANTITY_RANGE)
+_QUANTITY_ZERO = int(Fault.QUANTITY_ZERO)
 _POST_ONLY = int(OrderFlag.POST_ONLY)
 _REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
 
@@ -45,15 +47,17 @@ _RISK_MODEL_LAYOUT = layout(RISK_MODEL_COMMAND)
 RISK_MODEL_FIELDS = field_names(RISK_MODEL_COMMAND)[5:-2]  # without the header, notes and actor
 
 
-def _positive(grid: Grid, value: str | int | JsonNumber, off_grid: int, out_of_range: int) -> tuple[int, int]:
-    """A price in ticks and the fault that it has; zero is no price."""
+def _positive(
+    grid: Grid, value: str | int | JsonNumber, off_grid: int, out_of_range: int, zero: int
+) -> tuple[int, int]:
+    """A number of ticks or steps, and the fault that it has; zero is one too."""
     try:
         count = grid.parse(value if type(value) is str else decimal_text(value))
     except OffGrid:
         return 0, off_grid
     except OutOfRange:
         return 0, out_of_range
-    return count, 0 if count else out_of_range
+    return count, 0 if count else zero
 
 
 def place_order(reference: Reference, order: PlaceOrder, actor: int) -> bytes:
@@ -71,11 +75,13 @@ def place_order(reference: Reference, order: PlaceOrder, actor: int) -> bytes:
             fault = _QUANTITY_RANGE
         value = order.get("price")
         if value is not None:
-            price, price_fault = _positive(instrument.prices, value, _PRICE_TICK, _PRICE_RANGE)
+            price, price_fault = _positive(instrument.prices, value, _PRICE_TICK, _PRICE_RANGE, _PRICE_RANGE)
             fault |= price_fault
         value = order.get("stop_price")
         if value is not None:
-            stop_price, price_fault = _positive(instrument.prices, value, _STOP_PRICE, _STOP_PRICE)
+            stop_price, price_fault = _positive(
+                instrument.prices, value, _STOP_PRICE, _STOP_PRICE, _STOP_PRICE
+            )
             fault |= price_fault
     flags = (_POST_ONLY if order.get("post_only") else 0) | (_REDUCE_ONLY if order.get("reduce_only") else 0)
     client_order_id = order.get("client_order_id")
@@ -103,6 +109,7 @@ def place_order(reference: Reference, order: PlaceOrder, actor: int) -> bytes:
         0,
         0,
         0,
+        0,
         actor,
     )
 
@@ -113,17 +120,35 @@ def _command(
     *,
     account: int = -1,
     symbol: int = -1,
+    flags: int = 0,
     order_id: int = 0,
     price: int = 0,
+    stop_price: int = 0,
     quantity: int = 0,
     fault: int = 0,
+    client_order_id: str | None = None,
     scope: Scope = Scope.NONE,
     state: int = 0,
     notes: int = 0,
 ) -> bytes:
-    head = (0, 0, account, symbol, int(kind), 0, 0, 0, 0, 0, fault, 0)
-    body = (order_id, price, 0, quantity, 0, b"", 0, 0, int(scope), state, notes, actor)
+    head = (0, 0, account, symbol, int(kind), 0, 0, 0, flags, 0, fault, 0)
+    name = client_order_id.encode() if client_order_id else b""
+    body = (order_id, price, stop_price, quantity, 0, name, 0, 0, int(scope), state, notes, 0, actor)
     return _pack(*head, *body)
+
+
+def close_position(
+    account: int, symbol: int, cancel_open_orders: bool, client_order_id: str | None, actor: int
+) -> bytes:
+    """CLOSE_POSITION; `cancel_open_orders`: the account's other orders in the symbol make way."""
+    return _command(
+        CommandKind.CLOSE_POSITION,
+        actor,
+        account=account,
+        symbol=symbol,
+        flags=int(StateFlag.CANCEL_OPEN) if cancel_open_orders else 0,
+        client_order_id=client_order_id,
+    )
 
 
 def cancel_order(account: int, symbol: int, order_id: int, actor: int) -> bytes:
@@ -133,15 +158,20 @@ def cancel_order(account: int, symbol: int, order_id: int, actor: int) -> bytes:
 def amend_order(
     account: int, instrument: InstrumentView, order_id: int, amend: AmendOrder, actor: int
 ) -> bytes:
-    """AMEND_ORDER; 0 leaves the price or the quantity as it is, so a zero that was asked for is a fault."""
-    price = quantity = fault = 0
+    """AMEND_ORDER; 0 leaves a price or the quantity as it is, so a zero that was asked for is a fault."""
+    price = stop_price = quantity = fault = 0
     value = amend.get("price")
     if value is not None:
-        price, fault = _positive(instrument.prices, value, _PRICE_TICK, _PRICE_RANGE)
+        price, fault = _positive(instrument.prices, value, _PRICE_TICK, _PRICE_RANGE, _PRICE_RANGE)
+    value = amend.get("stop_price")
+    if value is not None:
+        stop_price, price_fault = _positive(instrument.prices, value, _STOP_PRICE, _STOP_PRICE, _STOP_PRICE)
+        fault |= price_fault
     value = amend.get("quantity")
     if value is not None:
-        quantity, quantity_fault = _positive(instrument.quantities, value, _QUANTITY_STEP, _QUANTITY_RANGE)
-        fault |= quantity_fault
+        grid = instrument.quantities
+        quantity, size_fault = _positive(grid, value, _QUANTITY_STEP, _QUANTITY_RANGE, _QUANTITY_ZERO)
+        fault |= size_fault
     return _command(
         CommandKind.AMEND_ORDER,
         actor,
@@ -149,6 +179,7 @@ def amend_order(
         symbol=instrument.index,
         order_id=order_id,
         price=price,
+        stop_price=stop_price,
         quantity=quantity,
         fault=fault,
     )
@@ -188,15 +219,16 @@ def set_trading_state(
     )
 
 
-def transfer_cash(account: int, value: int, actor: int) -> bytes:
-    """TRANSFER_CASH; positive is a deposit."""
+def transfer_cash(account: int, value: int, actor: int, notes: int = 0) -> bytes:
+    """TRANSFER_CASH; positive is a deposit. So many NOTE commands directly before it say why."""
     head = (0, 0, account, -1, int(CommandKind.TRANSFER_CASH))
-    return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, 0, actor)
+    return _VALUE_LAYOUT.pack(*head, value, 0, 0, 0, 0, 0, 0, 0, notes, actor)
 
 
-def set_account(account: int, name: str, leverage: int, actor: int) -> bytes:
+def set_account(account: int, name: str, leverage: int, actor: int, notes: int = 0) -> bytes:
+    """SET_ACCOUNT; so many NOTE commands directly before it say why."""
     kind = int(CommandKind.SET_ACCOUNT)
-    return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, actor)
+    return _ACCOUNT_LAYOUT.pack(0, 0, account, -1, kind, name.encode(), leverage, notes, actor)
 
 
 def set_risk_model(values: Mapping[str, int], actor: int, notes: int = 0) -> bytes:
@@ -215,6 +247,7 @@ def set_instrument(view: InstrumentView, actor: int) -> bytes:
         view.index,
         kind,
         view.status,
+        view.mark_spread_max_bps,
         view.symbol.encode(),
         _currency_word(view.base),
         _currency_word(view.quote),

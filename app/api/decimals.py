@@ -52,6 +52,23 @@ DecimalInput = Annotated[
         }
     ),
 ]
+SIGNED_DECIMAL_PATTERN = r"^-?[0-9]+(\.[0-9]+)?$"
+# A number with a sign and a fraction has to be text.
+SignedDecimalInput = Annotated[
+    Annotated[str, StringConstraints(strict=True, pattern=SIGNED_DECIMAL_PATTERN, max_length=DIGITS_MAX + 2)]
+    | Annotated[int, Field(strict=True, gt=-(10**DIGITS_MAX), lt=10**DIGITS_MAX)]
+    | JsonNumber,
+    Field(union_mode="left_to_right"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": SIGNED_DECIMAL_PATTERN, "maxLength": DIGITS_MAX + 2},
+                {"type": "number"},
+            ],
+            "examples": ["-250.50"],
+        }
+    ),
+]
 DECIMAL_MESSAGE = 'must be a decimal without sign or exponent, at most 30 digits, such as "50000.10"'
 
 

@@ -23,6 +23,8 @@ _STATUS_OF_CODE = {
     Code.CHANGE_CLOSED: 409,
     Code.CHANGE_STALE: 409,
     Code.MAKER_CANNOT_APPROVE: 403,
+    Code.INSTRUMENT_IN_USE: 409,
+    Code.SYMBOL_TRADING: 409,
 }
 
 
@@ -54,7 +56,7 @@ def problem_headers(status: int) -> dict[str, str]:
     headers = {"content-type": PROBLEM_TYPE}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    elif status == 503:
+    elif status in (429, 503):
         headers["retry-after"] = str(RETRY_AFTER_SECONDS)
     elif status == 413:
         headers["connection"] = "close"
@@ -69,10 +71,11 @@ class Problem(Exception):
         self.status = status
         self.code = code
         self.content = problem_content(status, code, detail, **members)
+        self.extra_headers: dict[str, str] = {}
 
     @property
     def headers(self) -> dict[str, str]:
-        return problem_headers(self.status)
+        return problem_headers(self.status) | self.extra_headers
 
     def body(self) -> bytes:
         return orjson.dumps(self.content)
@@ -110,6 +113,13 @@ def overloaded() -> Problem:
     return Problem(503, "OVERLOADED", "too many requests are waiting; try again")
 
 
+def too_many_requests(code: str, detail: str, wait_seconds: int, limit: int) -> Problem:
+    """`wait_seconds`: when it is worth trying again; `limit`: what is allowed."""
+    problem = Problem(429, code, detail, limit=limit)
+    problem.extra_headers["retry-after"] = str(max(wait_seconds, RETRY_AFTER_SECONDS))
+    return problem
+
+
 def storage_full() -> Problem:
     return Problem(503, "STORAGE_FULL", "the journal has used its disk budget; only cancels are accepted")
 
@@ -128,6 +138,14 @@ def request_timeout() -> Problem:
 
 def body_too_large(bytes_max: int) -> Problem:
     return Problem(413, "BODY_TOO_LARGE", f"a body may have at most {bytes_max} bytes")
+
+
+def header_fields_too_large(detail: str) -> Problem:
+    return Problem(431, "HEADERS_TOO_LARGE", detail)
+
+
+def unreadable_request() -> Problem:
+    return invalid_request("what was sent is no HTTP/1.1 request")
 
 
 def internal_error() -> Problem:

@@ -98,6 +98,8 @@ _ORDER = {
     "code": None,
     "post_only": False,
     "reduce_only": True,
+    "triggered": False,
+    "expire_at": None,
     "created_ts": _TS,
     "updated_ts": _TS,
     "seq": 1169,
@@ -166,6 +168,17 @@ _PARAMETERS = {
     "samples_min": 30,
 }
 
+_ACCOUNT = {
+    "account": "alpha",
+    "leverage": 5,
+    "trading_state": "ACTIVE",
+    **dict.fromkeys(("cash", "equity", "free_margin", "peak_equity", "day_start_equity"), "1000000"),
+    **dict.fromkeys(("initial_margin", "reserved_margin", "exposure", "net_exposure"), "0"),
+    **dict.fromkeys(("unmeasured_exposure", "sigma", "value_at_risk", "position_value_at_risk"), "0"),
+    **dict.fromkeys(("realised_pnl", "unrealised_pnl", "fees"), "0"),
+    "open_orders": 0,
+}
+
 _DECISION = {"reason": "agreed with the desk"}
 
 # By method and path, as OpenAPI has them.
@@ -197,6 +210,7 @@ EXAMPLES: dict[str, Example] = {
             "canceled": 1,
             "pending": 0,
             "failed": 0,
+            "resting": 2,
             "orders": [{"status": 200, "order": _CANCELED}],
         },
         {
@@ -216,7 +230,35 @@ EXAMPLES: dict[str, Example] = {
     ),
     "GET /v1/risk/parameters": Example(200, _PARAMETERS),
     "POST /v1/accounts/{account}/positions/{symbol}/close": Example(
-        201, _ORDER, {"client_order_id": "close-1", "cancel_open_orders": True}
+        201,
+        _ORDER | {"further_orders": [], "canceled_orders": []},
+        {"client_order_id": "close-1", "cancel_open_orders": True},
+    ),
+    "POST /v1/accounts/{account}/transfers": Example(
+        201,
+        {
+            "transfer_id": "1170",
+            "client_transfer_id": None,
+            "account": "alpha",
+            "amount": "-250.5",
+            "reason": "profits paid out",
+            "cash": "999749.5",
+            "equity": "999760.12",
+            "ts": _TS,
+        },
+        {"amount": "-250.50", "reason": "profits paid out"},
+    ),
+    "PATCH /v1/accounts/{account}": Example(
+        200, _ACCOUNT, {"leverage": 5, "reason": "asked for by the client"}
+    ),
+    "POST /v1/instruments/{symbol}/settle": Example(
+        200,
+        {
+            "symbol": "OLD-USDT",
+            "price": "0.0125",
+            "positions": [{"account": "alpha", "quantity": "400.000", "realised_pnl": "-15"}],
+        },
+        {"price": "0.0125", "reason": "delisted; last price of the closing auction"},
     ),
     "GET /v1/permissions/accounts/{account}": Example(200, _PERMISSIONS),
     "PUT /v1/permissions/accounts/{account}": Example(

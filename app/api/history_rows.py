@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from app.api.account_changes import split_reason
 from app.api.change_values import Changed, changed_values
 from app.api.errors import code_name
 from app.api.refusals import measure, scope_text
@@ -30,6 +31,7 @@ from app.store.history import (
     ORDER_EVENTS,
     ORDERS,
     RISK_EVENTS,
+    TRANSFERS,
     Table,
 )
 
@@ -80,6 +82,7 @@ def _order(reference: Reference, row: Record) -> Content:
         "time_in_force": _name(TimeInForce, row["time_in_force"]),
         "post_only": bool(row["flags"] & OrderFlag.POST_ONLY),
         "reduce_only": bool(row["flags"] & OrderFlag.REDUCE_ONLY),
+        "triggered": bool(row["flags"] & OrderFlag.TRIGGERED),
         "status": _name(OrderStatus, row["status"]),
         "code": code_name(row["code"]),
         "price": instrument.price_text(row["price"]) if instrument and row["price"] else None,
@@ -96,7 +99,7 @@ def _order(reference: Reference, row: Record) -> Content:
 
 
 def _latest_order(reference: Reference, row: Record) -> Content:
-    times = {name: row[name] for name in ("created_ts", "updated_ts", "expire_ts")}
+    times = {"created_ts": row["created_ts"], "updated_ts": row["updated_ts"], "expire_at": row["expire_ts"]}
     return _order(reference, row) | times
 
 
@@ -108,8 +111,8 @@ def _fill(reference: Reference, row: Record) -> Content:
     instrument = reference.instruments[row["symbol_index"]]
     return {
         "ts": row["ts"],
-        "fill_id": str(row["execution_id"]),
-        "order_id": str(row["order_id"]),
+        "fill_id": str(row["execution_id"]) if row["order_id"] else None,
+        "order_id": str(row["order_id"]) if row["order_id"] else None,
         **_where(reference, row),
         "side": _name(Side, row["side"]),
         "price": instrument.price_text(row["price"]),
@@ -170,6 +173,9 @@ def _audited(reference: Reference, row: Record) -> Content:
     """What is no change of a limit, rule, parameter, permission or state shows the engine's numbers."""
     numbers = row["old_value"], row["new_value"]
     what = changed_values(row["kind"], row["code"], *numbers) or Changed(None, *numbers)
+    if row["kind"] == EventKind.SYMBOL_SETTLED:
+        price = reference.instruments[row["symbol_index"]].price_text(row["new_value"])
+        what = Changed("price", None, price)
     return {
         "ts": row["ts"],
         "event": _name(EventKind, row["kind"]),
@@ -181,6 +187,20 @@ def _audited(reference: Reference, row: Record) -> Content:
         "new": what.new,
         "key": row["actor"],
         "reason": row["reason"],
+        "seq": row["seq"],
+    }
+
+
+def _transfer(reference: Reference, row: Record) -> Content:
+    given = split_reason(row["reason"] or "")
+    return {
+        "ts": row["ts"],
+        "transfer_id": str(row["seq"]),
+        "client_transfer_id": given.client_transfer_id,
+        "account": reference.account_names[row["account_index"]],
+        "amount": money_text(row["new_value"]),
+        "key": row["actor"],
+        "reason": given.reason or None,
         "seq": row["seq"],
     }
 
@@ -200,7 +220,17 @@ _NOTHING = Changed(None, None, None)
 _WHERE = ("account", "symbol")
 _WHY = ("key", "reason", "seq")
 _ORDER_NAMES = (
-    *("order_id", "client_order_id", *_WHERE, "side", "type", "time_in_force", "post_only", "reduce_only"),
+    *(
+        "order_id",
+        "client_order_id",
+        *_WHERE,
+        "side",
+        "type",
+        "time_in_force",
+        "post_only",
+        "reduce_only",
+        "triggered",
+    ),
     *("status", "code", "price", "stop_price", "quantity", "filled_quantity", "average_price", "limit"),
     *("observed", "seq"),
 )
@@ -209,7 +239,7 @@ ROWS = {
     "orders": Row(
         ORDERS,
         "Orders as they are now, by the time they were placed.",
-        (*_ORDER_NAMES, "created_ts", "updated_ts", "expire_ts"),
+        (*_ORDER_NAMES, "created_ts", "updated_ts", "expire_at"),
         _latest_order,
     ),
     "order-events": Row(
@@ -217,7 +247,7 @@ ROWS = {
     ),
     "fills": Row(
         FILLS,
-        "Executions, with the position that each led to.",
+        "Executions, with the position that each led to; settlements too, which are of no order.",
         (
             *("ts", "fill_id", "order_id", *_WHERE, "side", "price", "quantity", "fee", "liquidity"),
             *("position", "seq"),
@@ -244,6 +274,12 @@ ROWS = {
         "Everything that an administrator's command has changed, or was refused.",
         ("ts", "event", *_WHERE, "scope", "code", "name", "old", "new", *_WHY),
         _audited,
+    ),
+    "transfers": Row(
+        TRANSFERS,
+        "Cash that was paid into accounts, or out of them: by which key and why.",
+        ("ts", "transfer_id", "client_transfer_id", "account", "amount", *_WHY),
+        _transfer,
     ),
     "equity": Row(
         EQUITY,

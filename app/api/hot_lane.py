@@ -19,10 +19,11 @@ from app.api.asgi import (
     Receive,
     Scope,
     Send,
+    header,
     read_body,
     send_problem,
 )
-from app.api.auth import Principal
+from app.api.auth import KeyStore, Principal
 from app.api.decoding import decoder
 from app.api.errors import (
     PROBLEM_TYPE,
@@ -33,6 +34,7 @@ from app.api.errors import (
     problem_of,
     unauthorized,
 )
+from app.api.known_names import body_problem, query_problem
 from app.api.order_desk import OrderDesk
 from app.api.order_requests import answer_of
 from app.api.replies import Answer
@@ -51,6 +53,7 @@ _REPLAYED_HEADER = (b"idempotency-replayed", b"true")
 _ORDERS = "/v1/orders"
 _BATCH = "/v1/orders/batch"
 _ORDER_PREFIX = "/v1/orders/"
+_CLIENT_ID_PREFIX = "/v1/orders/by-client-id/"
 _TRADE_SOCKET = "/v1/trade"
 
 decode_order = decoder(PlaceOrder)
@@ -124,7 +127,11 @@ class HotLane:
 
     async def _answer(self, handler: Handler, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await handler(self._principal(scope), scope, receive)
+            principal = self._principal(scope)
+            problem = query_problem(scope["query_string"], ())
+            if problem is not None:
+                raise problem
+            answer = await handler(principal, scope, receive)
         except Disconnected:
             return
         except Exception as error:  # noqa: BLE001  # expected, or a bug: a logged 500
@@ -141,27 +148,43 @@ class HotLane:
         batch = decode_orders(await read_body(scope, receive, self._body_bytes_max))
         return await answer_of(partial(self._desk.place_batch, principal, batch))
 
+    def _order_id(self, principal: Principal, path: str) -> str:
+        """Raises Problem where a client order id is nobody's."""
+        if not path.startswith(_CLIENT_ID_PREFIX):
+            return path[len(_ORDER_PREFIX) :]
+        account, _, client_order_id = path[len(_CLIENT_ID_PREFIX) :].partition("/")
+        return self._desk.order_id_of(principal, account, client_order_id)
+
     async def _cancel(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
-        return await answer_of(partial(self._desk.cancel, principal, scope["path"][len(_ORDER_PREFIX) :]))
+        if await read_body(scope, receive, ORDER_BYTES_MAX):
+            raise body_problem()
+        order_id = self._order_id(principal, scope["path"])
+        return await answer_of(partial(self._desk.cancel, principal, order_id))
 
     async def _amend(self, principal: Principal, scope: Scope, receive: Receive) -> Answer:
-        order_id = scope["path"][len(_ORDER_PREFIX) :]
         amend = decode_amend(await read_body(scope, receive, ORDER_BYTES_MAX))
+        order_id = self._order_id(principal, scope["path"])
         return await answer_of(partial(self._desk.amend, principal, order_id, amend))
 
 
 class BodyLimit:
-    """Bounds what any other route reads: the framework gets the whole body, or the client a 413."""
+    """Bounds what any other route reads: the framework gets the whole body, or the client a 413.
 
-    def __init__(self, application: Application, bytes_max: int) -> None:
+    Without a valid key the framework gets none: no route without a key has one, and it is not waited for.
+    """
+
+    def __init__(self, application: Application, bytes_max: int, keys: KeyStore) -> None:
         self._application = application
         self._bytes_max = bytes_max
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return await self._application(scope, receive, send)
+        authorization = header(scope, b"authorization")
+        known = authorization is not None and self._keys.of_header(authorization) is not None
         try:
-            body = await read_body(scope, receive, self._bytes_max)
+            body = await read_body(scope, receive, self._bytes_max) if known else b""
         except Disconnected:
             return None
         except Exception as error:

@@ -1,6 +1,5 @@
 """Instruments: what can be traded, on which grid, at what fees."""
 
-import re
 from dataclasses import replace
 from decimal import Decimal as Exact
 from typing import Any
@@ -20,19 +19,25 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.decimals import JsonNumber, decimal_text
-from app.api.errors import Problem, invalid_field
-from app.api.refusals import refusal
+from app.api.documents import document, json_list
+from app.api.errors import Problem, invalid_field, status_of_code
+from app.api.instrument_reasons import instrument_reason
+from app.api.outcome_problems import raise_if_refused
 from app.api.schemas import Decimal, InstrumentChange, NewInstrument
 from app.api.services import Services
+from app.engine.codes import Code
 from app.engine.types import InstrumentStatus, TradingState
 from app.runtime.reference import (
+    INTEGER_MAX,
     MONEY,
     PRICE_DIGITS,
     QUANTITY_DIGITS,
     Grid,
     InstrumentView,
+    OutOfRange,
     money_text,
 )
+from app.runtime.views import EventView
 
 router = APIRouter(prefix="/v1/instruments", tags=["instruments"], route_class=ExactRoute)
 
@@ -51,6 +56,7 @@ class Instrument(BaseModel):
     min_notional: Decimal
     maker_fee_bps: Decimal
     taker_fee_bps: Decimal
+    mark_spread_max_bps: int
     status: str
     trading_state: str
     mark: Decimal | None
@@ -77,6 +83,7 @@ def instrument_content(services: Services, view: InstrumentView) -> dict[str, An
         "min_notional": money_text(view.min_notional),
         "maker_fee_bps": _bps_text(view.maker_fee_ppm),
         "taker_fee_bps": _bps_text(view.taker_fee_ppm),
+        "mark_spread_max_bps": view.mark_spread_max_bps,
         "status": InstrumentStatus(view.status).name,
         "trading_state": TradingState(int(record["trading_state"])).name,
         "mark": view.price_text(mark) if mark else None,
@@ -92,16 +99,19 @@ def _ppm(bps: str) -> int:
     return int(Exact(bps) * _PPM_PER_BPS)
 
 
-def _parse(path: str, grid: Grid, value: str | int | JsonNumber, meaning: str) -> int:
+def parse_field(path: str, grid: Grid, value: str | int | JsonNumber, meaning: str) -> int:
+    """Steps of a grid. Raises Problem: `meaning` says what is wrong with one that is off the grid."""
     try:
         return grid.parse(decimal_text(value))
+    except OutOfRange:
+        raise invalid_field(path, f"may be at most {grid.text(INTEGER_MAX - 1)}") from None
     except ValueError:
         raise invalid_field(path, meaning) from None
 
 
 def _grid(path: str, value: str | int | JsonNumber, digits: int) -> Grid:
     meaning = f"must be positive, with at most {digits} decimals"
-    count = _parse(path, Grid(1, digits), value, meaning)
+    count = parse_field(path, Grid(1, digits), value, meaning)
     if count <= 0:
         raise invalid_field(path, meaning)
     return Grid(count, digits)
@@ -110,7 +120,7 @@ def _grid(path: str, value: str | int | JsonNumber, digits: int) -> Grid:
 def _new_view(request: NewInstrument, index: int) -> InstrumentView:
     prices = _grid("price_tick", request.price_tick, PRICE_DIGITS)
     quantities = _grid("quantity_step", request.quantity_step, QUANTITY_DIGITS)
-    multiple = "must be a multiple of the quantity step, and fit"
+    multiple = f"must be a multiple of the quantity step, {quantities.text(1)}"
     return InstrumentView(
         index=index,
         symbol=request.symbol,
@@ -119,33 +129,36 @@ def _new_view(request: NewInstrument, index: int) -> InstrumentView:
         price_tick_e12=prices.step,
         quantity_step_e8=quantities.step,
         multiplier=0,
-        min_quantity=_parse("min_quantity", quantities, request.min_quantity, multiple),
-        max_quantity=_parse("max_quantity", quantities, request.max_quantity, multiple),
+        min_quantity=parse_field("min_quantity", quantities, request.min_quantity, multiple),
+        max_quantity=parse_field("max_quantity", quantities, request.max_quantity, multiple),
         max_price=0,
-        min_notional=_parse("min_notional", MONEY, request.min_notional, "must have at most 8 decimals"),
+        min_notional=parse_field("min_notional", MONEY, request.min_notional, "must have at most 8 decimals"),
         maker_fee_ppm=_ppm(request.maker_fee_bps),
         taker_fee_ppm=_ppm(request.taker_fee_bps),
         status=InstrumentStatus[request.status],
         version=0,
         prices=prices,
         quantities=quantities,
+        mark_spread_max_bps=request.mark_spread_max_bps,
     )
 
 
 def _changed_view(view: InstrumentView, change: InstrumentChange) -> InstrumentView:
     changes: dict[str, Any] = {}
-    multiple = f"must be a multiple of {view.quantity_text(1)}, and fit"
+    multiple = f"must be a multiple of {view.quantity_text(1)}"
     if change.min_quantity is not None:
-        changes["min_quantity"] = _parse("min_quantity", view.quantities, change.min_quantity, multiple)
+        changes["min_quantity"] = parse_field("min_quantity", view.quantities, change.min_quantity, multiple)
     if change.max_quantity is not None:
-        changes["max_quantity"] = _parse("max_quantity", view.quantities, change.max_quantity, multiple)
+        changes["max_quantity"] = parse_field("max_quantity", view.quantities, change.max_quantity, multiple)
     if change.min_notional is not None:
         text = "must have at most 8 decimals"
-        changes["min_notional"] = _parse("min_notional", MONEY, change.min_notional, text)
+        changes["min_notional"] = parse_field("min_notional", MONEY, change.min_notional, text)
     if change.maker_fee_bps is not None:
         changes["maker_fee_ppm"] = _ppm(change.maker_fee_bps)
     if change.taker_fee_bps is not None:
         changes["taker_fee_ppm"] = _ppm(change.taker_fee_bps)
+    if change.mark_spread_max_bps is not None:
+        changes["mark_spread_max_bps"] = change.mark_spread_max_bps
     if change.status is not None:
         changes["status"] = InstrumentStatus[change.status]
     if not changes:
@@ -156,22 +169,37 @@ def _changed_view(view: InstrumentView, change: InstrumentChange) -> InstrumentV
 async def _set(services: Services, view: InstrumentView, actor: int) -> dict[str, Any]:
     """With `reference_lock` held. Raises Problem where the engine refuses."""
     outcome = await services.loop.submit(commands.set_instrument(view, actor))
-    if is_refused(outcome):
-        content = refusal(services.reference, outcome.event)
-        raise Problem(422, content["code"], _refused_detail(content["detail"]))
+    if outcome.event.code == Code.INSTRUMENT_IN_USE:
+        raise _in_use(view, outcome.event)
+    if is_refused(outcome) and outcome.event.code == Code.INVALID_VALUE:
+        raise Problem(422, "INVALID_VALUE", instrument_reason(view) or "a value is out of range")
+    raise_if_refused(services, outcome)
     return instrument_content(services, services.reference.instruments[view.index])
 
 
-def _refused_detail(detail: str) -> str:
-    rule = "tick x step must be a whole multiple of 1e-8, 0 < min_quantity <= max_quantity"
-    return f"{detail}: {rule}" if re.search("out of range", detail) else detail
+def _in_use(view: InstrumentView, event: EventView) -> Problem:
+    """Which order, or the mark, a change of an instrument would leave out of bounds."""
+    order_id = str(event.execution_id) if event.execution_id else None
+    text = view.price_text if event.price else view.quantity_text
+    limit, observed = text(event.limit), text(event.observed)
+    if event.price:
+        bound = f"with this max_quantity the highest price would be {limit}"
+        found = f"order {order_id} is at {observed}: cancel it" if order_id else f"the mark is {observed}"
+    else:
+        name = "max_quantity" if event.observed > event.limit else "min_quantity"
+        bound, found = f"{name} would be {limit}", f"order {order_id} is of {observed}: cancel it"
+    return Problem(
+        status_of_code(event.code), "INSTRUMENT_IN_USE", f"{bound}, but {found}",
+        order_id=order_id, limit=limit, observed=observed,
+    )  # fmt: skip
 
 
 @router.get("", response_model=Instruments, responses=problems())
-async def list_instruments(services: Provided, _principal: Viewer) -> Response:
-    items = [instrument_content(services, view) for view in services.reference.instruments]
+async def list_instruments(services: Provided, principal: Viewer) -> Response:
+    views = list(services.reference.instruments)
+    items = await json_list(services, principal, (instrument_content(services, view) for view in views))
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.get("/{symbol}", response_model=Instrument, responses=problems(404))
@@ -193,7 +221,7 @@ async def create_instrument(request: NewInstrument, services: Provided, principa
     return json_response(content, 201)
 
 
-@router.patch("/{symbol}", response_model=Instrument, responses=problems(404, 413, 422))
+@router.patch("/{symbol}", response_model=Instrument, responses=problems(404, 409, 413, 422))
 async def change_instrument(
     symbol: str, change: InstrumentChange, services: Provided, principal: Admin
 ) -> Response:

@@ -15,24 +15,27 @@ from app.api.access import (
     RiskManager,
     Viewer,
     account_index,
-    json_response,
     problems,
     symbol_index,
 )
+from app.api.documents import document, json_list
 from app.api.errors import code_name, forbidden
 from app.api.limit_changes import reason_text
 from app.api.limit_commands import note_parts
 from app.api.limit_scopes import LimitScope
+from app.api.mass_cancel import canceled_members
 from app.api.outcome_problems import raise_if_refused
 from app.api.risk_history import actor_name
 from app.api.schemas import BatchItem, KillSwitch
 from app.api.services import Services
-from app.engine.types import Scope, TradingState
+from app.engine.types import OrderStatus, Scope, TradingState
+from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/kill-switch", tags=["risk"], route_class=ExactRoute)
 
+_STAY = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_REPLACE)
 _STATES = {
     "halt": TradingState.HALTED,
     "reduce_only": TradingState.REDUCING,
@@ -70,7 +73,7 @@ class TradingStates(BaseModel):
 
 
 class KillSwitchResult(BaseModel):
-    """`orders`: how it ended for each order that was open, as `DELETE /v1/orders` tells it."""
+    """`orders`: how it ended for each order that was asked to end, as `DELETE /v1/orders` tells it."""
 
     scope: str
     state: str
@@ -78,6 +81,7 @@ class KillSwitchResult(BaseModel):
     canceled: int
     pending: int
     failed: int
+    resting: int = Field(description="open orders of the scope that stay; where it is restricted, to reduce")
     orders: list[BatchItem]
 
 
@@ -124,17 +128,19 @@ async def get_states(
     """The firm's state, and those that are not ACTIVE: since when, by whom and why."""
     if principal.accounts is not None:
         raise forbidden("a trader may not read the firm's states")
-    found = [
-        each for each in _states(services) if state == "all" or each.state or each.scope.kind == Scope.FIRM
-    ]
+    every = await services.turns.all_of(principal.number, _states(services))
+    found = [each for each in every if state == "all" or each.state or each.scope.kind == Scope.FIRM]
     await services.loop.durable()  # then the reasons are in the log
-    items = [_content(services, each) for each in found]
-    return json_response({"items": items, "next_cursor": None})
+    items = await json_list(services, principal, (_content(services, each) for each in found))
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.post("", response_model=KillSwitchResult, responses=problems(404, 413, 422))
 async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: RiskManager) -> Response:
     """Halt, restrict to reducing, or resume; on request cancel what is open in the scope.
+
+    Where trading is restricted, what could increase a position is canceled in any case
+    (`BOT4_CANCEL_INCREASING`), and the rest is held to the position.
 
     It takes effect between two orders: what is behind it in the same tick meets it already.
     """
@@ -149,14 +155,16 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
         records.append(commands.cancel_all(account, symbol, actor))
     outcomes = (await services.loop.submit_batch(b"".join(records)))[len(notes) :]
     raise_if_refused(services, outcomes[0])
-    logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, request.reason)
-    counts: dict[str, Any] = desk.all_canceled(outcomes[1:]).content
-    return json_response(
-        {
-            "scope": request.scope,
-            "state": state.name,
-            "previous": TradingState(outcomes[0].event.observed).name,
-            **{name: counts[name] for name in ("canceled", "pending", "failed")},
-            "orders": counts["items"],
-        }
+    logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, log_text(request.reason))
+    ended = outcomes[0]
+    ended.orders = [event for event in ended.orders if event.status not in _STAY]
+    members = await canceled_members(services, desk, principal, outcomes, "orders")
+    return document(
+        services,
+        principal,
+        scope=request.scope,
+        state=state.name,
+        previous=TradingState(ended.event.observed).name,
+        resting=members["failed"] if request.cancel_open_orders else ended.event.quantity,
+        **members,
     )

@@ -118,5 +118,12 @@ def set_permission(
     return [*parts, command]
 
 
+def settle_symbol(symbol: int, price: int, actor: int, reason: str) -> list[bytes]:
+    """SETTLE_SYMBOL at a price in ticks, with its reason; the last command has the outcome."""
+    parts = note_parts(reason, actor)
+    kind = CommandKind.SETTLE_SYMBOL
+    return [*parts, _value_command(kind, actor, symbol=symbol, value=price, notes=len(parts))]
+
+
 def set_policy(policy: Policy, value: int, actor: int) -> bytes:
     return _value_command(CommandKind.SET_POLICY, actor, code=int(policy), value=value)

@@ -90,6 +90,11 @@ def _leverage(state: State, account: int, _symbol: int, _now: int) -> int:
     return 0 if exposure <= 0 else UNLIMITED if equity <= 0 else -(-exposure * 100 // equity)
 
 
+def _held_leverage(state: State, account: int, _symbol: int, _now: int) -> int:
+    value, equity = int(state.accounts[account]["gross_value"]), _equity(state, account)
+    return 0 if value <= 0 else UNLIMITED if equity <= 0 else -(-value * 100 // equity)
+
+
 def _daily_notional(state: State, account: int, _symbol: int, _now: int) -> int:
     holder = _holder(state, account)
     return int(holder["day_traded"]) + int(holder["open_notional"])
@@ -139,6 +144,7 @@ LIMITS: dict[Limit, LimitFacts] = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: LimitFacts(LimitUnit.MESSAGES, _order_to_trade),
     Limit.VENUE_REJECTIONS: LimitFacts(LimitUnit.REJECTIONS, _rejections),
     Limit.MARK_HALT_AGE: LimitFacts(LimitUnit.MICROSECONDS, _mark_age),
+    Limit.MAINTENANCE_LEVERAGE: LimitFacts(LimitUnit.HUNDREDTHS, _held_leverage),
 }
 assert set(LIMITS) == set(Limit)
 assert set(Limits.model_fields) == {limit.name for limit in Limit}
@@ -150,6 +156,7 @@ CONTRADICTIONS = (
     (Limit.MAX_ORDER_NOTIONAL, Limit.MAX_GROSS_EXPOSURE),
     (Limit.MAX_NET_EXPOSURE, Limit.MAX_GROSS_EXPOSURE),
     (Limit.MAX_MARK_AGE, Limit.MARK_HALT_AGE),
+    (Limit.MAX_LEVERAGE, Limit.MAINTENANCE_LEVERAGE),
 )
 
 

@@ -6,18 +6,27 @@ refused before it reaches the engine raises, and its transport is not called.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from app.api import commands
 from app.api.auth import Principal, Role
-from app.api.errors import Problem, forbidden, problem_content, unknown_order
+from app.api.errors import Problem, forbidden, invalid_field, problem_content, unknown_order
 from app.api.order_reader import OrderReader
-from app.api.order_requests import BatchRequest, ChangeRequest, PlaceRequest, Respond, Submission
+from app.api.order_requests import (
+    BatchRequest,
+    ChangeRequest,
+    CloseRequest,
+    PlaceRequest,
+    Respond,
+    Submission,
+)
 from app.api.refusals import refusal
 from app.api.replies import Reply, event_fill, fill_content, order_content
 from app.api.schemas import AmendOrder, PlaceOrder, PlaceOrders
 from app.api.services import Services
+from app.engine.capacity import SLOT_BITS
+from app.engine.records import CLIENT_ORDER_ID_BYTES
 from app.engine.types import EventKind, OrderStatus
 from app.runtime.outcomes import Outcome
 from app.runtime.views import EventView
@@ -26,6 +35,19 @@ _REPLAYED = int(EventKind.ORDER_REPLAYED)
 _REJECTED = int(OrderStatus.REJECTED)
 _REFUSED_REQUESTS = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED, EventKind.COMMAND_REJECTED)
 _PENDING = (OrderStatus.PENDING_CANCEL, OrderStatus.UNKNOWN)
+_WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_REPLACE)
+
+
+def _scope_problem(account: str | None) -> Problem:
+    """Nobody's orders are canceled for want of a word, or for one too many."""
+    message = "name an account, or scope=firm for the orders of all accounts that the key may trade"
+    if account is not None:
+        message = "an account is named already: with it there is no scope"
+    return invalid_field("account" if account is None else "scope", message)
+
+
+def _unknown_account(account: str) -> Problem:
+    return Problem(404, "UNKNOWN_ACCOUNT", f"there is no account {account[:40]!r}")
 
 
 def _foreign_account(principal: Principal, account: str) -> Problem:
@@ -39,6 +61,8 @@ class OrderDesk:
         self._loop = services.loop
         self._reference = services.reference
         self.reader = OrderReader(services.state)
+        self._turns = services.turns
+        self._telling: set[asyncio.Task[None]] = set()
 
     def place(self, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
         """Raises Problem (foreign account), EngineHalted, Overloaded, StorageFull."""
@@ -48,7 +72,17 @@ class OrderDesk:
         record = commands.place_order(self._reference, order, principal.number)
         self._loop.submit_for(PlaceRequest(self, order, respond), record)
 
-    def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply:
+    def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
+        """Make the parts of a long answer as orders leave room for it, then call `done`."""
+
+        async def tell() -> None:
+            done(await self._turns.all_of(0, parts))
+
+        telling = asyncio.ensure_future(tell())
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
+
+    def placed(self, order: PlaceOrder | None, outcome: Outcome) -> Reply:
         event = outcome.event
         if event.kind == _REPLAYED:
             return self._replayed(order, event)
@@ -64,7 +98,7 @@ class OrderDesk:
             content["fills"] = []
         return Reply(201, content)
 
-    def _replayed(self, order: PlaceOrder, event: EventView) -> Reply:
+    def _replayed(self, order: PlaceOrder | None, event: EventView) -> Reply:
         """The first order again, as it was when the repeat came."""
         slot = self.reader.slot(event.order_id)
         if slot is not None:
@@ -89,6 +123,40 @@ class OrderDesk:
             )
             for fill in self.reader.fills(slot, event.filled_quantity)
         ]
+
+    def close(
+        self,
+        principal: Principal,
+        account: int,
+        symbol: int,
+        cancel_open_orders: bool,
+        client_order_id: str | None,
+        respond: Respond,
+    ) -> None:
+        """Close a position of an account that the key may trade. Raises EngineHalted, Overloaded."""
+        record = commands.close_position(
+            account, symbol, cancel_open_orders, client_order_id, principal.number
+        )
+        self._loop.submit_for(CloseRequest(self, respond), record)
+
+    def closed(self, outcome: Outcome) -> Reply:
+        """The first order, the others where the position was larger than one may be, and what made way."""
+        reply = self.placed(None, outcome)
+        if reply.status >= 400:
+            return reply
+        further, made_way = [], []
+        command = outcome.event.order_id >> SLOT_BITS
+        for event in outcome.orders:
+            content = order_content(self._reference, event)
+            if event.order_id >> SLOT_BITS == command:
+                slot = self.reader.slot(event.order_id)
+                content["fills"] = [] if slot is None else self.fills(slot, event)
+                further.append(content)
+            elif event.status not in _WORKING:
+                made_way.append(content)
+        reply.content["further_orders"] = further
+        reply.content["canceled_orders"] = made_way
+        return reply
 
     def place_batch(self, principal: Principal, batch: PlaceOrders, respond: Respond) -> None:
         """Foreign accounts are refused one by one, the others go on. Raises as `place`."""
@@ -142,6 +210,22 @@ class OrderDesk:
                 return slot
         raise unknown_order(order_id)
 
+    def find_by_client_id(self, principal: Principal, account: str, client_order_id: str) -> int:
+        """The slot of the newest order that an account placed under this id. Raises Problem."""
+        index = self._reference.accounts.get(account)
+        if index is None or not principal.may_read(account):
+            raise _unknown_account(account)
+        slot = None
+        if 0 < len(client_order_id.encode()) <= CLIENT_ORDER_ID_BYTES:
+            slot = self.reader.slot_of_client_id(index, client_order_id)
+        if slot is None:
+            raise unknown_order(client_order_id)
+        return slot
+
+    def order_id_of(self, principal: Principal, account: str, client_order_id: str) -> str:
+        """As `find_by_client_id`, for what goes on with the order's own id."""
+        return str(self.reader.order_id(self.find_by_client_id(principal, account, client_order_id)))
+
     def may_read(self, principal: Principal, slot: int) -> bool:
         account, _ = self.reader.owner(slot)
         if account < 0:
@@ -149,14 +233,17 @@ class OrderDesk:
         return principal.may_read(self._reference.account_names[account])
 
     def cancel_all(
-        self, principal: Principal, account: str | None, symbol: str | None
+        self, principal: Principal, account: str | None, symbol: str | None, scope: str | None = None
     ) -> asyncio.Future[list[Outcome]]:
-        """Ask to cancel what is open: of an account, a symbol, both, or of all that the key may trade.
+        """Ask to cancel what is open of an account or, with the scope FIRM, of all that the key may trade.
 
-        Raises Problem (foreign account, unknown names), EngineHalted, Overloaded.
+        With `symbol` only in this. Raises Problem (nobody is named, foreign account, unknown names),
+        EngineHalted, Overloaded.
         """
         if principal.role < Role.TRADER:
             raise forbidden("this key may only read")
+        if (account is None) == (scope is None):
+            raise _scope_problem(account)
         symbol_index = None if symbol is None else self._symbol(symbol)
         number = principal.number
         if account is None and principal.accounts is None:
@@ -170,7 +257,7 @@ class OrderDesk:
             if index is not None:
                 records += commands.cancel_all(index, symbol_index, number)
             elif account is not None:
-                raise Problem(404, "UNKNOWN_ACCOUNT", f"there is no account {name!r}")
+                raise _unknown_account(name)
         if not records:
             raise Problem(404, "UNKNOWN_ACCOUNT", "none of this key's accounts exists")
         return self._loop.submit_batch(records)
@@ -181,30 +268,28 @@ class OrderDesk:
             raise Problem(404, "UNKNOWN_SYMBOL", f"there is no symbol {symbol!r}")
         return index
 
-    def all_canceled(self, outcomes: Sequence[Outcome]) -> Reply:
-        """How it ended for each order, and how often each way."""
-        items: list[dict[str, Any]] = []
-        canceled = pending = failed = 0
+    def canceled_items(self, outcomes: Sequence[Outcome], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+        """How a mass cancel ended for each order; `counts` are how often each way, when all are told."""
+        counts.update(canceled=0, pending=0, failed=0)
         for event in (event for outcome in outcomes for event in outcome.orders):
             if event.kind == EventKind.CANCEL_REJECTED:
-                failed += 1
+                counts["failed"] += 1
                 content = refusal(self._reference, event)
-                items.append({"status": content["status"], "error": content})
+                yield {"status": content["status"], "error": content}
                 continue
             content = order_content(self._reference, event)
             if event.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED):
-                canceled += 1
+                counts["canceled"] += 1
             elif event.status in _PENDING:
-                pending += 1
+                counts["pending"] += 1
             else:
-                failed += 1
+                counts["failed"] += 1
                 error = problem_content(
                     409,
                     "ORDER_CLOSED",
                     "the order ended before it could be canceled",
                     order_id=content["order_id"],
                 )
-                items.append({"status": 409, "order": content, "error": error})
+                yield {"status": 409, "order": content, "error": error}
                 continue
-            items.append({"status": 200, "order": content})
-        return Reply(200, {"items": items, "canceled": canceled, "pending": pending, "failed": failed})
+            yield {"status": 200, "order": content}

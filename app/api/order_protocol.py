@@ -18,23 +18,26 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.api.auth import KeyStore, Principal
+from app.api.connection_sweep import ConnectionSweep, allowed_connections
 from app.api.errors import problem_headers
 from app.api.hot_lane import ORDER_BYTES_MAX, decode_amend, decode_order, decode_orders
 from app.api.order_desk import OrderDesk
 from app.api.order_requests import Respond, failure_answer
 from app.api.replies import Answer
 from app.api.services import Services
-from app.api.watched_protocol import ConnectionSweep, WatchedProtocol, allowed_connections
+from app.api.watched_protocol import HEADERS_MAX, WatchedProtocol
 from app.runtime.loop import EngineLoop
 
-HEAD_BYTES_MAX = 4_096
+PLAIN_HEAD_BYTES_MAX = 4_096
 HEADS_MAX = 4_096  # remembered, of all connections
 
 _HEAD_END = b"\r\n\r\n"
 _REQUEST = re.compile(
     rb"(POST /v1/orders|POST /v1/orders/batch|(?:DELETE|PATCH) /v1/orders/([0-9]{1,19})) HTTP/1\.1"
 )
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?[ \t]*")
+# One class of characters each, so that no header takes longer than it is long.
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\x20-\x7e]*")
 _LENGTH = re.compile(rb"[0-9]{1,9}")
 # Headers that change how a message is framed or answered.
 _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"content-encoding"))
@@ -81,17 +84,18 @@ class OrderLane:
     def _read(self, raw: bytes) -> Head | None:
         lines = raw[: -len(_HEAD_END)].split(b"\r\n")
         request = _REQUEST.fullmatch(lines[0])
-        if request is None:
+        if request is None or len(lines) > 1 + HEADERS_MAX:
             return None
         found: dict[bytes, bytes] = {}
         for line in lines[1:]:
-            header = _HEADER.fullmatch(line)
-            if header is None:
+            name, colon, value = line.partition(b":")
+            value = value.strip(b" \t")
+            if not (colon and _NAME.fullmatch(name) and _VALUE.fullmatch(value)):
                 return None
-            name = header[1].lower()
+            name = name.lower()
             if name in found or name in _NOT_PLAIN:
                 return None
-            found[name] = header[2] or b""
+            found[name] = value
         if found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
             return None
         kind = _KINDS.get(request[1], _CANCEL if request[1].startswith(b"DELETE") else _AMEND)
@@ -138,15 +142,11 @@ class OrderProtocol(WatchedProtocol):
     def data_received(self, data: bytes) -> None:
         if self._held or self._answering or self.flow.write_paused:
             self._held += data
-            if self._answering or self.flow.write_paused:
-                if len(self._held) > HIGH_WATER_LIMIT:
-                    self.flow.pause_reading()
-            else:
-                self._go_on()
+            self.go_on()
             return
         head, begin = self._plain_head(data)
         if head is None:
-            super().data_received(data)
+            self._feed(data)
             return
         end = begin + head.length
         if len(data) < end:
@@ -158,36 +158,58 @@ class OrderProtocol(WatchedProtocol):
             self._held += data[end:]
         self._begin(head, data[begin:end])
 
-    def _go_on(self) -> None:
+    def _feed(self, data: bytes) -> None:
+        """What uvicorn's way takes of it; the rest is held."""
+        rest = self.feed(data)
+        if rest:
+            self._held += rest
+            self._bound()
+
+    def _bound(self) -> None:
+        if len(self._held) > HIGH_WATER_LIMIT:
+            self.flow.hold()
+
+    def take_held(self) -> bytes:
+        held = bytes(self._held)
+        self._held.clear()
+        return held
+
+    def go_on(self) -> None:
         """Take the next request from what is held, if it is whole and nothing stands in its way."""
         held = self._held
-        if self._answering or self.flow.write_paused or len(held) < max(self._wanted, 1):
+        if self._answering or self.flow.write_paused or self.waits:
+            self._bound()
+            return
+        if self.ending:
+            super().go_on()
+            self._bound()
+            return
+        if len(held) < max(self._wanted, 1):
             return
         self._wanted = 0
         head, begin = self._plain_head(held)
         if head is None:
-            data = bytes(held)
-            held.clear()
-            self.flow.resume_reading()
-            super().data_received(data)
+            data = self.take_held()
+            self.flow.release()
+            self._feed(data)
             return
         end = begin + head.length
         if len(held) < end:
             self._wanted = end
             self.since = self.loop.time()
-            self.flow.resume_reading()
+            self.flow.release()
             return
         body = bytes(held[begin:end])
         del held[:end]
         if len(held) <= HIGH_WATER_LIMIT:
-            self.flow.resume_reading()
+            self.flow.release()
         self._begin(head, body)
 
     def _plain_head(self, data: bytes | bytearray) -> tuple[Head | None, int]:
         """The plain request that `data` begins with, and where its body begins."""
         if self.in_message or self.in_cycle:
             return None, 0
-        end = data.find(_HEAD_END, 0, HEAD_BYTES_MAX) + len(_HEAD_END)
+        end = data.find(_HEAD_END, 0, PLAIN_HEAD_BYTES_MAX) + len(_HEAD_END)
         return (self.lane.find(bytes(data[:end])) if end >= len(_HEAD_END) else None), end
 
     @property
@@ -219,11 +241,14 @@ class OrderProtocol(WatchedProtocol):
         )
         self.server_state.total_requests += 1
         if self._closing:
-            transport.close()
+            if self._held:
+                self.linger()
+            else:
+                transport.close()
             return
         self.active = self.loop.time()
         if self._held:
-            self.loop.call_soon(self._go_on)
+            self.loop.call_soon(self.go_on)
 
     def _date(self) -> None:
         """The headers that uvicorn gives every response; a new list each second, for the date."""
@@ -232,7 +257,7 @@ class OrderProtocol(WatchedProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._go_on()
+        self.go_on()
 
     # The end.
 
@@ -256,5 +281,9 @@ def _kind_of(status: int, *, replayed: bool) -> bytes:
 
 def order_protocol(services: Services, desk: OrderDesk) -> type[OrderProtocol]:
     """The class that uvicorn makes connections of."""
-    members = {"lane": OrderLane(services, desk), "sweep": ConnectionSweep(allowed_connections())}
+    members = {
+        "lane": OrderLane(services, desk),
+        "sweep": ConnectionSweep(allowed_connections()),
+        "keys": services.keys,
+    }
     return type("BoundOrderProtocol", (OrderProtocol,), members)

@@ -88,6 +88,9 @@ class OrderReader:
             at = (at + 1) & mask
         return None
 
+    def order_id(self, slot: int) -> int:
+        return int(self._order_ids[slot])
+
     def owner(self, slot: int) -> tuple[int, int]:
         """Account and symbol of an order."""
         order = self._orders[slot]

@@ -6,18 +6,21 @@ left, refusals and repeats, is told from events by the desk.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from app.api.errors import Problem, internal_error, problem_of
 from app.api.replies import Answer, Reply
 from app.api.schemas import PlaceOrder
-from app.runtime.outcomes import ORDER, ORDER_WITH_FILLS, Outcome, Told
+from app.runtime.outcomes import ORDER, ORDER_WITH_FILLS, PLAIN, Outcome, Told
 
 logger = logging.getLogger(__name__)
 
 # Takes the answer to one request, once.
 Respond = Callable[[Answer], None]
+
+# Outcomes of a batch that are no plain orders and are told at once: about half a millisecond.
+DESCRIBED_AT_ONCE_MAX = 50
 
 Submission = tuple[PlaceOrder, Problem | None]
 
@@ -27,7 +30,11 @@ class Describer(Protocol):
 
     def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply: ...
 
+    def closed(self, outcome: Outcome) -> Reply: ...
+
     def changed(self, outcome: Outcome) -> Reply: ...
+
+    def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None: ...
 
 
 def failure_answer(error: Exception) -> Answer:
@@ -54,12 +61,12 @@ async def answer_of(start: Callable[[Respond], None]) -> Answer:
 class PlaceRequest:
     """One new order."""
 
-    __slots__ = ("_desk", "_order", "_respond", "count", "first_seq")
+    __slots__ = ("_desk", "_order", "_respond", "count", "first")
 
     form = ORDER_WITH_FILLS
 
     def __init__(self, desk: Describer, order: PlaceOrder, respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._order = order
         self._respond = respond
@@ -78,12 +85,12 @@ class PlaceRequest:
 class ChangeRequest:
     """A cancel or an amendment of one order."""
 
-    __slots__ = ("_desk", "_respond", "count", "first_seq")
+    __slots__ = ("_desk", "_respond", "count", "first")
 
     form = ORDER
 
     def __init__(self, desk: Describer, respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._respond = respond
 
@@ -98,21 +105,41 @@ class ChangeRequest:
         self._respond(failure_answer(error))
 
 
+class CloseRequest:
+    """A position that is to be closed."""
+
+    __slots__ = ("_desk", "_respond", "count", "first")
+
+    form = PLAIN
+
+    def __init__(self, desk: Describer, respond: Respond) -> None:
+        self.first = self.count = 0
+        self._desk = desk
+        self._respond = respond
+
+    def answer(self, told: Told, number: int) -> None:
+        self._respond(self._desk.closed(told.outcome(number)).answer())
+
+    def fail(self, error: Exception) -> None:
+        self._respond(failure_answer(error))
+
+
 class BatchRequest:
     """Many new orders, answered together; those with a problem did not reach the engine."""
 
-    __slots__ = ("_desk", "_respond", "_submissions", "count", "first_seq")
+    __slots__ = ("_desk", "_respond", "_submissions", "count", "first")
 
     form = ORDER_WITH_FILLS
 
     def __init__(self, desk: Describer, submissions: list[Submission], respond: Respond) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self._desk = desk
         self._submissions = submissions
         self._respond = respond
 
     def answer(self, told: Told, number: int) -> None:
-        results = []
+        results: list[bytes | tuple[PlaceOrder, Outcome]] = []
+        described = 0
         for order, problem in self._submissions:
             if problem is not None:
                 results.append(b'{"status":%d,"error":%b}' % (problem.status, problem.body()))
@@ -121,10 +148,24 @@ class BatchRequest:
             if body is not None:
                 results.append(b'{"status":201,"order":%b}' % body)
             else:
-                status, body, _ = self._desk.placed(order, told.outcome(number)).answer()
-                member = b"order" if status < 400 else b"error"
-                results.append(b'{"status":%d,"%b":%b}' % (status, member, body))
+                results.append((order, told.outcome(number)))
+                described += 1
             number += 1
+        if described > DESCRIBED_AT_ONCE_MAX:  # a thousand refusals would hold the loop
+            self._desk.tell_in_turns(self._told(results), self._end)
+        else:
+            self._end(list(self._told(results)))
+
+    def _told(self, results: list[bytes | tuple[PlaceOrder, Outcome]]) -> Iterator[bytes]:
+        for result in results:
+            if isinstance(result, bytes):
+                yield result
+                continue
+            status, body, _ = self._desk.placed(*result).answer()
+            member = b"order" if status < 400 else b"error"
+            yield b'{"status":%d,"%b":%b}' % (status, member, body)
+
+    def _end(self, results: list[bytes]) -> None:
         self._respond(Answer(200, b'{"results":[%b]}' % b",".join(results)))
 
     def fail(self, error: Exception) -> None:

@@ -20,7 +20,9 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.auth import Principal
-from app.api.errors import invalid_field, unknown_order
+from app.api.documents import document, json_list
+from app.api.errors import invalid_field
+from app.api.mass_cancel import canceled_members
 from app.api.order_desk import OrderDesk
 from app.api.order_requests import Respond, answer_of
 from app.api.replies import order_content
@@ -29,6 +31,7 @@ from app.api.schemas import (
     AmendOrder,
     BatchResults,
     CanceledOrders,
+    CancelScope,
     Order,
     OrderPage,
     PlaceOrder,
@@ -40,6 +43,7 @@ router = APIRouter(prefix="/v1", tags=["orders"], route_class=ExactRoute)
 
 AccountQuery = Annotated[str | None, Query(max_length=36)]
 SymbolQuery = Annotated[str | None, Query(max_length=24)]
+_BY_CLIENT_ID = "/orders/by-client-id/{account}/{client_order_id:path}"
 _REPLAYED: dict[int | str, dict[str, Any]] = {
     200: {"model": Order, "description": "the first result again; header `Idempotency-Replayed: true`"}
 }
@@ -76,10 +80,23 @@ async def cancel_order(order_id: str, desk: Desk, principal: Trader) -> Response
 
 @router.delete("/orders", response_model=CanceledOrders, responses=problems(404))
 async def cancel_orders(
-    desk: Desk, principal: Trader, account: AccountQuery = None, symbol: SymbolQuery = None
+    services: Provided,
+    desk: Desk,
+    principal: Trader,
+    account: AccountQuery = None,
+    symbol: SymbolQuery = None,
+    scope: Annotated[
+        CancelScope | None, Query(description="firm: all accounts that the key may trade, in place of one")
+    ] = None,
 ) -> Response:
-    """Cancel all open orders of an account, a symbol, both, or of everything that the key may trade."""
-    return answer_response(desk.all_canceled(await desk.cancel_all(principal, account, symbol)).answer())
+    """Cancel all open orders of an account, or with `scope=firm` of all accounts that the key may trade.
+
+    One of the two has to be named. With `symbol` only the orders in this symbol.
+    """
+    outcomes = await desk.cancel_all(principal, account, symbol, scope)
+    return document(
+        services, principal, **await canceled_members(services, desk, principal, outcomes, "items")
+    )
 
 
 @router.get("/orders", response_model=OrderPage, responses=problems(404))
@@ -102,11 +119,11 @@ async def list_orders(
         _cursor_id(cursor),
         limit + 1,
     )
-    views = [desk.reader.view(slot) for slot in slots[:limit]]
+    views = await services.turns.all_of(principal.number, map(desk.reader.view, slots[:limit]))
     await services.loop.durable()
-    items = [order_content(services.reference, view) for view in views]
-    more = len(slots) > limit
-    return json_response({"items": items, "next_cursor": items[-1]["order_id"] if more else None})
+    items = await json_list(services, principal, (order_content(services.reference, view) for view in views))
+    cursor = str(views[-1].order_id) if len(slots) > limit else None
+    return document(services, principal, items=items, next_cursor=cursor)
 
 
 def _readable(services: Services, principal: Principal, account: str | None) -> Any:
@@ -127,19 +144,30 @@ def _cursor_id(cursor: str | None) -> int:
     return int(cursor)
 
 
-@router.get(
-    "/orders/by-client-id/{account}/{client_order_id:path}", response_model=Order, responses=problems(404)
-)
+@router.get(_BY_CLIENT_ID, response_model=Order, responses=problems(404))
 async def get_order_by_client_id(
     account: str, client_order_id: str, services: Provided, desk: Desk, principal: Viewer
 ) -> Response:
-    index = account_index(services, principal, account)
-    slot = None
-    if 0 < len(client_order_id.encode()) <= 36:
-        slot = desk.reader.slot_of_client_id(index, client_order_id)
-    if slot is None:
-        raise unknown_order(client_order_id)
+    slot = desk.find_by_client_id(principal, account, client_order_id)
     return await _order_response(services, desk, slot)
+
+
+@router.patch(_BY_CLIENT_ID, response_model=Order, responses=problems(404, 409, 413, 422))
+async def amend_order_by_client_id(
+    account: str, client_order_id: str, amend: AmendOrder, desk: Desk, principal: Trader
+) -> Response:
+    """As by `order_id`: the newest order that the account placed under this id."""
+    order_id = desk.order_id_of(principal, account, client_order_id)
+    return await _answered(partial(desk.amend, principal, order_id, amend))
+
+
+@router.delete(_BY_CLIENT_ID, response_model=Order, responses=problems(404, 409))
+async def cancel_order_by_client_id(
+    account: str, client_order_id: str, desk: Desk, principal: Trader
+) -> Response:
+    """As by `order_id`: the newest order that the account placed under this id."""
+    order_id = desk.order_id_of(principal, account, client_order_id)
+    return await _answered(partial(desk.cancel, principal, order_id))
 
 
 @router.get("/orders/{order_id}", response_model=Order, responses=problems(404))

@@ -12,7 +12,7 @@ from app.api.errors import code_name, problem_content, status_of_code
 from app.api.schemas import PlaceOrder
 from app.engine.codes import Code
 from app.engine.limits import UNLIMITED
-from app.engine.types import Limit, Scope, TradingState
+from app.engine.types import EventKind, InstrumentStatus, Limit, Scope, TradingState
 from app.runtime.reference import Reference, money_text
 from app.runtime.views import EventView
 
@@ -26,6 +26,8 @@ class Unit(Enum):
     NUMBER = auto()  # counts, rates a second, basis points, microseconds, points in time
     TRADING_STATE = auto()
     LIMIT = auto()  # numbers of limits
+    CURRENCY = auto()  # its letters, the first in the lowest byte
+    INSTRUMENT_STATUS = auto()
 
 
 _MONEY_CODES = (
@@ -39,6 +41,9 @@ _MONEY_CODES = (
     Code.MAX_DRAWDOWN,
     Code.MAX_PORTFOLIO_VAR,
     Code.MAX_CORRELATED_EXPOSURE,
+    Code.NEGATIVE_EQUITY,
+    Code.POSITION_CAPACITY,
+    Code.VALUE_RANGE,
 )
 
 UNITS: dict[int, Unit] = {
@@ -65,6 +70,9 @@ UNITS: dict[int, Unit] = {
     Code.ORDER_CAPACITY: Unit.NUMBER,
     Code.STALE_VERSION: Unit.NUMBER,
     Code.LIMIT_CONTRADICTION: Unit.LIMIT,
+    Code.MAINTENANCE_LEVERAGE: Unit.NUMBER,
+    Code.QUOTE_NOT_SETTLED: Unit.CURRENCY,
+    Code.SYMBOL_TRADING: Unit.INSTRUMENT_STATUS,
     **dict.fromkeys(_MONEY_CODES, Unit.MONEY),
 }
 
@@ -100,11 +108,14 @@ _DETAILS: dict[int, str] = {
     Code.MAX_PORTFOLIO_VAR: "the value at risk could become {observed}, allowed are {limit} ({scope})",
     Code.MAX_CORRELATED_EXPOSURE: "the exposure in this symbol and those correlated with it could become "
     "{observed}, allowed are {limit} ({scope})",
+    Code.MAINTENANCE_LEVERAGE: "the positions are {observed} hundredths of the equity, allowed are {limit}",
+    Code.NEGATIVE_EQUITY: "the account owes more than it has: its equity is {observed}",
+    Code.POSITION_CAPACITY: "what is held and open would be worth {observed}, the engine counts to {limit}",
     Code.ORDER_CAPACITY: "the engine holds as many open orders as it can ({limit})",
     Code.UNKNOWN_ORDER: "there is no such order",
     Code.ORDER_CLOSED: "the order has already ended",
     Code.ORDER_PENDING: "another request for this order is on its way to the venue",
-    Code.NOTHING_TO_AMEND: "the order already has this price and quantity",
+    Code.NOTHING_TO_AMEND: "the order already has these prices and this quantity",
     Code.QUANTITY_BELOW_FILLED: "the quantity must be more than what is already filled",
     Code.VENUE_REJECTED: "the venue refused the order",
     Code.ACCOUNT_CAPACITY: "there is no room for another account",
@@ -121,9 +132,21 @@ _DETAILS: dict[int, str] = {
     Code.UNKNOWN_CHANGE: "there is no such change",
     Code.CHANGE_CLOSED: "this change has been decided already",
     Code.CHANGE_STALE: "what this change is based on is no longer so, or it has waited too long",
+    Code.QUOTE_NOT_SETTLED: "the quote currency is {observed}, but accounts are kept in {limit}: only "
+    "instruments that are quoted in {limit} can be traded",
+    Code.INSTRUMENT_IN_USE: "what is open in the instrument stands in the way",
+    Code.SYMBOL_TRADING: "the instrument is {observed}: only a {limit} one can be settled",
+    Code.VALUE_RANGE: "{observed} would leave the range in which the engine counts money; up to {limit} fits",
     Code.MAKER_CANNOT_APPROVE: "who proposes a change cannot approve it: another person has to",
 }
+# Of requests that are no orders.
+_REQUEST_DETAILS: dict[int, str] = {
+    Code.INSUFFICIENT_MARGIN: "the account's margin leaves {limit}, and {observed} is asked for",
+}
 _OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
+
+
+_WORD = (1 << 64) - 1
 
 
 class Measure(NamedTuple):
@@ -147,7 +170,9 @@ def scope_text(reference: Reference, scope: int, account: int, symbol: int) -> s
 
 
 def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int | None:
-    """A value in the unit of the code; None where there is no such thing."""
+    """A value in the unit of the code; None where there is no such thing, or it stands for no limit."""
+    if value >= UNLIMITED:
+        return None
     unit = UNITS.get(code, Unit.NONE)
     if unit is Unit.MONEY or unit is Unit.QUANTITY:
         return money_text(value)
@@ -157,6 +182,10 @@ def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int
         return TradingState(value).name
     if unit is Unit.LIMIT:
         return Limit(value).name
+    if unit is Unit.CURRENCY:
+        return (value & _WORD).to_bytes(8, "little").rstrip(b"\0").decode(errors="replace")
+    if unit is Unit.INSTRUMENT_STATUS:
+        return InstrumentStatus(value).name
     if symbol >= 0 and unit is not Unit.NONE:
         instrument = reference.instruments[symbol]
         return instrument.price_text(value) if unit is Unit.PRICE else instrument.quantity_text(value)
@@ -168,7 +197,7 @@ def measure(
 ) -> Measure:
     """`limit` and `observed` in the unit of the code; None where there is no such thing."""
     return Measure(
-        None if limit >= UNLIMITED else shown(reference, code, symbol, limit),
+        shown(reference, code, symbol, limit),
         shown(reference, code, symbol, observed),
         scope_text(reference, scope, account, symbol),
     )
@@ -199,7 +228,10 @@ def refusal(reference: Reference, event: EventView, request: PlaceOrder | None =
     found = measure(reference, code, event.account, event.symbol, event.scope, event.limit, event.observed)
     found = _asked(code, found, request)
     name = code_name(code) or "REFUSED"
-    detail = _DETAILS.get(code, _OTHER_DETAIL).format(
+    text = _DETAILS.get(code, _OTHER_DETAIL)
+    if event.kind == EventKind.COMMAND_REJECTED:
+        text = _REQUEST_DETAILS.get(code, text)
+    detail = text.format(
         limit="unlimited" if found.limit is None else found.limit,
         observed="asked for" if found.observed is None else found.observed,
         scope=found.scope or "engine",

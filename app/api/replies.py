@@ -18,6 +18,7 @@ _STATUSES = tuple(member.name for member in OrderStatus)
 _LIQUIDITIES = (None, Liquidity.MAKER.name, Liquidity.TAKER.name)
 _POST_ONLY = int(OrderFlag.POST_ONLY)
 _REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
+_TRIGGERED = int(OrderFlag.TRIGGERED)
 
 
 class Answer(NamedTuple):
@@ -53,7 +54,8 @@ def order_content(reference: Reference, event: EventView) -> dict[str, Any]:
     """An order as an event shows it, without its fills."""
     (
         seq, ts, account, symbol, _, status, side, order_type, time_in_force, flags, _, _, code, _, _, _,
-        order_id, price, stop_price, quantity, filled, notional, created_ts, _, _, _, _, _, _, _, client_id,
+        order_id, price, stop_price, quantity, filled, notional, created_ts, expire_ts, _, _, _, _, _, _,
+        client_id,
     ) = event  # fmt: skip
     if symbol < 0:
         symbol_name = size = price_text = stop_text = average = None
@@ -85,6 +87,8 @@ def order_content(reference: Reference, event: EventView) -> dict[str, Any]:
         "code": code_name(code) if code else None,
         "post_only": flags & _POST_ONLY != 0,
         "reduce_only": flags & _REDUCE_ONLY != 0,
+        "triggered": flags & _TRIGGERED != 0,
+        "expire_at": expire_ts or None,
         "created_ts": created_ts,
         "updated_ts": ts,
         "seq": seq,

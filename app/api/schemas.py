@@ -7,14 +7,16 @@ batch is thousands of them. All models are strict (no coercion) and closed
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, with_config
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
 from app.api.decimals import DecimalInput
 from app.engine.types import Limit
+from app.runtime.plain_text import NOT_STORABLE_MESSAGE, is_storable
 
 BATCH_ORDERS_MAX = 1_000
 ORDERS_PAGE_MAX = 500
+SYMBOL_PERMISSIONS_MAX = 256
 BOOK_DEPTH_MAX = 1_000
 TS_MAX = 1 << 53
 
@@ -31,7 +33,11 @@ SideName = Literal["BUY", "SELL"]
 OrderTypeName = Literal["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
 TimeInForceName = Literal["GTC", "IOC", "FOK", "GTD"]
 SelfTradePreventionName = Literal["CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "NONE"]
+CancelScope = Literal["firm"]
 InstrumentStatusName = Literal["TRADING", "CANCEL_ONLY", "HALTED"]
+SpreadBps = Annotated[
+    int, Field(ge=0, le=1_000_000, description="no mark is made of a wider book; 0: of any")
+]
 
 
 @with_config(CLOSED)
@@ -53,7 +59,8 @@ class PlaceOrder(TypedDict):
 
 @with_config(CLOSED)
 class PlaceOrders(TypedDict):
-    orders: Annotated[list[PlaceOrder], Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
+    # With the first order that is malformed all are refused: no more of them are looked at.
+    orders: Annotated[list[PlaceOrder], FailFast(), Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
 
 
 @with_config(CLOSED)
@@ -61,6 +68,7 @@ class AmendOrder(TypedDict):
     """What is not given stays. `quantity` is the new total, filled part included."""
 
     price: NotRequired[DecimalInput | None]
+    stop_price: NotRequired[Annotated[DecimalInput | None, Field(description="of a stop that waits")]]
     quantity: NotRequired[DecimalInput | None]
 
 
@@ -68,8 +76,14 @@ class Closed(BaseModel):
     model_config = CLOSED
 
 
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise ValueError(NOT_STORABLE_MESSAGE)
+    return text
+
+
 class NewKey(Closed):
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
     role: Literal["viewer", "trader", "risk", "admin"]
     accounts: Annotated[list[Name], Field(max_length=1_000)] = []
 
@@ -94,6 +108,7 @@ class NewInstrument(Closed):
     min_notional: DecimalInput = "0"
     maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
     taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] = "0"
+    mark_spread_max_bps: SpreadBps = 1_000
     status: InstrumentStatusName = "TRADING"
 
 
@@ -105,7 +120,13 @@ class InstrumentChange(Closed):
     min_notional: DecimalInput | None = None
     maker_fee_bps: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
     taker_fee_bps: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})?$")] | None = None
+    mark_spread_max_bps: SpreadBps | None = None
     status: InstrumentStatusName | None = None
+
+
+class Settlement(Closed):
+    price: DecimalInput
+    reason: "Reason"
 
 
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -137,12 +158,16 @@ class Limits(Closed):
     MARK_HALT_AGE: Annotated[int, Field(ge=1, le=1 << 60)] | None = Field(
         None, description="microseconds after which a symbol without a new mark halts; symbol"
     )
+    MAINTENANCE_LEVERAGE: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="hundredths of positions over equity beyond which only reducing is left; account"
+    )
 
 
 LimitName = Annotated[str, Field(json_schema_extra={"enum": [limit.name for limit in Limit]})]
 Reason = Annotated[
     str,
     StringConstraints(min_length=1, max_length=500, pattern=r"\S"),
+    AfterValidator(_storable),
     Field(description="why, for those who ask later; kept with the change", examples=["bigger basket today"]),
 ]
 
@@ -195,7 +220,9 @@ class Order(BaseModel):
     status: str
     code: str | None
     post_only: bool
-    reduce_only: bool
+    reduce_only: Annotated[bool, Field(description="also where the order was taken only because it reduces")]
+    triggered: Annotated[bool, Field(description="a stop whose price has been reached")]
+    expire_at: Annotated[int | None, Field(description="microseconds since the epoch; of GTD orders")]
     created_ts: int
     updated_ts: int
     seq: int

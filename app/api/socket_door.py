@@ -8,9 +8,10 @@ import orjson
 from app.api.asgi import Message, Receive, Scope, Send, header, send_problem
 from app.api.auth import KeyStore, Principal
 from app.api.direct_socket import DirectSocket
-from app.api.errors import Problem, engine_halted, not_ready, overloaded, unauthorized
+from app.api.errors import Problem, engine_halted, invalid_field, not_ready, overloaded, unauthorized
+from app.api.known_names import query_problem
 from app.api.services import Services
-from app.api.trade_messages import decode_auth, request_id
+from app.api.trade_messages import key_of_auth, request_id
 from app.streams.codec import text_frame
 
 AUTH_SECONDS_MAX = 5.0
@@ -42,6 +43,8 @@ class Door:
         authorization = header(scope, b"authorization")
         if authorization is not None and self._services.keys.of_header(authorization) is None:
             return unauthorized()
+        if (problem := query_problem(scope["query_string"], ())) is not None:
+            return problem
         if not self._services.loop.ready:
             return engine_halted() if self._services.loop.halted else not_ready()
         if authorization is None and self._unknown >= UNKNOWN_MAX:
@@ -60,7 +63,10 @@ class Door:
             finally:
                 self._unknown -= 1
         if found is None:
+            self._services.failed_keys.note(scope)
             wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
+        else:
+            wire.admit()
         return found
 
 
@@ -73,16 +79,16 @@ async def _principal_of_first_message(
     except TimeoutError:
         return None
     text = message.get("text") or ""
-    try:
-        principal = keys.authenticate(decode_auth(text)["key"])
-    except Problem:
-        principal = None
+    refused = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
+    key, unknown = key_of_auth(text)
+    principal = None if key is None else keys.authenticate(key)
+    if principal is not None and unknown is not None:
+        principal, refused = None, invalid_field(unknown[:200], "unknown field; known are op, key, id")
     identity = request_id(text)
     if principal is not None:
         wire.write_frames([answer_frame(identity, {"role": principal.role.name.lower()})])
     elif message["type"] == "websocket.receive":
-        problem = unauthorized('the first message must be {"op": "auth", "key": ...} with a valid key')
-        wire.write_frames([refusal_frame(identity, problem)])
+        wire.write_frames([refusal_frame(identity, refused)])
     return principal
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Field, with_config
+from pydantic import FailFast, Field, with_config
 from typing_extensions import TypedDict
 
 from app.api.decoding import decoder
@@ -53,7 +53,7 @@ ChannelRequest = Annotated[
     AccountChannel | SymbolChannel | MarksChannel | CandlesChannel | SystemChannel,
     Field(discriminator="name"),
 ]
-Channels = Annotated[list[ChannelRequest], Field(min_length=1, max_length=CHANNELS_MAX)]
+Channels = Annotated[list[ChannelRequest], Field(min_length=1, max_length=CHANNELS_MAX), FailFast()]
 
 
 @with_config(CLOSED)

@@ -6,14 +6,20 @@ import orjson
 from pydantic import Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
-from app.api.decoding import decoder
-from app.api.schemas import CLOSED, AmendOrder, PlaceOrder, PlaceOrders
+from app.api.decoding import VALUES_MAX, decoder, values_in
+from app.api.schemas import CLOSED, AmendOrder, CancelScope, ClientOrderId, PlaceOrder, PlaceOrders
 
 GRACE_MS_MAX = 3_600_000
+_AUTH_MEMBERS = frozenset(("op", "key", "id"))
 CANCEL_AFTER_MS_MAX = 86_400_000
 
+ID_CHARACTERS_MAX = 64
+ID_MAX = 1 << 53
+KEY_CHARACTERS_MAX = 512
+
 RequestId = (
-    Annotated[str, StringConstraints(max_length=64)] | Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
+    Annotated[str, StringConstraints(max_length=ID_CHARACTERS_MAX)]
+    | Annotated[int, Field(ge=-ID_MAX, le=ID_MAX)]
 )
 OrderId = Annotated[str, StringConstraints(max_length=20)]
 AccountName = Annotated[str, StringConstraints(max_length=36)]
@@ -27,17 +33,28 @@ class Empty(TypedDict):
 
 @with_config(CLOSED)
 class CancelParams(TypedDict):
-    order_id: OrderId
+    """`order_id`, or `account` and `client_order_id`."""
+
+    order_id: NotRequired[OrderId]
+    account: NotRequired[AccountName]
+    client_order_id: NotRequired[ClientOrderId]
 
 
 class AmendParams(AmendOrder):
-    order_id: OrderId
+    """As CancelParams."""
+
+    order_id: NotRequired[OrderId]
+    account: NotRequired[AccountName]
+    client_order_id: NotRequired[ClientOrderId]
 
 
 @with_config(CLOSED)
 class CancelAllParams(TypedDict):
+    """`account`, or the scope in its place."""
+
     account: NotRequired[AccountName | None]
     symbol: NotRequired[SymbolName | None]
+    scope: NotRequired[CancelScope | None]
 
 
 @with_config(CLOSED)
@@ -125,24 +142,43 @@ OtherRequest = (
 TradeRequest = Annotated[PlaceRequest | OtherRequest, Field(discriminator="op")]
 
 
-@with_config(CLOSED)
-class AuthRequest(TypedDict):
-    op: Literal["auth"]
-    key: Annotated[str, StringConstraints(max_length=512)]
-    id: NotRequired[RequestId]
-
-
 decode_request: Any = decoder(TradeRequest, skip=1)  # type: ignore[arg-type]
-decode_auth = decoder(AuthRequest)
+
+
+def key_of_auth(text: str) -> tuple[str | None, str | None]:
+    """The key of a first message, `{"op": "auth", "key", "id"?}`, None where it is something else; and the
+    first member of it that is not known.
+
+    It comes from anybody, so it is looked at and not validated: no list of what is wrong with it is made.
+    """
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None, None
+    if not isinstance(message, dict) or not {"op", "key"} <= message.keys():
+        return None, None
+    key, identity = message["key"], message.get("id", 0)
+    is_auth = message["op"] == "auth" and isinstance(key, str) and len(key) <= KEY_CHARACTERS_MAX
+    if not is_auth or not _is_request_id(identity):
+        return None, None
+    return key, next((name for name in message if name not in _AUTH_MEMBERS), None)
+
+
+def _is_request_id(found: Any) -> bool:
+    if isinstance(found, str):
+        return len(found) <= ID_CHARACTERS_MAX
+    return type(found) is int and abs(found) <= ID_MAX
 
 
 def request_id(text: str | bytes) -> str | int | None:
     """The id of a message that is no valid request, for the error that answers it."""
+    if values_in(text) > VALUES_MAX:
+        return None
     try:
         message = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
     found = message.get("id") if isinstance(message, dict) else None
     if isinstance(found, str):
-        return found[:64]
+        return found[:ID_CHARACTERS_MAX]
     return found if isinstance(found, int) and not isinstance(found, bool) else None

@@ -17,14 +17,25 @@ import orjson
 
 from app.api.auth import Principal, Role
 from app.api.dead_man import DeadManTimers, Reason
-from app.api.direct_socket import DirectSocket
-from app.api.errors import Problem, forbidden, internal_error, invalid_request, overloaded, problem_of
+from app.api.direct_socket import CLOSE_STOPPING, CLOSE_TOO_SLOW, DirectSocket
+from app.api.documents import json_object
+from app.api.errors import (
+    Problem,
+    forbidden,
+    internal_error,
+    invalid_field,
+    invalid_request,
+    overloaded,
+    problem_of,
+)
+from app.api.mass_cancel import canceled_members
 from app.api.order_desk import OrderDesk
 from app.api.replies import Answer, Reply
 from app.api.schemas import PlaceOrder
 from app.api.services import Services
 from app.api.socket_door import CLOSE_UNAUTHORIZED, Id
 from app.api.trade_messages import decode_request, request_id
+from app.runtime.outcomes import Outcome
 from app.streams.codec import text_frame
 
 logger = logging.getLogger(__name__)
@@ -34,9 +45,8 @@ IN_FLIGHT_MAX = 1_024
 OUTGOING_BYTES_MAX = 32 << 20
 
 CLOSE_BINARY = 1003
-CLOSE_TOO_SLOW = 4008
 
-Finish = Callable[[Any], Reply]
+_ORDER_NAMES = frozenset(("order_id", "account", "client_order_id"))
 
 
 class TradeSession:
@@ -60,6 +70,8 @@ class TradeSession:
         self._flushing = False
         self._paused = False
         self._closed = False
+        self._answering: set[asyncio.Task[None]] = set()  # mass cancels
+        self._stopping = False
         self._grace_seconds: dict[int, float] = {}  # by account, where orders end with the connection
         self._operations: dict[str, Callable[[Id, Any], None]] = {
             "order.place": self._place,
@@ -75,6 +87,7 @@ class TradeSession:
     def open(self) -> None:
         """Begin: take messages, watch the transport and the key."""
         self._wire.watch(self._pause, self._resume, self._end)
+        self._wire.on_stop = self._stop
         self._principal.watchers.add(self._revoked)
         if self._principal.revoked_ts:  # between the look at the key and the watch on it
             self._revoked()
@@ -84,7 +97,7 @@ class TradeSession:
 
     def handle(self, text: bytes) -> None:
         """Take one message. Every one is answered once, unless the connection ends before."""
-        if self._closed:
+        if self._closed or self._stopping:
             return
         try:
             request = decode_request(text)
@@ -109,17 +122,31 @@ class TradeSession:
         self._in_flight += 1
 
     def _cancel(self, identity: Id, params: Any) -> None:
-        self._desk.cancel(self._principal, params["order_id"], partial(self._respond, identity))
+        self._desk.cancel(self._principal, self._order_id(params), partial(self._respond, identity))
         self._in_flight += 1
 
     def _amend(self, identity: Id, params: Any) -> None:
-        self._desk.amend(self._principal, params["order_id"], params, partial(self._respond, identity))
+        order_id = self._order_id(params)
+        self._desk.amend(self._principal, order_id, params, partial(self._respond, identity))
         self._in_flight += 1
+
+    def _order_id(self, params: Any) -> str:
+        """Of the order that is named in one of two ways. Raises Problem."""
+        names = params.keys() & _ORDER_NAMES
+        if names == {"order_id"}:
+            return params["order_id"]  # type: ignore[no-any-return]
+        if names != {"account", "client_order_id"}:
+            raise invalid_field("params", "name an order by order_id, or by account and client_order_id")
+        return self._desk.order_id_of(self._principal, params["account"], params["client_order_id"])
 
     def _cancel_all(self, identity: Id, params: Any) -> None:
         params = params or {}
-        future = self._desk.cancel_all(self._principal, params.get("account"), params.get("symbol"))
-        self._answer_later(identity, future, self._desk.all_canceled)
+        names = (params.get(name) for name in ("account", "symbol", "scope"))
+        future = self._desk.cancel_all(self._principal, *names)
+        self._in_flight += 1
+        answering = asyncio.ensure_future(self._answer_canceled(identity, future))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
 
     def _cancel_on_disconnect(self, identity: Id, params: Any) -> None:
         grace_ms = params.get("grace_ms", 0)
@@ -162,21 +189,26 @@ class TradeSession:
 
     # Outgoing.
 
-    def _answer_later(self, identity: Id, future: "asyncio.Future[Any]", finish: Finish) -> None:
-        self._in_flight += 1
-        future.add_done_callback(lambda done: self._finish(identity, finish, done))
-
-    def _finish(self, identity: Id, finish: Finish, done: "asyncio.Future[Any]") -> None:
-        self._in_flight -= 1
+    async def _answer_canceled(self, identity: Id, future: "asyncio.Future[list[Outcome]]") -> None:
+        """A mass cancel's answer may be long: it is made in turns."""
         try:
-            self._reply(identity, finish(done.result()))
+            members = await canceled_members(
+                self._services, self._desk, self._principal, await future, "items"
+            )
         except Exception as error:  # noqa: BLE001  # as in `handle`
+            self._in_flight -= 1
             self._fail(identity, error)
+            if self._stopping:
+                self._end_when_answered()
+        else:
+            self._respond(identity, Answer(200, b"".join(json_object(**members))))
 
     def _respond(self, identity: Id, answer: Answer) -> None:
         """Answer a request that was in flight."""
         self._in_flight -= 1
         self._put(identity, answer)
+        if self._stopping:
+            self._end_when_answered()
 
     def _reply(self, identity: Id, reply: Reply) -> None:
         self._put(identity, reply.answer())
@@ -221,6 +253,8 @@ class TradeSession:
     def _resume(self) -> None:
         self._paused = False
         self._flush()
+        if self._stopping:
+            self._end_when_answered()
 
     # The end.
 
@@ -230,6 +264,15 @@ class TradeSession:
 
     def _revoked(self) -> None:
         self._close(CLOSE_UNAUTHORIZED, "the key was revoked")
+
+    def _stop(self) -> None:
+        """The server stops: what was taken is answered, nothing more is taken."""
+        self._stopping = True
+        self._end_when_answered()
+
+    def _end_when_answered(self) -> None:
+        if not (self._in_flight or self._paused):
+            self._close(CLOSE_STOPPING, "the server is shutting down")
 
     def _close(self, code: int, reason: str) -> None:
         """End the connection from this side; what the client has not read in time is dropped."""

@@ -43,6 +43,8 @@ _PARTS = (
     b',"code":',
     b',"post_only":',
     b',"reduce_only":',
+    b',"triggered":',
+    b',"expire_at":',
     b',"created_ts":',
     b',"updated_ts":',
     b',"seq":',
@@ -64,9 +66,9 @@ _PARTS = (
 )
 (
     _ORDER_ID, _CLIENT_ORDER_ID, _ACCOUNT, _SYMBOL, _SIDE, _TYPE, _TIME_IN_FORCE, _PRICE, _STOP_PRICE,
-    _QUANTITY, _FILLED_QUANTITY, _AVERAGE_PRICE, _STATUS, _CODE, _POST_ONLY, _REDUCE_ONLY, _CREATED_TS,
-    _UPDATED_TS, _SEQ, _FILLS, _END_LIST, _END, _COMMA, _QUOTE, _NULL, _TRUE, _FALSE, _FILL_ID, _FILL_PRICE,
-    _FILL_QUANTITY, _FILL_FEE, _FILL_LIQUIDITY, _FILL_TS, _FILL_ORDER_ID,
+    _QUANTITY, _FILLED_QUANTITY, _AVERAGE_PRICE, _STATUS, _CODE, _POST_ONLY, _REDUCE_ONLY, _TRIGGERED,
+    _EXPIRE_AT, _CREATED_TS, _UPDATED_TS, _SEQ, _FILLS, _END_LIST, _END, _COMMA, _QUOTE, _NULL, _TRUE, _FALSE,
+    _FILL_ID, _FILL_PRICE, _FILL_QUANTITY, _FILL_FEE, _FILL_LIQUIDITY, _FILL_TS, _FILL_ORDER_ID,
 ) = range(len(_PARTS))  # fmt: skip
 _TEXT = np.frombuffer(b"".join(_PARTS), np.uint8)
 _OFFSETS = np.cumsum([0, *map(len, _PARTS)])
@@ -184,6 +186,9 @@ def put_order(out: Bytes, at: int, event: Any, tables: names.NameTables) -> int:
     at = _name(out, _part(out, at, _CODE), kinds, names.CODES + event.code)
     at = _flag(out, _part(out, at, _POST_ONLY), (event.flags & OrderFlag.POST_ONLY) != 0)
     at = _flag(out, _part(out, at, _REDUCE_ONLY), (event.flags & OrderFlag.REDUCE_ONLY) != 0)
+    at = _flag(out, _part(out, at, _TRIGGERED), (event.flags & OrderFlag.TRIGGERED) != 0)
+    at = _part(out, at, _EXPIRE_AT)
+    at = put_number(out, at, event.expire_ts) if event.expire_ts != 0 else _part(out, at, _NULL)
     at = put_number(out, _part(out, at, _CREATED_TS), event.created_ts)
     at = put_number(out, _part(out, at, _UPDATED_TS), event.ts)
     return put_number(out, _part(out, at, _SEQ), event.seq)

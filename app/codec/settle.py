@@ -1,8 +1,8 @@
 """What became of each command of a tick, and the answer to those whose answer is an order.
 
-One pass over the events finds the newest event and the fills of each order; a
-second one writes, for each awaited command, the JSON of its order. Refusals,
-repeats and mass cancels are rarer and are told in Python, from what is found here.
+One pass over the events finds the newest event and the fills of each order, and which request
+the venue has refused; a second one writes, for each awaited command, the JSON of its order.
+Refusals, repeats and mass cancels are rarer and are told in Python, from what is found here.
 """
 
 from typing import Any, NamedTuple
@@ -24,29 +24,41 @@ from app.codec.order_json import (
 )
 from app.codec.writing import Bytes
 from app.engine.jit import inline, kernel
-from app.engine.types import EventKind, OrderStatus
+from app.engine.types import CommandKind, EventKind, OrderStatus
 
 # How the outcome of a command is told.
 PLAIN = 0  # as events
 ORDER = 1  # the order as JSON
 ORDER_WITH_FILLS = 2  # the same, with the fills of this tick
 
-AWAITED = np.dtype([("first_seq", "i8"), ("count", "i8"), ("form", "i8")])
+# Commands `first` to `first + count - 1` among those of clients.
+AWAITED = np.dtype([("first", "i8"), ("count", "i8"), ("form", "i8")])
 
 FOUND = np.dtype(
     [
         ("first", "i8"),  # the command's own events: from here
         ("last", "i8"),  # to here
+        ("own", "i8"),  # the one that tells of the command itself
         ("start", "i8"),  # its JSON in the output
         ("end", "i8"),  # 0: not written
     ]
 )
 
-# By event: the newest event of the same order, its first fill, and from a fill to the next; -1 none.
-LINKS = np.dtype([("latest", "i4"), ("first_fill", "i4"), ("next_fill", "i4")])
+# By event: the newest event of the same order, its first fill, from a fill to the next, and from a
+# request to the venue to its refusal; -1 none.
+LINKS = np.dtype([("latest", "i4"), ("first_fill", "i4"), ("next_fill", "i4"), ("refusal", "i4")])
 
 _SLOT = np.dtype(
-    [("order_id", "i8"), ("latest", "i4"), ("first_fill", "i4"), ("last_fill", "i4")], align=True
+    [
+        ("order_id", "i8"),
+        ("latest", "i4"),
+        ("first_fill", "i4"),
+        ("last_fill", "i4"),
+        ("cancel", "i4"),  # the newest request of each kind
+        ("replace", "i4"),
+        ("before", "i4"),  # the newest event before the newest request
+    ],
+    align=True,
 )
 
 # An answer to a request that changed nothing stands for itself, whatever else the order does.
@@ -77,23 +89,56 @@ def _is_answer(kind: int) -> bool:
 
 
 @inline
-def _link(events: NDArray[np.void], links: NDArray[np.void], table: NDArray[np.void], shift: int) -> bool:
+def _refuse(links: NDArray[np.void], slot: Any, kind: int, at: int) -> None:
+    """The venue has refused a request: the order is what it was before."""
+    request = slot.cancel if kind == EventKind.CANCEL_REJECTED else slot.replace
+    if slot.order_id == 0 or request < 0:
+        return
+    links[request].refusal = at
+    if slot.latest == request:
+        slot.latest = slot.before
+    if kind == EventKind.CANCEL_REJECTED:
+        slot.cancel = -1
+    else:
+        slot.replace = -1
+
+
+@inline
+def _link(
+    events: NDArray[np.void],
+    seqs: NDArray[np.int64],
+    links: NDArray[np.void],
+    table: NDArray[np.void],
+    shift: int,
+) -> bool:
     """Fill `links`; whether reference data has changed."""
     changed = False
+    client = 0
     for i in range(len(events)):
         event = events[i]
         link = links[i]
-        link.latest = link.first_fill = link.next_fill = -1
+        link.latest = link.first_fill = link.next_fill = link.refusal = -1
         kind = event.kind
         if event.order_id == 0:
             changed |= kind == EventKind.INSTRUMENT_SET or kind == EventKind.ACCOUNT_SET
             continue
         if _is_answer(kind) or kind == EventKind.EXECUTION_ANOMALY:
+            if kind == EventKind.CANCEL_REJECTED or kind == EventKind.REPLACE_REJECTED:
+                while client < len(seqs) and seqs[client] < event.seq:
+                    client += 1
+                if client == len(seqs) or seqs[client] != event.seq:  # not the engine's own answer
+                    _refuse(links, table[_find(table, event.order_id, shift)], kind, i)
             continue
         slot = table[_find(table, event.order_id, shift)]
         if slot.order_id == 0:
             slot.order_id = event.order_id
-            slot.first_fill = slot.last_fill = -1
+            slot.latest = slot.first_fill = slot.last_fill = slot.cancel = slot.replace = -1
+        if kind == EventKind.CANCEL_REQUESTED or kind == EventKind.REPLACE_REQUESTED:
+            slot.before = slot.latest
+            if kind == EventKind.CANCEL_REQUESTED:
+                slot.cancel = i
+            else:
+                slot.replace = i
         slot.latest = i
         if kind == EventKind.ORDER_FILLED:
             if slot.first_fill < 0:
@@ -143,9 +188,34 @@ def _write(
     return end_order(out, at)
 
 
+@inline
+def _own_event(events: NDArray[np.void], first: int, last: int, kind: int) -> int:
+    """Which of a command's events tells of the command itself; others tell what came of it.
+
+    Of a request for an order it is the first that is of an order: a breaker that it trips is told
+    before. Of any other it is the last that is of no order.
+    """
+    if (
+        kind == CommandKind.PLACE_ORDER
+        or kind == CommandKind.CANCEL_ORDER
+        or kind == CommandKind.AMEND_ORDER
+        or kind == CommandKind.CLOSE_POSITION
+    ):
+        at = first
+        while at < last and events[at].order_id == 0:
+            at += 1
+        return at
+    at = last
+    while at > first and events[at].order_id != 0:
+        at -= 1
+    return at if events[at].order_id == 0 else last
+
+
 @kernel
 def _settle(
     events: NDArray[np.void],
+    seqs: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
     awaited: NDArray[np.void],
     links: NDArray[np.void],
     table: NDArray[np.void],
@@ -161,14 +231,15 @@ def _settle(
     while size > 1:
         size >>= 1
         shift -= 1
-    changed = _link(events, links, table, shift)
+    changed = _link(events, seqs, links, table, shift)
     at = 0
     event = 0
     n = 0
     for i in range(len(awaited)):
         form = awaited[i].form
-        seq = awaited[i].first_seq
-        for _ in range(awaited[i].count):
+        first = awaited[i].first
+        for request in range(first, first + awaited[i].count):
+            seq = seqs[request]
             while events[event].seq < seq:
                 event += 1
             record = found[n]
@@ -176,15 +247,17 @@ def _settle(
             while event + 1 < len(events) and events[event + 1].seq == seq:
                 event += 1
             record.last = event
+            record.own = _own_event(events, record.first, event, kinds[request])
             record.end = 0
-            own = events[event]
-            if form != PLAIN and own.order_id != 0 and not _is_answer(own.kind) and links[event].latest >= 0:
-                end = _write(events, links, event, form == ORDER_WITH_FILLS, out, at, tables)
+            own = events[record.own]
+            link = links[record.own]
+            told = form != PLAIN and own.order_id != 0 and not _is_answer(own.kind)
+            if told and link.refusal < 0 and link.latest >= 0:
+                end = _write(events, links, record.own, form == ORDER_WITH_FILLS, out, at, tables)
                 if end > 0:
                     record.start = at
                     record.end = end
                     at = end
-            seq += 1
             n += 1
     return changed
 
@@ -198,6 +271,13 @@ class Settled(NamedTuple):
     reference_changed: bool
 
 
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as the kernel is compiled for it: it cannot be written to."""
+    array = array.view()
+    array.flags.writeable = False
+    return array
+
+
 class Scratch:
     """Memory that settling needs; it grows to what the largest tick has needed."""
 
@@ -206,14 +286,20 @@ class Scratch:
         self._links = np.zeros(0, LINKS)
         self._out = np.zeros(0, np.uint8)
 
-    def settle(self, events: NDArray[np.void], awaited: NDArray[np.void], tables: NameTables) -> Settled:
-        """What became of awaited commands (AWAITED, by first_seq), given all EVENT records of their tick.
+    def settle(
+        self,
+        events: NDArray[np.void],
+        seqs: NDArray[np.int64],
+        kinds: NDArray[np.uint8],
+        awaited: NDArray[np.void],
+        tables: NameTables,
+    ) -> Settled:
+        """What became of awaited commands (AWAITED, in order), given all EVENT records of their tick.
 
-        Each awaited command has at least one event; events are in the order of their `seq` from the
-        first awaited command on. What is returned holds until the next call.
+        `seqs` and `kinds` are of the clients' commands, in order. Each has at least one event; events
+        are in the order of their `seq`. What is returned holds until the next call.
         """
-        events = events.view()
-        events.flags.writeable = False  # the kernel is compiled for what cannot be written to
+        events, seqs, kinds = (_frozen(array) for array in (events, seqs, kinds))
         count = len(events)
         if len(self._links) < count:
             self._links = np.zeros(max(2 * count, _FEW), LINKS)
@@ -226,6 +312,6 @@ class Scratch:
         table = self._table[:size]
         table["order_id"] = 0
         found = np.zeros(commands, FOUND)
-        changed = _settle(events, awaited, self._links, table, found, self._out, *tables)
+        changed = _settle(events, seqs, kinds, awaited, self._links, table, found, self._out, *tables)
         end = int(found["end"].max()) if commands else 0
         return Settled(found, self._links, self._out[:end].tobytes(), bool(changed))

@@ -6,6 +6,7 @@ from app.engine.codes import Code
 from app.engine.emission import emit
 from app.engine.jit import inline
 from app.engine.limit_changes import reject
+from app.engine.settlement import settle_symbol
 from app.engine.state import State
 from app.engine.types import CommandKind, EventKind, Policy, Scope
 
@@ -13,9 +14,15 @@ _POLICIES = len(Policy)
 
 
 @inline
+def _largest(policy: int) -> int:
+    switch = policy == Policy.MAKER_CHECKER or policy == Policy.CANCEL_INCREASING
+    return 1 if switch else MONEY_MAX
+
+
+@inline
 def _set_policy(st: State, i: int) -> None:
     c = st.values[i]
-    if c.code >= _POLICIES or not 0 <= c.value <= (1 if c.code == Policy.MAKER_CHECKER else MONEY_MAX):
+    if c.code >= _POLICIES or not 0 <= c.value <= _largest(c.code):
         reject(st, i, Code.INVALID_VALUE)
         return
     firm = st.firm[0]
@@ -46,6 +53,8 @@ def administer(st: State, i: int, fresh: bool) -> bool:
         return limit_proposals.approve_change(st, i, fresh)
     elif kind == CommandKind.REJECT_CHANGE:
         limit_proposals.reject_change(st, i)
+    elif kind == CommandKind.SETTLE_SYMBOL:
+        return settle_symbol(st, i, fresh)
     elif kind == CommandKind.SET_POLICY:
         _set_policy(st, i)
     else:

@@ -8,6 +8,11 @@ SLOT_BITS = 21
 # Money and money-like products stay below this, so that sums of a few cannot overflow 64 bits.
 MONEY_MAX = 1 << 60
 
+# Sums over all accounts stay within this, up and down: exposures at the marks, equity, its peaks and day
+# starts. What one more transfer, mark or settlement may add is less than that again, and the difference of
+# two sums less than twice as much: all of it fits into 64 bits.
+SUM_MAX = 1 << 61
+
 # A hundred times the largest price, which is as far as a collar reaches, fits too.
 PRICE_MAX = 1 << 55
 
@@ -34,9 +39,10 @@ class Capacity:
     events: int = 1 << 15  # of one batch; what does not fit follows in the next
     overrides: int = 1_024  # of limits, at the same time
     limit_changes: int = 1_024  # proposed and pending, or decided until their place is needed
+    repeats: int = 1 << 17  # orders of late, of accounts with MAX_REPEATED_ORDERS
 
     def __post_init__(self) -> None:
-        for name in ("orders", "fills"):
+        for name in ("orders", "fills", "repeats"):
             size = getattr(self, name)
             if size & (size - 1):
                 raise ValueError(f"capacity of {name} must be a power of two, not {size}")
@@ -57,4 +63,5 @@ SMALL_CAPACITY = Capacity(
     events=1024,
     overrides=16,
     limit_changes=16,
+    repeats=1 << 10,
 )

@@ -59,9 +59,9 @@ def _describe_close(st: State, i: int, asked_for: int) -> None:
     order.stop_price = 0
     order.expire_ts = 0
     order.quantity = abs(held) - asked_for
-    # The same request again is the same close, whatever the position is by then.
+    # A close again is the same close, whatever the position is by then.
     h = mix(mix(SEED, np.uint64(CommandKind.CLOSE_POSITION)), np.uint64(order.symbol + 1))
-    order.content = np.int64(mix(h, np.uint64(st.commands[i].flags)) >> _HALF)
+    order.content = np.int64(h >> _HALF)
 
 
 @inline
@@ -113,8 +113,12 @@ def _make_way(st: State, slot: int, side: int) -> None:
     order = st.orders[slot]
     if order.seq == st.firm[0].seq:  # one of those that close
         return
-    if order.side == side and (order.waiting or order.flags & OrderFlag.REDUCE_ONLY):
+    if order.side == side and order.flags & OrderFlag.REDUCE_ONLY:
+        return
+    if order.side == side and order.waiting:
         make_reduce_only(st, slot)
+        at = emit_order(st, EventKind.ORDER_REPLACED, slot)
+        st.events[at].code = Code.REDUCE_ONLY
     else:
         request_cancel(st, slot)
 

@@ -222,8 +222,11 @@ def _find_apart(st: State) -> None:
     symbols = st.firm[0].symbols
     stride = len(st.scales)
     deviations = row(st.sample, Sample.DEVIATION, stride)
+    largest = 0.0
     for i in range(symbols):
         deviations[i] = math.sqrt(st.covariance[i * (stride + 1)])
+        largest = max(largest, deviations[i])
+    st.risk_model[0].deviation_max = largest
     threshold = st.risk_model[0].correlation_threshold_ppm / _PPM
     for i in range(symbols):
         apart = st.apart[i * stride : (i + 1) * stride]

@@ -1,41 +1,13 @@
 """Checks of how an account sends orders: repeats, messages for each trade."""
 
-import numpy as np
-
 from app.engine.codes import Code
-from app.engine.hash_index import SEED, mix
 from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
+from app.engine.repeats import count_repeat
 from app.engine.state import NO_SLOT, State
-from app.engine.state_records import REPEATS
 from app.engine.trading_state import trip
 from app.engine.types import Limit, Policy, Scope, TradingState
 from app.engine.verdicts import refuses, verdict_place
-
-_HALF = np.uint64(1)
-
-
-@inline
-def _count_repeat(st: State, explain: bool) -> int:
-    """The how manieth this order is of its symbol, side, price and quantity in the window.
-
-    An account's recent orders have REPEATS places by their hash; one that needs a place taken by
-    another begins to count anew there.
-    """
-    order = st.candidate[0]
-    h = mix(mix(SEED, np.uint64(order.symbol * 2 + order.side)), np.uint64(order.price))
-    likeness = np.int64(mix(h, np.uint64(order.quantity)) >> _HALF)
-    entry = st.repeats[order.account * REPEATS + likeness % REPEATS]
-    now = st.firm[0].ts
-    goes_on = entry.count > 0 and entry.likeness == likeness
-    goes_on = goes_on and now - entry.ts <= st.firm[0].policy[Policy.REPEAT_WINDOW_US]
-    count = entry.count + 1 if goes_on else 1
-    if not explain:
-        if not goes_on:
-            entry.likeness = likeness
-            entry.ts = now
-        entry.count = count
-    return count
 
 
 @force_inline
@@ -43,7 +15,7 @@ def check_repeats(st: State, explain: bool, is_new: bool) -> int:
     allowed = limit_in(st.account_limits[st.candidate[0].account :], Limit.MAX_REPEATED_ORDERS)
     if allowed == UNLIMITED or not is_new:
         return Code.NONE
-    count = _count_repeat(st, explain)
+    count = count_repeat(st, explain)
     if refuses(st, explain, Code.REPEATED_ORDER, count <= allowed, allowed, count, Scope.ACCOUNT):
         return Code.REPEATED_ORDER
     return Code.NONE

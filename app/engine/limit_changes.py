@@ -39,6 +39,16 @@ def reject(st: State, i: int, code: int) -> None:
 
 
 @inline
+def refuse(st: State, i: int, code: int, limit: int, observed: int) -> int:
+    """As `reject`, with what was allowed and what would have been; the event."""
+    at = st.firm[0].event_count
+    reject(st, i, code)
+    st.events[at].limit = limit
+    st.events[at].observed = observed
+    return at
+
+
+@inline
 def limits_of(st: State, scope: int, account: int, symbol: int) -> Array:
     """The limits record of a scope, as an array that begins with it; empty if there is none."""
     known_account = 0 <= account < st.firm[0].accounts
@@ -207,11 +217,10 @@ def put_request(st: State, limits: Array, alone: bool) -> int:
 @inline
 def refuse_change(st: State, i: int, limits: Array, code: int) -> None:
     """As `reject`; of a stale version the event tells the expected one and the one that there is."""
-    at = st.firm[0].event_count
-    reject(st, i, code)
     if code == Code.STALE_VERSION:
-        st.events[at].limit = st.values[i].expected_version - 1
-        st.events[at].observed = limits[0].version
+        refuse(st, i, code, st.values[i].expected_version - 1, limits[0].version)
+    else:
+        reject(st, i, code)
 
 
 @inline

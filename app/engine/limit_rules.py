@@ -70,6 +70,8 @@ _GROSS = int(Limit.MAX_GROSS_EXPOSURE)
 _NET = int(Limit.MAX_NET_EXPOSURE)
 _MARK_AGE = int(Limit.MAX_MARK_AGE)
 _HALT_AGE = int(Limit.MARK_HALT_AGE)
+_LEVERAGE = int(Limit.MAX_LEVERAGE)
+_MAINTENANCE = int(Limit.MAINTENANCE_LEVERAGE)
 
 
 @inline
@@ -103,4 +105,6 @@ def contradiction(limits: Array, limit: int) -> int:
         return _GROSS if limit == _NOTIONAL else _NOTIONAL
     if (limit == _NET or limit == _GROSS) and _above(limits, _NET, _GROSS):
         return _GROSS if limit == _NET else _NET
+    if (limit == _LEVERAGE or limit == _MAINTENANCE) and _above(limits, _LEVERAGE, _MAINTENANCE):
+        return _MAINTENANCE if limit == _LEVERAGE else _LEVERAGE
     return -1

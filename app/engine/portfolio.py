@@ -1,11 +1,16 @@
-"""Value at risk of the firm and of each account, kept so that one more order is checked in O(1).
+"""A bound of value at risk of the firm and of each account, kept so that one more order is checked in O(1).
 
-A portfolio is the vector w of signed exposures in money, one for each symbol: positions with
-all open orders at their worst case, signed as that worst case is. With the covariance C,
+An open order need not fill, so it is no hedge. Fills lead the position in symbol i, in money at
+mark, anywhere between `highest` and `lowest`, which is at most a radius r(i) away from their
+middle m(i). Value at risk is a norm: by the triangle inequality no combination of fills ends above
 
-    variance = w' C w,    value at risk = z sqrt(variance horizon / interval) + not measured,
+    bound = z sqrt(horizon / interval) (sqrt(m' C m) + sum(r(i) sqrt(C(i, i)))) + not measured
 
-and `products` holds C w. An exposure more by q in symbol i makes the variance greater by
+with the covariance C: value at risk of the middles, and what each way from them is at risk of by
+itself. Without open orders it is value at risk of the positions; in one symbol alone it is the
+worst case. A fill leaves less to reach, so it never makes the bound greater.
+
+`products` holds C m. A middle more by q in symbol i makes the variance greater by
 2 q products(i) + q ** 2 C(i, i), and the products by q times row i of C.
 
 What cannot be measured counts in full: the exposure in symbols without a covariance is added
@@ -15,6 +20,11 @@ about which nothing is known.
 A row is of one version of the model. A new sample makes it out of date, and the next check that
 needs it makes it anew from the positions, in O(N ** 2); until the sample after that, `follow` keeps
 it up to date with positions, orders and marks, in O(N). Where no limit needs it, nothing is done.
+
+Roundings must not make the bound too small, least of all where much has canceled out. With
+`size` = the largest measured exposure since the row was made times the largest deviation, each
+step can move a product by a few units in the last place of size sqrt(C(i, i)), the radius of size,
+the variance of size ** 2. `drift` and `error` sum that up and are part of the bound.
 """
 
 import math
@@ -25,6 +35,8 @@ from app.engine.state import State
 
 FIRM_ROW = 0
 
+_ROUNDING = 2.0**-49  # 16 units of 2 ** -53: more than the operations of one step
+
 
 @force_inline
 def row_of(account: int) -> int:
@@ -32,19 +44,25 @@ def row_of(account: int) -> int:
 
 
 @force_inline
-def _add(st: State, row: int, symbol: int, change: float) -> None:
-    """Add `change` to the signed exposure in one symbol."""
+def _add(st: State, row: int, symbol: int, middle: float, radius: float) -> None:
+    """Add to middle and radius of what may be reached in one symbol."""
     stride = len(st.scales)
     first = row * stride
-    st.exposures[first + symbol] += change
+    st.exposures[first + symbol] += middle
     if st.scales[symbol] > 0.0:
         at = symbol * stride
         own = st.covariance[at + symbol]
-        st.portfolios[row].variance += change * (2.0 * st.products[first + symbol] + change * own)
+        deviation = math.sqrt(own)
+        portfolio = st.portfolios[row]
+        size = st.risk_model[0].deviation_max * portfolio.measured_max
+        portfolio.drift += _ROUNDING * size
+        portfolio.error += _ROUNDING * size * size + 2.0 * abs(middle) * deviation * portfolio.drift
+        portfolio.radius += radius * deviation
+        portfolio.variance += middle * (2.0 * st.products[first + symbol] + middle * own)
         products = st.products[first : first + stride]
         covariance = st.covariance[at : at + stride]
         for other in range(st.firm[0].symbols):
-            products[other] += change * covariance[other]
+            products[other] += middle * covariance[other]
 
 
 @force_inline
@@ -54,7 +72,9 @@ def _add_gross(st: State, row: int, symbol: int, change: int) -> None:
         return
     stride = len(st.scales)
     if st.scales[symbol] > 0.0:
-        st.portfolios[row].measured += change
+        portfolio = st.portfolios[row]
+        portfolio.measured += change
+        portfolio.measured_max = max(portfolio.measured_max, portfolio.measured)
     sums = st.exposures_apart[row * stride : (row + 1) * stride]
     apart = st.apart[symbol * stride : (symbol + 1) * stride]
     for other in range(st.firm[0].symbols):
@@ -62,45 +82,51 @@ def _add_gross(st: State, row: int, symbol: int, change: int) -> None:
 
 
 @inline
-def _follow(st: State, row: int, symbol: int, signed: int, gross: int) -> None:
-    _add(st, row, symbol, float(signed))
+def _follow(st: State, row: int, symbol: int, twice_middle: int, width: int, gross: int) -> None:
     _add_gross(st, row, symbol, gross)
+    _add(st, row, symbol, 0.5 * float(twice_middle), 0.5 * float(width))
 
 
 @force_inline
-def follow(st: State, account: int, symbol: int, signed: int, gross: int) -> None:
-    """A position's exposure has changed by so much, with sign and without."""
-    firm = st.firm[0]
-    if signed == 0 and gross == 0:  # a fill of what was open already, mostly
+def follow(st: State, account: int, symbol: int, up: int, down: int, gross: int) -> None:
+    """What open orders may lead to has changed, in money: the highest, the lowest, and the exposure."""
+    if up == 0 and down == 0 and gross == 0:
         return
+    firm = st.firm[0]
     if firm.portfolio_version == firm.model_version:
-        _follow(st, FIRM_ROW, symbol, signed, gross)
+        _follow(st, FIRM_ROW, symbol, up + down, up - down, gross)
     if st.accounts[account].portfolio_version == firm.model_version:
-        _follow(st, row_of(account), symbol, signed, gross)
+        _follow(st, row_of(account), symbol, up + down, up - down, gross)
+
+
+@inline
+def _clear(st: State, row: int) -> None:
+    begin = row * len(st.scales)
+    portfolio = st.portfolios[row]
+    portfolio.variance = portfolio.radius = portfolio.drift = portfolio.error = 0.0
+    portfolio.measured = portfolio.measured_max = 0
+    for symbol in range(st.firm[0].symbols):
+        st.exposures[begin + symbol] = 0.0
+        st.products[begin + symbol] = 0.0
+        st.exposures_apart[begin + symbol] = 0
 
 
 @inline
 def _make(st: State, row: int, first: int, last: int) -> None:
     """Make a row from the positions of accounts `first` to `last` - 1."""
-    stride = len(st.scales)
-    symbols = st.firm[0].symbols
     accounts = len(st.accounts)
-    begin = row * stride
-    st.portfolios[row].variance = 0.0
-    st.portfolios[row].measured = 0
-    for symbol in range(symbols):
-        st.exposures[begin + symbol] = 0.0
-        st.products[begin + symbol] = 0.0
-        st.exposures_apart[begin + symbol] = 0
-    for symbol in range(symbols):
-        signed = 0
+    _clear(st, row)
+    for symbol in range(st.firm[0].symbols):
+        twice_middle = 0
+        width = 0
         gross = 0
         for account in range(first, last):
             position = st.positions[symbol * accounts + account]
-            signed += position.signed_exposure
+            twice_middle += position.upper + position.lower
+            width += position.upper - position.lower
             gross += position.exposure
         if gross != 0:
-            _follow(st, row, symbol, signed, gross)
+            _follow(st, row, symbol, twice_middle, width, gross)
 
 
 @inline
@@ -136,32 +162,43 @@ def ready_row(st: State, account: int, explain: bool) -> int:
 
 
 @force_inline
-def _value_at_risk(st: State, variance: float, unmeasured: int) -> int:
+def _money_at_risk(st: State, deviation: float) -> int:
+    """Of a standard deviation, in money, of one interval; rounded up."""
     model = st.risk_model[0]
-    horizon = model.horizon_us / model.interval_us
-    measured = model.z_e9 * 1e-9 * math.sqrt(max(variance, 0.0) * horizon)
-    return unmeasured + math.ceil(min(measured, float(MONEY_MAX)))
+    factor = model.z_e9 * 1e-9 * math.sqrt(model.horizon_us / model.interval_us) * (1.0 + _ROUNDING)
+    return math.ceil(min(factor * deviation, float(MONEY_MAX)))
+
+
+@force_inline
+def _deviation_with(st: State, row: int, symbol: int, middle: float, radius: float, gross: int) -> float:
+    """The bound of the measured part as a standard deviation, in money, of one interval."""
+    stride = len(st.scales)
+    portfolio = st.portfolios[row]
+    own = st.covariance[symbol * stride + symbol]
+    deviation = math.sqrt(own)
+    size = st.risk_model[0].deviation_max * max(portfolio.measured_max, portfolio.measured + gross)
+    drift = portfolio.drift + _ROUNDING * size
+    error = portfolio.error + _ROUNDING * size * size + 2.0 * abs(middle) * deviation * drift
+    product = st.products[row * stride + symbol]
+    variance = portfolio.variance + middle * (2.0 * product + middle * own)
+    return math.sqrt(max(variance + error, 0.0)) + portfolio.radius + radius * deviation + drift
 
 
 @force_inline
 def value_at_risk_with(
-    st: State, row: int, exposure: int, symbol: int, signed: int, gross: int
-) -> tuple[int, int]:
-    """Value at risk of a portfolio now, and with so much more exposure in a symbol.
+    st: State, row: int, exposure: int, symbol: int, up: int, down: int, gross: int
+) -> int:
+    """The bound of a portfolio in one symbol of which so much more may be reached.
 
-    `exposure` is all that the portfolio has now, whether measured or not.
+    `exposure` is all that the portfolio has now, whether measured or not. `up` and `down` are
+    changes, in money, of the highest and the lowest, `gross` of the exposure.
     """
-    stride = len(st.scales)
-    portfolio = st.portfolios[row]
-    unmeasured = exposure - portfolio.measured
-    before = _value_at_risk(st, portfolio.variance, unmeasured)
-    product = st.products[row * stride + symbol]
-    own = st.covariance[symbol * stride + symbol]
-    change = float(signed)
-    variance = portfolio.variance + change * (2.0 * product + change * own)
-    if st.scales[symbol] == 0.0:
+    unmeasured = exposure - st.portfolios[row].measured
+    if st.scales[symbol] == 0.0:  # nothing of the change is measured
         unmeasured += gross
-    return before, _value_at_risk(st, variance, unmeasured)
+        up = down = gross = 0
+    deviation = _deviation_with(st, row, symbol, 0.5 * float(up + down), 0.5 * float(up - down), gross)
+    return unmeasured + _money_at_risk(st, deviation)
 
 
 @force_inline

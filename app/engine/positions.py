@@ -42,14 +42,6 @@ def short_reach(quantity: int, open_sell: int, reduce_sell: int) -> int:
 
 
 @force_inline
-def signed_worst_case(quantity: int, open_buy: int, open_sell: int) -> int:
-    """The position of that magnitude; the long one of two."""
-    long = quantity + open_buy
-    short = quantity - open_sell
-    return long if abs(long) >= abs(short) else short
-
-
-@force_inline
 def reducible_by(quantity: int, side: int) -> int:
     """How much of an order on `side` only makes a position of `quantity` smaller."""
     return max(-quantity if side == Side.BUY else quantity, 0)
@@ -86,24 +78,22 @@ def revalue(st: State, account: int, symbol: int) -> None:
     unit = instrument.mark * instrument.multiplier
     highest = long_reach(position.quantity, position.open_buy, position.reduce_buy)
     lowest = short_reach(position.quantity, position.open_sell, position.reduce_sell)
-    signed = highest if abs(highest) >= abs(lowest) else lowest
-    worst = abs(signed)
+    worst = max(abs(highest), abs(lowest))
     instrument.worst += worst - position.worst
     position.worst = worst
     exposure = worst * unit
     holder.exposure += exposure - position.exposure
     firm.exposure += exposure - position.exposure
-    follow(st, account, symbol, signed * unit - position.signed_exposure, exposure - position.exposure)
+    up = highest * unit - position.upper
+    down = lowest * unit - position.lower
+    follow(st, account, symbol, up, down, exposure - position.exposure)
     position.exposure = exposure
-    position.signed_exposure = signed * unit
-    upper = highest * unit
-    holder.upper += upper - position.upper
-    firm.upper += upper - position.upper
-    position.upper = upper
-    lower = lowest * unit
-    holder.lower += lower - position.lower
-    firm.lower += lower - position.lower
-    position.lower = lower
+    position.upper += up
+    holder.upper += up
+    firm.upper += up
+    position.lower += down
+    holder.lower += down
+    firm.lower += down
     value = position.quantity * unit
     if value != position.value:
         holder.position_value += value - position.value

@@ -15,7 +15,7 @@ from app.engine.capacity import SLOT_BITS
 from app.engine.hash_index import client_id_home, execution_home
 from app.engine.jit import force_inline
 from app.engine.positions import position_index
-from app.engine.state import State
+from app.engine.state import Array, State
 from app.engine.types import CommandKind
 
 # How many commands ahead: some 10 x 0.1 us, longer than memory takes where it is shared.
@@ -64,7 +64,7 @@ def _prefetch_line(_typing_context: Any, array: Any, index: Any) -> Any:
 
 
 @force_inline
-def _slot_ahead(st: State, orders: int) -> int:
+def slot_ahead(st: State, orders: int) -> int:
     """The slot that so many new orders later will be used again; -1 while there are slots never used."""
     firm = st.firm[0]
     place = firm.closed_begin + orders
@@ -74,15 +74,15 @@ def _slot_ahead(st: State, orders: int) -> int:
 
 
 @force_inline
-def prefetch_neighbours(st: State, i: int) -> None:
+def prefetch_neighbours(st: State, commands: Array, i: int) -> None:
     """Ask for what the records lead to that have come meanwhile.
 
     The order of a report may leave its list: the orders beside it. A new order takes the slot of a
     closed one: where that one's client order id stands in the index.
     """
-    c = st.commands[i]
+    c = commands[i]
     if c.kind == CommandKind.PLACE_ORDER:
-        slot = _slot_ahead(st, THEN)
+        slot = slot_ahead(st, THEN)
         if slot >= 0 and st.orders[slot].indexed:
             order = st.orders[slot]
             _prefetch(st.client_ids, client_id_home(st, order.account, order.client_order_id))
@@ -95,23 +95,31 @@ def prefetch_neighbours(st: State, i: int) -> None:
 
 
 @force_inline
-def prefetch_command(st: State, i: int) -> None:
-    """Ask for what command `i` of the batch will look at."""
-    c = st.commands[i]
+def prefetch_request(st: State, commands: Array, i: int) -> None:
+    """Ask for what a client's command will look at."""
+    c = commands[i]
     kind = c.kind
     if kind == CommandKind.PLACE_ORDER:
         if c.client_order_id[0] != 0:
             _prefetch(st.client_ids, client_id_home(st, c.account, c.client_order_id))
-        slot = _slot_ahead(st, AHEAD)
+        slot = slot_ahead(st, AHEAD)
         if slot >= 0:
             _prefetch(st.orders, slot)
         pair = position_index(st, c.account, c.symbol)
         _prefetch(st.positions, pair)
         _prefetch(st.account_symbol_limits, pair)
-    elif kind == CommandKind.EXECUTION_REPORT:
+    elif kind == CommandKind.CANCEL_ORDER or kind == CommandKind.AMEND_ORDER:
+        _prefetch(st.orders, c.order_id & _SLOT_MASK)
+
+
+@force_inline
+def prefetch_command(st: State, i: int) -> None:
+    """Ask for what command `i` of the batch will look at."""
+    c = st.commands[i]
+    if c.kind == CommandKind.EXECUTION_REPORT:
         _prefetch(st.orders, c.order_id & _SLOT_MASK)
         _prefetch(st.positions, position_index(st, c.account, c.symbol))
         if st.reports[i].execution_id != 0:
             _prefetch(st.executions, execution_home(st, c.symbol, st.reports[i].execution_id))
-    elif kind == CommandKind.CANCEL_ORDER or kind == CommandKind.AMEND_ORDER:
-        _prefetch(st.orders, c.order_id & _SLOT_MASK)
+    else:
+        prefetch_request(st, st.commands, i)

@@ -133,7 +133,9 @@ ACCOUNT_COMMAND = record(
     *_HEADER,
     ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
     ("leverage", "i8"),  # whole times, at least 1
-    ("_unused", "i8", (5,)),
+    ("_unused", "i8", (4,)),
+    ("_scope", "u1", (5,)),
+    ("notes", "u1"),
     ("actor", "i8"),
 )
 

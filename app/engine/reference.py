@@ -1,129 +1,225 @@
-"""Reference data: instruments, accounts, cash, trading states, marks, the day."""
+"""Reference data: instruments, accounts, cash, trading states, marks, the day.
 
-from app.engine.capacity import MONEY_MAX, PRICE_MAX
+Money is added only where the sum is known to stay in range (`app.engine.capacity`); what would leave it is
+refused with VALUE_RANGE, and nothing changes.
+"""
+
+from app.engine.capacity import MONEY_MAX, SUM_MAX
 from app.engine.codes import Code
 from app.engine.emission import emit
+from app.engine.instrument_rules import instrument_code, max_price_of, misfit, multiplier_of, order_in_the_way
 from app.engine.jit import inline
-from app.engine.limit_changes import reject
+from app.engine.limit_changes import refuse, reject
+from app.engine.marks import remember_mark
 from app.engine.positions import equity_of, position_index, revalue, touch_equity
-from app.engine.state import State
-from app.engine.state_records import MARKS
-from app.engine.types import EventKind, InstrumentStatus, Permission, Policy, Scope
+from app.engine.state import NO_SLOT, State
+from app.engine.types import EventKind, InstrumentStatus, Permission, Scope
 
 DAY_US = 86_400_000_000
-QUANTITY_MAX = 1 << 62  # of one order, in 1e-8 of the base currency
-_MONEY_PER_TICK_STEP = 10**12  # e12 of the tick times e8 of the step, over 1e8 for money
+LEVERAGE_MAX = 1_000  # of an account, whole times
 
 
 @inline
-def _max_price(max_quantity: int, multiplier: int) -> int:
-    """The highest price at which the largest order can still be valued."""
-    return min(MONEY_MAX // (max_quantity * multiplier), PRICE_MAX)
-
-
-@inline
-def _instrument_code(st: State, i: int) -> int:
+def _is_in_use(st: State, i: int, max_price: int) -> bool:
+    """Refuse a change that the mark or an open order would not fit into; whether it was refused."""
     c = st.instrument_commands[i]
-    symbols = st.firm[0].symbols
-    if c.symbol < 0 or c.symbol > symbols or c.name[0] == 0:
-        return Code.INVALID_VALUE
-    if c.symbol >= len(st.instruments):
-        return Code.SYMBOL_CAPACITY
-    if c.price_tick_e12 <= 0 or c.quantity_step_e8 <= 0 or c.min_notional < 0:
-        return Code.INVALID_VALUE
-    if c.price_tick_e12 > MONEY_MAX // c.quantity_step_e8:
-        return Code.INVALID_VALUE
-    product = c.price_tick_e12 * c.quantity_step_e8
-    if product % _MONEY_PER_TICK_STEP != 0:
-        return Code.INVALID_VALUE
-    multiplier = product // _MONEY_PER_TICK_STEP
-    if not 0 < c.min_quantity <= c.max_quantity <= QUANTITY_MAX // c.quantity_step_e8:
-        return Code.INVALID_VALUE
-    if c.max_quantity > MONEY_MAX // multiplier or c.min_notional > MONEY_MAX:
-        return Code.INVALID_VALUE
-    if not InstrumentStatus.TRADING <= c.status <= InstrumentStatus.HALTED:
-        return Code.INVALID_VALUE
-    if c.symbol < symbols:  # what positions and orders are counted in stays as it is
-        old = st.instruments[c.symbol]
-        if old.price_tick_e12 != c.price_tick_e12 or old.quantity_step_e8 != c.quantity_step_e8:
-            return Code.INVALID_VALUE
-        if old.mark > _max_price(c.max_quantity, multiplier):
-            return Code.INVALID_VALUE
-        if old.name[0] != c.name[0] or old.name[1] != c.name[1] or old.name[2] != c.name[2]:
-            return Code.INVALID_VALUE
-    return Code.NONE
+    mark = st.instruments[c.symbol].mark
+    if mark > max_price:
+        at = refuse(st, i, Code.INSTRUMENT_IN_USE, max_price, mark)
+        st.events[at].price = max_price
+        return True
+    slot = order_in_the_way(st, c, max_price)
+    if slot == NO_SLOT:
+        return False
+    allowed, observed, is_price = misfit(st, slot, c, max_price)
+    at = refuse(st, i, Code.INSTRUMENT_IN_USE, allowed, observed)
+    st.events[at].execution_id = st.orders[slot].order_id
+    if is_price:
+        st.events[at].price = allowed
+    else:
+        st.events[at].quantity = allowed
+    return True
+
+
+@inline
+def _instrument_is_refused(st: State, i: int) -> bool:
+    c = st.instrument_commands[i]
+    firm = st.firm[0]
+    code = instrument_code(st, c)
+    if code == Code.QUOTE_NOT_SETTLED:
+        at = refuse(st, i, code, 0, 0)
+        st.events[at].limit = firm.settlement
+        st.events[at].observed = c.quote
+        return True
+    if code != Code.NONE:
+        reject(st, i, code)
+        return True
+    if c.symbol == firm.symbols:
+        return False
+    multiplier = multiplier_of(c.price_tick_e12, c.quantity_step_e8)
+    return _is_in_use(st, i, max_price_of(c.max_quantity, multiplier))
 
 
 @inline
 def set_instrument(st: State, i: int) -> None:
-    """Add the next instrument, or change one: all but its name, tick and step."""
-    code = _instrument_code(st, i)
-    if code != Code.NONE:
-        reject(st, i, code)
+    """Add the next instrument, or change one: all but its name, currency, tick and step."""
+    if _instrument_is_refused(st, i):
         return
     c = st.instrument_commands[i]
+    firm = st.firm[0]
     instrument = st.instruments[c.symbol]
+    if firm.symbols == 0:
+        firm.settlement = c.quote
     for word in range(3):
         instrument.name[word] = c.name[word]
     instrument.base = c.base
     instrument.quote = c.quote
     instrument.price_tick_e12 = c.price_tick_e12
     instrument.quantity_step_e8 = c.quantity_step_e8
-    instrument.multiplier = c.price_tick_e12 * c.quantity_step_e8 // _MONEY_PER_TICK_STEP
+    instrument.multiplier = multiplier_of(c.price_tick_e12, c.quantity_step_e8)
     instrument.min_quantity = c.min_quantity
     instrument.max_quantity = c.max_quantity
-    instrument.max_price = _max_price(c.max_quantity, instrument.multiplier)
+    instrument.max_price = max_price_of(c.max_quantity, instrument.multiplier)
     instrument.min_notional = c.min_notional
     instrument.maker_fee_ppm = c.maker_fee_ppm
     instrument.taker_fee_ppm = c.taker_fee_ppm
+    instrument.mark_spread_max_bps = c.mark_spread_max_bps
+    if c.status == InstrumentStatus.TRADING and instrument.status != InstrumentStatus.TRADING:
+        instrument.stops_due = 1  # a mark may have reached them meanwhile
+        firm.stops_due = 1
     instrument.status = c.status
     instrument.version += 1
-    st.firm[0].symbols = max(st.firm[0].symbols, c.symbol + 1)
+    firm.symbols = max(firm.symbols, c.symbol + 1)
     at = emit(st, EventKind.INSTRUMENT_SET)
     st.events[at].symbol = c.symbol
     st.events[at].status = c.status
+    st.events[at].limit = instrument.max_price
+
+
+# Accounts and their cash.
+
+
+@inline
+def _account_code(st: State, i: int) -> int:
+    c = st.account_commands[i]
+    accounts = st.firm[0].accounts
+    if c.account < 0 or c.account > accounts or c.name[0] == 0 or not 1 <= c.leverage <= LEVERAGE_MAX:
+        return Code.INVALID_VALUE
+    if c.account >= len(st.accounts):
+        return Code.ACCOUNT_CAPACITY
+    if c.account < accounts:
+        for word in range(5):
+            if st.accounts[c.account].name[word] != c.name[word]:
+                return Code.INVALID_VALUE
+    return Code.NONE
+
+
+@inline
+def _margin_at(st: State, account: int, leverage: int) -> int:
+    return (st.accounts[account].exposure + leverage - 1) // leverage
+
+
+@inline
+def _equity_for_margin(st: State, account: int) -> int:
+    """Equity, less what fills of open orders may cost beyond their marks."""
+    return equity_of(st, account) - max(st.accounts[account].open_cost, 0)
 
 
 @inline
 def set_account(st: State, i: int) -> None:
-    """Add the next account, or change the leverage of one."""
+    """Add the next account, or change the leverage of one, as far as its margin covers less of it."""
     c = st.account_commands[i]
     firm = st.firm[0]
-    code = Code.NONE
-    if c.account < 0 or c.account > firm.accounts or c.name[0] == 0 or not 1 <= c.leverage <= 1_000:
-        code = Code.INVALID_VALUE
-    elif c.account >= len(st.accounts):
-        code = Code.ACCOUNT_CAPACITY
-    elif c.account < firm.accounts:
-        for word in range(5):
-            if st.accounts[c.account].name[word] != c.name[word]:
-                code = Code.INVALID_VALUE
+    code = _account_code(st, i)
     if code != Code.NONE:
         reject(st, i, code)
         return
     account = st.accounts[c.account]
+    old = account.leverage
+    if c.account < firm.accounts and c.leverage < old:
+        margin = _margin_at(st, c.account, c.leverage)
+        there = _equity_for_margin(st, c.account)
+        if margin > max(there, 0):
+            refuse(st, i, Code.INSUFFICIENT_MARGIN, there, margin)
+            return
     for word in range(5):
         account.name[word] = c.name[word]
     account.leverage = c.leverage
     account.exists = 1
     firm.accounts = max(firm.accounts, c.account + 1)
     at = emit(st, EventKind.ACCOUNT_SET)
-    st.events[at].account = c.account
-    st.events[at].limit = c.leverage
+    event = st.events[at]
+    event.account = c.account
+    event.scope = Scope.ACCOUNT
+    event.limit = c.leverage
+    event.observed = old
+    event.notes = c.notes
+    event.fee = c.actor
+
+
+@inline
+def _leaves(value: int, change: int, bound: int) -> bool:
+    """Whether a value that changes so leaves -bound to bound, or, being beyond, goes further away."""
+    return abs(value + change) > bound and abs(value + change) > abs(value)
+
+
+@inline
+def _transfer_leaves_range(st: State, account: int, change: int) -> bool:
+    record = st.accounts[account]
+    firm = st.firm[0]
+    return bool(
+        _leaves(record.cash, change, MONEY_MAX)
+        or _leaves(record.transferred, change, MONEY_MAX)
+        or _leaves(record.peak_equity, change, SUM_MAX)
+        or _leaves(record.day_start_equity, change, SUM_MAX)
+        or _leaves(firm.equity, change, SUM_MAX)
+        or _leaves(firm.peak_equity, change, SUM_MAX)
+        or _leaves(firm.day_start_equity, change, SUM_MAX)
+    )
+
+
+@inline
+def _room_for(st: State, account: int, change: int) -> int:
+    """The largest amount in the direction of a transfer that leaves everything in range."""
+    record = st.accounts[account]
+    firm = st.firm[0]
+    sign = 1 if change > 0 else -1
+    room = min(MONEY_MAX - sign * record.cash, MONEY_MAX - sign * record.transferred)
+    room = min(room, SUM_MAX - sign * record.peak_equity, SUM_MAX - sign * record.day_start_equity)
+    room = min(room, SUM_MAX - sign * firm.equity, SUM_MAX - sign * firm.peak_equity)
+    return max(min(room, SUM_MAX - sign * firm.day_start_equity, MONEY_MAX), 0)
+
+
+@inline
+def _transfer_is_refused(st: State, i: int) -> bool:
+    """VALUE_RANGE and INSUFFICIENT_MARGIN tell as `limit` how much could be transferred."""
+    c = st.values[i]
+    if not 0 <= c.account < st.firm[0].accounts:
+        reject(st, i, Code.UNKNOWN_ACCOUNT)
+        return True
+    if not -MONEY_MAX <= c.value <= MONEY_MAX or _transfer_leaves_range(st, c.account, c.value):
+        asked = c.value if c.value > -MONEY_MAX else -max(c.value, -SUM_MAX)
+        refuse(st, i, Code.VALUE_RANGE, _room_for(st, c.account, c.value), abs(asked))
+        return True
+    if c.value >= 0:
+        return False
+    spare = _equity_for_margin(st, c.account) - _margin_at(st, c.account, st.accounts[c.account].leverage)
+    if -c.value <= spare:
+        return False
+    refuse(st, i, Code.INSUFFICIENT_MARGIN, max(spare, 0), -c.value)
+    return True
 
 
 @inline
 def transfer_cash(st: State, i: int) -> None:
-    """Deposit (positive) or withdraw: not a profit, so peak and day start move along."""
+    """Deposit (positive) or withdraw: not a profit, so peak and day start move along.
+
+    So what has been lost since then stays lost, however often money goes out and in again.
+    """
+    if _transfer_is_refused(st, i):
+        return
     c = st.values[i]
-    known = 0 <= c.account < st.firm[0].accounts
-    if not known:
-        reject(st, i, Code.UNKNOWN_ACCOUNT)
-        return
     account = st.accounts[c.account]
-    if not -MONEY_MAX <= c.value <= MONEY_MAX or abs(c.value + account.cash) > MONEY_MAX:
-        reject(st, i, Code.INVALID_VALUE)
-        return
     account.cash += c.value
     account.transferred += c.value
     account.peak_equity += c.value
@@ -135,8 +231,12 @@ def transfer_cash(st: State, i: int) -> None:
     touch_equity(st, c.account)
     firm.peak_equity = max(firm.peak_equity, firm.equity)  # no breaker looks: nothing was lost
     at = emit(st, EventKind.CASH_TRANSFERRED)
-    st.events[at].account = c.account
-    st.events[at].limit = c.value
+    event = st.events[at]
+    event.account = c.account
+    event.scope = Scope.ACCOUNT
+    event.limit = c.value
+    event.notes = c.notes
+    event.fee = c.actor
 
 
 @inline
@@ -168,43 +268,57 @@ def set_permission(st: State, i: int) -> bool:
 
 
 @inline
-def _remember_mark(st: State, symbol: int) -> None:
-    """Keep marks of the last window or two, and find the one a window ago (or the oldest there is)."""
-    instrument = st.instruments[symbol]
-    now = st.firm[0].ts
-    window = st.firm[0].policy[Policy.COLLAR_WINDOW_US]
-    first = symbol * MARKS
-    newest = instrument.marks - 1
-    if newest < 0 or now - st.marks[first + newest % MARKS].ts >= window // (MARKS // 2):
-        newest += 1
-        instrument.marks = newest + 1
-        st.marks[first + newest % MARKS].ts = now
-        st.marks[first + newest % MARKS].price = instrument.mark
-    number = newest
-    oldest = max(newest - MARKS + 1, 0)
-    while number > oldest and st.marks[first + number % MARKS].ts > now - window:
-        number -= 1
-    instrument.past_mark = st.marks[first + number % MARKS].price
+def _equity_leaves_range(st: State, symbol: int, change: int) -> bool:
+    """Whether the firm's equity would leave its range if a step of the symbol were worth so much more."""
+    firm = st.firm[0]
+    if abs(firm.equity) + st.instruments[symbol].worst * abs(change) <= SUM_MAX:
+        return False
+    gained = 0
+    for account in range(firm.accounts):
+        gained += st.positions[position_index(st, account, symbol)].quantity * change
+    return _leaves(firm.equity, gained, SUM_MAX)
+
+
+@inline
+def _mark_is_refused(st: State, i: int) -> bool:
+    """Every exposure, net or gross, of whoever it is, is at most the firm's: its range is theirs."""
+    c = st.commands[i]
+    if not 0 <= c.symbol < st.firm[0].symbols:
+        reject(st, i, Code.UNKNOWN_SYMBOL)
+        return True
+    instrument = st.instruments[c.symbol]
+    if c.price <= 0 or c.price > instrument.max_price:
+        refuse(st, i, Code.INVALID_VALUE, instrument.max_price, c.price)
+        return True
+    unit = c.price * instrument.multiplier
+    change = unit - instrument.mark * instrument.multiplier
+    others = st.firm[0].exposure - instrument.worst * (unit - change)
+    if change > 0 and instrument.worst > (SUM_MAX - others) // unit:
+        refuse(st, i, Code.VALUE_RANGE, SUM_MAX, SUM_MAX + 1)
+        return True
+    if instrument.worst != 0 and _equity_leaves_range(st, c.symbol, change):
+        refuse(st, i, Code.VALUE_RANGE, SUM_MAX, SUM_MAX + 1)
+        return True
+    return False
 
 
 @inline
 def update_mark(st: State, i: int) -> bool:
-    """Take a new mark and revalue who holds the symbol; whether it is one to act on."""
+    """Take a new mark and revalue who holds the symbol; whether it is one to act on.
+
+    One that would carry a value out of range is refused: the mark before stays, and grows old.
+    """
+    if _mark_is_refused(st, i):
+        return False
     c = st.commands[i]
-    if not 0 <= c.symbol < st.firm[0].symbols:
-        reject(st, i, Code.UNKNOWN_SYMBOL)
-        return False
     instrument = st.instruments[c.symbol]
-    if c.price <= 0 or c.price > instrument.max_price:
-        reject(st, i, Code.INVALID_VALUE)
-        return False
     instrument.mark_ts = st.firm[0].ts
     if instrument.mark != c.price:
         instrument.mark = c.price
         for account in range(st.firm[0].accounts):
             if st.positions[position_index(st, account, c.symbol)].worst != 0:
                 revalue(st, account, c.symbol)
-    _remember_mark(st, c.symbol)
+    remember_mark(st, c.symbol)
     at = emit(st, EventKind.MARK_UPDATED)
     st.events[at].symbol = c.symbol
     st.events[at].price = c.price

@@ -29,6 +29,7 @@ from app.engine.exposure_checks import check_exposure, check_losses, check_turno
 from app.engine.flow_checks import check_order_to_trade, check_repeats
 from app.engine.jit import force_inline
 from app.engine.limits import UNLIMITED, limit_in, tightest
+from app.engine.marks import past_mark_of
 from app.engine.order_kinds import fires_on_rise, needs_price, needs_stop_price
 from app.engine.portfolio_checks import check_portfolio
 from app.engine.positions import position_index, reducible_by
@@ -41,6 +42,7 @@ from app.engine.types import (
     Limit,
     OrderFlag,
     Permission,
+    Policy,
     Scope,
     TimeInForce,
     TradingState,
@@ -186,16 +188,32 @@ def _check_instructions(st: State, explain: bool, duplicate: bool) -> int:
 
 
 @force_inline
+def _check_past(st: State, explain: bool) -> int:
+    """Where PRICE_MOVE_BPS asks for the mark as it was a while ago: whether that is known."""
+    order = st.candidate[0]
+    basis_points, scope = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
+    if basis_points == UNLIMITED or order.waiting or st.instruments[order.symbol].mark == 0:
+        return Code.NONE
+    past, age = past_mark_of(st, order.symbol)
+    allowed = 2 * st.firm[0].policy[Policy.COLLAR_WINDOW_US]
+    if refuses(st, explain, Code.MARKET_DATA_STALE, past > 0, allowed, age, scope):
+        return Code.MARKET_DATA_STALE
+    return Code.NONE
+
+
+@force_inline
 def _check_move(st: State, explain: bool) -> int:
     """How far the price, or the mark where there is none, is from the mark as it was a while ago."""
     order = st.candidate[0]
     basis_points, scope = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
     if basis_points == UNLIMITED:
         return Code.NONE
-    instrument = st.instruments[order.symbol]
-    price = order.price if order.price > 0 else instrument.mark
-    allowed = basis_points_of(instrument.past_mark, basis_points)
-    distance = abs(price - instrument.past_mark)
+    past, _ = past_mark_of(st, order.symbol)
+    if past == 0:  # only explained; a check has ended before
+        return Code.NONE
+    price = order.price if order.price > 0 else st.instruments[order.symbol].mark
+    allowed = basis_points_of(past, basis_points)
+    distance = abs(price - past)
     if refuses(st, explain, Code.PRICE_COLLAR, distance <= allowed, allowed, distance, scope):
         return Code.PRICE_COLLAR
     return Code.NONE
@@ -210,6 +228,9 @@ def _check_market(st: State, explain: bool) -> int:
     passed = instrument.mark > 0 and age <= age_max
     if refuses(st, explain, Code.MARKET_DATA_STALE, passed, age_max, age, scope):
         return Code.MARKET_DATA_STALE
+    code = _check_past(st, explain)
+    if code != Code.NONE:
+        return code
     if needs_price(order.type):
         # The price of a stop-limit order matters once its stop price is reached.
         reference = reference_of(st, order)
@@ -342,4 +363,4 @@ def _check_risk(st: State, explain: bool, how: int, closing: bool) -> int:
         code = check_order_to_trade(st, explain, effect.reducing)
         if code != Code.NONE:
             return code
-    return check_portfolio(st, explain, effect.extra)
+    return check_portfolio(st, explain, effect)

@@ -37,7 +37,6 @@ from app.engine.state_records import (
     PORTFOLIO,
     POSITION,
     REPEAT,
-    REPEATS,
     RISK_MODEL,
     VERDICT,
 )
@@ -111,7 +110,8 @@ class State(NamedTuple):
     products: NDArray[np.float64]  # [portfolio, symbol]
     exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
     marks: Array  # [symbol * MARKS + number % MARKS]: marks of late, for PRICE_MOVE_BPS
-    repeats: Array  # [account * REPEATS + hash % REPEATS]: orders of late, for MAX_REPEATED_ORDERS
+    repeats: Array  # ring: orders of late, for MAX_REPEATED_ORDERS
+    repeat_index: NDArray[np.int64]  # hash table over the newest of those that are alike
     # What goes in and comes out: not part of the state proper.
     commands: Array
     reports: Array  # the next five see the bytes of `commands`
@@ -159,6 +159,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "exposures_apart": INTEGER,
     "marks": MARK,
     "repeats": REPEAT,
+    "repeat_index": SLOT_ENTRY,
     "commands": COMMAND,
     "reports": REPORT_COMMAND,
     "values": VALUE_COMMAND,
@@ -241,7 +242,8 @@ def allocate(capacity: Capacity) -> State:
         "products": portfolios * row,
         "exposures_apart": portfolios * row,
         "marks": MARKS * capacity.symbols,
-        "repeats": REPEATS * capacity.accounts,
+        "repeats": capacity.repeats,
+        "repeat_index": 2 * capacity.repeats,
         "commands": capacity.commands,
         "events": capacity.events,
         "verdicts": VERDICTS_MAX,
@@ -298,7 +300,7 @@ def used_lengths(state: State) -> dict[str, int]:
         "products": row * portfolios,
         "exposures_apart": row * portfolios,
         "marks": MARKS * int(firm["symbols"]),
-        "repeats": REPEATS * int(firm["accounts"]),
+        "repeats": min(int(firm["repeats"]), len(state.repeats)),
         "fills": min(int(firm["fills"]), len(state.fills)),
     }
     return used

@@ -6,7 +6,6 @@ from app.engine.types import Limit, Policy
 CACHE_LINE_BYTES = 64
 
 MARKS = 16  # of each symbol, remembered over the last one or two COLLAR_WINDOW_US
-REPEATS = 16  # of each account, orders of late
 
 # From here on every index is as wide as an address. Where LLVM 22 has to widen one that may be
 # negative, it moves the widening in front of the check of the sign, and then drops the check.
@@ -80,7 +79,6 @@ INSTRUMENT = record(
     ("mark_ts", "i8"),
     ("rise_root", "i8"),  # heap of the stops that fire when the mark rises to them
     ("fall_root", "i8"),  # and of those that fire when it falls to them
-    ("past_mark", "i8"),  # as it was one COLLAR_WINDOW_US before `mark`
     ("marks", "i8"),  # how many marks have been remembered
     ("rejections", "i8"),  # of the venue, in a row
     ("state_ts", "i8"),  # since when the trading state is what it is
@@ -127,6 +125,7 @@ ACCOUNT = record(
     ("trading_state", "u1"),
     ("exists", "u1"),
     ("limits_set", "u1"),
+    ("repeats_forgotten", "i8"),  # `REPEAT.number` up to which nothing counts any more
     ("portfolio_version", "i8"),  # the model's version that its portfolio row is of
     ("permission", "u1"),  # `Permission` for symbols that have none of their own; DEFAULT is ALLOWED
     ("unsettled", "u1"),  # 1: its equity has moved within a group of commands, see `app.engine.consequences`
@@ -141,15 +140,15 @@ POSITION = record(
     ("value", "i8"),  # quantity x mark
     ("worst", "i8"),  # largest magnitude that open orders may lead to, in steps
     ("exposure", "i8"),  # worst x mark
-    ("upper", "i8"),  # if all open buys fill: quantity x mark
-    ("lower", "i8"),  # if all open sells fill
+    ("upper", "i8"),  # the highest that open orders may lead to, x mark
+    ("lower", "i8"),  # and the lowest
     ("open_buy", "i8"),  # steps reserved by open orders
     ("open_sell", "i8"),
     ("reduce_buy", "i8"),  # the part of them that is reduce-only
     ("reduce_sell", "i8"),
     ("open_orders", "i8"),
-    ("signed_exposure", "i8"),  # exposure, with the sign of the worst case
     ("permission", "u1"),  # a `Permission`
+    multiple_of=CACHE_LINE_BYTES,
 )
 
 LIMITS = record(
@@ -192,9 +191,16 @@ LIMIT_CHANGE = record(
 MARK = record(("ts", "i8"), ("price", "i8"))
 
 REPEAT = record(
-    ("likeness", "i8"),  # hash of symbol, side, price and quantity
-    ("ts", "i8"),  # when counting began
-    ("count", "i8"),
+    ("number", "i8"),  # 1, 2, ... over all that were counted; its place in the ring
+    ("ts", "i8"),
+    ("price", "i8"),
+    ("quantity", "i8"),
+    ("next", "i8"),  # number of the next one like it; 0: this is the newest
+    ("first", "i8"),  # of the newest: number of the oldest like it that counts
+    ("account", "i4"),
+    ("symbol", "i4"),
+    ("count", "i4"),  # of the newest: how many count, itself included
+    ("side", "u1"),
 )
 
 HEAP_NODE = record(
@@ -224,6 +230,7 @@ FIRM = record(
     ("open_orders", "i8"),
     ("open_orders_max", "i8"),
     ("fills", "i8"),  # number of the newest fill
+    ("repeats", "i8"),  # number of the newest order that was counted, see `app.engine.repeats`
     ("last_execution_id", "i8"),
     ("accounts", "i8"),
     ("symbols", "i8"),
@@ -281,12 +288,17 @@ RISK_MODEL = record(
     ("sampled_ts", "i8"),
     ("samples", "i8"),
     ("weight", "f8"),  # the largest of a symbol
+    ("deviation_max", "f8"),  # the largest standard deviation of a symbol's returns
 )
 
 # Risk figures of the firm or an account; see `app.engine.portfolio`.
 PORTFOLIO = record(
-    ("variance", "f8"),  # money squared, of one interval
-    ("measured", "i8"),  # the part of the exposure that is in it
+    ("variance", "f8"),  # money squared, of one interval: of the middles of what fills may lead to
+    ("radius", "f8"),  # and of the way from the middles, symbol by symbol: standard deviations in money
+    ("measured", "i8"),  # the part of the exposure that is in both
+    ("measured_max", "i8"),  # the largest since the row was made
+    ("drift", "f8"),  # bounds of what roundings since then can have done: to radius and, relatively, products
+    ("error", "f8"),  # and to variance
     ("made_seq", "i8"),  # rows to explain with: the command after which it was made
     ("made_for", "i8"),  # and the row that it stands for
 )

@@ -15,9 +15,9 @@ from app.engine.exposure_checks import leverage_of
 from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
 from app.engine.positions import equity_of
+from app.engine.repeats import forget_repeats
 from app.engine.restrictions import count_open, start_trimming
 from app.engine.state import NO_SLOT, State
-from app.engine.state_records import REPEATS
 from app.engine.stop_heap import SUSPENDED, hold_stop
 from app.engine.types import EventKind, Limit, Scope, StateFlag, TradingState
 
@@ -30,8 +30,7 @@ def _forget_counts(st: State, scope: int, account: int, symbol: int) -> None:
     """What has been counted towards a breaker of the scope begins anew."""
     if scope == Scope.ACCOUNT:
         st.accounts[account].rejections = 0
-        for at in range(account * REPEATS, (account + 1) * REPEATS):
-            st.repeats[at].count = 0
+        forget_repeats(st, account)
     elif scope == Scope.SYMBOL:
         st.instruments[symbol].rejections = 0
 

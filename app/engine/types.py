@@ -227,12 +227,12 @@ class EventKind(IntEnum):
     MARK_UPDATED = 17
     DAY_STARTED = 18
     TIME_ADVANCED = 25  # nothing was due
-    INSTRUMENT_SET = 19
-    ACCOUNT_SET = 20
-    CASH_TRANSFERRED = 21
+    INSTRUMENT_SET = 19  # limit: its highest price
+    ACCOUNT_SET = 20  # limit: the leverage, observed: the old one
+    CASH_TRANSFERRED = 21  # limit: how much, negative is a withdrawal
     LIMIT_SET = 22
     TRADING_STATE_SET = 23
-    COMMAND_REJECTED = 24  # reference data or limits that do not fit
+    COMMAND_REJECTED = 24  # what is no order and cannot be; INSTRUMENT_IN_USE: execution_id: of which order
     NOTE_RECORDED = 26
     PERMISSION_SET = 27  # limit: the new `Permission`, observed: the old one
     POLICY_SET = 28  # code: the `Policy`
@@ -243,8 +243,9 @@ class EventKind(IntEnum):
     CHANGE_APPROVED = 33  # the whole request; its limits have been set by the events before
     CHANGE_REJECTED = 34
     LIMIT_STAGED = 36  # a part of a request that is decided with its last
-    POSITION_SETTLED = 38  # (route) of one account; last_price, last_quantity: what was settled, signed
-    SYMBOL_SETTLED = 39  # all of them; last_price: at which price
+    POSITION_SETTLED = 38  # (route) of one account; last_price, last_quantity: what was settled, signed;
+    # limit: the position after it, 0; observed: the profit that it has realised
+    SYMBOL_SETTLED = 39  # all of them; last_price: at which price, last_quantity: how many accounts
     MARKS_SAMPLED = 60  # limit: how many returns there have been
     RISK_MODEL_SET = 61  # of each that changed: code: the `RiskParameter`; last_quantity: the new version
 

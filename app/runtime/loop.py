@@ -1,10 +1,11 @@
 """The engine's loop: collects commands, applies them in one batch per tick, answers when durable.
 
 A tick runs when something has come in and no earlier tick is on its way to the
-disk: displayed depth, marks, then client commands. What the engine approves goes to
-the venue in the same tick, and the venue's reports come back as commands, until
-nothing is left to do. All commands and events of a tick are one unit in the
-journal. Only when the journal says that it is on disk do callers get answers.
+disk: time, displayed depth, marks, then client commands. What the engine approves goes
+to the venue in the same tick, and the venue's reports come back as commands, until
+nothing is left to do; only then the next client command is applied. All commands and
+events of a tick are one unit in the journal. Only when the journal says that it is on
+disk do callers get answers.
 
 The venue here lives in this process and dies with it, so nothing has left the
 house before the journal has it; a venue outside would be routed to from
@@ -31,10 +32,12 @@ from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
 from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
-from app.runtime.outcomes import FutureWaiter, Outcome, Teller, Waiter, tell
+from app.runtime.outcomes import NO_REQUESTS, EventsWaiter, FutureWaiter, Outcome, Teller, Waiter, tell
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
-from app.runtime.tick import Pieces, Tick, mark_commands, timer_commands
+from app.runtime.tick import ADVANCE_TIME, SAMPLE_MARKS, Pieces, Tick, mark_commands
+from app.runtime.timers import has_overdue_mark, sample_is_due, time_is_due
+from app.runtime.views import EventView
 from app.venues.base import Venue
 
 logger = logging.getLogger(__name__)
@@ -100,7 +103,8 @@ class EngineLoop:
         self._level_count = 0
         self._marks: dict[int, int] = {}
         self._marks_due = False
-        self._timers_due: list[bytes] = []
+        self._time_due = False
+        self._sample_due = False
         self._scheduled = False
         self._in_flight: deque[Tick] = deque()
         self.journal: JournalWriter  # from `start` on
@@ -164,6 +168,12 @@ class EngineLoop:
         self.submit_for(FutureWaiter(future, single=False), records)
         return future
 
+    def submit_events(self, records: bytes | bytearray) -> asyncio.Future[list[list[EventView]]]:
+        """As `submit_batch`; of each command all that it has led to."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.submit_for(EventsWaiter(future), records)
+        return future
+
     def submit_for(self, waiter: Waiter, records: bytes | bytearray) -> None:
         """As `submit_batch`, for a waiter that is called back when it is durable."""
         if self._storage_full:
@@ -173,7 +183,7 @@ class EngineLoop:
         at = self._admit(count)
         offset = at * _COMMAND_BYTES
         self._inbox[offset : offset + size] = records
-        waiter.first_seq = at
+        waiter.first = at
         waiter.count = count
         self._waiters.append(waiter)
 
@@ -281,7 +291,7 @@ class EngineLoop:
             pieces = self._apply()
         except Exception as error:  # a bug: the state may be half changed, so nothing may go on from it
             logger.exception("the engine failed")
-            self._in_flight.append(Tick(self.seq, b"", waiters, [], started, 0))
+            self._in_flight.append(Tick(self.seq, b"", NO_REQUESTS, waiters, [], started, 0))
             self._halt(f"internal error: {error!r}")
             return
         first_submit_ns = self._first_submit_ns
@@ -290,8 +300,16 @@ class EngineLoop:
             self.latency["queue"].record(started - first_submit_ns, len(waiters))
 
     def _apply(self) -> Pieces:
-        """Apply all that has come in; client commands last, so that they meet the newest market."""
-        pieces = Pieces(self.engine, self._venue, self.seq, self._clock.now())
+        """Apply all that has come in.
+
+        Time comes first, so that nothing trades after it has expired and a new day's marks are the
+        new day's; client commands come last, so that they meet the newest market.
+        """
+        now = self._clock.now()
+        pieces = Pieces(self.engine, self._venue, self.seq, now)
+        if self._time_due or time_is_due(self.engine.state, now):
+            self._time_due = False
+            pieces.apply(ADVANCE_TIME)
         levels, self._levels, self._level_count = self._levels, [], 0
         for batch in levels:
             pieces.take_reports(self._venue.apply_levels(batch))
@@ -300,13 +318,12 @@ class EngineLoop:
             self.marked.set()
             marks, self._marks = self._marks, {}
             pieces.apply(mark_commands(marks))
-        timers, self._timers_due = self._timers_due, []
-        for command in timers:
-            pieces.apply(command)
+        if self._sample_due:
+            self._sample_due = False
+            pieces.apply(SAMPLE_MARKS)
         count, self._count = self._count, 0
         if count:
-            pieces.clients_from = pieces.seq + 1
-            pieces.apply(self._inbox_view[: count * _COMMAND_BYTES])
+            pieces.apply_requests(self._inbox_view[: count * _COMMAND_BYTES])
         self.seq = pieces.seq
         return pieces
 
@@ -316,11 +333,9 @@ class EngineLoop:
             return
         self.ticks += 1
         count = pieces.seq - pieces.first_seq + 1
-        for waiter in waiters:
-            waiter.first_seq += pieces.clients_from
         events = b"".join(pieces.events)
         applied = time.perf_counter_ns()
-        self._in_flight.append(Tick(pieces.seq, events, waiters, [], applied, count))
+        self._in_flight.append(Tick(pieces.seq, events, pieces.requests, waiters, [], applied, count))
         self.journal.append(b"".join(pieces.commands), events, pieces.first_seq, pieces.seq)
         self.latency["engine"].record(applied - started, count)  # not before: the disk need not wait for it
 
@@ -333,11 +348,11 @@ class EngineLoop:
             self.latency["journal"].record(now - tick.started_ns, tick.commands)
             self._deliver(tick)
             self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
-        if self._count or self._levels or self._marks_due or self._timers_due:
+        if self._count or self._levels or self._marks_due or self._time_due or self._sample_due:
             self._schedule()
 
     def _deliver(self, tick: Tick) -> None:
-        told, reference_changed = self._teller.settle(tick.events, tick.waiters)
+        told, reference_changed = self._teller.settle(tick.events, tick.requests, tick.waiters)
         if reference_changed:
             self.reference.refresh(self.engine.state)
             self._teller.tables = self.reference.name_tables()
@@ -381,8 +396,10 @@ class EngineLoop:
             self._timers[1:] = [self._loop.call_later(self._mark_interval, self._release_marks)]
 
     def _keep_house(self) -> None:
-        self._timers_due = timer_commands(self.engine.state, self._clock.now(), marked=self.marked.is_set())
-        if self._timers_due:
+        state, now = self.engine.state, self._clock.now()
+        self._time_due = time_is_due(state, now) or has_overdue_mark(state, now)
+        self._sample_due = self.marked.is_set() and sample_is_due(state, now)
+        if self._time_due or self._sample_due:
             self._schedule()
         if not self.halted:
             self._timers[:1] = [self._loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)]

@@ -7,7 +7,7 @@ somebody looks at them.
 
 import asyncio
 import logging
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,15 +21,16 @@ __all__ = ["ORDER", "ORDER_WITH_FILLS", "PLAIN"]
 logger = logging.getLogger(__name__)
 
 _ANSWERS = frozenset(ANSWERS)
-_LATEST, _FIRST_FILL, _NEXT_FILL = range(len(LINKS.names or ()))
+_LATEST, _FIRST_FILL, _NEXT_FILL, _REFUSAL = range(len(LINKS.names or ()))
 
 
 class Outcome:
     """What one command has led to within its tick.
 
     `event`: the newest event of its order, or the command's own where it has none or was
-    refused. `fills`: the executions of its order. `orders`: for CANCEL_ALL, and SET_TRADING_STATE
-    that cancels, the newest event of each order.
+    refused; what the venue refused of it is told by the refusal. `fills`: the executions of its
+    order. `orders`: the newest event of each other order that the command itself has touched, or
+    why the venue refused to; above all of CANCEL_ALL, and SET_TRADING_STATE that cancels.
     """
 
     __slots__ = ("event", "fills", "orders")
@@ -53,36 +54,56 @@ class Told:
 
     def order_json(self, number: int) -> bytes | None:
         """The order as JSON, if that form was asked for and the outcome is an order that was not refused."""
-        _, _, start, end = self._found[number]
+        _, _, _, start, end = self._found[number]
         return self._json[start:end] if end else None
 
     def outcome(self, number: int) -> Outcome:
         """From the events of one command: one, but CANCEL_ALL has one for each order before its own."""
-        first, last, _, _ = self._found[number]
-        own = event_view(self._events, last)
+        first, last, at, _, _ = self._found[number]
+        own = event_view(self._events, at)
         if not own.order_id or own.kind in _ANSWERS:
             outcome = Outcome(own)
-            newest = [self._link(index, _LATEST) for index in range(first, last)]
-            outcome.orders = [event_view(self._events, index) for index in newest if index >= 0]
-            return outcome
-        outcome = Outcome(event_view(self._events, self._link(last, _LATEST)))
-        fill = self._link(last, _FIRST_FILL)
-        while fill >= 0:
-            outcome.fills.append(event_view(self._events, fill))
-            fill = self._link(fill, _NEXT_FILL)
+        else:
+            outcome = Outcome(event_view(self._events, self._answer(at)))
+            fill = self._link(at, _FIRST_FILL)
+            while fill >= 0:
+                outcome.fills.append(event_view(self._events, fill))
+                fill = self._link(fill, _NEXT_FILL)
+        others = [self._answer(index) for index in range(first, last + 1) if index != at]
+        outcome.orders = [event_view(self._events, index) for index in others if index >= 0]
         return outcome
+
+    def events(self, number: int) -> list[EventView]:
+        """All that one command has led to, what followed from it included."""
+        first, last = self._found[number][:2]
+        return [event_view(self._events, index) for index in range(first, last + 1)]
+
+    def _answer(self, event: int) -> int:
+        """Of an order's event the one that tells how it ended, -1 where it is of no order."""
+        refusal = self._link(event, _REFUSAL)
+        return refusal if refusal >= 0 else self._link(event, _LATEST)
 
     def _link(self, event: int, field: int) -> int:
         return int(self._settled.links[event].item()[field])
 
 
+class Requests(NamedTuple):
+    """The clients' commands of a tick, in order."""
+
+    seqs: bytes  # as int64; what comes of a command is numbered before the next
+    kinds: bytes  # a `CommandKind` each
+
+
+NO_REQUESTS = Requests(b"", b"")
+
+
 class Waiter(Protocol):
-    """Who waits for the outcomes of commands `first_seq` to `first_seq + count - 1`, told in `form`.
+    """Who waits for the outcomes of commands `first` to `first + count - 1` of a tick, told in `form`.
 
     The loop sets both numbers. Exactly one of `answer` and `fail` is called, once.
     """
 
-    first_seq: int
+    first: int
     count: int
 
     @property
@@ -99,12 +120,12 @@ class Waiter(Protocol):
 class FutureWaiter:
     """A coroutine that waits for one outcome or for a list of them."""
 
-    __slots__ = ("count", "first_seq", "future", "single")
+    __slots__ = ("count", "first", "future", "single")
 
     form = PLAIN
 
     def __init__(self, future: "asyncio.Future[Any]", *, single: bool) -> None:
-        self.first_seq = self.count = 0
+        self.first = self.count = 0
         self.future = future
         self.single = single
 
@@ -119,6 +140,19 @@ class FutureWaiter:
             self.future.set_exception(error)
 
 
+class EventsWaiter(FutureWaiter):
+    """A coroutine that waits for the events of each of its commands."""
+
+    __slots__ = ()
+
+    def __init__(self, future: "asyncio.Future[Any]") -> None:
+        super().__init__(future, single=False)
+
+    def answer(self, told: Told, number: int) -> None:
+        if not self.future.done():
+            self.future.set_result([told.events(index) for index in range(number, number + self.count)])
+
+
 class Teller:
     """Settles ticks; `tables` holds the names of now."""
 
@@ -126,13 +160,18 @@ class Teller:
         self.tables = tables
         self._scratch = Scratch()
 
-    def settle(self, events: bytes, waiters: list[Waiter]) -> tuple[Told, bool]:
+    def settle(self, events: bytes, requests: Requests, waiters: list[Waiter]) -> tuple[Told, bool]:
         """The outcomes for waiters in the order of their commands; whether reference data has changed."""
         flat: list[int] = []
         for waiter in waiters:
-            flat += (waiter.first_seq, waiter.count, waiter.form)
-        awaited = np.array(flat, np.int64).view(AWAITED)
-        settled = self._scratch.settle(np.frombuffer(events, EVENT), awaited, self.tables)
+            flat += (waiter.first, waiter.count, waiter.form)
+        settled = self._scratch.settle(
+            np.frombuffer(events, EVENT),
+            np.frombuffer(requests.seqs, np.int64),
+            np.frombuffer(requests.kinds, np.uint8),
+            np.array(flat, np.int64).view(AWAITED),
+            self.tables,
+        )
         return Told(events, settled), settled.reference_changed
 
 

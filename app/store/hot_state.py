@@ -29,6 +29,7 @@ _MARK = int(EventKind.MARK_UPDATED)
 _INSTRUMENT = int(EventKind.INSTRUMENT_SET)
 _STATE = int(EventKind.TRADING_STATE_SET)
 _OF_ACCOUNT = frozenset((EventKind.ACCOUNT_SET, EventKind.CASH_TRANSFERRED))
+_SETTLED = int(EventKind.POSITION_SETTLED)
 _OF_ALL_ACCOUNTS = frozenset((EventKind.DAY_STARTED,))
 _FINAL = int(OrderStatus.FILLED)
 # They tell of an order that has not changed.
@@ -149,6 +150,9 @@ class HotState:
                 entries.append(event)
             elif kind == _MARK:
                 marks.add(event[_SYMBOL])
+            elif kind == _SETTLED:
+                pairs.add((event[_ACCOUNT], event[_SYMBOL]))
+                accounts.add(event[_ACCOUNT])
             elif kind in _OF_ACCOUNT:
                 accounts.add(event[_ACCOUNT])
             elif kind in _OF_ALL_ACCOUNTS:

@@ -14,8 +14,9 @@ from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.records import NOTE_BYTES, NOTE_EVENT
 from app.engine.state import State
-from app.engine.types import EventKind
+from app.engine.types import EventKind, Side
 from app.runtime.follower import JournalBatch, Replica
+from app.runtime.plain_text import storable_text
 from app.runtime.reference import text_of
 from app.store.copy_format import Kind, Values, encode_rows
 
@@ -34,6 +35,7 @@ _ORDER_KINDS = (
 _SILENT_KINDS = (
     *(EventKind.NONE, EventKind.ORDER_REPLAYED, EventKind.MARK_UPDATED, EventKind.DAY_STARTED),
     *(EventKind.TIME_ADVANCED, EventKind.NOTE_RECORDED, EventKind.MARKS_SAMPLED, EventKind.LIMIT_STAGED),
+    EventKind.POSITION_SETTLED,  # it is among the fills
 )
 _LIMIT_KINDS = (
     *(EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED),
@@ -61,7 +63,7 @@ _IS_RISK_CODE = _lookup(tuple(code for code in _RISK_CODES if code), 1 << 16)
 _MOVES_ACCOUNT = _lookup(
     (
         *(EventKind.ORDER_FILLED, EventKind.ACCOUNT_SET, EventKind.CASH_TRANSFERRED),
-        *(EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED),
+        *(EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED, EventKind.POSITION_SETTLED),
     ),
     256,
 )
@@ -112,7 +114,7 @@ def project(batch: JournalBatch, replica: Replica) -> Projected:
     events = batch.events
     kinds = events["kind"]
     orders = events[_IS_ORDER[kinds]]
-    fills = events[kinds == EventKind.ORDER_FILLED]
+    fills = events[(kinds == EventKind.ORDER_FILLED) | (kinds == EventKind.POSITION_SETTLED)]
     history = (
         snapshot,
         _order_events(orders),
@@ -189,14 +191,18 @@ def _order_events(events: Array) -> Rows | None:
 
 
 def _fills(events: Array) -> Rows | None:
+    """Executions and settlements; these are of no order, on the side that ends the position."""
+    settled = events["kind"] == EventKind.POSITION_SETTLED
+    ended_by = np.where(events["last_quantity"] > 0, np.uint8(Side.SELL), np.uint8(Side.BUY))
     columns = [
         *_key(events),
         *_where(events),
-        *_same_named(events, ("side", "liquidity"), ("order_id", "execution_id", "fee")),
+        _small("side", np.where(settled, ended_by, events["side"])),
+        *_same_named(events, ("liquidity",), ("order_id", "execution_id", "fee")),
         _big("price", events["last_price"]),
-        _big("quantity", events["last_quantity"]),
+        _big("quantity", np.abs(events["last_quantity"])),
         _big("position_quantity", events["limit"]),
-        _big("position_entry_cost", events["observed"]),
+        _big("position_entry_cost", np.where(settled, 0, events["observed"])),
     ]
     return _rows("fills", columns)
 
@@ -308,6 +314,11 @@ def _actors(batch: JournalBatch, events: Array) -> NDArray[np.int64]:
     return np.where(_IS_RISK[events["kind"]], events["fee"], actors)
 
 
+def _audited_value(events: Array) -> NDArray[np.int64]:
+    """The new value; of a settlement its price."""
+    return np.where(events["kind"] == EventKind.SYMBOL_SETTLED, events["last_price"], events["limit"])
+
+
 _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
     "risk_events": lambda events: _same_named(
         events, ("kind", "code", "scope"), ("order_id", "limit", "observed")
@@ -324,7 +335,7 @@ _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
     ],
     "audit_log": lambda events: [
         *_same_named(events, ("kind", "code", "scope"), ()),
-        _big("new_value", events["limit"]),
+        _big("new_value", _audited_value(events)),
         _big("old_value", events["observed"]),
     ],
 }
@@ -344,7 +355,7 @@ def _reasons(events: Array) -> dict[int, str]:
 
 
 def _texts(name: str, texts: list[str | None]) -> Values:
-    raw = [(text or "").replace("\0", "?").encode() for text in texts]
+    raw = [storable_text(text or "").encode() for text in texts]
     width = max((len(text) for text in raw), default=0) or 1
     content = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in raw), np.uint8)
     null = np.array([text is None for text in texts], np.bool_)

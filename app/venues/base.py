@@ -7,7 +7,7 @@ EXECUTION_REPORT commands: the engine learns of an outcome in no other way.
 The paper venue answers at once: it lives in the process and dies with it, so a
 tick's commands, reports and events are one journal frame and nothing has left
 the house before that frame is on disk; `apply` lets it go back and forth with the
-engine without a stop in between. A live venue differs in two ways. Its
+engine without a stop in between, command by command. A live venue differs in two ways. Its
 adapter is given events only after the journal has them on disk, because what
 has been sent cannot be taken back; and its reports come later, by the inbox,
 as commands of some other tick. Such an adapter is fed from the bus of durable
@@ -17,7 +17,7 @@ a book.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,12 @@ from app.engine.engine import Engine
 Records = NDArray[np.void]
 
 
-# What commands have led to: all COMMAND and all EVENT records, in order, and EVENT records that the
-# venue has yet to `execute`, None where nothing is left. A plain tuple: there is one for each order.
-Applied = tuple[bytes, bytes, Records | None]
+class Applied(NamedTuple):
+    """What commands have led to."""
+
+    commands: bytes  # all COMMAND records, the venue's reports among them, in the order of their seq
+    events: bytes  # all EVENT records
+    seqs: bytes  # of the given commands, as int64
 
 
 class Venue(Protocol):
@@ -41,10 +44,11 @@ class Venue(Protocol):
     name: str
 
     def apply(self, engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
-        """Stamp COMMAND records and apply them and whatever the venue makes of them at once."""
+        """Stamp COMMAND records and apply each, with whatever the venue makes of it, before the next."""
 
     def execute(self, events: Records) -> Iterator[Records]:
-        """Carry out the route events among these EVENT records, in order."""
+        """Carry out the route events among these EVENT records, in order. It is given all events that
+        there are, as others may tell it what it has to know."""
 
     def apply_levels(self, levels: Records) -> Iterator[Records]:
         """Displayed depth has changed: LEVEL_UPDATE records."""

@@ -165,3 +165,26 @@ def test_a_gap_begins_the_stream_anew(run: Run, account: str, monkeypatch: pytes
             assert replica.stream.gaps == 1
 
     run(test)
+
+
+def test_orders_are_named_by_client_order_id(run: Run, account: str) -> None:
+    async def test(client: Client, _proxy: CuttingProxy) -> None:
+        await client.place(**limit_order(account, client_order_id="mine"))
+        amended = await client.amend_by_client_id(account, "mine", quantity="0.005")
+        assert amended["quantity"] == "0.00500"
+        assert (await client.cancel_by_client_id(account, "mine"))["status"] == "CANCELED"
+        with pytest.raises(Refused, match="UNKNOWN_ORDER"):
+            await client.cancel_by_client_id(account, "other")
+
+    run(test)
+
+
+def test_everybodys_orders_are_canceled_with_the_word(run: Run, account: str) -> None:
+    async def test(client: Client, _proxy: CuttingProxy) -> None:
+        await client.place(**limit_order(account))
+        for symbol in (None, "BTC-USDT"):
+            with pytest.raises(Refused, match="scope=firm"):
+                await client.cancel_all(symbol=symbol)
+        assert (await client.cancel_all(scope="firm"))["canceled"] >= 1
+
+    run(test)

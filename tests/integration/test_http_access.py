@@ -155,7 +155,7 @@ def test_a_trader_sees_and_touches_its_accounts_only(api: ApiServer, keys: dict[
         orders = client.get("/v1/orders?status=all").json()["items"]
         assert {order["account"] for order in orders} <= {"access"}
         assert [item["account"] for item in client.get("/v1/accounts").json()["items"]] == ["access"]
-        assert client.delete("/v1/orders").status_code == 200
+        assert client.delete("/v1/orders?scope=firm").status_code == 200
     with api.client() as admin:
         assert admin.get(f"/v1/orders/{foreign}").json()["status"] == "NEW"
         own = admin.get("/v1/orders?account=access").json()["items"]

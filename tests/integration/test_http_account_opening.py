@@ -47,25 +47,27 @@ def test_all_of_it_is_one_batch_in_the_journal(api: ApiServer, client: httpx.Cli
     assert {limit: shown["limits"][limit]["value"] for limit in limits} == limits | {"ORDER_RATE": 7}
     history = client.get(f"/v1/limits/accounts/{name}/history").json()["items"]
     assert {(item["kind"], item["reason"], item["actor"]) for item in history} == {
-        ("LIMIT_SET", "a new desk", 1)
+        (kind, "a new desk", 1) for kind in ("ACCOUNT_SET", "CASH_TRANSFERRED", "LIMIT_SET")
     }
     seq = history[0]["seq"]
     index = api.server.reference.accounts[name]
-    for commands, _ in JournalReader(api.server.settings.journal_dir, seq - 5).batches():
+    for commands, _ in JournalReader(api.server.settings.journal_dir, seq - 7).batches():
         of_account = commands[(commands["account"] == index) | (commands["kind"] == CommandKind.NOTE)]
         if seq in of_account["seq"]:
             break
-    opening = of_account[of_account["seq"] >= seq - 5]
-    kinds = [CommandKind(kind) for kind in opening["kind"][-6:]]
+    opening = of_account[of_account["seq"] >= seq - 7]
+    kinds = [CommandKind(kind) for kind in opening["kind"][-8:]]
     assert kinds == [
+        CommandKind.NOTE,
         CommandKind.SET_ACCOUNT,
+        CommandKind.NOTE,
         CommandKind.TRANSFER_CASH,
         CommandKind.SET_LIMIT,
         CommandKind.SET_LIMIT,
         CommandKind.NOTE,
         CommandKind.SET_LIMIT,
     ]
-    assert len(np.unique(opening["ts"])) == 1 and list(np.diff(opening["seq"])) == [1] * 5
+    assert len(np.unique(opening["ts"])) == 1 and list(np.diff(opening["seq"])) == [1] * 7
 
 
 @pytest.mark.parametrize(

@@ -343,6 +343,7 @@ SCOPES = {
     "MAX_ORDER_TO_TRADE_RATIO": "account",
     "VENUE_REJECTIONS": "account, symbol",
     "MARK_HALT_AGE": "symbol",
+    "MAINTENANCE_LEVERAGE": "account",
 }
 
 

@@ -217,3 +217,61 @@ def test_a_check_without_an_order(client: httpx.Client, account: str) -> None:
     assert failed[0]["limit"] == "9000000" and failed[0]["observed"] == "45000000"
     assert client.get(f"/v1/orders?account={account}&status=all").json()["items"] == []
     assert client.get(f"/v1/orders/by-client-id/{account}/x").status_code == 404
+
+
+# By client order id.
+
+
+def _named(account: str, client_order_id: str) -> str:
+    return f"/v1/orders/by-client-id/{account}/{client_order_id}"
+
+
+@pytest.mark.parametrize("name", ["plain", "desk/7/a", "a:b.c_d-e"])
+def test_an_order_is_amended_and_canceled_by_its_client_order_id(
+    client: httpx.Client, account: str, name: str
+) -> None:
+    placed = client.post("/v1/orders", json=limit_order(account, client_order_id=name)).json()
+    where = _named(account, name)
+    amended = client.patch(where, json={"quantity": "0.005"})
+    assert amended.status_code == 200, amended.text
+    assert (amended.json()["order_id"], amended.json()["quantity"]) == (placed["order_id"], "0.00500")
+    canceled = client.delete(where)
+    assert (canceled.status_code, canceled.json()["status"]) == (200, "CANCELED")
+    shown = client.get(f"/v1/orders/{placed['order_id']}").json()
+    del shown["fills"]
+    assert canceled.json() == shown
+    for again in (client.delete(where), client.patch(where, json={"quantity": "0.004"})):
+        assert (again.status_code, again.json()["code"]) == (409, "ORDER_CLOSED")
+
+
+def test_a_client_order_id_that_is_nobodys(api: ApiServer, client: httpx.Client, account: str) -> None:
+    other = api.open_account(f"{account}-b")
+    client.post("/v1/orders", json=limit_order(other, client_order_id="x")).raise_for_status()
+    trader = api.client(api.make_key("trader", account)[1])
+    viewer = api.client(api.make_key("viewer")[1])
+    for method, body in (("GET", None), ("DELETE", None), ("PATCH", {"quantity": "0.005"})):
+        for where, code in (
+            (_named(account, "x"), "UNKNOWN_ORDER"),
+            (_named(account, "y" * 37), "UNKNOWN_ORDER"),
+            (_named(account, "é"), "UNKNOWN_ORDER"),
+            (_named("nobody-at-all", "x"), "UNKNOWN_ACCOUNT"),
+        ):
+            refused = client.request(method, where, json=body)
+            assert (refused.status_code, refused.json()["code"]) == (404, code), (method, where)
+        with_key = trader.request(method, _named(other, "x"), json=body)
+        assert (with_key.status_code, with_key.json()["code"]) == (404, "UNKNOWN_ACCOUNT")
+        assert viewer.request(method, _named(other, "x"), json=body).status_code == (
+            200 if method == "GET" else 403
+        )
+    assert client.get(_named(other, "x")).json()["status"] == "NEW"
+    trader.close()
+    viewer.close()
+
+
+def test_malformed_amendments_by_client_order_id(client: httpx.Client, account: str) -> None:
+    client.post("/v1/orders", json=limit_order(account, client_order_id="m")).raise_for_status()
+    for body in ({"prize": "1"}, {"price": "x"}, {"quantity": -1}):
+        refused = client.patch(_named(account, "m"), json=body)
+        assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_REQUEST")
+    refused = client.patch(_named(account, "m"), json={"price": "0.001"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "PRICE_TICK")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer, market_order
+from tests.api_support import ApiServer, limit_order, market_order
 from tests.stream_support import watch
 
 PARAMETERS = "/v1/risk/parameters"
@@ -73,6 +73,21 @@ def test_what_is_held_is_at_risk_and_limits_are_used(client: httpx.Client, accou
     assert _use(figures, "MAX_CORRELATED_EXPOSURE")["used"] == figures["exposure"]
     firm = client.get("/v1/risk").json()["firm"]
     assert float(firm["exposure"]) >= exposure and firm["scope"] == "firm"
+
+
+def test_the_bound_stands_beside_value_at_risk_of_what_is_held(client: httpx.Client, account: str) -> None:
+    """Only the bound counts a resting order, and only until the order ends."""
+    assert client.post("/v1/orders", json=market_order(account, quantity="0.01")).status_code == 201
+    order = client.post("/v1/orders", json=limit_order(account, quantity="0.02"))
+    assert order.status_code == 201
+    with_order, content = _risk_of(client, account), client.get(f"/v1/accounts/{account}").json()
+    for shown in (with_order, content):
+        # One symbol, 0.01 held and 0.02 open: three times as much may come to be held.
+        ratio = float(shown["value_at_risk"]) / float(shown["position_value_at_risk"])
+        assert ratio == pytest.approx(3, rel=1e-3)
+    assert client.delete(f"/v1/orders/{order.json()['order_id']}").status_code in (200, 202)
+    without = _risk_of(client, account)
+    assert without["value_at_risk"] == without["position_value_at_risk"]
 
 
 def test_an_order_above_the_limit_is_refused_and_explained(client: httpx.Client, account: str) -> None:

@@ -37,7 +37,7 @@ MARK = 6_180_000  # ticks of BTC-USDT
 def place(client_order_id: str = "", quantity: int = 100, price: int = 6_000_000) -> bytes:
     """A buy of BTC-USDT by account `load` that rests."""
     head = (0, 0, 2, 0, int(CommandKind.PLACE_ORDER), 0, int(OrderType.LIMIT), 0, 0, 0, 0, 0)
-    return COMMAND_LAYOUT.pack(*head, 0, price, 0, quantity, 0, client_order_id.encode(), 0, 0, 0, 0, 0, 0)
+    return COMMAND_LAYOUT.pack(*head, 0, price, 0, quantity, 0, client_order_id.encode(), 0, 0, 0, 0, 0, 0, 0)
 
 
 @asynccontextmanager

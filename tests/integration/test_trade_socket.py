@@ -1,5 +1,6 @@
 """`WS /v1/trade` against a real server."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
-from app.api import socket_door, trade_session
+from app.api import direct_socket, socket_door, trade_session
 from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
 
 _SECONDS_MAX = 10
@@ -91,6 +92,17 @@ class SilentClient:
     def send(self, text: str) -> None:
         self._protocol.send_text(text.encode())
         self._flush()
+
+    def send_until_stuck(self, text: str, times: int) -> int:
+        """Send the same again and again until nothing more is taken; how many were taken whole."""
+        self._socket.settimeout(1)
+        taken = 0
+        with contextlib.suppress(TimeoutError):
+            while taken < times:
+                self.send(text)
+                taken += 1
+        self._socket.settimeout(_SECONDS_MAX)
+        return taken
 
     def read_close_code(self) -> int:
         while self._protocol.close_rcvd is None:
@@ -232,7 +244,7 @@ def test_the_first_message_may_carry_the_key(api: ApiServer, account: str) -> No
         assert ask(socket, "order.place", limit_order(account))["status"] == 201
         foreign = ask(socket, "order.place", limit_order("alpha"))
         assert (foreign["status"], foreign["error"]["code"]) == (403, "FORBIDDEN")
-        everything = ask(socket, "order.cancel_all")
+        everything = ask(socket, "order.cancel_all", {"scope": "firm"})
         assert everything["result"]["canceled"] == 1
 
 
@@ -342,26 +354,18 @@ def test_the_dead_man_s_timer(api: ApiServer, client: httpx.Client, account: str
     wait_until(lambda: status_of(client, order_id) == "CANCELED")
 
 
-def test_a_client_that_does_not_read(
-    api: ApiServer, client: httpx.Client, account: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It loses its connection; the others notice nothing."""
-    monkeypatch.setattr(trade_session, "OUTGOING_BYTES_MAX", 1 << 20)
+def test_a_client_that_does_not_read(api: ApiServer, account: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not read either, and loses its connection in time; the others notice nothing."""
     refused = {"orders": [limit_order(account, quantity="0.000001")] * 1_000}
     request = json.dumps({"id": 1, "op": "order.place_batch", "params": refused})
-
-    def orders_used() -> int:
-        count: int = client.get("/v1/system").json()["counts"]["orders_used"]
-        return count
-
+    sent_max = 400  # each is answered by 300 kB; the system's buffers take some megabytes
     with SilentClient(api) as slow, open_socket(api) as other:
-        for _ in range(45):
-            slow.send(request)  # each is answered by 300 kB; the system's buffers take some 4 MB
-            assert ask(other, "order.cancel_all", {"account": account})["status"] == 200
-        used = -1
-        while used != orders_used():
-            used = orders_used()
-            time.sleep(1)
+        sent = slow.send_until_stuck(request, sent_max)
+        assert sent < sent_max
+        assert ask(other, "order.cancel_all", {"account": account})["status"] == 200
+        monkeypatch.setattr(direct_socket, "UNREAD_SECONDS_MAX", 0.3)
+        time.sleep(3)
+        assert ask(other, "order.cancel_all", {"account": account})["status"] == 200
         assert slow.read_close_code() == 4008
 
 
@@ -371,3 +375,34 @@ def test_a_burst_from_a_client_that_reads(socket: ClientConnection) -> None:
     for number in range(1, count):
         socket.send(f'{{"id": {number}, "op": "ping"}}')
     assert [answer(socket)["id"] for _ in range(count)] == list(range(count))
+
+
+def test_orders_are_named_by_client_order_id(socket: ClientConnection, account: str) -> None:
+    name = {"account": account, "client_order_id": "desk/1"}
+    placed = ask(socket, "order.place", limit_order(account, client_order_id="desk/1"))["result"]
+    amended = ask(socket, "order.amend", {**name, "quantity": "0.005"})
+    assert (amended["status"], amended["result"]["quantity"]) == (200, "0.00500")
+    canceled = ask(socket, "order.cancel", name)["result"]
+    assert (canceled["order_id"], canceled["status"]) == (placed["order_id"], "CANCELED")
+    assert ask(socket, "order.cancel", name)["error"]["code"] == "ORDER_CLOSED"
+    unknown = ask(socket, "order.cancel", name | {"client_order_id": "desk/2"})
+    assert (unknown["status"], unknown["error"]["code"]) == (404, "UNKNOWN_ORDER")
+    foreign = ask(socket, "order.amend", name | {"account": "nobody-at-all", "price": "1"})
+    assert (foreign["status"], foreign["error"]["code"]) == (404, "UNKNOWN_ACCOUNT")
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"account": "a"},
+        {"client_order_id": "x"},
+        {"order_id": "1", "account": "a"},
+        {"order_id": "1", "account": "a", "client_order_id": "x"},
+    ],
+)
+def test_an_order_is_named_in_one_way(socket: ClientConnection, params: dict[str, Any]) -> None:
+    for op in ("order.cancel", "order.amend"):
+        found = ask(socket, op, params)
+        assert (found["status"], found["error"]["code"]) == (400, "INVALID_REQUEST")
+        assert "order_id, or by account and client_order_id" in found["error"]["detail"]

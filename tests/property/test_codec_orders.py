@@ -15,7 +15,7 @@ from app.codec.names import NameTables
 from app.codec.settle import AWAITED, Scratch
 from app.engine.codes import Code
 from app.engine.records import EVENT
-from app.engine.types import EventKind, Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from app.engine.types import CommandKind, EventKind, Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from app.runtime.reference import PRICE_DIGITS, QUANTITY_DIGITS, Grid, InstrumentView, Reference
 from app.runtime.views import event_view
 
@@ -107,9 +107,11 @@ def fill_events(
 
 def told(reference: Reference, events: Any, *, fills: bool) -> bytes | None:
     awaited = np.zeros(1, AWAITED)
-    awaited["first_seq"], awaited["count"] = events["seq"][0], 1
+    awaited["first"], awaited["count"] = 0, 1
     awaited["form"] = codec.ORDER_WITH_FILLS if fills else codec.ORDER
-    settled = SCRATCH.settle(events, awaited, tables_of(reference))
+    seqs = events["seq"][:1].astype(np.int64)
+    kinds = np.full(1, CommandKind.PLACE_ORDER, np.uint8)
+    settled = SCRATCH.settle(events, seqs, kinds, awaited, tables_of(reference))
     found = settled.found[0]
     return settled.out[found["start"] : found["end"]] if found["end"] else None
 

@@ -16,7 +16,16 @@ from app.engine.capacity import Capacity
 from app.engine.codes import Code
 from app.engine.engine import Engine
 from app.engine.records import EVENT, REPORT_COMMAND
-from app.engine.types import EventKind, Limit, Liquidity, ReportKind, Scope, Side, TimeInForce
+from app.engine.types import (
+    EventKind,
+    InstrumentStatus,
+    Limit,
+    Liquidity,
+    ReportKind,
+    Scope,
+    Side,
+    TimeInForce,
+)
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.runtime.views import event_views
 from app.venues.paper import PaperVenue
@@ -33,7 +42,6 @@ ACCOUNTS = 3
 FIRST_TS = 1_709_200_800_000_000  # 2024-02-29, ten in the morning
 HOUR_US = 3_600_000_000
 _FEES_PPM = (-250, -1, 0, 1, 7, 100, 333, 1_000)
-_ROUTES = (EventKind.ORDER_ACCEPTED, EventKind.CANCEL_REQUESTED, EventKind.REPLACE_REQUESTED)
 
 
 class Grid(NamedTuple):
@@ -102,7 +110,8 @@ class World:
             buy = self.sides[int(row["order_id"])] == Side.BUY
             maker = row["liquidity"] == Liquidity.MAKER
             before = self.ledger.holding(account, symbol).quantity
-            fee = self.ledger.fill(account, symbol, buy, int(row["quantity"]), int(row["price"]), maker)
+            terms = buy, int(row["quantity"]), int(row["price"]), maker, bool(row["more"])
+            fee = self.ledger.fill(account, symbol, *terms)
             assert units(fee) == row["fee"]
             after = self.ledger.holding(account, symbol).quantity
             self.seen["flips"] += before * after < 0
@@ -114,10 +123,9 @@ class World:
     def reported(self, reports: Iterator[Records]) -> None:
         while True:
             caused = [self.apply(batch) for batch in reports]
-            routed = [events for events in caused if np.isin(events["kind"], _ROUTES).any()]
-            if not routed:
+            if not caused:
                 return
-            reports = self.venue.execute(np.concatenate(routed))
+            reports = self.venue.execute(np.concatenate(caused))
 
     # --- What happens.
 
@@ -133,8 +141,9 @@ class World:
             self.wait,
             lambda: self.set_fees(symbol),
             lambda: self.cancel(symbol),
+            lambda: self.settle(symbol),
         ]
-        random.choices(makers, [12, 4, 3, 3, 1, 2, 1, 1])[0]()
+        random.choices(makers, [12, 4, 3, 3, 1, 2, 1, 1, 1])[0]()
 
     def order(self, account: int, symbol: int, side: int | None = None, quantity: int = 0) -> None:
         random, grid = self.random, GRIDS[symbol]
@@ -184,14 +193,23 @@ class World:
         self.seen["days"] += before != self.ledger.day
         self.send(build.advance())
 
-    def set_fees(self, symbol: int) -> None:
+    def settle(self, symbol: int) -> None:
+        """Halted, without open orders, at a price that a person states; then it trades again."""
+        self.set_fees(symbol, InstrumentStatus.HALTED)
+        self.cancel(symbol)
+        price = self.near(symbol)
+        self.seen["settled"] += self.ledger.settle(symbol, price)
+        self.send(build.settle(symbol, price))
+        self.set_fees(symbol)
+
+    def set_fees(self, symbol: int, status: InstrumentStatus = InstrumentStatus.TRADING) -> None:
         maker, taker = self.random.choice(_FEES_PPM), self.random.choice(_FEES_PPM)
         market, grid = self.ledger.markets[symbol], GRIDS[symbol]
         market.maker_fee, market.taker_fee = Fraction(maker, 10**6), Fraction(taker, 10**6)
         self.send(
             build.instrument(
                 symbol, price_tick_e12=grid.tick_e12, quantity_step_e8=grid.step_e8,
-                max_quantity=grid.quantity_max, maker_fee_ppm=maker, taker_fee_ppm=taker,
+                max_quantity=grid.quantity_max, maker_fee_ppm=maker, taker_fee_ppm=taker, status=status,
             )
         )  # fmt: skip
 
@@ -263,7 +281,7 @@ def test_short_trading(random: Random, steps: int) -> None:
 
 def test_a_while() -> None:
     seen = run(Random(1), 300)
-    wanted = ("flips", "reductions", "closings", "rebates", "maker", "taker", "days")
+    wanted = ("flips", "reductions", "closings", "rebates", "maker", "taker", "days", "settled")
     assert min(seen[name] for name in wanted) > 5, seen
 
 

@@ -43,10 +43,13 @@ _USED = (
 _FOR_REDUCING = (
     Limit.MAX_POSITION, Limit.MAX_GROSS_EXPOSURE, Limit.MAX_LEVERAGE, Limit.MAX_DAILY_NOTIONAL,
     Limit.DAILY_LOSS, Limit.MAX_DRAWDOWN, Limit.MAX_ORDER_TO_TRADE_RATIO, Limit.MAX_CORRELATED_EXPOSURE,
+    Limit.MAX_PORTFOLIO_VAR,
 )  # fmt: skip
 # What an order that makes one position smaller may make worse: another one was hedged by it, its price and
 # fee cost equity, and it is traded.
-_NOT_OF_ONE_POSITION = (Limit.MAX_DAILY_NOTIONAL, Limit.MAX_NET_EXPOSURE, Limit.MAX_LEVERAGE)
+_NOT_OF_ONE_POSITION = (
+    Limit.MAX_DAILY_NOTIONAL, Limit.MAX_NET_EXPOSURE, Limit.MAX_LEVERAGE, Limit.MAX_PORTFOLIO_VAR
+)  # fmt: skip
 _FLOATS = 1e-9  # how exact value at risk is, relatively
 
 ONE, OTHER = Fork(), Fork()
@@ -110,15 +113,23 @@ class Books:
         return max(end if side == Side.BUY else -end, 0)
 
     def value_at_risk(self, accounts: list[int]) -> int:
+        """The bound of all that fills may lead to: between all sells filled and all buys."""
         state = self.state
-        signed, gross = self.exposures(accounts)
+        units = np.array(self.units, float)
+        highest, lowest = (
+            np.array([sum(self.reach(a, s, side) for a in accounts) for s in range(SYMBOLS)], float)
+            for side in (Side.BUY, Side.SELL)
+        )
+        gross = self.exposures(accounts)[1]
         stride = len(state.scales)
         matrix = state.covariance.reshape(stride, stride)[:SYMBOLS, :SYMBOLS]
         model = state.risk_model[0]
-        w = np.array(signed, float)
-        variance = max(float(w @ matrix @ w), 0.0) * float(model["horizon_us"] / model["interval_us"])
+        w = (highest + lowest) / 2 * units
+        radii = (highest - lowest) / 2 * units
+        deviation = math.sqrt(max(float(w @ matrix @ w), 0.0)) + float(radii @ np.sqrt(matrix.diagonal()))
+        deviation *= math.sqrt(float(model["horizon_us"] / model["interval_us"]))
         unmeasured = sum(g for g, scale in zip(gross, state.scales[:SYMBOLS], strict=True) if scale == 0)
-        return unmeasured + math.ceil(float(model["z_e9"]) * 1e-9 * math.sqrt(variance))
+        return unmeasured + math.ceil(float(model["z_e9"]) * 1e-9 * deviation)
 
     def used(self, account: int, symbol: int, side: int) -> Used:
         """Of every limit of `_USED` that an order of this account and symbol could meet."""
@@ -201,12 +212,6 @@ class Case:
                     return build.place(account, symbol, side, quantity, price)
         return self.world.new()
 
-    def only_lowers(self) -> bool:
-        """Whether the request only takes away of an order's quantity."""
-        if not self.asked.order_id:
-            return False
-        return 0 <= self.asked.quantity <= int(self.world.desk.order(self.asked.order_id)["quantity"])
-
     def is_reducing(self) -> bool:
         """Whether all that is open on the request's side, and it, only make the position smaller."""
         books = Books(self.world.desk.engine.state)
@@ -253,9 +258,8 @@ def check_bounds(case: Case, fork: Fork) -> str:
         for (which, scope), used in case.after(fork).items():
             limit = fork.limit(which, place_of(scope, case.account, case.symbol))
             bound = max(case.before[which, scope], limit if limit is not None else used)
-            # What was canceled in part was a hedge, perhaps: cancels pass.
+            # What reduces may have been a hedge.
             exempt = which in _NOT_OF_ONE_POSITION and case.only_reduced(fork)
-            exempt |= which == Limit.MAX_PORTFOLIO_VAR and case.only_lowers()
             assert exempt or not above(which, used, bound), f"{which.name} {scope}: {used} > {bound}"
         return "passed"
     refused = [(which, scope) for which, scope in case.before if Code[which.name] == code]

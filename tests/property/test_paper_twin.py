@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.engine.types import EventKind, OrderType, Side
+from app.engine.codes import Code
+from app.engine.types import EventKind, InstrumentStatus, OrderType, Scope, Side
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.venues.paper import PaperVenue
 from app.venues.paper.state import PaperLimits
@@ -32,6 +33,7 @@ prices = st.integers(95, 106)
 quantities = st.integers(1, 9)
 sides = st.sampled_from([0, 1])
 symbols = st.integers(0, SYMBOLS - 1)
+flags = st.sampled_from([0, 0, 0, 1, 2, 2, 3])
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Order:
 @dataclass(frozen=True)
 class Cancel:
     of: int  # counted back from the newest order
+    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,20 @@ class Replace:
     of: int
     price: int
     quantity: int
+    flags: int = 0
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Note:
+    """An event that sends no order."""
+
+    kind: int
+    account: int
+    symbol: int
+    scope: int
+    limit: int
+    status: int = 0
 
 
 levels = st.lists(
@@ -73,18 +90,41 @@ orders = st.builds(
     account=st.integers(0, 2),
     type=st.sampled_from([OrderType.LIMIT] * 5 + list(OrderType)),
     time_in_force=st.sampled_from([0, 0, 0, 1, 2, 3]),
-    flags=st.sampled_from([0, 0, 0, 1]),
+    flags=flags,
     self_trade_prevention=st.integers(0, 3),
     price=prices,
     quantity=quantities,
     protected=st.booleans(),
     triggered=st.booleans(),
 )
-cancels = st.builds(Cancel, st.integers(0, 12))
-replaces = st.builds(Replace, st.integers(0, 12), prices, quantities)
-steps = st.lists(st.one_of(orders, orders, cancels, replaces, levels), max_size=60)
+codes = st.sampled_from([0, 0, int(Code.REDUCE_ONLY), int(Code.REDUCING_ONLY)])
+cancels = st.builds(Cancel, st.integers(0, 12), codes)
+replaces = st.builds(Replace, st.integers(0, 12), prices, quantities, flags, codes)
+accounts = st.integers(0, 2)
+notes = st.one_of(
+    st.builds(
+        Note, st.just(EventKind.TRADING_STATE_SET), accounts, symbols, st.integers(0, 3),
+        st.sampled_from([0, 0, 1, 2]),
+    ),
+    st.builds(
+        Note,
+        st.just(EventKind.PERMISSION_SET),
+        accounts,
+        symbols,
+        st.sampled_from([2, 4]),
+        st.integers(0, 2),
+    ),
+    st.builds(Note, st.just(EventKind.POSITION_SETTLED), accounts, symbols, st.just(0), st.just(0)),
+    st.builds(
+        Note, st.just(EventKind.INSTRUMENT_SET), accounts, symbols, st.just(0), st.integers(99, 110),
+        st.sampled_from([1, 1, 2, 3]),
+    ),
+)  # fmt: skip
+requests = st.one_of(orders, orders, orders, cancels, replaces, notes)
+steps = st.lists(st.one_of(orders, orders, orders, cancels, replaces, notes, levels, levels), max_size=60)
 
-Step = Order | Cancel | Replace | list[tuple[int, int, int, int, int]]
+Request = Order | Cancel | Replace | Note
+Step = Request | list[tuple[int, int, int, int, int]]
 
 
 @dataclass
@@ -93,16 +133,31 @@ class Stream:
 
     sent: list[Event] = field(default_factory=list)
 
-    def event(self, step: Order | Cancel | Replace) -> Event | None:
+    def event(self, step: Request) -> Event | None:
+        if isinstance(step, Note):
+            return Event(
+                step.kind,
+                0,
+                step.account,
+                step.symbol,
+                scope=step.scope,
+                limit=step.limit,
+                status=step.status,
+            )
         if isinstance(step, Order):
             return self.place(step)
         if step.of >= len(self.sent):
             return None
         order = self.sent[-1 - step.of]
         if isinstance(step, Cancel):
-            return replace(order, kind=EventKind.CANCEL_REQUESTED)
+            return replace(order, kind=EventKind.CANCEL_REQUESTED, code=step.code)
         return replace(
-            order, kind=EventKind.REPLACE_REQUESTED, last_price=step.price, last_quantity=step.quantity
+            order,
+            kind=EventKind.REPLACE_REQUESTED,
+            last_price=step.price,
+            last_quantity=step.quantity,
+            flags=step.flags,
+            code=step.code,
         )
 
     def place(self, step: Order) -> Event:
@@ -151,10 +206,10 @@ def test_every_step_as_the_twin(stream: list[Step]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(levels, st.lists(st.one_of(orders, orders, cancels, replaces), max_size=40), levels, st.integers(2, 5))
+@given(levels, st.lists(requests, max_size=40), levels, st.integers(2, 5))
 def test_a_small_buffer_changes_nothing(
     before: list[tuple[int, int, int, int, int]],
-    stream: list[Order | Cancel | Replace],
+    stream: list[Request],
     after: list[tuple[int, int, int, int, int]],
     room: int,
 ) -> None:
@@ -185,7 +240,7 @@ def random_order(chance: random.Random) -> Order:
         account=chance.randrange(4),
         type=chance.choice([OrderType.LIMIT] * 6 + list(OrderType)),
         time_in_force=chance.choice([0, 0, 0, 0, 1, 2, 3]),
-        flags=chance.choice([0, 0, 0, 1]),
+        flags=chance.choice([0, 0, 0, 1, 2, 2, 3]),
         self_trade_prevention=chance.randrange(4),
         price=chance.randint(95, 106),
         quantity=chance.randint(1, 9),
@@ -194,13 +249,30 @@ def random_order(chance: random.Random) -> Order:
     )
 
 
-def random_request(chance: random.Random) -> Order | Cancel | Replace:
+def random_request(chance: random.Random) -> Request:
     kind = chance.random()
-    if kind < 0.65:
+    if kind < 0.62:
         return random_order(chance)
-    if kind < 0.75:
-        return Cancel(chance.randint(0, 20))
-    return Replace(chance.randint(0, 20), chance.randint(95, 106), chance.randint(1, 9))
+    if kind < 0.72:
+        return Cancel(chance.randint(0, 20), chance.choice([0, 0, int(Code.REDUCE_ONLY)]))
+    if kind < 0.77:
+        return random_note(chance)
+    return Replace(
+        chance.randint(0, 20), chance.randint(95, 106), chance.randint(1, 9), chance.choice([0, 0, 1, 2])
+    )
+
+
+def random_note(chance: random.Random) -> Note:
+    account, symbol = chance.randrange(4), chance.randrange(SYMBOLS)
+    kind = chance.choice([EventKind.TRADING_STATE_SET, EventKind.PERMISSION_SET, EventKind.INSTRUMENT_SET])
+    if kind == EventKind.TRADING_STATE_SET:
+        scope = chance.choice([Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL])
+        return Note(kind, account, symbol, scope, chance.choice([0, 0, 0, 1, 2]))
+    if kind == EventKind.PERMISSION_SET:
+        scope = chance.choice([Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL])
+        return Note(kind, account, symbol, scope, chance.choice([0, 1, 2]))
+    status = chance.choice([InstrumentStatus.TRADING] * 4 + [InstrumentStatus.HALTED])
+    return Note(kind, account, symbol, 0, chance.randint(104, 110), status)
 
 
 def random_levels(chance: random.Random) -> list[tuple[int, int, int, int, int]]:

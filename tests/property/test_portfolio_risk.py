@@ -1,6 +1,7 @@
 """Portfolios kept up to date in O(N) are those computed anew, and orders are refused as the twin says."""
 
 import math
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
@@ -43,6 +44,15 @@ MODEL = {
     "correlation_threshold_ppm": 300_000,
 }
 RELATIVE = 1e-9
+
+Orders = dict[tuple[int, int], tuple[int, int]]  # steps bought and sold, by account and symbol
+
+
+def middles_and_radii(each: list[list[tuple[int, int]]]) -> tuple[list[float], list[float]]:
+    """By symbol, of what may be reached: [account][symbol], lowest and highest."""
+    symbols = list(zip(*each, strict=True))
+    middles = [sum(low + high for low, high in accounts) / 2 for accounts in symbols]
+    return middles, [sum(high - low for low, high in accounts) / 2 for accounts in symbols]
 
 
 class Trading:
@@ -159,15 +169,15 @@ class Trading:
 
     # The twin.
 
-    def signed(self, index: int, more: dict[tuple[int, int], tuple[int, int]]) -> list[int]:
-        """Worst cases in money, by symbol, with so much more bought and sold."""
+    def reached(self, index: int, more: Orders) -> list[tuple[int, int]]:
+        """What fills may lead to in money, by symbol: lowest and highest, with more bought and sold."""
         values = []
         for symbol in range(self.symbols):
             position = self.desk.position(index, symbol)
             buy, sell = more.get((index, symbol), (0, 0))
-            long = position["quantity"] + position["open_buy"] + buy
-            short = position["quantity"] - position["open_sell"] - sell
-            values.append((long if abs(long) >= abs(short) else short) * self.marks[symbol])
+            lowest = position["quantity"] - position["open_sell"] - sell
+            highest = position["quantity"] + position["open_buy"] + buy
+            values.append((lowest * self.marks[symbol], highest * self.marks[symbol]))
         return values
 
     def expected(self, index: int, symbol: int, side: int, quantity: int) -> dict[tuple[Code, Scope], float]:
@@ -175,17 +185,21 @@ class Trading:
         more = {(index, symbol): (quantity, 0) if side == BUY else (0, quantity)}
         matrix = self.history.matrix(self.symbols)
         # A symbol added after the last sample is not measured before the next.
-        each = [self.signed(other, more) for other in range(ACCOUNTS)]
-        mine = each[index]
-        both = [sum(values) for values in zip(*each, strict=True)]
         unmeasured = [matrix[other][other] is None for other in range(self.symbols)]
-        loose = [sum(abs(v) for v, u in zip(values, unmeasured, strict=True) if u) for values in each]
+        each = [self.reached(other, more) for other in range(ACCOUNTS)]
+        gross = [[max(abs(low), abs(high)) for low, high in values] for values in each]
+        loose = [sum(v for v, u in zip(values, unmeasured, strict=True) if u) for values in gross]
         together = [self.history.together(matrix, symbol, other) for other in range(self.symbols)]
+
+        def bound(accounts: Sequence[int]) -> float:
+            middles, radii = middles_and_radii([each[other] for other in accounts])
+            return self.history.value_at_risk(matrix, middles, sum(loose[a] for a in accounts), radii)
+
         return {
-            (Code.MAX_PORTFOLIO_VAR, Scope.FIRM): self.history.value_at_risk(matrix, both, sum(loose)),
-            (Code.MAX_PORTFOLIO_VAR, Scope.ACCOUNT): self.history.value_at_risk(matrix, mine, loose[index]),
+            (Code.MAX_PORTFOLIO_VAR, Scope.FIRM): bound(range(ACCOUNTS)),
+            (Code.MAX_PORTFOLIO_VAR, Scope.ACCOUNT): bound([index]),
             (Code.MAX_CORRELATED_EXPOSURE, Scope.ACCOUNT): sum(
-                abs(value) for value, counts in zip(mine, together, strict=True) if counts
+                value for value, counts in zip(gross[index], together, strict=True) if counts
             ),
         }
 
@@ -202,13 +216,16 @@ class Trading:
             holder = state.firm[0] if row == 0 else state.accounts[row - 1]
             if holder["portfolio_version"] != version:
                 continue
-            each = np.array([self.signed(index, {}) for index in indexes], float)
-            signed, gross = each.sum(axis=0), np.abs(each).sum(axis=0)
+            each = [self.reached(index, {}) for index in indexes]
+            signed, radii = map(np.array, middles_and_radii(each))
+            gross = np.abs(np.array(each, float)).max(axis=2).sum(axis=0)
             span = slice(row * stride, row * stride + self.symbols)
             np.testing.assert_array_equal(state.exposures[span], signed)
+            size = math.sqrt(covariance.max(initial=0)) * max(gross.max(), 1.0)
+            radius = float(radii @ np.sqrt(np.diag(covariance)))
+            assert state.portfolios[row]["radius"] == pytest.approx(radius, rel=RELATIVE, abs=RELATIVE * size)
             assert state.portfolios[row]["measured"] == gross[measured].sum()
             np.testing.assert_array_equal(state.exposures_apart[span], -(apart @ gross))
-            size = math.sqrt(covariance.max(initial=0)) * max(np.abs(each).max(), 1.0)
             np.testing.assert_allclose(
                 state.products[span], covariance @ signed, rtol=RELATIVE, atol=RELATIVE * size
             )
@@ -231,7 +248,7 @@ def test_long_trading_is_decided_as_the_twin_says(seed: int) -> None:
     trading = Trading(Random(seed))
     for _ in range(120):
         trading.step()
-    assert trading.decisions > 80
+    assert trading.decisions > 70
     assert trading.refusals > 5
 
 

@@ -15,6 +15,14 @@ _POSITION = (
 )  # fmt: skip
 
 
+def _reach(held: int, row: list[int]) -> tuple[int, int]:
+    """The highest and lowest position that open orders may lead to: reduce-only ones first, up to flat."""
+    buys, sells, reduce_buys, reduce_sells, _ = row
+    highest = min(held + reduce_buys, 0) if held < 0 else held
+    lowest = max(held - reduce_sells, 0) if held > 0 else held
+    return highest + buys - reduce_buys, lowest - sells + reduce_sells
+
+
 def check_engine(state: State, ledger: Ledger) -> None:
     _check_open_orders(state, ledger)
     reserved = ledger.reserved()
@@ -28,14 +36,14 @@ def check_engine(state: State, ledger: Ledger) -> None:
             row = reserved.get((account, symbol), [0, 0, 0, 0, 0])
             record = state.positions[symbol * len(state.accounts) + account]
             unit = ledger.marks.get(symbol, 0) * ledger.multipliers[symbol]
-            worst = max(abs(position.quantity + row[0]), abs(position.quantity - row[1]))
+            highest, lowest = _reach(position.quantity, row)
+            worst = max(abs(highest), abs(lowest))
             expected = (
                 position.quantity, position.cost, position.realised, position.fees,
                 position.quantity * unit, worst, worst * unit, *row,
             )  # fmt: skip
             assert tuple(int(record[name]) for name in _POSITION) == expected
-            upper = (position.quantity + row[0]) * unit, (position.quantity - row[1]) * unit
-            assert (int(record["upper"]), int(record["lower"])) == upper
+            assert (int(record["upper"]), int(record["lower"])) == (highest * unit, lowest * unit)
             exposure += worst * unit
             value += position.quantity * unit
             cost += position.cost
@@ -85,7 +93,7 @@ def check_venue(venue: PaperVenue, ledger: Ledger) -> None:
         key = (order.symbol, order.side)
         better = max if order.side == Side.BUY else min
         best[key] = better(best.get(key, order), order, key=lambda each: each.price)
-    resting = venue.state.resting[np.flatnonzero(venue.state.resting["order_id"])]
+    resting = venue.state.resting[np.flatnonzero(venue.state.resting["order_id"] > 0)]
     assert dict(zip(resting["order_id"].tolist(), resting["remaining"].tolist(), strict=True)) == expected
     for (symbol, side), bid in best.items():
         ask = best.get((symbol, Side.SELL))

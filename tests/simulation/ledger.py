@@ -89,6 +89,8 @@ class Ledger:
                 money = self.money.setdefault(event.account, Money())
                 money.transferred += event.limit
                 money.cash += event.limit
+            elif kind == E.POSITION_SETTLED:
+                self._settle(event)
             elif kind == E.MARK_UPDATED:
                 self.marks[event.symbol] = event.price
             elif event.order_id == 0:
@@ -140,6 +142,7 @@ class Ledger:
             self._check_unchanged(event)
             return
         self._check_step(order, event, kind, refused)
+        self._check_flags(order, event)
         if kind == E.ORDER_FILLED:
             self._fill(order, event)
         elif kind == E.REPLACE_REQUESTED:
@@ -147,13 +150,24 @@ class Ledger:
         elif kind == E.ORDER_REPLACED or refused:
             order.price, order.quantity = event.price, event.quantity
             order.reserved = order.left
-        if kind == E.ORDER_TRIGGERED:
+        if kind == E.ORDER_TRIGGERED:  # trimmed to the position, where it may only reduce
+            assert event.quantity == order.quantity or event.flags & OrderFlag.REDUCE_ONLY
+            assert 0 < event.quantity <= order.quantity
             order.waiting = False
+            order.quantity = order.reserved = event.quantity
         order.status = S(event.status)
         assert (event.quantity, event.filled_quantity) == (order.quantity, order.filled)
         assert event.filled_notional == order.notional
         if order.status in FINAL:
             del self.open[event.order_id]
+
+    def _check_flags(self, order: Order, event: EventView) -> None:
+        """An order may become a reduce-only one, or show that it has fired, and never lose a flag."""
+        gained = event.flags & ~order.flags
+        assert order.flags & ~event.flags == 0
+        assert gained & ~(OrderFlag.REDUCE_ONLY | OrderFlag.TRIGGERED) == 0
+        assert event.kind == E.ORDER_TRIGGERED or not gained & OrderFlag.TRIGGERED
+        order.flags = event.flags
 
     def _check_step(self, order: Order, event: EventView, kind: EventKind, refused: bool) -> None:
         """That the state machine knows a way from where the order was to where it is."""
@@ -190,6 +204,7 @@ class Ledger:
         position = self.positions.setdefault((order.account, order.symbol), Position())
         position.fees += event.fee
         closing = min(quantity, abs(position.quantity)) if position.quantity * sign < 0 else 0
+        assert closing == quantity or not order.flags & OrderFlag.REDUCE_ONLY, "reduce-only, and it opens"
         if closing:
             share = abs(position.cost) * closing // abs(position.quantity)
             position.cost += sign * share
@@ -197,6 +212,15 @@ class Ledger:
         position.cost += sign * (quantity - closing) * unit
         position.quantity += sign * quantity
         assert (event.limit, event.observed) == (position.quantity, position.cost)
+
+    def _settle(self, event: EventView) -> None:
+        position = self.positions[event.account, event.symbol]
+        assert event.last_quantity == position.quantity != 0
+        proceeds = position.quantity * event.last_price * self.multipliers[event.symbol]
+        assert event.observed == proceeds - position.cost
+        position.realised += proceeds - position.cost
+        self.money[event.account].cash += proceeds
+        position.quantity = position.cost = 0
 
     # --- Sums.
 

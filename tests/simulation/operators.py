@@ -44,6 +44,7 @@ _VALUES = {
     Limit.MAX_ORDER_TO_TRADE_RATIO: (2, 100),
     Limit.VENUE_REJECTIONS: (1, 5),
     Limit.MARK_HALT_AGE: (10**5, 10**7),
+    Limit.MAINTENANCE_LEVERAGE: (100, 10**4),
 }
 _NEVER_WIDE = (Limit.MAX_REPEATED_ORDERS, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE, Limit.DAILY_LOSS)
 _PLACES = {limit: sorted(PLACES[limit]) for limit in Limit}
@@ -154,7 +155,7 @@ class Operators:
             values["number"][row] = random.choice(known) if known and random.random() < 0.9 else 10**6
             values["actor"][row] = random.integers(_PERSONS)
         rows = self._rows(commands, CommandKind.SET_POLICY)
-        values["code"][rows] = random.integers(0, 6, len(rows))
+        values["code"][rows] = random.integers(0, 8, len(rows))
         values["value"][rows] = random.choice([0, 1, 100, 10**6, 10**8], len(rows))
         checked = rows[random.random(len(rows)) < 0.5]
         values["code"][checked] = Policy.MAKER_CHECKER
@@ -184,6 +185,8 @@ class Operators:
         for row in self._rows(commands, CommandKind.SET_INSTRUMENT):
             status = InstrumentStatus.TRADING if random.random() < 0.95 else random.integers(0, 5)
             commands[row : row + 1] = build.pack([_instrument(int(random.integers(SYMBOLS)), int(status))])
+        for row in self._rows(commands, CommandKind.SETTLE_SYMBOL):
+            self._settlement(commands, row)
         for row in self._rows(commands, CommandKind.SET_ACCOUNT):
             account = int(random.integers(ACCOUNTS + 1))
             wrong = b"" if account < ACCOUNTS and random.random() < 0.7 else b"someone else"
@@ -197,3 +200,18 @@ class Operators:
                 correlation_threshold_ppm=int(random.choice([0, 300_000, 10**6, 10**6 + 1])),
             )
             commands[row : row + 1] = build.pack([model])
+
+    def _settlement(self, commands: Records, row: int) -> None:
+        """Mostly in the right order: halted, everything canceled, settled, and traded again."""
+        symbol = int(commands["symbol"][row]) % SYMBOLS
+        settle = build.Command(
+            CommandKind.SETTLE_SYMBOL, symbol=symbol, value=int(self.random.integers(800, 1_200))
+        )
+        whole = [
+            _instrument(symbol, InstrumentStatus.HALTED),
+            build.cancel_all(Scope.SYMBOL, symbol=symbol),
+            settle,
+            _instrument(symbol),
+        ]
+        part = whole if row + len(whole) <= len(commands) and self.random.random() < 0.9 else [settle]
+        commands[row : row + len(part)] = build.pack(part)

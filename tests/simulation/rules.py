@@ -15,6 +15,8 @@ from app.engine.types import (
     CommandKind,
     EventKind,
     Limit,
+    OrderFlag,
+    OrderType,
     OverrideEnd,
     Policy,
     Scope,
@@ -153,6 +155,8 @@ class RuleBook:
         assert all(self.states.get(key, 0) < TradingState.HALTED for key in keys), "taken while halted"
         for key in (*keys, key_of(Scope.ACCOUNT_SYMBOL, account, symbol)):
             limits = self.effective(key) if key in self.versions else {}
+            if event.type == OrderType.MARKET and event.flags & OrderFlag.REDUCE_ONLY:
+                continue  # what closes a position has no size
             most = limits.get(Limit.MAX_ORDER_QUANTITY)
             assert most is None or event.quantity * self.steps_e8[symbol] <= most, "more than allowed"
 

@@ -31,12 +31,6 @@ Records = NDArray[np.void]
 
 _SIZES = {"accounts": 8, "symbols": 4, "orders": 1 << 12, "open_orders": 1 << 11, "fills": 1 << 12}
 _SIZES |= {"overrides": 12, "limit_changes": 16}
-_ROUTES = (
-    EventKind.ORDER_ACCEPTED,
-    EventKind.ORDER_TRIGGERED,
-    EventKind.CANCEL_REQUESTED,
-    EventKind.REPLACE_REQUESTED,
-)
 _BATCH_MAX = 240
 _EACH_MIN = 20  # of each kind of event in one run
 _REFUSED = EventKind.COMMAND_REJECTED
@@ -89,20 +83,20 @@ class World:
             )
 
     def tick(self, commands: Records) -> None:
-        """Depth, then commands, then whatever the venue makes of them; then everything is checked."""
+        """Depth, then each command with whatever the venue makes of it; then everything is checked."""
         self._reported(self.venue.apply_levels(self.traffic.levels()))
         self.requested += len(commands)
-        first = self.seq + 1
-        events = self._apply(commands)
-        injected = set(range(first, first + len(commands)))
-        self._reported(self.venue.execute(events))
+        injected = set()
+        for index in range(len(commands)):
+            injected.add(self.seq + 1)
+            self._reported(self.venue.execute(self._apply(commands[index : index + 1])))
         self._check(injected)
 
     def _apply(self, commands: Records) -> Records:
         count = len(commands)
         commands["seq"] = np.arange(self.seq + 1, self.seq + 1 + count)
         commands["ts"] = self.ts
-        self.kinds = self.kinds | dict(zip(commands["seq"].tolist(), commands["kind"].tolist(), strict=True))
+        self.kinds.update(zip(commands["seq"].tolist(), commands["kind"].tolist(), strict=True))
         self.seq += count
         self.journal.append(commands.tobytes())
         events = self.engine.process(commands).tobytes()
@@ -114,10 +108,9 @@ class World:
     def _reported(self, reports: Iterator[Records]) -> None:
         while True:
             caused = [self._apply(batch) for batch in reports]
-            routed = [events for events in caused if np.isin(events["kind"], _ROUTES).any()]
-            if not routed:
+            if not caused:
                 return
-            reports = self.venue.execute(np.concatenate(routed))
+            reports = self.venue.execute(np.concatenate(caused))
 
     def _check(self, injected: set[int]) -> None:
         check_engine(self.engine.state, self.ledger)

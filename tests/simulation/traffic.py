@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from app.engine.records import COMMAND, REPORT_COMMAND
 from app.engine.types import (
     CommandKind,
+    Fault,
     OrderFlag,
     OrderType,
     ReportKind,
@@ -18,7 +19,7 @@ from tests.simulation.rules import RuleBook
 Records = NDArray[np.void]
 
 _KINDS = {
-    CommandKind.PLACE_ORDER: 0.634,
+    CommandKind.PLACE_ORDER: 0.625,
     CommandKind.CANCEL_ORDER: 0.13,
     CommandKind.AMEND_ORDER: 0.11,
     CommandKind.UPDATE_MARK: 0.04,
@@ -32,7 +33,7 @@ _KINDS = {
     CommandKind.SET_OVERRIDE: 0.004,
     CommandKind.END_OVERRIDE: 0.001,
     CommandKind.PROPOSE_LIMIT: 0.004,
-    CommandKind.APPROVE_CHANGE: 0.004,
+    CommandKind.APPROVE_CHANGE: 0.006,
     CommandKind.REJECT_CHANGE: 0.001,
     CommandKind.SET_RISK_MODEL: 0.001,
     CommandKind.SET_INSTRUMENT: 0.002,
@@ -40,6 +41,8 @@ _KINDS = {
     CommandKind.CANCEL_ALL: 0.002,
     CommandKind.NOTE: 0.001,
     CommandKind.SAMPLE_MARKS: 0.004,
+    CommandKind.CLOSE_POSITION: 0.005,
+    CommandKind.SETTLE_SYMBOL: 0.002,
 }
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 _UNPRICED = (OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT)
@@ -146,7 +149,14 @@ class Traffic:
         amends = part["kind"] == CommandKind.AMEND_ORDER
         part["price"] = np.where(amends & (random.random(count) < 0.5), self._near(part, 12), 0)
         part["quantity"] = np.where(amends & (random.random(count) < 0.6), random.integers(1, 150, count), 0)
+        moved = amends & (random.random(count) < 0.15)
+        part["stop_price"] = np.where(moved, self._near(part, 12), 0)
+        part["fault"] = np.where(amends & (random.random(count) < 0.01), Fault.QUANTITY_ZERO, 0)
         commands[rows] = part
+        rows = self._rows(commands, CommandKind.CLOSE_POSITION)
+        commands["flags"][rows] = random.integers(0, 2, len(rows))
+        named = random.random(len(rows)) < 0.3
+        commands["client_order_id"][rows, 0] = np.where(named, random.integers(1, 40, len(rows)), 0)
         rows = self._rows(commands, CommandKind.CANCEL_ALL)
         commands["scope"][rows] = random.choice([0, 1, 2, 3, 4, 4, 4, 9], len(rows))
 

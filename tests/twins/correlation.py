@@ -92,9 +92,16 @@ class History:
         ]
 
     def value_at_risk(
-        self, matrix: list[list[float | None]], signed: Sequence[float], unmeasured: int
+        self,
+        matrix: list[list[float | None]],
+        signed: Sequence[float],
+        unmeasured: int,
+        radii: Sequence[float] = (),
     ) -> float:
-        """In money; `signed`: the exposure of each symbol, `unmeasured`: what is not in the matrix."""
+        """In money; `signed`: the exposure of each symbol, `unmeasured`: what is not in the matrix.
+
+        With `radii` the bound of all portfolios that are, in each symbol, so far away from `signed`.
+        """
         variance = 0.0
         for i, row in enumerate(matrix):
             for j, covariance in enumerate(row):
@@ -102,7 +109,9 @@ class History:
                     variance += signed[i] * covariance * signed[j]
         intervals = self.parameters["horizon_us"] / self.parameters["interval_us"]
         z = self.parameters["z_e9"] / 1e9
-        return z * math.sqrt(max(variance, 0.0) * intervals) + unmeasured
+        deviation = math.sqrt(max(variance, 0.0))
+        deviation += math.fsum(r * math.sqrt(matrix[i][i] or 0.0) for i, r in enumerate(radii))
+        return z * deviation * math.sqrt(intervals) + unmeasured
 
     def together(self, matrix: list[list[float | None]], i: int, j: int) -> bool:
         """Whether two symbols count as correlated: those that are not measured do."""

@@ -32,14 +32,15 @@ from tests.twins.engine_risk import (
     explained,
     judged,
 )
+from tests.twins.engine_settlement import SettlementTwin
 
 SLOTS = 1 << SLOT_BITS
 
 
-class EngineTwin(LimitsTwin, ClosingTwin):
+class EngineTwin(LimitsTwin, ClosingTwin, SettlementTwin):
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
-        self.books = Books(capacity.fills)
+        self.books = Books(capacity.fills, capacity.repeats)
         self.out: list[EventView] = []
 
     def apply(self, command: Command) -> list[EventView]:
@@ -67,6 +68,7 @@ class EngineTwin(LimitsTwin, ClosingTwin):
             CommandKind.PROPOSE_LIMIT: self.propose_limit,
             CommandKind.APPROVE_CHANGE: self.approve_change,
             CommandKind.REJECT_CHANGE: self.reject_change,
+            CommandKind.SETTLE_SYMBOL: self.settle_symbol,
         }
         action = {int(kind): action for kind, action in actions.items()}.get(command.kind)
         self.group_open = False

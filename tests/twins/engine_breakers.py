@@ -7,6 +7,7 @@ from app.engine.types import EventKind, Limit, Permission, Scope, StateFlag, Tra
 from tests.engine_support import Command
 from tests.twins.engine_holdings import leverage_of
 from tests.twins.engine_model import UNLIMITED, Account, Books, Instrument
+from tests.twins.engine_repeats import forget_repeats
 from tests.twins.engine_steps import OrderSteps
 
 
@@ -32,7 +33,7 @@ class BreakerTwin(OrderSteps):
         if state == TradingState.ACTIVE and not isinstance(holder, Books):
             holder.rejections = 0
             if isinstance(holder, Account):
-                holder.repeats = {place: (like, ts, 0) for place, (like, ts, _) in holder.repeats.items()}
+                forget_repeats(self.books, holder)
         if old == TradingState.HALTED != state:
             self.look_again(holder)
         return old

@@ -80,8 +80,12 @@ class ClosingTwin(StopsTwin):
 
     def make_way(self, order: Order, side: int) -> None:
         """What protects the position ends with it; everything else is canceled now."""
-        if order.side == side and (order.waiting or order.reduce_only):
+        if order.side == side and order.reduce_only:
+            return
+        if order.side == side and order.waiting:
             order.flags |= OrderFlag.REDUCE_ONLY
+            self.change(order, order.status)
+            self.show(EventKind.ORDER_REPLACED, order, code=Code.REDUCE_ONLY)
         else:
             self.request_cancel(order)
 

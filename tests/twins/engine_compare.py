@@ -6,7 +6,6 @@ import numpy as np
 
 from app.engine.engine import Engine
 from app.engine.state import NO_SLOT, State
-from app.engine.state_records import REPEATS
 from tests.engine_support import words
 from tests.twins.engine import SLOTS, EngineTwin
 from tests.twins.engine_limit_model import limit_key
@@ -64,6 +63,7 @@ def check_same(engine: Engine, twin: EngineTwin) -> None:
     assert np.count_nonzero(state.client_ids) == len(books.named)
     assert np.count_nonzero(state.executions) == len(books.executions)
     _check_limits(state, twin)
+    _check_repeats(state, books)
 
 
 def _any_moved(state: State, twin: EngineTwin) -> int:
@@ -118,15 +118,12 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
         messages=account.messages,
         day_fills=account.day_fills,
         rejections=account.rejections,
+        repeats_forgotten=account.repeats_forgotten,
         permission=books.permissions.get((index, -1), 0),
         **_flows(books, index),
     )
     _same_bucket(record, account.cancel_bucket, "cancel")
     _same_state(record, account)
-    for place in range(REPEATS):
-        entry = state.repeats[index * REPEATS + place]
-        likeness, ts, count = account.repeats.get(place, (0, 0, 0))
-        _same(entry, likeness=likeness, ts=ts, count=count)
     assert record["name"].tolist() == words(account.name, 40).tolist()
     _same_bucket(record, account.bucket)
     assert _open(state, index) == [order_id % SLOTS for order_id in account.open]
@@ -155,6 +152,14 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
         )
 
 
+def _check_repeats(state: State, books: Books) -> None:
+    names = ("account", "symbol", "side", "price", "quantity")
+    for counted in books.repeats:
+        entry = state.repeats[(counted.number - 1) % len(state.repeats)]
+        _same(entry, number=counted.number, ts=counted.ts, **dict(zip(names, counted.what, strict=True)))
+    assert np.count_nonzero(state.repeat_index) == len({counted.what for counted in books.repeats})
+
+
 def _check_instrument(state: State, twin: EngineTwin, symbol: int) -> None:
     instrument = twin.books.instruments[symbol]
     _same(
@@ -171,7 +176,7 @@ def _check_instrument(state: State, twin: EngineTwin, symbol: int) -> None:
         taker_fee_ppm=instrument.taker_fee_ppm,
         stops_due=instrument.stops_due,
         trading_state=instrument.state,
-        past_mark=instrument.past_mark,
+        mark_spread_max_bps=instrument.mark_spread_max_bps,
         rejections=instrument.rejections,
         worst=sum(twin.books.worst(account, symbol) for account in range(len(twin.books.accounts))),
     )

@@ -1,9 +1,9 @@
-"""How an account of the twin sends requests: token buckets, and like orders again and again."""
+"""How an account of the twin sends requests: token buckets."""
 
 from typing import NamedTuple
 
 from app.engine.codes import Code
-from app.engine.types import Limit, Policy, Scope, TradingState
+from app.engine.types import Limit, Scope, TradingState
 from tests.twins.engine_model import UNLIMITED, Books, Bucket, Order
 
 
@@ -56,25 +56,3 @@ def cancel_rate(books: Books, order: Order) -> Verdict | None:
     if rate != UNLIMITED:
         bucket.take(rate, books.ts)
     return None
-
-
-_SEED = 0x243F6A8885A308D3
-
-
-def _mixed(value: int, more: int) -> int:
-    value = (value ^ more) * 0x9E3779B97F4A7C15 % 2**64
-    return value ^ value >> 29
-
-
-def repeat(books: Books, order: Order) -> tuple[int, int, int, int]:
-    """Place among the account's recent orders, hash, since when it is counted, its number."""
-    like = _mixed(_mixed(_mixed(_SEED, order.symbol * 2 + order.side), order.price), order.quantity) >> 1
-    known, since, count = books.accounts[order.account].repeats.get(like % 16, (0, 0, 0))
-    if count and known == like and books.ts - since <= books.policies[Policy.REPEAT_WINDOW_US]:
-        return like % 16, like, since, count + 1
-    return like % 16, like, books.ts, 1
-
-
-def count_repeat(books: Books, order: Order) -> None:
-    place, like, since, count = repeat(books, order)
-    books.accounts[order.account].repeats[place] = (like, since, count)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from app.engine.capacity import SUM_MAX
 from app.engine.codes import Code
 from app.engine.types import Limit, Scope, Side
 from tests.twins.engine_effect import Effect
@@ -9,7 +10,7 @@ from tests.twins.engine_flow import Verdict
 from tests.twins.engine_model import MONEY_MAX, UNLIMITED, Books, Order
 
 
-def _unless_reducing(
+def unless_reducing(
     effect: Effect, code: int, within: bool, allowed: int, observed: int, scope: int
 ) -> Verdict:
     """What an order passes too that only reduces."""
@@ -36,18 +37,18 @@ def exposure_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Ve
         MONEY_MAX + 1 if beyond else everyone + effect.growth * unit,
         books.open_notional(-1) + effect.added,
         abs(books.accounts[account].cash) + books.open_notional(account) + effect.added,
-        abs(books.firm_equity()),
+        MONEY_MAX + 1 if abs(books.firm_equity()) > SUM_MAX else 0,
     )
     facts = (MONEY_MAX, largest, Scope.FIRM)
     if beyond:
         yield Verdict(Code.POSITION_CAPACITY, False, *facts)
         return
-    yield _unless_reducing(effect, Code.POSITION_CAPACITY, largest <= MONEY_MAX, *facts)
+    yield unless_reducing(effect, Code.POSITION_CAPACITY, largest <= MONEY_MAX, *facts)
     yield from _position(books, order, effect)
     for scope, value in ((Scope.FIRM, everyone), (Scope.ACCOUNT, mine)):
         allowed = books.limit_at(Limit.MAX_GROSS_EXPOSURE, scope, account)
         value += effect.growth * unit
-        yield _unless_reducing(effect, Code.MAX_GROSS_EXPOSURE, value <= allowed, allowed, value, scope)
+        yield unless_reducing(effect, Code.MAX_GROSS_EXPOSURE, value <= allowed, allowed, value, scope)
     for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, account)):
         upper, lower = books.net(holder)
         buys = order.side == Side.BUY
@@ -55,7 +56,7 @@ def exposure_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Ve
         after = max(before + (effect.up if buys else -effect.down) * unit, 0)
         allowed = books.limit_at(Limit.MAX_NET_EXPOSURE, scope, account)
         within = after <= max(allowed, before)
-        yield _unless_reducing(effect, Code.MAX_NET_EXPOSURE, within, allowed, after, scope)
+        yield unless_reducing(effect, Code.MAX_NET_EXPOSURE, within, allowed, after, scope)
     yield from _margin(books, account, mine + effect.growth * unit, effect)
 
 
@@ -66,7 +67,7 @@ def _position(books: Books, order: Order, effect: Effect) -> Iterator[Verdict]:
         allowed = books.limit_at(Limit.MAX_POSITION, scope, order.account, order.symbol)
         within = allowed == UNLIMITED or steps * step <= allowed
         observed = min(steps * step, 2**63 - 1)
-        yield _unless_reducing(effect, Code.MAX_POSITION, within, allowed, observed, scope)
+        yield unless_reducing(effect, Code.MAX_POSITION, within, allowed, observed, scope)
 
 
 def _margin(books: Books, account: int, exposed: int, effect: Effect) -> Iterator[Verdict]:
@@ -75,10 +76,10 @@ def _margin(books: Books, account: int, exposed: int, effect: Effect) -> Iterato
     leverage = leverage_of(exposed, equity - costs)
     allowed = books.limit_at(Limit.MAX_LEVERAGE, Scope.ACCOUNT, account)
     within = leverage <= allowed
-    yield _unless_reducing(effect, Code.MAX_LEVERAGE, within, allowed, leverage, Scope.ACCOUNT)
+    yield unless_reducing(effect, Code.MAX_LEVERAGE, within, allowed, leverage, Scope.ACCOUNT)
     margin = costs - -exposed // books.accounts[account].leverage
     within = margin <= equity
-    yield _unless_reducing(effect, Code.INSUFFICIENT_MARGIN, within, equity, margin, Scope.ACCOUNT)
+    yield unless_reducing(effect, Code.INSUFFICIENT_MARGIN, within, equity, margin, Scope.ACCOUNT)
 
 
 def turnover_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Verdict]:
@@ -86,7 +87,7 @@ def turnover_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Ve
         allowed = books.limit_at(Limit.MAX_DAILY_NOTIONAL, scope, order.account)
         used = books.turnover(holder) + books.open_notional(holder) + effect.added
         within = used <= allowed or effect.added <= 0
-        yield _unless_reducing(effect, Code.MAX_DAILY_NOTIONAL, within, allowed, used, scope)
+        yield unless_reducing(effect, Code.MAX_DAILY_NOTIONAL, within, allowed, used, scope)
 
 
 def loss_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Verdict]:
@@ -97,4 +98,4 @@ def loss_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Verdic
     ):
         for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, account)):
             allowed, lost = books.limit_at(which, scope, account), measure(holder)
-            yield _unless_reducing(effect, code, lost <= allowed, allowed, lost, scope)
+            yield unless_reducing(effect, code, lost <= allowed, allowed, lost, scope)

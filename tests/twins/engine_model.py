@@ -7,6 +7,7 @@ open is added up from the open orders each time, so that it cannot drift with th
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.engine.codes import Code
 from app.engine.types import OrderFlag, OrderStatus, Permission, Policy, Scope, Side, TradingState
@@ -111,7 +112,7 @@ class Account:
     day_fills: int = 0
     messages: int = 0
     rejections: int = 0
-    repeats: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # by place: hash, since, count
+    repeats_forgotten: int = 0
     bucket: Bucket = field(default_factory=Bucket)
     cancel_bucket: Bucket = field(default_factory=Bucket)
     open: dict[int, Order] = field(default_factory=dict)  # by id, oldest first
@@ -137,7 +138,8 @@ class Instrument:
     state_actor: int = 0
     rejections: int = 0
     marks: list[tuple[int, int]] = field(default_factory=list)  # ts and price, oldest first
-    past_mark: int = 0
+    quote: bytes = b""
+    mark_spread_max_bps: int = 0
 
     @property
     def multiplier(self) -> int:
@@ -146,6 +148,14 @@ class Instrument:
     @property
     def max_price(self) -> int:
         return min(MONEY_MAX // (self.max_quantity * self.multiplier), 2**55)
+
+
+class Counted(NamedTuple):
+    """An order that was counted for MAX_REPEATED_ORDERS; `what`: account, symbol, side, price, quantity."""
+
+    number: int
+    ts: int
+    what: tuple[int, int, int, int, int]
 
 
 @dataclass
@@ -182,7 +192,7 @@ def reach(held: int, side: int, parts: list[tuple[int, bool]]) -> int:
 class Books:
     """The twin's state, and the sums over it."""
 
-    def __init__(self, fills_max: int) -> None:
+    def __init__(self, fills_max: int, repeats_max: int) -> None:
         self.seq = 0
         self.ts = 0
         self.state = 0  # of the firm
@@ -210,6 +220,8 @@ class Books:
         self.named: dict[tuple[int, bytes], Order] = {}
         self.executions: deque[tuple[int, int]] = deque()  # symbol, id
         self.fills_max = fills_max
+        self.repeats: deque[Counted] = deque(maxlen=repeats_max)
+        self.settlement = b""
         self.fills = 0
 
     def position(self, account: int, symbol: int) -> Position:

@@ -20,9 +20,16 @@ from app.engine.types import (
     TradingState,
 )
 from tests.twins.engine_effect import PRICED, Effect, collar, effect_of, reference, worth
-from tests.twins.engine_flow import Verdict, count_repeat, repeat
-from tests.twins.engine_holdings import exposure_verdicts, loss_verdicts, turnover_verdicts
+from tests.twins.engine_flow import Verdict
+from tests.twins.engine_holdings import (
+    exposure_verdicts,
+    loss_verdicts,
+    turnover_verdicts,
+    unless_reducing,
+)
 from tests.twins.engine_model import MONEY_MAX, UNLIMITED, Books, Order
+from tests.twins.engine_reference import past_mark_of
+from tests.twins.engine_repeats import count_repeat, repeats_with
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 RISING = {  # what fires when the mark rises
@@ -57,11 +64,6 @@ class Request(NamedTuple):
     before: Order | None = None
     lacking: int = 0
     decides: bool = True
-
-    @property
-    def extra(self) -> int:
-        """By how much it adds to what is open."""
-        return self.order.left - (self.before.reserved if self.before else 0)
 
 
 def is_rising(order: Order) -> bool:
@@ -142,7 +144,7 @@ def _risk(books: Books, request: Request, closing: bool) -> Iterator[Verdict]:
     if not closing:
         if request.how != How.FIRE:
             yield from _order_to_trade(books, request, effect)
-        yield from _portfolio(books, request)
+        yield from _portfolio(books, order, effect)
 
 
 def judged(books: Books, request: Request) -> tuple[Verdict | None, bool]:
@@ -268,7 +270,7 @@ def _repeats(books: Books, request: Request) -> Iterator[Verdict]:
     account = request.order.account
     allowed = books.limit_at(Limit.MAX_REPEATED_ORDERS, Scope.ACCOUNT, account)
     if allowed != UNLIMITED and request.how != How.AMEND:
-        count = repeat(books, request.order)[3]
+        count = repeats_with(books, request.order)
         yield Verdict(Code.REPEATED_ORDER, count <= allowed, allowed, count, Scope.ACCOUNT)
 
 
@@ -278,16 +280,21 @@ def _market(books: Books, request: Request) -> Iterator[Verdict]:
     oldest, scope = books.tightest(Limit.MAX_MARK_AGE, order.account, order.symbol)
     age = books.ts - instrument.mark_ts if instrument.mark else UNLIMITED
     yield Verdict(Code.MARKET_DATA_STALE, instrument.mark > 0 and age <= oldest, oldest, age, scope)
+    past, past_age = past_mark_of(books, instrument)
+    basis_points, move_scope = books.tightest(Limit.PRICE_MOVE_BPS, order.account, order.symbol)
+    moves = basis_points != UNLIMITED and not order.waiting and instrument.mark > 0
+    if moves:
+        window = books.policies[Policy.COLLAR_WINDOW_US]
+        yield Verdict(Code.MARKET_DATA_STALE, past > 0, 2 * window, past_age, move_scope)
     if order.type in PRICED:
         middle = reference(books, order)
         allowed, scope = collar(books, order, middle)
         away = abs(order.price - middle)
         yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, scope)
-    basis_points, scope = books.tightest(Limit.PRICE_MOVE_BPS, order.account, order.symbol)
-    if basis_points != UNLIMITED and not order.waiting:
-        allowed = instrument.past_mark * basis_points // 10_000
-        away = abs((order.price or instrument.mark) - instrument.past_mark)
-        yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, scope)
+    if moves and past:
+        allowed = past * basis_points // 10_000
+        away = abs((order.price or instrument.mark) - past)
+        yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, move_scope)
 
 
 def _size(books: Books, request: Request) -> Iterator[Verdict]:
@@ -319,17 +326,13 @@ def _order_to_trade(books: Books, request: Request, effect: Effect) -> Iterator[
     yield Verdict(Code.MAX_ORDER_TO_TRADE_RATIO, passed, allowed, ratio, Scope.ACCOUNT)
 
 
-def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
+def _portfolio(books: Books, order: Order, effect: Effect) -> Iterator[Verdict]:
     """Without samples nothing is measured: all counts in full, and as correlated with everything.
 
     What is measured has a twin of its own, `tests.twins.correlation`.
     """
-    order, extra = request.order, request.extra
-    instrument = books.instruments[order.symbol]
-    more = (extra, 0) if order.side == Side.BUY else (0, extra)
-    growth = books.plain_worst(order.account, order.symbol, *more) - books.worst(order.account, order.symbol)
-    unit = instrument.mark * instrument.multiplier
-    if growth > MONEY_MAX // max(unit, 1):
+    unit = books.unit(order.symbol)
+    if effect.worst > MONEY_MAX // max(unit, 1):
         return
     mine = books.exposure(order.account)
     everyone = sum(books.exposure(other) for other in range(len(books.accounts)))
@@ -341,5 +344,5 @@ def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
         allowed = books.limit_at(which, scope, order.account)
         if scope == Scope.FIRM and allowed == UNLIMITED:
             continue
-        observed = value + growth * unit
-        yield Verdict(code, growth * unit <= 0 or observed <= allowed, allowed, observed, scope)
+        observed = value + effect.growth * unit
+        yield unless_reducing(effect, code, observed <= allowed, allowed, observed, scope)

@@ -19,11 +19,13 @@ def check_book(venue: PaperVenue) -> None:
             levels_in_use.append(int(rung["level"]))
             resting += _check_level(st, book_side, int(rung["key"]), int(rung["level"]))
         _check_displayed(st, book_side)
-    assert resting == st.venue[0]["resting"] == np.count_nonzero(st.resting["order_id"])
+    assert resting == st.venue[0]["resting"] == np.count_nonzero(st.resting["order_id"] > 0)
     free = _free_levels(st)
     assert sorted(levels_in_use + free) == list(range(st.venue[0]["levels_used"]))
+    assert not st.holders["spent"].any() and st.venue[0]["spenders"] == 0
     for symbol in range(len(st.sides) // 2):
-        _check_not_crossed(venue, symbol)
+        if not st.listings[symbol]["closed"]:
+            _check_not_crossed(venue, symbol)
 
 
 def _ladder(st: PaperState, book_side: int) -> np.ndarray:

@@ -25,7 +25,9 @@ BUY, SELL = Side.BUY, Side.SELL
 
 
 def small_capacity(commands: int = 64, orders: int = 64) -> Capacity:
-    return Capacity(accounts=4, symbols=2, orders=orders, open_orders=orders - 1, fills=64, commands=commands)
+    return Capacity(
+        accounts=16, symbols=2, orders=orders, open_orders=orders - 1, fills=64, commands=commands
+    )
 
 
 def make_venue(

@@ -42,6 +42,10 @@ class Loop:
         raise self.error
 
 
+def _keys(folder: Path) -> KeyStore:
+    return KeyStore.open(folder, KEY, lambda: 1)[0]
+
+
 async def _elsewhere(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "elsewhere"})
 
@@ -55,7 +59,7 @@ def _lane(folder: Path, loop: Loop) -> HotLane:
         venue=cast(Venue, None),
         market=cast(MarketData, None),
         clock=VirtualClock(),
-        keys=KeyStore.open(folder, KEY, lambda: 1)[0],
+        keys=_keys(folder),
         disk=DiskBudget(folder, 0, lambda _: None),
         templates=TemplateStore.open(folder / "templates.json", lambda: 1),
         risk_log=RiskLog(),
@@ -76,7 +80,13 @@ def _call(application: Any, messages: list[Message], **scope: Any) -> list[Messa
         sent.append(message)
 
     headers = [(b"host", b"x"), (b"authorization", f"Bearer {KEY}".encode())]
-    whole = {"type": "http", "method": "POST", "path": "/v1/orders", "headers": headers} | scope
+    whole = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/orders",
+        "headers": headers,
+        "query_string": b"",
+    } | scope
     asyncio.run(_run(application(whole, receive, send)))
     return sent
 
@@ -152,7 +162,7 @@ def test_a_client_that_goes_away_gets_nothing(tmp_path: Path) -> None:
     lane = _lane(tmp_path, Loop(RuntimeError()))
     assert _call(lane, pieces) == []
     assert _call(lane, [{"type": "http.disconnect"}]) == []
-    assert _call(BodyLimit(_elsewhere, 10), [{"type": "http.disconnect"}]) == []
+    assert _call(BodyLimit(_elsewhere, 10, _keys(tmp_path)), [{"type": "http.disconnect"}]) == []
 
 
 def test_a_body_in_pieces(tmp_path: Path) -> None:
@@ -163,7 +173,7 @@ def test_a_body_in_pieces(tmp_path: Path) -> None:
     assert start["status"] == 503, "it was read to the end and understood"
 
 
-def test_the_limit_of_other_bodies() -> None:
+def test_the_limit_of_other_bodies(tmp_path: Path) -> None:
     async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
         await send(await receive())
         await send(await receive())
@@ -174,6 +184,20 @@ def test_the_limit_of_other_bodies() -> None:
         {"type": "http.disconnect"},
     ]
     whole = {"type": "http.request", "body": b"1234567890", "more_body": False}
-    assert _call(BodyLimit(echo, 10), list(left)) == [whole, {"type": "http.disconnect"}]
-    start, content = _call(BodyLimit(echo, 9), list(left))
+    keys = _keys(tmp_path)
+    assert _call(BodyLimit(echo, 10, keys), list(left)) == [whole, {"type": "http.disconnect"}]
+    start, content = _call(BodyLimit(echo, 9, keys), list(left))
     assert start["status"] == 413 and json.loads(content["body"])["code"] == "BODY_TOO_LARGE"
+
+
+def test_without_a_key_no_body_is_read(tmp_path: Path) -> None:
+    """Neither here nor by the framework, which gets an empty one in its place."""
+
+    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send(await receive())
+
+    whole = {"type": "http.request", "body": b"", "more_body": False}
+    for headers in ([], [(b"authorization", b"Bearer wrong")]):
+        assert _call(BodyLimit(echo, 10, _keys(tmp_path)), [], headers=headers) == [whole]
+        start, _ = _call(_lane(tmp_path, Loop(RuntimeError())), [], headers=headers)
+        assert start["status"] == 401

@@ -137,6 +137,8 @@ _UNITS = {
     Unit.NUMBER: "number",
     Unit.TRADING_STATE: "state",
     Unit.LIMIT: "limit",
+    Unit.CURRENCY: "currency",
+    Unit.INSTRUMENT_STATUS: "status",
 }
 
 

@@ -15,7 +15,8 @@ from tests.engine_support import for_python
 
 multiply_divide = for_python(arithmetic.multiply_divide)
 basis_points_of = for_python(arithmetic.basis_points_of)
-
+long_reach = for_python(positions.long_reach)
+short_reach = for_python(positions.short_reach)
 
 BIGGEST = 2**63 - 1
 
@@ -59,11 +60,24 @@ def test_basis_points() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "buys", "sells", "worst"),
-    [(0, 0, 0, 0), (5, 3, 4, 8), (5, 3, 20, 15), (-5, 3, 4, 9), (-5, 20, 0, 15), (5, 0, 5, 5)],
+    ("position", "expected"),
+    [
+        ((10, 0, 0, 0, 0), (10, 10)),
+        ((10, 5, 7, 0, 0), (15, 3)),
+        ((-10, 5, 7, 0, 0), (-5, -17)),
+        ((10, 5, 30, 0, 30), (15, 0)),  # reduce-only orders trade up to a position of none
+        ((10, 5, 37, 0, 30), (15, -7)),
+        ((10, 5, 11, 0, 4), (15, -1)),
+        ((-10, 37, 3, 30, 0), (7, -13)),
+        ((-10, 4, 3, 4, 0), (-6, -13)),
+        ((10, 5, 0, 5, 0), (10, 10)),  # none is left to reduce on that side
+        ((0, 5, 5, 5, 5), (0, 0)),
+    ],
 )
-def test_worst_case(held: int, buys: int, sells: int, worst: int) -> None:
-    assert worst_case(held, buys, sells) == worst
+def test_reach(position: tuple[int, ...], expected: tuple[int, int]) -> None:
+    """Of quantity, open buys and sells, and the reduce-only part of each."""
+    held, buys, sells, reduce_buys, reduce_sells = position
+    assert (long_reach(held, buys, reduce_buys), short_reach(held, sells, reduce_sells)) == expected
 
 
 @pytest.mark.parametrize("dtype", [*COMMAND_KINDS, *(DTYPES[name] for name in (*PERSISTENT, "events"))])

@@ -96,13 +96,13 @@ def test_accounts() -> None:
 @pytest.mark.parametrize("value", [MONEY_MAX + 1, -MONEY_MAX - 1, 2**63 - 1, -(2**63), MONEY_MAX])
 def test_transfers_beyond_all_money(value: int) -> None:
     made = desk(cash=1)
-    check_rejected(made, transfer(0, value), Code.INVALID_VALUE)
+    check_rejected(made, transfer(0, value), Code.VALUE_RANGE)
 
 
 def test_transfers() -> None:
     made = desk(cash=1_000)
     assert made.one(transfer(0, MONEY_MAX - 1_000)).kind == EventKind.CASH_TRANSFERRED
-    check_rejected(made, transfer(0, 1), Code.INVALID_VALUE)
+    check_rejected(made, transfer(0, 1), Code.VALUE_RANGE)
     assert made.one(transfer(0, -MONEY_MAX)).limit == -MONEY_MAX
     assert (made.account(0)["cash"], made.account(0)["transferred"]) == (0, 0)
     for index in (-1, 2, 7, 8, 2**31 - 1, -(2**31)):

@@ -38,7 +38,7 @@ def test_a_trade_reports_both_sides_with_own_ids_and_fees() -> None:
     desk.place(0, SELL, 100, 5, account=1)
     taker, maker = desk.place(1, BUY, 103, 3, account=2)
     paid, rebate = (fee_of(100, 3, MULTIPLIER, ppm) for ppm in (TAKER_PPM, MAKER_PPM))
-    assert taker == Report(2, order_id(1), 2, 0, 100, 3, 41, paid, 0, Liquidity.TAKER)
+    assert taker == Report(2, order_id(1), 2, 0, 100, 3, 41, paid, 0, Liquidity.TAKER, more=1)
     assert maker == Report(2, order_id(0), 1, 0, 100, 3, 42, rebate, 0, Liquidity.MAKER)
     assert rebate < 0 < paid
 

@@ -75,12 +75,16 @@ def statuses(made: Desk, symbols: int) -> list[SeriesStatus]:
     return [SeriesStatus(status) for status in made.engine.state.statuses[:symbols].tolist()]
 
 
-def value_at_risk(made: Desk, exposures: Sequence[float], unmeasured: int = 0) -> int:
-    """The closed form, of signed exposures in money."""
+def value_at_risk(
+    made: Desk, exposures: Sequence[float], unmeasured: int = 0, radii: Sequence[float] = ()
+) -> int:
+    """The closed form, of signed exposures in money; and with `radii` the bound of all within them."""
     symbols = range(len(exposures))
     variance = sum(exposures[i] * covariance(made, i, j) * exposures[j] for i in symbols for j in symbols)
+    deviation = math.sqrt(variance)
+    deviation += sum(radius * math.sqrt(covariance(made, i, i)) for i, radius in enumerate(radii))
     z = RISK_MODEL_DEFAULTS["z_e9"] / 1e9
-    return math.ceil(z * math.sqrt(variance * 86_400)) + unmeasured
+    return math.ceil(z * deviation * math.sqrt(86_400)) + unmeasured
 
 
 def verdict(made: Desk, command: Command, code: Code) -> Verdict:
@@ -245,15 +249,18 @@ def test_value_at_risk_is_the_closed_form() -> None:
     bought(made, -200, PRICE, symbol=1)
     working(made, place(0, 2, BUY, 50, PRICE))
     order = place(0, 1, BUY, 100, PRICE)
-    exposures = [300 * PRICE, -200 * PRICE, 50 * PRICE]
-    # The short position stays the worst case of symbol 1, so the order changes nothing.
     for scope in (Scope.FIRM, Scope.ACCOUNT):
         made.send(var_limit(0, scope))
-        assert verdict(made, order, Code.MAX_PORTFOLIO_VAR).observed == pytest.approx(
-            value_at_risk(made, exposures), abs=1
+        # Middles and radii of what fills may lead to: -200 to -100 in symbol 1, 0 to 50 in symbol 2.
+        expected = value_at_risk(
+            made, [300 * PRICE, -150 * PRICE, 25 * PRICE], radii=[0, 50 * PRICE, 25 * PRICE]
         )
+        found = verdict(made, order, Code.MAX_PORTFOLIO_VAR)
+        assert found.observed == pytest.approx(expected, abs=1)
+        assert found.passed  # it reduces
     more = verdict(made, place(0, 0, BUY, 100, PRICE), Code.MAX_PORTFOLIO_VAR)
-    assert more.observed == pytest.approx(value_at_risk(made, [400 * PRICE, *exposures[1:]]), abs=1)
+    expected = value_at_risk(made, [350 * PRICE, -200 * PRICE, 25 * PRICE], radii=[50 * PRICE, 0, 25 * PRICE])
+    assert more.observed == pytest.approx(expected, abs=1)
     assert not more.passed
 
 
@@ -278,20 +285,8 @@ def test_open_orders_count_until_they_end() -> None:
     order_id = working(made, place(0, 0, BUY, 100, PRICE))
     assert made.one(place(0, 0, BUY, 50, PRICE)).code == Code.MAX_PORTFOLIO_VAR
     made.send(cancel(order_id), report(ReportKind.CANCELED, order_id))
-    assert made.position(0, 0)["signed_exposure"] == 0
+    assert made.position(0, 0)["upper"] == made.position(0, 0)["lower"] == 0
     assert made.one(place(0, 0, BUY, 100, PRICE)).kind == EventKind.ORDER_ACCEPTED
-
-
-def test_an_order_that_lowers_value_at_risk_is_never_refused() -> None:
-    made = sampled_desk()
-    bought(made, 300, PRICE, symbol=0)
-    made.send(var_limit(1), var_limit(1, Scope.FIRM))
-    assert made.one(place(0, 0, SELL, 300, PRICE)).kind == EventKind.ORDER_ACCEPTED
-    # A hedge in what moves along lowers it, the same in the other direction does not.
-    hedge = place(0, 1, SELL, 100, PRICE)
-    assert covariance(made, 0, 1) > 0
-    assert made.one(replace(hedge, side=BUY)).code == Code.MAX_PORTFOLIO_VAR
-    assert made.one(hedge).kind == EventKind.ORDER_ACCEPTED
 
 
 def test_the_firm_is_one_portfolio_of_all_accounts() -> None:
@@ -415,17 +410,21 @@ def test_the_figures_shown_are_those_that_the_checks_use() -> None:
     bought(made, -30, PRICE, symbol=1, account=1)
     bought(made, 20, PRICE, symbol=3)
     working(made, place(0, 2, SELL, 50, PRICE))
-    nothing_more = place(0, 0, SELL, 1, PRICE)
-    found = {(v.code, v.scope): v.observed for v in made.engine.explain(pack([nothing_more]), made.ts)}
+    nothing_more = place(0, 3, SELL, 1, PRICE)  # its worst case stays what is held
+    found = verdict(made, nothing_more, Code.MAX_PORTFOLIO_VAR).observed
     state = made.engine.state
     mine, firm = account_portfolios(state)[0], firm_portfolio(state)
     assert account_portfolio(state, 0) == mine
     assert mine.exposure == 170 * PRICE and mine.net_exposure == 70 * PRICE
     assert mine.unmeasured_exposure == firm.unmeasured_exposure == 20 * PRICE
     assert firm.exposure == 200 * PRICE and firm.net_exposure == 40 * PRICE
-    assert found[Code.MAX_PORTFOLIO_VAR, Scope.ACCOUNT] == pytest.approx(mine.value_at_risk, abs=1)
-    all_accounts = [100 * PRICE, -30 * PRICE, -50 * PRICE]
-    assert firm.value_at_risk == pytest.approx(value_at_risk(made, all_accounts, 20 * PRICE), abs=1)
+    radii, unmeasured = [0, 0, 25 * PRICE], 20 * PRICE
+    bound = value_at_risk(made, [100 * PRICE, 0, -25 * PRICE], unmeasured, radii)
+    assert found == mine.value_at_risk == pytest.approx(bound, abs=1)
+    held = [100 * PRICE, -30 * PRICE, -25 * PRICE]
+    assert firm.value_at_risk == pytest.approx(value_at_risk(made, held, unmeasured, radii), abs=1)
+    assert mine.position_value_at_risk == pytest.approx(value_at_risk(made, [100 * PRICE], unmeasured), abs=1)
+    assert firm.position_value_at_risk == pytest.approx(value_at_risk(made, held[:2], unmeasured), abs=1)
     # Symbol 3 is not measured, so it counts as correlated with 0 and 2.
     assert mine.correlated_exposure == 170 * PRICE
     assert correlation_of(state)[0, 0] == 1.0 and np.isnan(correlation_of(state)[3]).all()

@@ -103,6 +103,7 @@ def put(
     key: int,
     quantity: int,
     remaining: int,
+    flags: int,
 ) -> bool:
     """Rest an order behind all others of its price. False where the ladder is full."""
     number = _level_at(st, book_side, key)
@@ -114,6 +115,7 @@ def put(
     order["order_id"] = order_id
     order["quantity"] = quantity
     order["remaining"] = remaining
+    order["flags"] = flags
     order["account"] = account
     order["level"] = number
     order["next"] = NOWHERE
@@ -147,7 +149,7 @@ def take_out(st: PaperState, slot: int) -> None:
         st.resting[after]["previous"] = before
     level["quantity"] -= order["remaining"]
     level["orders"] -= 1
-    order["order_id"] = 0
+    order["order_id"] = -order["order_id"]
     st.venue[0]["resting"] -= 1
     if level["orders"] == 0:
         _give_back(st, number)

@@ -5,6 +5,7 @@ later update adds can be taken; a level that is removed is forgotten.
 """
 
 from app.engine.jit import force_inline
+from app.engine.types import Side
 from app.venues.paper.ladder import close_row, drop_first_rows, lower_bound, open_row
 from app.venues.paper.records import NO_KEY
 from app.venues.paper.state import PaperState
@@ -107,6 +108,18 @@ def display(st: PaperState, book_side: int, key: int, quantity: int) -> None:
             side["depth_top"] = max(side["depth_top"], index - first + 1)
     elif quantity > 0:
         _insert(st, book_side, index, key, quantity)
+
+
+@force_inline
+def forget_beyond(st: PaperState, symbol: int, price: int) -> None:
+    """Levels above `price` are gone."""
+    asks = st.sides[2 * symbol + Side.SELL]
+    first = (2 * symbol + Side.SELL) * depth_levels(st)
+    dropped = lower_bound(st.depth, first, asks["depth"], -price) - first
+    drop_first_rows(st.depth, first, asks["depth"], dropped)
+    asks["depth"] -= dropped
+    asks["depth_top"] = max(0, asks["depth_top"] - dropped)
+    _uncross(st, 2 * symbol + Side.BUY, price + 1)
 
 
 @force_inline

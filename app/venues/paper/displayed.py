@@ -8,6 +8,8 @@ from app.engine.types import Liquidity, Side
 from app.market.types import LevelKind
 from app.venues.paper.book import best_level, best_resting_key, key_of, ladder_levels, reduce
 from app.venues.paper.depth import available, best_depth, consume, depth_levels, display, forget
+from app.venues.paper.matching import allowed_of, end_resting
+from app.venues.paper.mirror import displays, why_reducing
 from app.venues.paper.records import NO_KEY, REPORTS_PER_STEP_MAX
 from app.venues.paper.reports import has_room, write_trade
 from app.venues.paper.state import PaperState, attach
@@ -33,9 +35,26 @@ def _take_updates(st: PaperState, updates: NDArray[np.void]) -> None:
         if update["kind"] == LevelKind.CLEAR:
             forget(st, 2 * symbol)
             forget(st, 2 * symbol + 1)
-        elif update["price"] > 0:
+        elif displays(st, symbol, update["price"]):
             display(st, 2 * symbol + side, key_of(side, update["price"]), update["quantity"])
             _touch(st, symbol)
+
+
+@force_inline
+def _fill(st: PaperState, book_side: int, slot: int, price: int, index: int) -> None:
+    """Displayed depth meets the first resting order."""
+    symbol = book_side >> 1
+    side = book_side & 1
+    order = st.resting[slot]
+    account = order["account"]
+    code = why_reducing(st, account, symbol, order["flags"])
+    quantity = min(allowed_of(st, slot, symbol, side, code), available(st, index))
+    if quantity == 0:
+        end_resting(st, slot, symbol, code)
+        return
+    consume(st, index, quantity)
+    write_trade(st, order["order_id"], account, symbol, side, price, quantity, Liquidity.MAKER)
+    reduce(st, slot, quantity)
 
 
 @force_inline
@@ -50,14 +69,15 @@ def _fill_resting(st: PaperState, book_side: int) -> bool:
         # A bid's key is its price and an ask's the negative: they meet where the sum is not negative.
         if key == NO_KEY or index < first or key + st.depth[index]["key"] < 0:
             return True
-        slot = st.levels[best_level(st, book_side)]["head"]
-        order = st.resting[slot]
-        quantity = min(order["remaining"], available(st, index))
-        consume(st, index, quantity)
-        write_trade(
-            st, order["order_id"], order["account"], book_side >> 1, abs(key), quantity, Liquidity.MAKER
-        )
-        reduce(st, slot, quantity)
+        _fill(st, book_side, st.levels[best_level(st, book_side)]["head"], abs(key), index)
+
+
+@force_inline
+def fill_reached(st: PaperState, symbol: int) -> bool:
+    """Fill all resting orders of a symbol that displayed depth reaches, where it trades."""
+    if st.listings[symbol]["closed"]:
+        return True
+    return bool(_fill_resting(st, 2 * symbol) and _fill_resting(st, 2 * symbol + 1))
 
 
 @kernel
@@ -72,7 +92,7 @@ def apply_updates(directory: NDArray[np.int64], updates: NDArray[np.void], begin
         _take_updates(st, updates)
     while venue["cursor"] < venue["touched"]:
         symbol = st.touched[venue["cursor"]]
-        if not _fill_resting(st, 2 * symbol) or not _fill_resting(st, 2 * symbol + 1):
+        if not fill_reached(st, symbol):
             return -1 - int(venue["reports"])
         st.sides[2 * symbol]["touched"] = 0
         venue["cursor"] += 1

@@ -2,14 +2,18 @@
 
 Reports may fill their buffer at any step. What is left of the order is in
 `INCOMING`, so the next call goes on where this one stopped.
+
+An order that may only reduce a position trades no more than what is left of that
+position at the moment of the match. What then can reduce nothing is canceled.
 """
 
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.jit import force_inline
 from app.engine.types import Liquidity, ReportKind, SelfTradePrevention
-from app.venues.paper.book import best_level, best_resting_key, key_of, ladder_levels, put, reduce, take_out
-from app.venues.paper.depth import available, best_depth, best_depth_key, consume, depth_levels
+from app.venues.paper.book import best_level, best_resting_key, key_of, put, reduce, take_out
+from app.venues.paper.depth import available, best_depth, best_depth_key, consume
+from app.venues.paper.mirror import reducible, why_reducing
 from app.venues.paper.records import REPORTS_PER_STEP_MAX
 from app.venues.paper.reports import has_room, write_canceled, write_report, write_trade
 from app.venues.paper.state import PaperState
@@ -23,76 +27,34 @@ def would_take(st: PaperState, opposite: int, bound: int) -> bool:
 
 
 @force_inline
-def _could_fill(st: PaperState, opposite: int, bound: int, quantity: int) -> bool:
-    """Whether so much is there at all, whoever it belongs to: by levels, not orders."""
-    first = opposite * depth_levels(st)
-    index = best_depth(st, opposite)
-    while quantity > 0 and index >= first and st.depth[index]["key"] >= bound:
-        quantity -= available(st, index)
-        index -= 1
-    first = opposite * ladder_levels(st)
-    index = first + st.sides[opposite]["rungs"] - 1
-    while quantity > 0 and index >= first and st.rungs[index]["key"] >= bound:
-        quantity -= st.levels[st.rungs[index]["level"]]["quantity"]
-        index -= 1
-    return bool(quantity <= 0)
-
-
-@force_inline
-def can_fill(st: PaperState, opposite: int, bound: int, quantity: int, account: int, mode: int) -> bool:
-    """Whether an order would fill entirely, its self-trade prevention considered."""
-    if not _could_fill(st, opposite, bound, quantity):
-        return False
-    if mode == SelfTradePrevention.NONE:
-        return True
-    first = opposite * depth_levels(st)
-    index = best_depth(st, opposite)
-    first_rung = opposite * ladder_levels(st)
-    rung = first_rung + st.sides[opposite]["rungs"] - 1
-    while True:
-        key = st.rungs[rung]["key"] if rung >= first_rung else bound - 1
-        while index >= first and st.depth[index]["key"] >= max(key, bound):
-            quantity -= available(st, index)
-            index -= 1
-        if quantity <= 0:
-            return True
-        if key < bound:
-            return False
-        slot = st.levels[st.rungs[rung]["level"]]["head"]
-        while slot >= 0 and quantity > 0:
-            if st.resting[slot]["account"] != account:
-                quantity -= st.resting[slot]["remaining"]
-            elif mode != SelfTradePrevention.CANCEL_OLDEST:
-                return False
-            slot = st.resting[slot]["next"]
-        rung -= 1
-
-
-@force_inline
-def _trade_with_depth(st: PaperState, index: int) -> None:
+def _trade_with_depth(st: PaperState, index: int, allowed: int) -> None:
     incoming = st.incoming[0]
-    quantity = min(incoming["remaining"], available(st, index))
+    quantity = min(allowed, available(st, index))
     price = abs(st.depth[index]["key"])
     consume(st, index, quantity)
     incoming["remaining"] -= quantity
     incoming["silent"] = 1
     incoming["fresh"] = 0
-    write_trade(
-        st, incoming["order_id"], incoming["account"], incoming["symbol"], price, quantity, Liquidity.TAKER
-    )
+    account = incoming["account"]
+    symbol = incoming["symbol"]
+    side = incoming["side"]
+    write_trade(st, incoming["order_id"], account, symbol, side, price, quantity, Liquidity.TAKER)
 
 
 @force_inline
-def _trade_with_order(st: PaperState, slot: int, key: int) -> None:
+def _trade_with_order(st: PaperState, slot: int, key: int, quantity: int) -> None:
     incoming = st.incoming[0]
     order = st.resting[slot]
-    quantity = min(incoming["remaining"], order["remaining"])
     symbol = incoming["symbol"]
+    side = incoming["side"]
+    account = incoming["account"]
+    price = abs(key)
     incoming["remaining"] -= quantity
     incoming["silent"] = 1
     incoming["fresh"] = 0
-    write_trade(st, incoming["order_id"], incoming["account"], symbol, abs(key), quantity, Liquidity.TAKER)
-    write_trade(st, order["order_id"], order["account"], symbol, abs(key), quantity, Liquidity.MAKER)
+    taker = write_trade(st, incoming["order_id"], account, symbol, side, price, quantity, Liquidity.TAKER)
+    taker["more"] = 1
+    write_trade(st, order["order_id"], order["account"], symbol, side ^ 1, price, quantity, Liquidity.MAKER)
     reduce(st, slot, quantity)
 
 
@@ -101,12 +63,42 @@ def _prevent_self_trade(st: PaperState, slot: int) -> None:
     incoming = st.incoming[0]
     mode = incoming["self_trade_prevention"]
     if mode != SelfTradePrevention.CANCEL_NEWEST:
-        order = st.resting[slot]
-        write_canceled(st, order["order_id"], order["account"], incoming["symbol"], Code.SELF_TRADE)
-        take_out(st, slot)
+        end_resting(st, slot, incoming["symbol"], Code.SELF_TRADE)
     if mode != SelfTradePrevention.CANCEL_OLDEST:
-        write_canceled(st, incoming["order_id"], incoming["account"], incoming["symbol"], Code.SELF_TRADE)
-        incoming["remaining"] = 0
+        _end_incoming(st, Code.SELF_TRADE)
+
+
+@force_inline
+def end_resting(st: PaperState, slot: int, symbol: int, code: int) -> None:
+    order = st.resting[slot]
+    write_canceled(st, order["order_id"], order["account"], symbol, code)
+    take_out(st, slot)
+
+
+@force_inline
+def _end_incoming(st: PaperState, code: int) -> None:
+    incoming = st.incoming[0]
+    write_canceled(st, incoming["order_id"], incoming["account"], incoming["symbol"], code)
+    incoming["remaining"] = 0
+
+
+@force_inline
+def _allowed(st: PaperState) -> int:
+    """How much the incoming order may trade now."""
+    incoming = st.incoming[0]
+    if incoming["must_reduce"] == Code.NONE:
+        return int(incoming["remaining"])
+    account = incoming["account"]
+    return int(min(incoming["remaining"], reducible(st, account, incoming["symbol"], incoming["side"])))
+
+
+@force_inline
+def allowed_of(st: PaperState, slot: int, symbol: int, side: int, code: int) -> int:
+    """How much a resting order may trade now; `code`: why it may only reduce, NONE where it need not."""
+    order = st.resting[slot]
+    if code == Code.NONE:
+        return int(order["remaining"])
+    return int(min(order["remaining"], reducible(st, order["account"], symbol, side)))
 
 
 @force_inline
@@ -120,8 +112,10 @@ def _finish(st: PaperState) -> None:
     account = incoming["account"]
     symbol = incoming["symbol"]
     if incoming["immediate"]:
-        code = Code.INSUFFICIENT_LIQUIDITY if incoming["market"] else Code.NONE
-        write_canceled(st, order_id, account, symbol, code)
+        _end_incoming(st, Code.INSUFFICIENT_LIQUIDITY if incoming["market"] else Code.NONE)
+        return
+    if _allowed(st) == 0:
+        _end_incoming(st, incoming["must_reduce"])
         return
     side = incoming["side"]
     key = key_of(side, incoming["price"])
@@ -135,6 +129,7 @@ def _finish(st: PaperState) -> None:
         key,
         incoming["quantity"],
         incoming["remaining"],
+        incoming["flags"],
     ):
         refuse(st, Code.VENUE_CAPACITY)
     elif not incoming["silent"]:
@@ -152,6 +147,23 @@ def refuse(st: PaperState, code: int) -> None:
 
 
 @force_inline
+def _meet(st: PaperState, slot: int, key: int, allowed: int) -> None:
+    """The incoming order meets the first resting one."""
+    incoming = st.incoming[0]
+    symbol = incoming["symbol"]
+    order = st.resting[slot]
+    code = why_reducing(st, order["account"], symbol, order["flags"])
+    quantity = min(allowed, allowed_of(st, slot, symbol, incoming["side"] ^ 1, code))
+    own = order["account"] == incoming["account"]
+    if quantity == 0:
+        end_resting(st, slot, symbol, code)
+    elif own and incoming["self_trade_prevention"] != SelfTradePrevention.NONE:
+        _prevent_self_trade(st, slot)
+    else:
+        _trade_with_order(st, slot, key, quantity)
+
+
+@force_inline
 def match(st: PaperState) -> None:
     """Trade the incoming order until it is finished or the reports' buffer is full."""
     incoming = st.incoming[0]
@@ -164,13 +176,11 @@ def match(st: PaperState) -> None:
         depth_key = best_depth_key(st, opposite)
         if max(resting_key, depth_key) < bound:
             break
-        if depth_key >= resting_key:
-            _trade_with_depth(st, best_depth(st, opposite))
-            continue
-        slot = st.levels[best_level(st, opposite)]["head"]
-        own = st.resting[slot]["account"] == incoming["account"]
-        if own and incoming["self_trade_prevention"] != SelfTradePrevention.NONE:
-            _prevent_self_trade(st, slot)
+        allowed = _allowed(st)
+        if allowed == 0:
+            _end_incoming(st, incoming["must_reduce"])
+        elif depth_key >= resting_key:
+            _trade_with_depth(st, best_depth(st, opposite), allowed)
         else:
-            _trade_with_order(st, slot, resting_key)
+            _meet(st, st.levels[best_level(st, opposite)]["head"], resting_key, allowed)
     _finish(st)

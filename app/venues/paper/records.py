@@ -30,6 +30,11 @@ VENUE = np.dtype(
         ("free_level", "i8"),  # head of the list of levels given back
         ("resting", "i8"),  # orders
         ("touched", "i8"),  # symbols whose displayed depth has changed in this call
+        ("applied", "i8"),  # of a turn that ended early: how many of its commands the engine has applied
+        ("taken", "i8"),  # and how many of the inbox were taken
+        ("spenders", "i8"),  # accounts in `PaperState.spenders`
+        ("reopened", "i8"),  # one more than the symbol whose resting orders displayed depth may reach now
+        ("state", "i8"),  # the firm's `TradingState`
         ("matching", "u1"),  # 1: `INCOMING` is not finished
     ],
     align=True,
@@ -45,7 +50,9 @@ INCOMING = np.dtype(
         ("remaining", "i8"),
         ("account", "i8"),
         ("symbol", "i8"),
+        ("must_reduce", "i8"),  # why it may only reduce a position: a `Code`, NONE where it may open one
         ("side", "u1"),
+        ("flags", "u1"),
         ("market", "u1"),
         ("immediate", "u1"),  # what remains is canceled
         ("self_trade_prevention", "u1"),
@@ -81,15 +88,28 @@ LEVEL = np.dtype(
     }
 )
 
-# [slot of the order id]: a cache line each.
+# [slot of the order id]: a cache line each. `order_id` is 0 where there never was one, and the negative
+# of the last one, where that has ended here.
 RESTING = np.dtype(
     {
-        "names": ["order_id", "quantity", "remaining", "account", "level", "next", "previous"],
-        "formats": ["i8", "i8", "i8", "i8", "i8", "i8", "i8"],
-        "offsets": [0, 8, 16, 24, 32, 40, 48],
+        "names": ["order_id", "quantity", "remaining", "account", "level", "next", "previous", "flags"],
+        "formats": ["i8", "i8", "i8", "i8", "i8", "i8", "i8", "i8"],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 56],
         "itemsize": 64,
         "aligned": True,
     }
+)
+
+# What the venue knows of those who trade, see `app.venues.paper.mirror`.
+HOLDING = np.dtype([("quantity", "i8"), ("permission", "i8")], align=True)  # [symbol * accounts + account]
+HOLDER = np.dtype([("state", "i8"), ("permission", "i8"), ("spent", "i8")], align=True)  # [account]
+LISTING = np.dtype(  # [symbol]
+    [
+        ("state", "i8"),  # a `TradingState`
+        ("closed", "i8"),  # 1: the instrument is not open for trading
+        ("max_price", "i8"),  # 0: not known, so none
+    ],
+    align=True,
 )
 
 PRICE_LEVEL = np.dtype([("price", "i8"), ("quantity", "i8")], align=True)

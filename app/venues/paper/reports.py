@@ -4,6 +4,7 @@ from typing import Any
 
 from app.engine.jit import force_inline
 from app.engine.types import CommandKind, Liquidity, ReportKind
+from app.venues.paper.mirror import add_trade
 from app.venues.paper.state import WORDS_PER_REPORT, PaperState
 
 _PPM = 1_000_000
@@ -41,9 +42,17 @@ def fee_of(notional: int, fee_ppm: int) -> int:
 
 @force_inline
 def write_trade(
-    st: PaperState, order_id: int, account: int, symbol: int, price: int, quantity: int, liquidity: int
-) -> None:
+    st: PaperState,
+    order_id: int,
+    account: int,
+    symbol: int,
+    side: int,
+    price: int,
+    quantity: int,
+    liquidity: int,
+) -> Any:
     """Report one side of an execution under an execution id of its own."""
+    add_trade(st, account, symbol, side, quantity)
     instrument = st.instruments[symbol]
     ppm = instrument["maker_fee_ppm"] if liquidity == Liquidity.MAKER else instrument["taker_fee_ppm"]
     record = write_report(st, ReportKind.TRADE, order_id, account, symbol)
@@ -53,6 +62,7 @@ def write_trade(
     record["execution_id"] = st.venue[0]["last_execution_id"]
     record["fee"] = fee_of(price * quantity * instrument["multiplier"], ppm)
     record["liquidity"] = liquidity
+    return record
 
 
 @force_inline

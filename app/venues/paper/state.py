@@ -15,9 +15,12 @@ from app.venues.paper.records import (
     BOOK_SIDE,
     DEPTH,
     DEPTH_LEVELS_MAX,
+    HOLDER,
+    HOLDING,
     INCOMING,
     LADDER_LEVELS_MAX,
     LEVEL,
+    LISTING,
     NOWHERE,
     RESTING,
     RUNG,
@@ -26,6 +29,8 @@ from app.venues.paper.records import (
 
 WORDS_PER_REPORT = COMMAND.itemsize // 8
 SYMBOL_NUMBER = np.dtype("i8")
+ACCOUNT_NUMBER = np.dtype("i8")
+SEQ = np.dtype("i8")
 LEVEL_ENTRY = np.dtype("i8")
 WORD = np.dtype("i8")
 
@@ -53,6 +58,12 @@ class PaperState(NamedTuple):
     reports: Array
     words: NDArray[np.int64]  # the bytes of `reports`
     instruments: Array  # the engine's
+    holdings: Array  # [symbol * accounts + account]
+    holders: Array  # [account]
+    listings: Array  # [symbol]
+    spenders: NDArray[np.int64]  # accounts that `HOLDER.spent` is not 0 of
+    inbox: Array  # commands of a turn
+    seqs: NDArray[np.int64]  # that they were given
 
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -68,6 +79,12 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "reports": REPORT_COMMAND,
     "words": WORD,
     "instruments": INSTRUMENT,
+    "holdings": HOLDING,
+    "holders": HOLDER,
+    "listings": LISTING,
+    "spenders": ACCOUNT_NUMBER,
+    "inbox": COMMAND,
+    "seqs": SEQ,
 }
 assert tuple(DTYPES) == PaperState._fields
 
@@ -91,6 +108,12 @@ def allocate(capacity: Capacity, limits: PaperLimits, instruments: Array) -> Pap
         reports=reports.view(REPORT_COMMAND),
         words=reports.view(WORD),
         instruments=instruments,
+        holdings=aligned_zeros(capacity.symbols * capacity.accounts, HOLDING),
+        holders=aligned_zeros(capacity.accounts, HOLDER),
+        listings=aligned_zeros(capacity.symbols, LISTING),
+        spenders=aligned_zeros(capacity.accounts, ACCOUNT_NUMBER),
+        inbox=aligned_zeros(capacity.commands, COMMAND),
+        seqs=aligned_zeros(capacity.commands, SEQ),
     )
     state.venue[0]["free_level"] = NOWHERE
     return state

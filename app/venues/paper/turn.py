@@ -1,25 +1,42 @@
-"""Engine and book in one kernel: commands, what they route, the reports to it, and so on to the end.
+"""Engine and book in one kernel: a command, what it routes, the reports to it, and so on to the end.
 
-The engine answers commands with events, the book answers events with reports, which
-are commands again. Neither looks at the other's state, each takes its input in
-order, and what comes out goes to the end of the other's input. So the streams are
-the same whoever of the two goes first and however far it goes at once (G. Kahn,
-"The semantics of a simple language for parallel programming", 1974): one kernel
-call gives what the separate steps give. The venue's directory here is the book's
-with the engine's commands for its buffer of reports, so that reports are written
-where the engine reads them.
+1. Commands of the inbox are applied one after the other: the next one is taken when all
+   is quiet, so it meets whatever the ones before have led to, fills included.
+2. In between the engine answers commands with events, the book answers events with reports,
+   which are commands again. Neither looks at the other's state, each takes its input in order,
+   and what comes out goes to the end of the other's input. So the streams are the same whoever
+   of the two goes first and however far it goes at once (G. Kahn, "The semantics of a simple
+   language for parallel programming", 1974).
+3. Hence buffers change nothing either. Where one of them is used up between two commands, the
+   next call goes on with empty ones. Where that happens within a command, engine and venue
+   finish it a batch at a time (`app.venues.steps`), with memory that has no end.
+
+The venue's directory here is the book's with the engine's commands for its buffer of reports, so
+that reports are written where the engine reads them.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.capacity import EVENTS_PER_COMMAND_MAX
 from app.engine.directory import directory_of
+from app.engine.emission import room_for_events
 from app.engine.engine import apply_commands, stamp_commands
-from app.engine.jit import kernel
+from app.engine.jit import force_inline, kernel
+from app.engine.prefetch import (
+    AHEAD,
+    THEN,
+    prefetch_command,
+    prefetch_neighbours,
+    prefetch_request,
+    slot_ahead,
+)
 from app.engine.records import REPORT_COMMAND
 from app.engine.state import State
 from app.engine.state import attach as attach_engine
 from app.venues.paper.execution import carry_out
+from app.venues.paper.look_ahead import ORDERS_AHEAD, look_at_inbox
+from app.venues.paper.records import REPORTS_PER_STEP_MAX
 from app.venues.paper.state import WORD, PaperState
 from app.venues.paper.state import attach as attach_venue
 
@@ -32,32 +49,67 @@ def reporting_into(engine: State, venue: PaperState) -> NDArray[np.int64]:
     return directory_of(venue._replace(reports=commands.view(REPORT_COMMAND), words=commands.view(WORD)))
 
 
+@force_inline
+def _look_ahead(st: State, book: PaperState, taken: int, count: int) -> None:
+    """Ask for what the commands that follow in the inbox will look at."""
+    if taken + AHEAD < count:
+        prefetch_request(st, book.inbox, taken + AHEAD)
+    if taken + THEN < count:
+        prefetch_neighbours(st, book.inbox, taken + THEN)
+    new_slot = slot_ahead(st, ORDERS_AHEAD)
+    look_at_inbox(book, taken, count, new_slot if new_slot >= 0 else st.firm[0].orders_used + ORDERS_AHEAD)
+
+
 @kernel
 def take_turn(
-    directory: NDArray[np.int64], venue_directory: NDArray[np.int64], count: int, first_seq: int, ts: int
+    directory: NDArray[np.int64],
+    venue_directory: NDArray[np.int64],
+    taken: int,
+    count: int,
+    first_seq: int,
+    ts: int,
 ) -> int:
-    """Stamp and apply the first `count` commands and all that comes of them.
+    """Apply the commands `taken` to `count - 1` of the inbox, one after the other.
 
-    Returns `commands << COUNT_BITS | events` of the engine's buffers. Where one of
-    them is too small, -1 - the number of commands that were applied; `VENUE.reports` is then how
-    many commands there are and `VENUE.cursor` how many events the book has carried out.
+    Returns `commands << COUNT_BITS | events` of the engine's buffers, and in `PaperState.seqs` which
+    number each command of the inbox was given. Where a buffer was used up, the same as -1 - n, and
+    `VENUE.taken` is how many commands were taken, the last of them perhaps not to the end: the
+    engine has applied `VENUE.applied`, and the book has carried out `VENUE.cursor` events.
+
+    All in one function: Numba makes what a function calls anew for each that stands in between.
     """
     st = attach_engine(directory)
     book = attach_venue(venue_directory)
     firm = st.firm[0]
     venue = book.venue[0]
     firm.event_count = 0
-    venue["reports"] = count
-    venue["cursor"] = 0
+    venue["reports"] = venue["cursor"] = 0
     applied = 0
-    room = True
-    while room:
-        stamp_commands(st.commands, applied, count, first_seq, ts)
-        applied = apply_commands(st, applied, count)
-        if applied < count:
+    at = 0
+    while applied == at and taken < count:
+        full = at + 1 + REPORTS_PER_STEP_MAX > len(st.commands)
+        if at > 0 and (full or room_for_events(st) < EVENTS_PER_COMMAND_MAX):
             break
-        room = carry_out(book, st.events[: firm.event_count], venue["cursor"], False)
-        count = venue["reports"]
-        if applied == count and room:
-            return int(count << COUNT_BITS | firm.event_count)
-    return -1 - int(applied)
+        _look_ahead(st, book, taken, count)
+        st.commands[at] = book.inbox[taken]
+        book.seqs[taken] = first_seq + at
+        at += 1
+        taken += 1
+        venue["reports"] = at
+        room = True
+        while room and applied < at:
+            stamp_commands(st.commands, applied, at, first_seq, ts)
+            for i in range(applied + 1, min(at, applied + AHEAD)):
+                prefetch_command(st, i)
+            applied = apply_commands(st, applied, at)
+            if applied < at:
+                break
+            room = carry_out(book, st.events[: firm.event_count], venue["cursor"], False, False)
+            at = venue["reports"]
+        if not room:
+            break
+    venue["taken"] = taken
+    venue["applied"] = applied
+    found = int(at << COUNT_BITS | firm.event_count)
+    finished = taken == count and applied == at and venue["cursor"] == firm.event_count
+    return found if finished and not (venue["matching"] or venue["reopened"]) else -1 - found

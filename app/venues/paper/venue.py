@@ -15,9 +15,11 @@ from app.engine.types import EventKind, OrderStatus, Side
 from app.venues.base import Applied
 from app.venues.paper.displayed import apply_updates, merge_depth
 from app.venues.paper.execution import execute_events
+from app.venues.paper.mirror import begin_with
 from app.venues.paper.records import PRICE_LEVEL, REPORTS_PER_STEP_MAX
 from app.venues.paper.state import PaperLimits, allocate
 from app.venues.paper.turn import COUNT_BITS, reporting_into, take_turn
+from app.venues.steps import Steps
 
 Records = NDArray[np.void]
 
@@ -25,6 +27,7 @@ Records = NDArray[np.void]
 _RESUMED_AT_ONCE = 1 << 14
 
 _EVENT_COUNT = (1 << COUNT_BITS) - 1
+_COMMAND_BYTES, _EVENT_BYTES, _SEQ_BYTES = COMMAND.itemsize, EVENT.itemsize, 8
 
 _ROUTED_AGAIN = {
     OrderStatus.PENDING_CANCEL: EventKind.CANCEL_REQUESTED,
@@ -51,14 +54,6 @@ def _plain(records: Records) -> Records:
     return records if records.flags.carray else records.copy()
 
 
-def _apply_alone(engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
-    """More commands than the engine's buffer holds: apply them, and leave all events to be routed."""
-    records = np.frombuffer(bytearray(commands), COMMAND)
-    stamp(records, first_seq, ts)
-    events = engine.process(records).tobytes()
-    return records.tobytes(), events, np.frombuffer(bytearray(events), EVENT)
-
-
 class PaperVenue:
     """See `app.venues.base.Venue` and the package's docstring. Not thread-safe."""
 
@@ -77,9 +72,13 @@ class PaperVenue:
         self.directory = directory_of(self.state)
         self._reports = self.state.reports.view(COMMAND)
         self._turn_directory = reporting_into(engine_state, self.state)
-        self._continue_execution_ids()
+        self._inbox = self.state.inbox.view(np.uint8).data.cast("B")
+        self._seqs = self.state.seqs.view(np.uint8).data.cast("B")
+        self._begin()
 
-    def _continue_execution_ids(self) -> None:
+    def _begin(self) -> None:
+        """Go on from the engine's state: with its positions, states and execution ids."""
+        begin_with(self.state, self._engine_state)
         venue = self.state.venue[0]
         known = int(self._engine_state.firm[0]["last_execution_id"])
         venue["last_execution_id"] = max(int(venue["last_execution_id"]), known)
@@ -87,31 +86,61 @@ class PaperVenue:
     def apply(self, engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
         """See `Venue.apply`; `engine` is the one whose state this venue was made for."""
         size = len(commands)
-        if size > len(engine.input):
-            return _apply_alone(engine, commands, first_seq, ts)
-        engine.input[:size] = commands
-        count = size // COMMAND.itemsize
-        found = take_turn(engine.directory, self._turn_directory, count, first_seq, ts)
-        if found < 0:
-            return self._finish(engine, -1 - found, first_seq, ts)
-        return (
-            bytes(engine.input[: (found >> COUNT_BITS) * COMMAND.itemsize]),
-            bytes(engine.output[: (found & _EVENT_COUNT) * EVENT.itemsize]),
-            None,
-        )
+        if size <= len(self._inbox):
+            self._inbox[:size] = commands
+            count = size // _COMMAND_BYTES
+            found = take_turn(engine.directory, self._turn_directory, 0, count, first_seq, ts)
+            if found >= 0:
+                return Applied(
+                    bytes(engine.input[: (found >> COUNT_BITS) * _COMMAND_BYTES]),
+                    bytes(engine.output[: (found & _EVENT_COUNT) * _EVENT_BYTES]),
+                    bytes(self._seqs[: count * _SEQ_BYTES]),
+                )
+            parts = Steps(engine, self, first_seq - 1, ts)
+            self._go_on(engine, parts, found, count, ts)
+            seqs = bytes(self._seqs[: count * _SEQ_BYTES])
+        else:
+            parts = Steps(engine, self, first_seq - 1, ts)
+            seqs = b"".join(
+                self._apply_part(engine, parts, commands[start : start + len(self._inbox)], ts)
+                for start in range(0, size, len(self._inbox))
+            )
+        return Applied(b"".join(parts.commands), b"".join(parts.events), seqs)
 
-    def _finish(self, engine: Engine, applied: int, first_seq: int, ts: int) -> Applied:
-        """A buffer is full: apply the commands that are there, and leave the events that are not routed."""
+    def _apply_part(self, engine: Engine, parts: Steps, commands: bytes | memoryview, ts: int) -> bytes:
+        """Apply as many commands as the inbox holds; the numbers that they were given."""
+        size = len(commands)
+        self._inbox[:size] = commands
+        count = size // _COMMAND_BYTES
+        found = take_turn(engine.directory, self._turn_directory, 0, count, parts.seq + 1, ts)
+        self._go_on(engine, parts, found, count, ts)
+        return bytes(self._seqs[: count * _SEQ_BYTES])
+
+    def _go_on(self, engine: Engine, parts: Steps, found: int, count: int, ts: int) -> None:
+        """Gather what the kernel `found`, and where a buffer was used up, go on until all are applied."""
         venue = self.state.venue[0]
-        carried_out, count = int(venue["cursor"]), int(venue["reports"])
-        events = bytearray(engine.output[: int(engine.state.firm[0]["event_count"]) * EVENT.itemsize])
-        stamp(engine.state.commands[:count], first_seq, ts)
-        events += engine.go_on(applied, count)
-        return (
-            bytes(engine.input[: count * COMMAND.itemsize]),
-            bytes(events),
-            np.frombuffer(events[carried_out * EVENT.itemsize :], EVENT),
-        )
+        while found < 0:
+            self._gather(engine, parts, -1 - found, ts)
+            taken = int(venue["taken"])
+            if taken == count:
+                return
+            found = take_turn(engine.directory, self._turn_directory, taken, count, parts.seq + 1, ts)
+        self._gather(engine, parts, found, ts)
+
+    def _gather(self, engine: Engine, parts: Steps, found: int, ts: int) -> None:
+        """Take over the commands and events of a turn; if its last command is not done, finish it."""
+        venue = self.state.venue[0]
+        count, events = found >> COUNT_BITS, found & _EVENT_COUNT
+        applied, carried_out = int(venue["applied"]), int(venue["cursor"])
+        done = bytes(engine.output[: events * _EVENT_BYTES])
+        under_way = venue["matching"] or venue["reopened"]
+        if applied == count and carried_out == events and not under_way:
+            parts.add(bytes(engine.input[: count * _COMMAND_BYTES]), done)
+            return
+        stamp(engine.state.commands[:count], parts.seq + 1, ts)
+        done += engine.go_on(applied, count)
+        parts.add(bytes(engine.input[: count * _COMMAND_BYTES]), done)
+        parts.carry_out(done[carried_out * _EVENT_BYTES :])
 
     def execute(self, events: Records) -> Iterator[Records]:
         """Carry out the route events among these EVENT records, in order.
@@ -150,7 +179,7 @@ class PaperVenue:
         the outcome is not known are canceled: they died with the venue), after
         them new orders and replacements, each by the `seq` of its last change.
         """
-        self._continue_execution_ids()
+        self._begin()
         status = np.where(orders["waiting"] == 0, orders["status"], OrderStatus.NONE)
         rows = np.flatnonzero(np.isin(status, _AT_VENUE))
         rows = rows[np.argsort(orders["priority"][rows], kind="stable")]
