@@ -17,7 +17,7 @@ from app.engine.emission import emit_order, room_for_events
 from app.engine.flow_checks import count_message
 from app.engine.hash_index import SEED, mix
 from app.engine.jit import inline
-from app.engine.orders import admit, check_new, describe, find_earlier, open_order, refuse
+from app.engine.orders import admit, change_status, check_new, describe, find_earlier, open_order, refuse
 from app.engine.positions import make_reduce_only, position_index, reducible_by
 from app.engine.rates import take_tokens
 from app.engine.state import NO_SLOT, State
@@ -117,6 +117,7 @@ def _make_way(st: State, slot: int, side: int) -> None:
         return
     if order.side == side and order.waiting:
         make_reduce_only(st, slot)
+        change_status(st, slot, order.status)
         at = emit_order(st, EventKind.ORDER_REPLACED, slot)
         st.events[at].code = Code.REDUCE_ONLY
     else:

@@ -5,7 +5,8 @@ the order has left, a step the state machine does not know) becomes an
 EXECUTION_ANOMALY and changes nothing.
 
 Where reports and requests have crossed on their way, the venue is right: its answer to an earlier
-replace is taken while a later one is on its way, and so is a fill of what it has replaced already.
+replace is taken while a later one is on its way, and so is a fill of what it has replaced already. An
+order that is filled while a replace to more is on its way stays open until the answer.
 """
 
 from app.engine.codes import Code
@@ -99,7 +100,8 @@ def _fill(st: State, i: int, slot: int) -> None:
         _anomaly(st, i, slot, code)
         return
     _take_replaced(st, i, slot)
-    complete = report.quantity == order.quantity - order.filled_quantity
+    # More is reserved than is left while the answer to a replace to more is still to come.
+    complete = report.quantity == order.quantity - order.filled_quantity == order.reserved
     trigger = Trigger.COMPLETE if complete else Trigger.FILL
     status = next_status(order.status, trigger, order.filled_quantity)
     _record_fill(st, i, slot)
@@ -184,6 +186,18 @@ def _forget_replace(st: State, slot: int) -> None:
 
 
 @inline
+def _go_on(st: State, slot: int, status: int) -> None:
+    """No replace is on its way any more: what is left is reserved; with no rest the order has been filled."""
+    order = st.orders[slot]
+    _forget_replace(st, slot)
+    if order.filled_quantity == order.quantity:
+        close(st, slot, OrderStatus.FILLED, Code.NONE)
+    else:
+        reserve_order(st, slot)
+        change_status(st, slot, status)
+
+
+@inline
 def _replace(st: State, i: int, slot: int, status: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
@@ -193,16 +207,15 @@ def _replace(st: State, i: int, slot: int, status: int) -> None:
     last = report.price == order.replace_price and report.quantity == order.replace_quantity
     order.price = report.price
     order.quantity = report.quantity
-    if last or order.status != OrderStatus.PENDING_REPLACE:
-        reserve_order(st, slot)
-        _forget_replace(st, slot)
-        change_status(st, slot, status)
+    if last or order.replace_quantity == 0:
+        _go_on(st, slot, status)
     else:  # the answer to an earlier request: the later one is still on its way
         remaining = max(order.quantity, order.replace_quantity) - order.filled_quantity
         worth = max(worth_of(st, order), order.reserved_price)
         cost = max(cost_of(st, order, remaining), order.reserved_cost)
         reserve(st, slot, remaining, worth, cost)
-        change_status(st, slot, OrderStatus.PENDING_REPLACE)
+        canceling = status == OrderStatus.PENDING_CANCEL
+        change_status(st, slot, status if canceling else OrderStatus.PENDING_REPLACE)
     at = emit_order(st, EventKind.ORDER_REPLACED, slot)
     st.events[at].code = report.code
     trim_if_larger(st, order.account, order.symbol)
@@ -217,7 +230,7 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
     price_max = instrument.max_price if needs_price(order.type) else 0
     return bool(
         needs_price(order.type) <= report.price <= price_max
-        and order.filled_quantity < report.quantity <= instrument.max_quantity
+        and max(order.filled_quantity, 1) <= report.quantity <= instrument.max_quantity
     )
 
 
@@ -234,12 +247,38 @@ def _is_late(st: State, i: int, slot: int) -> bool:
     """Whether the report is of a replace that a fill has shown already, and the order has ended since."""
     report = st.reports[i]
     order = st.orders[slot]
-    return bool(
-        report.report == ReportKind.REPLACED
-        and is_final(order.status)
-        and report.price == order.price
-        and report.quantity == order.quantity
-    )
+    if report.report != ReportKind.REPLACED or not is_final(order.status):
+        return False
+    if report.price == order.price and report.quantity == order.quantity:
+        return True
+    asked = report.price == order.replace_price and report.quantity == order.replace_quantity
+    return bool(asked and order.status == OrderStatus.FILLED)
+
+
+@inline
+def _is_gone(st: State, i: int, slot: int) -> bool:
+    """Whether the venue does not have an order of which something is left."""
+    report = st.reports[i]
+    order = st.orders[slot]
+    unknown = report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER
+    return bool(unknown and order.filled_quantity < order.quantity)
+
+
+@inline
+def _refuse(st: State, i: int, slot: int, status: int) -> None:
+    """The venue will not cancel or replace."""
+    report = st.reports[i]
+    order = st.orders[slot]
+    cancel = report.report == ReportKind.CANCEL_REJECTED
+    if cancel and order.replace_quantity > 0 and report.code != Code.UNKNOWN_ORDER:
+        unknown = status == OrderStatus.UNKNOWN  # else the replace is still on its way
+        change_status(st, slot, OrderStatus.UNKNOWN if unknown else OrderStatus.PENDING_REPLACE)
+    else:
+        _go_on(st, slot, status)
+    if order.expire_ts != 0 and st.expiries[slot].rank == 0 and not is_final(order.status):
+        retry_expiry(st, slot)
+    _tell_refusal(st, i, slot)
+    trim_if_larger(st, order.account, order.symbol)
 
 
 @inline
@@ -269,16 +308,10 @@ def _move(st: State, i: int, slot: int) -> None:
     elif trigger == Trigger.LOSE:
         change_status(st, slot, status)
         emit_order(st, EventKind.ORDER_UNKNOWN, slot)
-    elif report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER:
+    elif _is_gone(st, i, slot):
         _end(st, slot, OrderStatus.CANCELED, Code.UNKNOWN_ORDER)  # the venue does not have it
     elif trigger == Trigger.REFUSE:
-        reserve_order(st, slot)
-        _forget_replace(st, slot)
-        change_status(st, slot, status)
-        if order.expire_ts != 0 and st.expiries[slot].rank == 0:
-            retry_expiry(st, slot)
-        _tell_refusal(st, i, slot)
-        trim_if_larger(st, order.account, order.symbol)
+        _refuse(st, i, slot, status)
     else:
         _end(st, slot, status, report.code)
 

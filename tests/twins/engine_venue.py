@@ -64,16 +64,6 @@ class VenueSide(BreakerTwin):
 
     # --- Executions.
 
-    def trade_refusal(self, report: Command, order: Order) -> int:
-        if (order.symbol, report.execution_id) in self.books.executions:
-            return Code.DUPLICATE_EXECUTION
-        if not 0 < report.quantity <= order.left:
-            return Code.OVERFILL
-        in_range = 0 < report.price <= self.books.instruments[order.symbol].max_price
-        if not in_range or order.waiting or order.status not in OPEN:
-            return Code.ILLEGAL_TRANSITION
-        return Code.NONE
-
     def fill_refusal(self, report: Command, order: Order) -> int:
         if (order.symbol, report.execution_id) in self.books.executions:
             return Code.DUPLICATE_EXECUTION
@@ -99,7 +89,7 @@ class VenueSide(BreakerTwin):
         order.filled_notional += report.price * report.quantity
         self.forget_rejections(order)
         self.settle_fill(report, order)
-        if order.left == 0:
+        if order.left == 0 and order.reserved == report.quantity:
             self.close(order, S.FILLED)
         else:
             self.change(order, S.PARTIALLY_FILLED)
@@ -153,12 +143,15 @@ class VenueSide(BreakerTwin):
         instrument = self.books.instruments[order.symbol]
         priced = order.type in PRICED
         sound = 0 < report.price <= instrument.max_price if priced else report.price == 0
-        return sound and order.filled_quantity < report.quantity <= instrument.max_quantity
+        return sound and max(order.filled_quantity, 1) <= report.quantity <= instrument.max_quantity
 
     def other_report(self, report: Command, order: Order) -> None:
         step = _STEP_OF.get(report.report)
         status = None if step is None or order.waiting else self.after(order, step)
-        same = (report.price, report.quantity) == (order.price, order.quantity)
+        told = {(order.price, order.quantity)}
+        if order.status == S.FILLED:  # while it was to be replaced
+            told.add((order.replace_price, order.replace_quantity))
+        same = (report.price, report.quantity) in told
         if step == "replace" and not self.could_be(report, order):
             status = None
         if step == "refuse" and order.status not in OPEN:
@@ -177,7 +170,7 @@ class VenueSide(BreakerTwin):
             self.show(EventKind.ORDER_UNKNOWN, order)
         elif step == "replace":
             self.replaced(report, order, status)
-        elif report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER:
+        elif self.is_unknown(report) and order.left:
             self.ended(order, S.CANCELED, Code.UNKNOWN_ORDER)
         elif step == "refuse":
             self.refused(report, order, status)
@@ -189,22 +182,31 @@ class VenueSide(BreakerTwin):
             order.priority = order.replace_priority or self.queue_place()
         asked = (order.replace_price, order.replace_quantity)
         order.price, order.quantity = report.price, report.quantity
-        if order.status == S.PENDING_REPLACE and (report.price, report.quantity) != asked:
+        if order.replace_quantity and (report.price, report.quantity) != asked:
             # The answer to an earlier request; the later one is still on its way.
             most = max(order.quantity, order.replace_quantity) - order.filled_quantity
             prices = worth(self.books, order), order.reserved_price
             costs = cost(self.books, order, most), order.reserved_cost
             order.reserve(most, max(prices), max(costs))
-            self.change(order, S.PENDING_REPLACE)
+            self.change(order, status if status == S.PENDING_CANCEL else S.PENDING_REPLACE)
         else:
-            self.forget_request(order)
-            self.change(order, status)
+            self.go_on(order, status)
         self.show(EventKind.ORDER_REPLACED, order, code=report.code)
         self.trim(Scope.ACCOUNT_SYMBOL, order.account, order.symbol)
 
-    def forget_request(self, order: Order) -> None:
+    @staticmethod
+    def is_unknown(report: Command) -> bool:
+        """Whether the venue does not have what it is to cancel."""
+        return report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER
+
+    def go_on(self, order: Order, status: OrderStatus) -> None:
+        """Nothing is asked for any more; without a rest the order has been filled."""
         order.replace_price = order.replace_quantity = order.replace_priority = 0
+        if order.left == 0:
+            self.close(order, S.FILLED)
+            return
         reserve_left(self.books, order)
+        self.change(order, status)
 
     def ended(self, order: Order, status: OrderStatus, code: int) -> None:
         if status == S.CANCELED and 0 < order.expire_ts <= self.books.ts:
@@ -219,9 +221,12 @@ class VenueSide(BreakerTwin):
         self.books.instruments[order.symbol].rejections = 0
 
     def refused(self, report: Command, order: Order, status: OrderStatus) -> None:
-        self.forget_request(order)
-        self.change(order, status)
-        if order.expire_ts and order.due is None:
+        only_cancel = report.report == ReportKind.CANCEL_REJECTED and not self.is_unknown(report)
+        if only_cancel and order.replace_quantity:  # that is still on its way
+            self.change(order, S.UNKNOWN if status == S.UNKNOWN else S.PENDING_REPLACE)
+        else:
+            self.go_on(order, status)
+        if order.expire_ts and order.due is None and order.status in OPEN:
             order.due = self.books.ts + 1_000_000
         self.tell_refusal(report, order)
         self.trim(Scope.ACCOUNT_SYMBOL, order.account, order.symbol)
