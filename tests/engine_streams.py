@@ -30,6 +30,7 @@ from tests.twins.engine import EngineTwin
 from tests.twins.engine_model import Order
 
 MIDDLE = 100
+_TENS: dict[str, int] = {"price_tick_e12": 3 * 10**4, "quantity_step_e8": 10**9}  # of the second instrument
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 _LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 # What a venue may well report.
@@ -66,9 +67,7 @@ def opening(random: Random) -> list[Command]:
     """Instruments, accounts, money; the second instrument has steps of 10 and a multiplier of 30."""
     commands = [
         build.instrument(0, max_quantity=100, min_quantity=2, min_notional=300, **fees(random)),
-        build.instrument(
-            1, price_tick_e12=3 * 10**4, quantity_step_e8=10**9, max_quantity=100, **fees(random)
-        ),
+        build.instrument(1, max_quantity=100, **_TENS, **fees(random)),
     ]
     marked = SYMBOLS if random.random() < 0.9 else 1
     commands += [build.mark(symbol, MIDDLE) for symbol in range(marked)]
@@ -91,6 +90,7 @@ class Stream(LimitStream):
         super().__init__(random, twin)
         self.executions = 0
         self.asked: dict[int, list[tuple[int, int]]] = {}  # of orders, what replaces have asked for
+        self.coming: list[Command] = []
         self._makers = (
             (self.place, 28),
             (self.protect, 14),
@@ -109,10 +109,13 @@ class Stream(LimitStream):
             (self.administration, 8),
             (self.permission, 1),
             (self.reference, 2),
+            (self.wind_up, 1),
             (self.set_policy, 1),
         )
 
     def next(self) -> Command:
+        if self.coming:
+            return self.coming.pop(0)
         makers, weights = zip(*self._makers, strict=True)
         (make,) = self.random.choices(makers, weights)
         command: Command = make()
@@ -214,7 +217,11 @@ class Stream(LimitStream):
         if self.held() and not self.rarely(0.1):
             account, symbol, _ = self.random.choice(self.held())
         name = self.random.choice([b"", b"", b"%d" % self.random.randint(1, 99)])
-        return build.close_position(account, symbol, self.random.random() < 0.5, client_order_id=name)
+        command = build.close_position(account, symbol, self.random.random() < 0.5, client_order_id=name)
+        if 0 <= symbol < SYMBOLS and self.rarely(0.3):  # by several orders
+            self.coming = [command, self.usual(symbol)]
+            return self.usual(symbol, max_quantity=self.random.choice([2, 10]))
+        return command
 
     def place_again(self) -> Command:
         """What looks like a client that has run wild."""
@@ -299,6 +306,7 @@ class Stream(LimitStream):
 
     def mark(self) -> Command:
         price = self.random.choice([0, -1, 2**62]) if self.rarely(0.02) else self.random.randint(92, 108)
+        price = self.random.choice([70, 140]) if self.rarely(0.02) else price
         return replace(build.mark(self.symbol(), price), more=int(self.rarely(0.3)))
 
     def trading_state(self) -> Command:
@@ -338,12 +346,40 @@ class Stream(LimitStream):
             return Command(self.random.choice([CommandKind.NONE, 99]))
         if kind == 1:
             return build.account(self.account(), self.random.choice([0, 1, 5, 1_000, 1_001]))
+        resting = [
+            n for n, each in enumerate(self.twin.books.instruments) if each.status != InstrumentStatus.TRADING
+        ]
+        if resting and not self.rarely(0.3):
+            return self.usual(self.random.choice(resting))
         status = self.random.choice([InstrumentStatus.TRADING] * 6 + [*InstrumentStatus])
         wrong = {"name": b"OTHER"} if self.rarely(0.2) else {}
-        tick = {"price_tick_e12": 3 * 10**4, "quantity_step_e8": 10**9} if kind == 2 else {}
+        wrong |= {"quote": b"BTC"} if self.rarely(0.1) else {}
+        tick = _TENS if kind == 2 else {}
         largest = self.random.choice([10, 50, 100, 10**6, 2**62])
         more: dict[str, Any] = {**wrong, **tick, **fees(self.random)}
         return build.instrument(self.symbol(), status=status, max_quantity=largest, **more)
+
+    def usual(self, symbol: int, **more: Any) -> Command:
+        """An instrument as it is at first, but for `more`."""
+        least = {} if symbol else {"min_quantity": 2, "min_notional": 300}
+        given: dict[str, Any] = {"max_quantity": 100, **(_TENS if symbol else least), **more}
+        return build.instrument(symbol, **given, **fees(self.random))
+
+    def wind_up(self) -> Command:
+        """Halt an instrument, end its orders and settle its positions; then it trades again."""
+        random, symbol = self.random, self.random.randrange(SYMBOLS)
+        if not self.rarely(0.15):  # much begins anew behind it
+            return self.place()
+        mine = [order.order_id for order in self.twin.books.open_orders() if order.symbol == symbol]
+        price = random.choice([0, 2**62]) if self.rarely(0.1) else random.randint(85, 115)
+        self.coming = [
+            build.cancel_all(Scope.SYMBOL, -1, symbol),
+            *(build.report(ReportKind.CANCELED, order_id) for order_id in mine if not self.rarely()),
+            build.settle(symbol if not self.rarely() else SYMBOLS, price, actor=4),
+            self.usual(symbol),
+        ]
+        status = InstrumentStatus.CANCEL_ONLY if self.rarely(0.1) else InstrumentStatus.HALTED
+        return self.usual(symbol, status=status)
 
 
 def build_expiry(random: Random, now: int) -> int:

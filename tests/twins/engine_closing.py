@@ -39,7 +39,7 @@ class ClosingTwin(StopsTwin):
             quantity=abs(held) if quantity is None else quantity,
             expire_ts=0,
             client_order_id=c.client_order_id,
-            content=(symbol, c.flags),  # whatever the position is by then
+            content=(symbol,),  # whatever the position is by then
             created_ts=c.ts,
             updated_ts=c.ts,
             seq=c.seq,

@@ -327,7 +327,7 @@ class LimitsTwin(Teller):
     # --- Policies.
 
     def set_policy(self, c: Command) -> None:
-        largest = 1 if c.code == Policy.MAKER_CHECKER else MONEY_MAX
+        largest = 1 if c.code in (Policy.MAKER_CHECKER, Policy.CANCEL_INCREASING) else MONEY_MAX
         if c.code >= len(Policy) or not 0 <= c.value <= largest:
             self.reject(c, Code.INVALID_VALUE)
             return
