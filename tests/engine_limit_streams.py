@@ -68,7 +68,7 @@ class LimitStream:
 
     def limit(self) -> Command:
         often = (Limit.ORDER_RATE, Limit.ORDER_RATE, Limit.MAX_ORDER_NOTIONAL, Limit.DAILY_LOSS)
-        which = self.random.choice([*Limit, *often, Limit.MAX_DRAWDOWN])
+        which = self.random.choice([*Limit, *often, Limit.MAX_DRAWDOWN, Limit.MAINTENANCE_LEVERAGE])
         low, high = _VALUES[which]
         value = self.random.randint(low, high)
         if self.rarely():

@@ -74,7 +74,7 @@ def opening(random: Random) -> list[Command]:
     for account in range(ACCOUNTS):
         commands.append(build.account(account, leverage=random.choice([1, 3, 10])))
         commands.append(build.limit(Limit.MAX_OPEN_ORDERS, random.randint(3, 20), Scope.ACCOUNT, account))
-        commands.append(build.transfer(account, random.choice([10**4, 10**6, 10**9])))
+        commands.append(build.transfer(account, random.choice([10**4, 10**4, 10**6, 10**9])))
     return commands
 
 
@@ -306,13 +306,22 @@ class Stream(LimitStream):
 
     def mark(self) -> Command:
         price = self.random.choice([0, -1, 2**62]) if self.rarely(0.02) else self.random.randint(92, 108)
-        price = self.random.choice([70, 140]) if self.rarely(0.02) else price
+        price = self.random.choice([70, 140]) if self.rarely(0.06) else price
         return replace(build.mark(self.symbol(), price), more=int(self.rarely(0.3)))
 
     def trading_state(self) -> Command:
         state = self.random.choice([TradingState.ACTIVE] * 12 + [*TradingState, 7])
         scope = self.random.choice(list(Scope))
         flags = StateFlag.CANCEL_OPEN if self.rarely(0.2) else 0
+        stops = [order for order in self.twin.books.open_orders() if order.waiting]
+        if stops and self.rarely(0.2):  # halted while the mark gets there
+            stop = self.random.choice(stops)
+            beyond = stop.stop_price + self.random.choice([-1, 1])
+            self.coming = [
+                build.mark(stop.symbol, beyond),
+                build.trading_state(TradingState.ACTIVE, Scope.ACCOUNT, stop.account),
+            ]
+            return build.trading_state(TradingState.HALTED, Scope.ACCOUNT, stop.account)
         stopped = self.stopped()
         if stopped and self.random.random() < 0.7:
             return replace(build.trading_state(TradingState.ACTIVE, *self.random.choice(stopped)), actor=5)

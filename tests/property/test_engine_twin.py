@@ -124,7 +124,7 @@ def test_streams_reach_everything() -> None:
     """The random streams are worth something only if every refusal and event that there is occurs in them."""
     codes: set[int] = set()
     kinds: Counter[int] = Counter()
-    for seed in range(50):
+    for seed in range(80):
         pair = Pair(Random(1_000 + seed), check=False)
         pair.go_on(500)
         codes |= {event.code for event in pair.events}
@@ -158,7 +158,7 @@ def consequence(event: EventView) -> str | None:
 
 def test_streams_reach_every_consequence() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(30):
+    for seed in range(60):
         pair = Pair(Random(2_000 + seed), check=False)
         for _ in range(50):
             pair.go_on(10)
