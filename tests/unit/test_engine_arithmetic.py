@@ -1,5 +1,7 @@
 """Integer arithmetic of the kernels against Python's unlimited integers."""
 
+from functools import cache
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -11,10 +13,14 @@ from app.engine.capacity import PRICE_MAX
 from app.engine.limit_rules import PRICE_BPS_MAX
 from app.engine.records import COMMAND_KINDS
 from app.engine.state import DTYPES, PERSISTENT
-from tests.engine_support import for_python
+from app.engine.types import Side
+from tests.engine_support import BUY, SELL, for_python
 
 multiply_divide = for_python(arithmetic.multiply_divide)
 basis_points_of = for_python(arithmetic.basis_points_of)
+long_reach = for_python(positions.long_reach)
+short_reach = for_python(positions.short_reach)
+reducible_by = for_python(positions.reducible_by)
 
 
 BIGGEST = 2**63 - 1
@@ -58,12 +64,42 @@ def test_basis_points() -> None:
         assert basis_points_of(value, basis_points) == value * basis_points // 10_000
 
 
-@pytest.mark.parametrize(
-    ("held", "buys", "sells", "worst"),
-    [(0, 0, 0, 0), (5, 3, 4, 8), (5, 3, 20, 15), (-5, 3, 4, 9), (-5, 20, 0, 15), (5, 0, 5, 5)],
-)
-def test_worst_case(held: int, buys: int, sells: int, worst: int) -> None:
-    assert worst_case(held, buys, sells) == worst
+@cache
+def reachable(held: int, buys: tuple[int, int], sells: tuple[int, int]) -> tuple[int, int]:
+    """The highest and the lowest position of all orders in which open orders may fill, step by step.
+
+    Of each side: steps of plain orders, and of reduce-only ones, which never trade through flat.
+    """
+    found = [(held, held)]
+    for plain, reduce_only, direction in ((*buys, 1), (*sells, -1)):
+        rests = [(plain - 1, reduce_only)] if plain > 0 else []
+        if reduce_only > 0 and held * direction < 0:
+            rests.append((plain, reduce_only - 1))
+        for rest in rests:
+            after = (rest, sells) if direction > 0 else (buys, rest)
+            found.append(reachable(held + direction, *after))
+    return max(high for high, _ in found), min(low for _, low in found)
+
+
+def test_reach_is_what_the_fills_of_open_orders_can_lead_to() -> None:
+    steps = range(4)
+    for held, buy, reduce_buy, sell, reduce_sell in product(range(-4, 5), steps, steps, steps, steps):
+        reached = (
+            long_reach(held, buy + reduce_buy, reduce_buy),
+            short_reach(held, sell + reduce_sell, reduce_sell),
+        )
+        expected = reachable(held, (buy, reduce_buy), (sell, reduce_sell))
+        assert reached == expected, (held, buy, reduce_buy, sell, reduce_sell)
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_an_order_reduces_a_position_as_long_as_each_step_makes_it_smaller(side: Side) -> None:
+    direction = 1 if side == BUY else -1
+    for held in range(-5, 6):
+        steps = 0
+        while abs(held + direction * (steps + 1)) < abs(held + direction * steps):
+            steps += 1
+        assert reducible_by(held, side) == steps
 
 
 @pytest.mark.parametrize("dtype", [*COMMAND_KINDS, *(DTYPES[name] for name in (*PERSISTENT, "events"))])
