@@ -43,7 +43,7 @@ HELD = 40
 SECOND_US = 1_000_000
 LATER = build.FIRST_TS + 60 * SECOND_US
 CAPACITY = Capacity(
-    accounts=3, symbols=2, orders=1024, open_orders=512, fills=512, commands=256, events=ENDLESS,
+    accounts=3, symbols=2, orders=1024, open_orders=768, fills=512, commands=256, events=ENDLESS,
     overrides=32, limit_changes=64,
 )  # fmt: skip
 ACCOUNT_LIMITS = (
@@ -165,8 +165,9 @@ def breakers(desk: Desk) -> None:
 def margin(desk: Desk) -> None:
     """Positions that are too large for the equity of every account."""
     for account in range(3):
+        keep(desk, build.transfer(account, 10**6 - 10**10))
         keep(desk, build.limit(Limit.MAINTENANCE_LEVERAGE, 1, Scope.ACCOUNT, account))
-    keep(desk, *marks(PRICE - 1))
+    keep(desk, *marks(PRICE + 1))
 
 
 def overdue_marks(desk: Desk) -> None:
@@ -246,7 +247,7 @@ def rejections(desk: Desk) -> None:
     """The venue's rejection halts an account and a symbol at once."""
     keep(desk, build.limit(Limit.VENUE_REJECTIONS, 1, Scope.ACCOUNT, 0))
     keep(desk, build.limit(Limit.VENUE_REJECTIONS, 1, Scope.SYMBOL, symbol=0))
-    order_id = desk.send(build.place(0, 0, BUY, 1, PRICE - 1))[-1].order_id
+    order_id = desk.send(build.place(0, 0, BUY, 1, PRICE - 99))[-1].order_id
     keep(desk, build.report(ReportKind.REJECTED, order_id, code=Code.VENUE_REJECTED))
 
 
