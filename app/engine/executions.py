@@ -233,7 +233,7 @@ def _tell_refusal(st: State, i: int, slot: int) -> None:
 
 @inline
 def _take_refusal(st: State, i: int, slot: int, status: int) -> None:
-    """The venue has not done what it was asked; a refused cancel is no answer to a replace, nor the reverse."""
+    """The venue has not done what it was asked; a refused cancel answers no replace, nor the reverse."""
     order = st.orders[slot]
     cancel = st.reports[i].report == ReportKind.CANCEL_REJECTED
     if not cancel or order.status != OrderStatus.PENDING_REPLACE:

@@ -85,7 +85,8 @@ class World:
         stop = self.choose(950, 990, 1_010, 1_050) if kind == OrderType.STOP else 0
         return self.send(
             build.place(
-                0, 0, self.choose(BUY, SELL), self.choose(1, 3, 10, 25, 40), price, type=kind, stop_price=stop,
+                0, 0, self.choose(BUY, SELL), self.choose(1, 3, 10, 25, 40), price, type=kind,
+                stop_price=stop,
                 flags=self.choose(0, 0, int(OrderFlag.REDUCE_ONLY)),
                 time_in_force=TimeInForce.IOC if kind == OrderType.MARKET else TimeInForce.GTC,
             )

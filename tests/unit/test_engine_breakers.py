@@ -32,7 +32,6 @@ from tests.engine_support import (
     mark,
     note,
     place,
-    policy,
     report,
     trade,
     trading_state,
@@ -319,11 +318,11 @@ def test_a_price_far_from_where_the_mark_was() -> None:
 
 def test_net_exposure_and_leverage() -> None:
     made = desk(symbols=2, cash=10_000)
-    made.send(limit(Limit.MAX_NET_EXPOSURE, 5_000), of_account(Limit.MAX_LEVERAGE, 81))
+    made.send(limit(Limit.MAX_NET_EXPOSURE, 5_000), of_account(Limit.MAX_LEVERAGE, 81))  # less the fees
     assert made.one(place(0, 0, BUY, 5, 1_000)).kind == E.ORDER_ACCEPTED
     assert made.one(place(0, 1, BUY, 1, 1_000)).code == Code.MAX_NET_EXPOSURE
     refused = made.one(place(0, 1, SELL, 4, 1_000))
-    assert (refused.code, refused.limit, refused.observed) == (Code.MAX_LEVERAGE, 81, 91), "fees are no equity"
+    assert (refused.code, refused.limit, refused.observed) == (Code.MAX_LEVERAGE, 81, 91)
     assert made.one(place(0, 1, SELL, 3, 1_000)).kind == E.ORDER_ACCEPTED
 
 

@@ -1,4 +1,4 @@
-"""What belongs together is looked at when all of it is booked: both sides of a trade, the marks of a moment."""
+"""What belongs together is looked at when it is booked: both sides of a trade, the marks of a moment."""
 
 from dataclasses import replace
 

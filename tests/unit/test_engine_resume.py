@@ -271,9 +271,7 @@ def limits(desk: Desk) -> None:
 
 
 def approval(desk: Desk) -> None:
-    keep(
-        desk, *many_limits(lambda which, value: build.proposal(which, value, Scope.ACCOUNT, 1, actor=1))
-    )
+    keep(desk, *many_limits(lambda which, value: build.proposal(which, value, Scope.ACCOUNT, 1, actor=1)))
     keep(desk, build.decision(CommandKind.APPROVE_CHANGE, 1, actor=2))
     keep(desk, build.proposal(Limit.DAILY_LOSS, 9, Scope.ACCOUNT, 0, actor=1, expires_ts=LATER))
     keep(desk, build.decision(CommandKind.APPROVE_CHANGE, 19, actor=2))
