@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.types import EventKind, OrderStatus, ReportKind
 from app.runtime.views import EventView
@@ -85,7 +86,7 @@ class Venue:
 
 
 def order_of(venue: Venue) -> dict[str, int]:
-    record = FORK.engine.state.orders[venue.order_id & ((1 << build.SLOT_BITS) - 1)]
+    record = FORK.engine.state.orders[venue.order_id & ((1 << SLOT_BITS) - 1)]
     names = ("status", "price", "quantity", "filled_quantity", "filled_notional", "reserved")
     return {name: int(record[name]) for name in names}
 

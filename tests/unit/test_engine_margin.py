@@ -1,4 +1,4 @@
-"""Margin: what a fill may cost beyond the mark, and its fee, are part of it; breakers for too little of it."""
+"""Margin: what a fill may cost beyond the mark, and its fee, are part of it; breakers for too little."""
 
 import pytest
 

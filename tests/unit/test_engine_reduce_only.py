@@ -125,7 +125,7 @@ def test_one_with_a_request_on_its_way_is_looked_at_when_that_is_answered(answer
     made.one(amend(second, price=1_080))
     made.one(trade(first, 1, 4, 1_060))
     replaced = {"price": 1_080, "quantity": 10} if answer == ReportKind.REPLACED else {}
-    told, asked = made.send(report(answer, second, **replaced))
+    _, asked = made.send(report(answer, second, **replaced))
     assert (asked.kind, asked.last_quantity, asked.code) == (E.REPLACE_REQUESTED, 6, Code.REDUCE_ONLY)
 
 
@@ -134,7 +134,7 @@ def test_a_new_order_not_yet_acknowledged_is_trimmed_when_the_venue_has_it() -> 
     first = working(made, place(0, 0, SELL, 10, 1_060, flags=RO))
     second = made.one(place(0, 0, SELL, 10, 1_070, flags=RO)).order_id
     made.one(trade(first, 1, 4, 1_060))
-    opened, asked = made.send(report(ReportKind.NEW, second))
+    _, asked = made.send(report(ReportKind.NEW, second))
     assert (asked.kind, asked.last_quantity) == (E.REPLACE_REQUESTED, 6)
 
 

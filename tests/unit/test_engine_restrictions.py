@@ -1,4 +1,4 @@
-"""Where trading is restricted: what could increase a position ends, and what the client caused is no fault of the venue."""
+"""Where trading is restricted, what could increase a position ends; what a client caused is no venue's fault."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ def test_a_restriction_ends_what_could_increase_and_says_how_many_rest(
 
 @pytest.mark.parametrize("scope", WHERE)
 def test_without_the_policy_everything_rests(scope: Scope) -> None:
-    made, orders = crowded(0)
+    made, _ = crowded(0)
     told = made.one(trading_state(TradingState.REDUCING, **WHERE[scope]))
     assert (told.quantity, told.last_quantity) == (4, 0)
 

@@ -90,7 +90,7 @@ def crowd(desk: Desk, account: int, symbol: int, executions: "count[int]") -> No
 
 @cache
 def recipe() -> tuple[tuple[Command, ...], int, int]:
-    """Commands after which every account has such a crowd; account 2 is halted. Number and time of the last."""
+    """Commands that give every account such a crowd and halt account 2; number and time of the last."""
     desk = Desk(CAPACITY)
     desk.send(*build.market(3, 2, PRICE, cash=10**10))
     executions = count(1)
@@ -218,7 +218,7 @@ def firm_resumed(desk: Desk) -> None:
 
 
 def trims(desk: Desk) -> None:
-    """Fills that leave reduce-only orders larger than the position, then as many as have nothing to reduce."""
+    """Fills that leave reduce-only orders larger than the position, then some with nothing to reduce."""
     for number, quantity in enumerate((20, 15, 30)):
         sold = build.place(0, 0, SELL, quantity, PRICE, time_in_force=TimeInForce.IOC)
         order_id = (desk.seq + 1) << 21 | int(desk.engine.state.firm[0]["orders_used"])

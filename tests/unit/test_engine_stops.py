@@ -1,7 +1,5 @@
 """Stops are judged when they fire, by the position as it is then, and wait through halts."""
 
-from typing import Any
-
 import pytest
 
 from app.engine.codes import Code
