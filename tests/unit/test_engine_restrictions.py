@@ -1,4 +1,4 @@
-"""Where trading is restricted, what could increase a position ends; what a client causes is not the venue's."""
+"""Where trading is restricted, what could increase a position ends; what clients cause is not the venue's."""
 
 from typing import Any
 

@@ -168,9 +168,7 @@ def test_a_halt_of_one_account_holds_nobody_else_up() -> None:
         for account in range(2)
     ]
     made.send(HALTS["account"][0])
-    fired = [
-        event.order_id for event in made.send(mark(0, 990)) if event.kind == E.ORDER_TRIGGERED
-    ]
+    fired = [event.order_id for event in made.send(mark(0, 990)) if event.kind == E.ORDER_TRIGGERED]
     assert fired == [stops[1]]
     fired = [event.order_id for event in made.send(HALTS["account"][1]) if event.kind == E.ORDER_TRIGGERED]
     assert fired == [stops[0]]
