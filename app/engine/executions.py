@@ -227,9 +227,9 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
     report = st.reports[i]
     order = st.orders[slot]
     instrument = st.instruments[order.symbol]
-    price_max = instrument.max_price if needs_price(order.type) else 0
+    priced = needs_price(order.type)
     return bool(
-        needs_price(order.type) <= report.price <= price_max
+        (0 < report.price <= instrument.max_price if priced else report.price == 0)
         and max(order.filled_quantity, 1) <= report.quantity <= instrument.max_quantity
     )
 
@@ -240,6 +240,24 @@ def _tell_refusal(st: State, i: int, slot: int) -> None:
     cancel = report.report == ReportKind.CANCEL_REJECTED
     at = emit_order(st, EventKind.CANCEL_REJECTED if cancel else EventKind.REPLACE_REJECTED, slot)
     st.events[at].code = report.code
+
+
+@inline
+def _take_refusal(st: State, i: int, slot: int, status: int) -> None:
+    """The venue has not done what it was asked; a refused cancel is no answer to a replace, nor the reverse."""
+    report = st.reports[i]
+    order = st.orders[slot]
+    cancel = report.report == ReportKind.CANCEL_REJECTED
+    if cancel and order.replace_quantity > 0 and report.code != Code.UNKNOWN_ORDER:
+        unknown = order.status == OrderStatus.UNKNOWN
+        change_status(st, slot, OrderStatus.UNKNOWN if unknown else OrderStatus.PENDING_REPLACE)
+    else:
+        canceling = order.status == OrderStatus.PENDING_CANCEL
+        _go_on(st, slot, status if cancel or not canceling else OrderStatus.PENDING_CANCEL)
+    if order.expire_ts != 0 and st.expiries[slot].rank == 0 and not is_final(order.status):
+        retry_expiry(st, slot)
+    _tell_refusal(st, i, slot)
+    trim_if_larger(st, order.account, order.symbol)
 
 
 @inline
@@ -262,23 +280,6 @@ def _is_gone(st: State, i: int, slot: int) -> bool:
     order = st.orders[slot]
     unknown = report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER
     return bool(unknown and order.filled_quantity < order.quantity)
-
-
-@inline
-def _refuse(st: State, i: int, slot: int, status: int) -> None:
-    """The venue will not cancel or replace."""
-    report = st.reports[i]
-    order = st.orders[slot]
-    cancel = report.report == ReportKind.CANCEL_REJECTED
-    if cancel and order.replace_quantity > 0 and report.code != Code.UNKNOWN_ORDER:
-        unknown = status == OrderStatus.UNKNOWN  # else the replace is still on its way
-        change_status(st, slot, OrderStatus.UNKNOWN if unknown else OrderStatus.PENDING_REPLACE)
-    else:
-        _go_on(st, slot, status)
-    if order.expire_ts != 0 and st.expiries[slot].rank == 0 and not is_final(order.status):
-        retry_expiry(st, slot)
-    _tell_refusal(st, i, slot)
-    trim_if_larger(st, order.account, order.symbol)
 
 
 @inline
@@ -311,7 +312,7 @@ def _move(st: State, i: int, slot: int) -> None:
     elif _is_gone(st, i, slot):
         _end(st, slot, OrderStatus.CANCELED, Code.UNKNOWN_ORDER)  # the venue does not have it
     elif trigger == Trigger.REFUSE:
-        _refuse(st, i, slot, status)
+        _take_refusal(st, i, slot, status)
     else:
         _end(st, slot, status, report.code)
 

@@ -225,7 +225,8 @@ class VenueSide(BreakerTwin):
         if only_cancel and order.replace_quantity:  # that is still on its way
             self.change(order, S.UNKNOWN if status == S.UNKNOWN else S.PENDING_REPLACE)
         else:
-            self.go_on(order, status)
+            canceling = order.status == S.PENDING_CANCEL and report.report == ReportKind.REPLACE_REJECTED
+            self.go_on(order, S.PENDING_CANCEL if canceling else status)
         if order.expire_ts and order.due is None and order.status in OPEN:
             order.due = self.books.ts + 1_000_000
         self.tell_refusal(report, order)
