@@ -217,10 +217,10 @@ class Walk:
 
     def command(self, trigger: Trigger) -> Command:
         order, order_id = self.order, self.order_id
-        left = int(order["quantity"] - order["filled_quantity"])
         if trigger in (T.FILL, T.COMPLETE):
             self.executions += 1
-            quantity, price = FILL if trigger == T.FILL else left, PRICE - 3 + self.executions % 7
+            quantity = FILL if trigger == T.FILL else int(order["reserved"])
+            price = PRICE - 3 + self.executions % 7
             self.fills.append((quantity, price))
             return build.trade(order_id, self.executions, quantity, price, fee=1)
         if trigger == T.REQUEST_CANCEL:

@@ -196,7 +196,7 @@ def command_of(trigger: Trigger, made: Desk, order_id: int) -> Command:
     if trigger == Trigger.FILL:
         return trade(order_id, 77, max(left - 1, 1), 1_000)
     if trigger == Trigger.COMPLETE:
-        return trade(order_id, 77, left, 1_000)
+        return trade(order_id, 77, max(order["reserved"], 1), 1_000)  # replaced too
     if trigger == Trigger.REQUEST_CANCEL:
         return cancel(order_id)
     if trigger == Trigger.REQUEST_REPLACE:
