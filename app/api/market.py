@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from app.api.access import ExactRoute, Observer, Provided, Viewer, json_response, problems, symbol_index
 from app.api.schemas import BOOK_DEPTH_MAX, Decimal
 from app.api.services import Services
+from app.market.mark_rule import NoMark
 from app.market.market_data import TRADES_MAX
 from app.market.types import FeedState
 from app.runtime.reference import InstrumentView
@@ -27,7 +28,8 @@ class Book(BaseModel):
 class Market(BaseModel):
     """What a symbol costs outside, null where it is not known; `mark` is the middle of bid and ask.
 
-    Only a symbol whose `state` is LIVE is given marks.
+    Only a symbol whose `state` is LIVE is given marks. `no_mark` says why its book makes none: the mark
+    before it, of the time `ts`, stands then, and so does `mid`.
     """
 
     symbol: str
@@ -36,6 +38,7 @@ class Market(BaseModel):
     mid: Decimal | None
     mark: Decimal | None
     ts: Annotated[int | None, Field(description="when the mark was told last")]
+    no_mark: Annotated[NoMark | None, Field(description="only while the book makes no mark")] = None
 
 
 class Markets(BaseModel):
@@ -95,11 +98,13 @@ async def list_markets(services: Provided, _principal: Observer) -> Response:
 def market_content(services: Services, instrument: InstrumentView) -> dict[str, Any]:
     prices = services.market.prices(instrument.index)
     known = {name: getattr(prices, name) for name in ("last", "mid", "mark")}
+    reason = services.market.no_mark(instrument.index)
     return {
         "symbol": instrument.symbol,
         "state": services.market.state(instrument.index),
         **{name: instrument.price_text(ticks) if ticks else None for name, ticks in known.items()},
         "ts": prices.ts or None,
+        **({"no_mark": reason} if reason else {}),
     }
 
 
