@@ -23,6 +23,7 @@ from app import __version__, demo
 from app.api.asgi import Receive, Scope, Send
 from app.api.auth import KeyStore
 from app.api.breaker_alarm import BreakerAlarm
+from app.api.key_budget import Allowance, KeyBudgets
 from app.api.limit_commands import set_policy
 from app.api.order_desk import OrderDesk
 from app.api.order_protocol import order_protocol
@@ -30,6 +31,7 @@ from app.api.services import Services
 from app.api.stream import StreamSocket
 from app.api.stream_contents import StreamContents
 from app.api.template_store import TemplateStore
+from app.api.turns import Turns
 from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
@@ -126,6 +128,8 @@ class Server:
             alarms=Alarms(self.clock.now),
             dependencies=self.dependencies.status,
             history=self.history,
+            turns=Turns(lambda: not self.loop.at_rest),
+            budgets=KeyBudgets(Allowance(settings.key_requests_per_second, settings.key_loop_percent)),
         )
         desk = OrderDesk(self.services)
         self.http_protocol = order_protocol(self.services, desk)
@@ -162,6 +166,7 @@ class Server:
         folder = self.settings.journal_dir
         self._folder_lock = FolderLock(folder)
         self._spawn(self.dependencies.start())
+        described = asyncio.ensure_future(asyncio.to_thread(self.services.describe))
         times = StartTimes()
         recovered = await self._recover(folder)
         times.end("replay")
@@ -195,6 +200,7 @@ class Server:
         self._spawn(self._write_history(os.environ))
         self._spawn(self._write_hot_state(os.environ))
         self._spawn(keep_journal_folder(folder, self.loop.journal, self.disk, self._passed_seq))
+        await described
         self.loop.ready = True
         times.end("market")
         logger.info(

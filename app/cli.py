@@ -118,9 +118,14 @@ def _add_journal(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     inspect.add_argument("folder", **folder)
     inspect.set_defaults(command=_inspect_journal)
     verify = actions.add_parser(
-        "verify", help="read every byte: checksums and sequence numbers; status 1 where anything is wrong"
+        "verify",
+        help="read every byte, and replay as a start would; status 1 where anything is wrong",
+        description="Read every byte: checksums, sequence numbers, whether durable commands are missing. "
+        "Then do as a start does: load the newest snapshot, replay what is behind it, compare every event. "
+        "Changes nothing; needs as much memory as a server.",
     )
     verify.add_argument("folder", **folder)
+    verify.add_argument("--no-replay", action="store_true", help="only read, which needs no memory")
     verify.set_defaults(command=_verify_journal)
     export = actions.add_parser("export", help="records as CSV")
     export.add_argument("folder", **folder)
@@ -260,11 +265,24 @@ def _inspect_journal(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _verify_journal(settings: Settings, options: argparse.Namespace) -> int:
-    from app.runtime.journal_tools import inspect
+    from app.runtime.journal_tools import verify
 
-    summary = inspect(_journal_of(settings, options))
+    folder = _journal_of(settings, options)
+    summary = verify(folder)
+    replayed = "not replayed (--no-replay): whether this build takes it over is not known"
+    if not options.no_replay:
+        from app.runtime.replay import rehearse_start
+
+        start = rehearse_start(folder)
+        begin = (
+            f"behind the snapshot of seq {start.snapshot_seq}" if start.snapshot_seq else "from the first on"
+        )
+        replayed = f"replayed: {start.commands} commands {begin}, {start.events} events as in the journal"
     commands = sum(segment.last_seq - segment.first_seq + 1 for segment in summary.segments)
     print(f"sound: {len(summary.segments)} segments, {commands} commands, {summary.events} events")
+    print(replayed)
+    if summary.marked is None:
+        print("no durable mark: whether commands are missing at the end is not known")
     if summary.torn is not None:
         torn = summary.torn
         print(
@@ -289,6 +307,7 @@ def _export_journal(settings: Settings, options: argparse.Namespace) -> int:
 
 def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
     from app.api.auth import KeyStore
+    from app.runtime.plain_text import log_text
 
     if not (settings.data_dir / "keys.json").exists() and settings.admin_key is None:
         raise FileNotFoundError(f"there are no keys in {settings.data_dir}: the first start makes one")
@@ -297,13 +316,14 @@ def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
     for key in store.all():
         accounts = "all" if key.accounts is None else " ".join(sorted(key.accounts)) or "none"
         what = "revoked" if key.revoked_ts else accounts
-        print(f"{key.number:>6}  {key.role.name.lower():7} {key.name:24} {what}")
+        print(f"{key.number:>6}  {key.role.name.lower():7} {log_text(key.name):24} {what}")
     return 0
 
 
 def _create_key(settings: Settings, options: argparse.Namespace) -> int:
     from app.api.auth import KeyStore, Role
     from app.runtime.folder_lock import FolderLock
+    from app.runtime.plain_text import log_text
 
     if (options.role == "trader") != bool(options.account):
         raise SettingsError("a trader needs --account, the other roles take none")
@@ -312,20 +332,21 @@ def _create_key(settings: Settings, options: argparse.Namespace) -> int:
         if first is not None:
             print(f"first administrator: {first}")
         principal, key = store.create(options.name, Role[options.role.upper()], options.account)
-    print(f"key {principal.number}, {options.role} {options.name}: {key}")
+    print(f"key {principal.number}, {options.role} {log_text(options.name)}: {key}")
     return 0
 
 
 def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
     from app.api.auth import KeyStore
     from app.runtime.folder_lock import FolderLock
+    from app.runtime.plain_text import log_text
 
     with FolderLock(settings.journal_dir):
         store, _ = KeyStore.open(settings.data_dir, settings.admin_key, _now)
         principal = store.revoke(options.number)
     if principal is None:
         raise SettingsError(f"there is no key {options.number}")
-    print(f"key {principal.number}, {principal.name}, is revoked")
+    print(f"key {principal.number}, {log_text(principal.name)}, is revoked")
     return 0
 
 

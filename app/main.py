@@ -1,7 +1,10 @@
 """The web application: routes, error answers, and the busy paths in front of the framework."""
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -31,9 +34,10 @@ from app.api import (
     settlement,
     system,
 )
-from app.api.access import ExactRoute, Observer, json_response, problems
+from app.api.access import ExactRoute, Observer, problems
 from app.api.asgi import Application
 from app.api.decoding import invalid_problem
+from app.api.documents import LargeResponse
 from app.api.errors import (
     Problem,
     engine_halted,
@@ -45,6 +49,7 @@ from app.api.errors import (
     storage_full,
 )
 from app.api.examples import add_examples
+from app.api.gate import Gate
 from app.api.hot_lane import BodyLimit, HotLane
 from app.api.order_desk import OrderDesk
 from app.api.services import Services
@@ -162,12 +167,28 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
     _add_error_answers(app)
 
     @app.get("/openapi.json", tags=["system"], responses=problems())
-    async def openapi(_principal: Observer) -> Response:
-        document: dict[str, Any] = app.openapi()
-        add_examples(document)
-        return json_response(document)
+    async def openapi(principal: Observer) -> Response:
+        return LargeResponse(services, principal, [services.describe()])
 
+    services.describe = _description_of(app)
     return app
+
+
+def _description_of(app: FastAPI) -> Callable[[], bytes]:
+    """The OpenAPI document, made when it is asked for first, which takes most of a second: before the start
+    is over (`app.bootstrap`), in a thread. Any thread may ask."""
+    lock = threading.Lock()
+    made: list[bytes] = []
+
+    def describe() -> bytes:
+        with lock:
+            if not made:
+                document: dict[str, Any] = app.openapi()
+                add_examples(document)
+                made.append(orjson.dumps(document))
+        return made[0]
+
+    return describe
 
 
 def create_app(services: Services, desk: OrderDesk, stream_socket: Application) -> Application:
@@ -175,4 +196,4 @@ def create_app(services: Services, desk: OrderDesk, stream_socket: Application) 
     application = create_framework(services, desk)
     application.router.routes.append(WebSocketRoute("/v1/stream", stream_socket))
     framework = BodyLimit(application, services.body_bytes_max, services.keys)
-    return HotLane(framework, TradeSocket(services, desk), services, desk)
+    return Gate(HotLane(framework, TradeSocket(services, desk), services, desk), services)

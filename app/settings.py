@@ -174,6 +174,16 @@ class Settings:
     max_body_bytes: int = _variable(
         "1048576", _whole(1024, 1 << 28), "a larger request body is refused with 413"
     )
+    key_requests_per_second: int = _variable(
+        "1000",
+        _whole(0, 1_000_000),
+        "of each key, orders and cancels not counted: beyond it requests are refused with 429; 0 is no bound",
+    )
+    key_loop_percent: int = _variable(
+        "50",
+        _whole(0, 100),
+        "share of the server's time that each key may use, orders and cancels not counted; 0 is no bound",
+    )
     journal_bytes_max: int = _variable(
         "68719476736",
         _whole(0, 1 << 60),

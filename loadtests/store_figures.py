@@ -17,7 +17,8 @@ from app.runtime.follower import JournalFollower, Replica
 from app.runtime.journal_reader import JournalReader
 from app.store.database import connect, migrate
 from app.store.projection import SNAPSHOT_US, Projected, Rows, project
-from app.store.writer import BATCH_BYTES_MAX, DatabaseWriter, copy_rows
+from app.store.writer import BATCH_BYTES_MAX, DatabaseWriter
+from app.store.written_rows import copy_rows
 from loadtests.figures import AT_LEAST, Figure
 from loadtests.replay_figures import write_journal
 

@@ -60,6 +60,12 @@ def filled_database_url(server_urls: tuple[str, str]) -> Iterator[str]:
     yield from _new_database(server_urls)
 
 
+@pytest.fixture(scope="session")
+def database_url_of_watchdog(server_urls: tuple[str, str]) -> Iterator[str]:
+    """Another one, of the server whose event loop is watched."""
+    yield from _new_database(server_urls)
+
+
 def _new_database(server_urls: tuple[str, str]) -> Iterator[str]:
     name = f"test_{uuid4().hex}"
     try:

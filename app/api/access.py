@@ -18,6 +18,7 @@ from app.api.order_desk import OrderDesk
 from app.api.replies import Answer
 from app.api.schemas import ProblemDocument
 from app.api.services import Services
+from app.api.shapes import check_shape
 from app.engine.types import EventKind
 from app.runtime.outcomes import Outcome
 
@@ -30,6 +31,7 @@ _MEANINGS = {
     412: "the version in If-Match is not the one that is there",
     413: "the body is too large",
     422: "refused by the engine; `code` says why",
+    429: "too many requests of this key, or too many without one; `Retry-After` says when again",
     504: "the database needs too long for this",
     503: "starting, halted or overloaded",
 }
@@ -40,16 +42,20 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}}
     return {
         status: {"description": _MEANINGS[status], "content": schema}
-        for status in (400, 401, 403, *statuses, 503)
+        for status in (400, 401, 403, *statuses, 429, 503)
     }
 
 
 class _ExactRequest(Request):
     async def json(self) -> Any:
+        body = await self.body()
         try:
-            return exact_json(await self.body())
+            check_shape(body)
+            return exact_json(body)
         except json.JSONDecodeError:
             raise
+        except Problem as problem:  # the framework knows one way to say that a body is not right
+            raise json.JSONDecodeError(problem.content["detail"], "", 0) from problem
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
 

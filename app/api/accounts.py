@@ -1,7 +1,9 @@
 """Accounts and positions."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
@@ -15,13 +17,14 @@ from app.api.access import (
 )
 from app.api.auth import Principal
 from app.api.decimals import ratio_text
+from app.api.documents import document, json_list
 from app.api.risk import portfolio_texts
 from app.api.schemas import Decimal
 from app.api.services import Services
 from app.codec.order_json import AVERAGE_PRICE_EXTRA_DECIMALS
 from app.engine.types import TradingState
 from app.runtime.reference import money_text
-from app.runtime.risk_figures import Portfolio, account_portfolio, account_portfolios
+from app.runtime.risk_figures import account_portfolio
 
 router = APIRouter(prefix="/v1", tags=["accounts"], route_class=ExactRoute)
 
@@ -84,8 +87,7 @@ class Positions(BaseModel):
     next_cursor: str | None
 
 
-def account_content(services: Services, account: int, risk: Portfolio | None = None) -> dict[str, Any]:
-    """`risk`: its figures, where they are known already."""
+def account_content(services: Services, account: int) -> dict[str, Any]:
     state = services.state
     record = state.accounts[account]
     symbols = int(state.firm[0]["symbols"])
@@ -112,19 +114,20 @@ def account_content(services: Services, account: int, risk: Portfolio | None = N
         "leverage": leverage,
         "trading_state": TradingState(int(record["trading_state"])).name,
         **{name: money_text(value) for name, value in money.items()},
-        **portfolio_texts(risk or account_portfolio(state, account)),
+        **portfolio_texts(account_portfolio(state, account)),
         "open_orders": int(record["open_orders"]),
     }
 
 
-def position_contents(services: Services, account: int) -> list[dict[str, Any]]:
+def position_contents(services: Services, account: int) -> Iterator[dict[str, Any]]:
     """The account's positions: all symbols in which it holds, has open orders or ever traded."""
     state = services.state
     instruments = services.reference.instruments
     records = state.positions[account :: len(state.accounts)][: len(instruments)]
     used = (records["quantity"] != 0) | (records["open_orders"] != 0) | (records["realised"] != 0)
     used |= records["fees"] != 0
-    return [position_content(services, account, int(symbol), records[symbol]) for symbol in used.nonzero()[0]]
+    for symbol in used.nonzero()[0]:
+        yield position_content(services, account, int(symbol), records[symbol])
 
 
 def position_content(services: Services, account: int, symbol: int, record: Any) -> dict[str, Any]:
@@ -163,10 +166,10 @@ def _readable(services: Services, principal: Principal) -> list[int]:
 
 @router.get("/accounts", response_model=Accounts, responses=problems())
 async def list_accounts(services: Provided, principal: Viewer) -> Response:
-    risk = account_portfolios(services.state)
-    items = [account_content(services, account, risk[account]) for account in _readable(services, principal)]
+    accounts = _readable(services, principal)
+    items = await json_list(services, principal, (account_content(services, account) for account in accounts))
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.get("/accounts/{account}", response_model=Account, responses=problems(404))
@@ -178,17 +181,22 @@ async def get_account(account: str, services: Provided, principal: Viewer) -> Re
 
 @router.get("/accounts/{account}/positions", response_model=Positions, responses=problems(404))
 async def get_positions(account: str, services: Provided, principal: Viewer) -> Response:
-    items = position_contents(services, account_index(services, principal, account))
+    positions = position_contents(services, account_index(services, principal, account))
+    items = await json_list(services, principal, positions)
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.get("/positions", response_model=Positions, responses=problems())
 async def list_positions(services: Provided, principal: Viewer) -> Response:
-    items = [
-        position
-        for account in _readable(services, principal)
-        for position in position_contents(services, account)
-    ]
+    # By account: looking for positions where there are none takes time, too.
+    of_accounts = await services.turns.all_of(
+        principal.number,
+        (
+            [orjson.dumps(position) for position in position_contents(services, account)]
+            for account in _readable(services, principal)
+        ),
+    )
+    items = [b"[", b",".join(b",".join(part) for part in of_accounts if part), b"]"]
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)

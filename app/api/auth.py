@@ -4,12 +4,16 @@ A key is 256 random bits, so its SHA-256 cannot be guessed back and needs no
 slow hash: those protect short passwords. Only hashes are stored. Keys are found
 by their hash in a dictionary, so no comparison depends on how much of a guess
 was right.
+
+The file of keys carries a checksum of its own: a changed byte must not make
+another key valid, or another role of it.
 """
 
 import base64
 import hashlib
 import json
 import os
+import re
 import secrets
 import tempfile
 import threading
@@ -18,10 +22,14 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from app.runtime.plain_text import NOT_STORABLE_MESSAGE, is_storable
+
 KEY_PREFIX = "b4_"
 KEY_BYTES = 32
 KEYS_MAX = 10_000
-HEADER_CACHE_MAX = 4 * KEYS_MAX
+# A key is 46 characters, the environment's up to 256: a longer header holds none and is not searched.
+HEADER_BYTES_MAX = 1_024
+NAME_LENGTH_MAX = 100
 
 # The number of the key that the environment sets; it is never written to the file.
 ENVIRONMENT_KEY = 1
@@ -34,6 +42,13 @@ class Role(IntEnum):
     TRADER = 1
     RISK = 2
     ADMIN = 3
+
+
+_ROLES = {role.name.lower(): role for role in Role}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_VERSION, _VERSION_WITHOUT_CHECKSUM = 2, 1
+_BEARER = b"Bearer "
+_BEARER_BYTES = len(_BEARER)
 
 
 class KeyFileError(Exception):
@@ -126,7 +141,8 @@ class KeyStore:
         self._by_digest = {
             principal.digest: principal for principal in principals if not principal.revoked_ts
         }
-        self._by_header: dict[bytes, Principal] = {}
+        # By the key itself. Only valid keys get in, so it holds no more than KEYS_MAX of them.
+        self._by_key: dict[bytes, Principal] = {}
 
     @classmethod
     def open(
@@ -153,28 +169,39 @@ class KeyStore:
 
     def authenticate(self, key: str) -> Principal | None:
         """Whose key this is, if it is one and is not revoked."""
-        return self._by_digest.get(_digest(key))
-
-    def of_header(self, header: bytes) -> Principal | None:
-        """As `authenticate`, for the raw value of an Authorization header; remembers what it found."""
-        principal = self._by_header.get(header)
-        if principal is not None:
-            return principal
-        scheme, _, key = header.partition(b" ")
-        if scheme.lower() != b"bearer":
+        if len(key) > HEADER_BYTES_MAX:
             return None
         try:
-            principal = self.authenticate(key.strip().decode("ascii"))
+            digest = _digest(key)
+        except UnicodeEncodeError:  # half of a surrogate pair, out of JSON
+            return None
+        principal = self._by_digest.get(digest)
+        return None if principal is None or principal.revoked_ts else principal
+
+    def of_header(self, header: bytes) -> Principal | None:
+        """As `authenticate`, for the raw value of an Authorization header; remembers whose key it was."""
+        principal = self._by_key.get(header[_BEARER_BYTES:])
+        # What is remembered may have been revoked meanwhile: the mark on it counts, not that it is here.
+        if principal is not None and not principal.revoked_ts and header[:_BEARER_BYTES] == _BEARER:
+            return principal
+        if len(header) > HEADER_BYTES_MAX:
+            return None
+        scheme, _, rest = header.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+        key = rest.strip()
+        try:
+            principal = self.authenticate(key.decode("ascii"))
         except UnicodeDecodeError:
             return None
         if principal is not None:
-            if len(self._by_header) >= HEADER_CACHE_MAX:
-                self._by_header.clear()
-            self._by_header[header] = principal
+            self._by_key[key] = principal
         return principal
 
     def create(self, name: str, role: Role, accounts: Iterable[str]) -> tuple[Principal, str]:
         """A new key, shown only now. Raises KeyRefused, OSError."""
+        if not is_storable(name) or not 0 < len(name) <= NAME_LENGTH_MAX:
+            raise KeyRefused(f"a name has 1 to {NAME_LENGTH_MAX} characters, and {NOT_STORABLE_MESSAGE}")
         key = new_key()
         return self._add(key, name, role, accounts), key
 
@@ -196,9 +223,8 @@ class KeyStore:
                 principal.revoked_ts = 0
                 raise
             del self._by_digest[principal.digest]
-            self._by_header = {
-                header: other for header, other in self._by_header.items() if other is not principal
-            }
+            # What a look-up at this moment puts back is harmless: `revoked_ts` is looked at each time.
+            self._by_key = {key: other for key, other in self._by_key.items() if other is not principal}
             return principal
 
     def name_of(self, number: int) -> str | None:
@@ -207,7 +233,8 @@ class KeyStore:
         return None if principal is None else principal.name
 
     def all(self) -> list[Principal]:
-        return sorted(self._by_number.values(), key=lambda principal: principal.number)
+        numbers = sorted(self._by_number)
+        return [self._by_number[number] for number in numbers]
 
     def _add(self, key: str, name: str, role: Role, accounts: Iterable[str]) -> Principal:
         with self._lock:
@@ -232,8 +259,8 @@ class KeyStore:
 
     def _save(self) -> None:
         records = [principal.record() for principal in self.all() if principal.number != ENVIRONMENT_KEY]
-        content = json.dumps({"version": 1, "keys": records}, indent=1)
-        write_private(self._path, content.encode() + b"\n")
+        document = {"version": _VERSION, "keys": records, "sha256": _checksum(records)}
+        write_private(self._path, json.dumps(document, indent=1).encode() + b"\n")
 
 
 def disconnect(principal: Principal) -> None:
@@ -243,30 +270,67 @@ def disconnect(principal: Principal) -> None:
         watcher()
 
 
+def _checksum(records: list[Any]) -> str:
+    """Of all that the file says of keys, whatever its layout."""
+    return hashlib.sha256(json.dumps(records, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def _read(path: Path) -> list[Principal]:
     try:
         document = json.loads(path.read_bytes())
-        if document["version"] != 1:
-            raise ValueError(f"version {document['version']!r} is not known")
-        return [_principal(record) for record in document["keys"]]
+        if not isinstance(document, dict) or not isinstance(document["keys"], list):
+            raise ValueError("it is no list of keys")
+        version = document["version"]
+        if version not in (_VERSION_WITHOUT_CHECKSUM, _VERSION):
+            raise ValueError(f"version {version!r} is not known")
+        if (version == _VERSION or "sha256" in document) and document["sha256"] != _checksum(
+            document["keys"]
+        ):
+            raise ValueError("its content does not have the checksum that it names")
+        principals = [_principal(record) for record in document["keys"]]
+        for what in ("number", "digest"):
+            if len({getattr(principal, what) for principal in principals}) < len(principals):
+                raise ValueError(f"two keys have the same {what}")
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError) as error:
-        raise KeyFileError(
-            f"{path} is damaged ({error}): restore it from a backup, or move it away "
-            "to start with a new admin key"
-        ) from error
+    except KeyError as error:
+        raise _damaged(path, f"{error.args[0]!r} is missing") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    return principals
 
 
-def _principal(record: dict[str, Any]) -> Principal:
-    if len(bytes.fromhex(record["sha256"])) != hashlib.sha256().digest_size:
-        raise ValueError("a hash of the wrong length")
+def _damaged(path: Path, reason: str) -> KeyFileError:
+    return KeyFileError(
+        f"{path} is damaged ({reason}): restore it from a backup, or move it away to start with a new "
+        "admin key"
+    )
+
+
+def _member(record: dict[str, Any], name: str, kind: type) -> Any:
+    value = record[name]
+    if type(value) is not kind:
+        raise ValueError(f"{name!r} of a key cannot be {value!r}")
+    return value
+
+
+def _principal(record: Any) -> Principal:
+    """Raises ValueError, KeyError."""
+    if not isinstance(record, dict):
+        raise ValueError(f"{record!r} is no key")
+    role = _member(record, "role", str)
+    if role not in _ROLES:
+        raise ValueError(f"role {role!r} is not known")
+    accounts = _member(record, "accounts", list)
+    if not all(type(account) is str for account in accounts):
+        raise ValueError("an account's name is text")
+    digest = _member(record, "sha256", str)
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("'sha256' of a key is no hash")
+    numbers = {name: _member(record, name, int) for name in ("number", "created_ts", "revoked_ts")}
+    if numbers["number"] <= ENVIRONMENT_KEY or min(numbers.values()) < 0:
+        raise ValueError("a number of a key is out of range")
+    name = _member(record, "name", str)
     return Principal(
-        int(record["number"]),
-        str(record["name"]),
-        Role[record["role"].upper()],
-        record["accounts"],
-        record["sha256"],
-        int(record["created_ts"]),
-        int(record["revoked_ts"]),
+        numbers["number"], name, _ROLES[role], accounts, digest, numbers["created_ts"], numbers["revoked_ts"]
     )

@@ -1,20 +1,23 @@
 """The report of a day's breaches: refusals by a limit or state, what tripped, and who changed what."""
 
-import csv
-import io
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
-from app.api.access import ExactRoute, Observer, Provided, json_response, problems
+from app.api.access import ExactRoute, Observer, Provided, problems
+from app.api.auth import Principal
+from app.api.csv_lines import CRLF, csv_line
+from app.api.documents import CSV_TYPE, LargeResponse, Pieces, document, json_list
 from app.api.errors import code_name, forbidden
 from app.api.risk_history import Refusal, RiskChange, change_content, refusal_content
 from app.api.services import Services
 from app.engine.reference import DAY_US
-from app.runtime.risk_log import REFUSALS_MAX
+from app.runtime.risk_log import REFUSALS_MAX, Day, change_of, event_ts
+from app.runtime.views import event_view
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
 
@@ -46,55 +49,73 @@ class Breaches(BaseModel):
     changes: list[RiskChange] = Field(description="trips, states, limits, overrides, approvals; newest first")
 
 
-def breaches_content(services: Services, day_ts: int, details: int) -> dict[str, Any]:
-    log = services.risk_log
-    names = services.reference.account_names
+class _Report(NamedTuple):
+    """What one day's report is made of; `head` are its members that are no long lists."""
+
+    head: dict[str, Any]
+    counts: list[dict[str, Any]]
+    refusals: list[bytes]  # EVENT records
+    changes: list[tuple[bytes, bytes]]  # EVENT records, and reasons
+
+
+async def _report(services: Services, principal: Principal, day_ts: int, details: int) -> _Report:
+    """Records are looked at and kept as they are, and told one by one: as objects they would be many."""
+    log, number = services.risk_log, principal.number
+    wanted = range(day_ts, day_ts + DAY_US)
+    of_day = (record for record in log.refusal_records() if event_ts(record) in wanted)
+    refusals = await services.turns.all_of(number, of_day)
+    changes = await services.turns.all_of(
+        number, (change for change in log.change_records() if event_ts(change[0]) in wanted)
+    )
     day = log.day(day_ts)
+    counts = _counts(services, day)
+    # What came in between the looks is in the counts, and not among the refusals.
+    total = sum(each["count"] for each in counts)
+    whole = log.complete_since_ts <= day_ts and len(refusals) == total and not day.uncounted
+    head = {
+        "date": datetime.fromtimestamp(day_ts // 1_000_000, UTC).date().isoformat(),
+        "complete": whole and len(refusals) <= details,
+        "complete_since_ts": log.complete_since_ts,
+    }
+    return _Report(head, counts, refusals[:details], changes)
+
+
+def _refusals(services: Services, report: _Report) -> Iterator[dict[str, Any]]:
+    return (refusal_content(services, event_view(record)) for record in report.refusals)
+
+
+def _changes(services: Services, report: _Report) -> Iterator[dict[str, Any]]:
+    return (change_content(services, change_of(*each)) for each in report.changes)
+
+
+def _counts(services: Services, day: Day) -> list[dict[str, Any]]:
+    names = services.reference.account_names
     counts: Counter[tuple[str | None, str]] = Counter()
     for (account, code), count in day.counts.items():
         counts[names[account] if account >= 0 else None, code_name(code) or ""] += count
-    end = day_ts + DAY_US
-    refusals = [event for event in log.refusals() if day_ts <= event.ts < end]
-    changes = [change for change in log.changes() if day_ts <= change.event.ts < end]
-    complete = log.complete_since_ts <= day_ts and len(refusals) == sum(counts.values()) and not day.uncounted
     ordered = sorted(counts.items(), key=lambda item: (item[0][0] or "", item[0][1]))
-    return {
-        "date": datetime.fromtimestamp(day_ts // 1_000_000, UTC).date().isoformat(),
-        "complete": complete and len(refusals) <= details,
-        "complete_since_ts": log.complete_since_ts,
-        "counts": [{"account": account, "code": code, "count": count} for (account, code), count in ordered],
-        "refusals": [refusal_content(services, event) for event in refusals[:details]],
-        "changes": [change_content(services, change) for change in changes],
-    }
+    return [{"account": account, "code": code, "count": count} for (account, code), count in ordered]
 
 
-_FORMULA = "=+-@\t\r"
 _CSV_COLUMNS = (
     "record", "ts", "account", "symbol", "scope", "code", "count", "limit", "observed", "old", "new",
     "order_id", "actor", "actor_name", "reason",
 )  # fmt: skip
 
 
-def _csv(content: dict[str, Any]) -> str:
+def _csv_lines(services: Services, report: _Report) -> Iterator[str]:
     """All parts of the report as one table; `record` says of which part a row is."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _CSV_COLUMNS, extrasaction="ignore", lineterminator="\r\n")
-    writer.writeheader()
-    for row in content["counts"]:
-        writer.writerow({"record": "COUNT", **_plain(row)})
-    for row in content["refusals"]:
-        writer.writerow({"record": "REFUSAL", **_plain(row)})
-    for row in content["changes"]:
-        writer.writerow({"record": row["kind"], **_plain(row)})
-    return text.getvalue()
+    yield csv_line(_CSV_COLUMNS, CRLF)
+    for row in report.counts:
+        yield _csv_line("COUNT", row)
+    for content in _refusals(services, report):
+        yield _csv_line("REFUSAL", content)
+    for content in _changes(services, report):
+        yield _csv_line(content["kind"], content)
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    return {
-        name: f"'{value}" if name == "reason" and value and value[0] in _FORMULA else value
-        for name, value in row.items()
-    }
+def _csv_line(record: str, row: dict[str, Any]) -> str:
+    return csv_line((record, *(row.get(name) for name in _CSV_COLUMNS[1:])), CRLF)
 
 
 @router.get(
@@ -118,9 +139,19 @@ async def get_breaches(
         day_ts = now - now % DAY_US
     else:
         day_ts = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-    content = breaches_content(services, day_ts, details)
+    report = await _report(services, principal, day_ts, details)
     if format == "csv" or (format is None and accept is not None and "text/csv" in accept):
-        name = f"breaches-{content['date']}.csv"
+        name = f"breaches-{report.head['date']}.csv"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
-        return Response(_csv(content), headers=headers, media_type="text/csv; charset=utf-8")
-    return json_response(content)
+        lines: Pieces = []
+        async for part in services.turns.spread(principal.number, _csv_lines(services, report)):
+            lines.append("".join(part).encode())
+        return LargeResponse(services, principal, lines, CSV_TYPE, headers)
+    return document(
+        services,
+        principal,
+        **report.head,
+        counts=await json_list(services, principal, report.counts),
+        refusals=await json_list(services, principal, _refusals(services, report)),
+        changes=await json_list(services, principal, _changes(services, report)),
+    )

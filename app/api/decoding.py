@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from app.api.decimals import DECIMAL_MESSAGE, JsonNumber
 from app.api.errors import Problem, invalid_request
 from app.api.known_names import JsonSchema, known_text, members_known
+from app.api.shapes import check_shape
 
 T = TypeVar("T")
 
@@ -87,6 +88,7 @@ def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
     def decode(body: bytes | str) -> T:
         if len(body) > _UNCOUNTED_BYTES and values_in(body) > VALUES_MAX:
             raise invalid_request(_too_many(VALUES_MAX))
+        check_shape(body)
         try:
             return validate_json(body)  # type: ignore[no-any-return]
         except ValidationError as error:
@@ -130,4 +132,6 @@ def _sentence(item: Mapping[str, Any], schema: Schema | None, schema_at: int) ->
     if item["type"] == "extra_forbidden":
         known = [] if schema is None else members_known(schema(), item["loc"][schema_at:-1])
         return f"unknown field; {known_text(known)}"
+    if item["type"] == "json_invalid" and "error" in item.get("ctx", ()):
+        return f"{item['msg']}: {item['ctx']['error']}"[:MESSAGE_CHARACTERS_MAX]
     return str(item["msg"])[:MESSAGE_CHARACTERS_MAX]  # it may repeat what was sent

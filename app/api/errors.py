@@ -56,7 +56,7 @@ def problem_headers(status: int) -> dict[str, str]:
     headers = {"content-type": PROBLEM_TYPE}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    elif status == 503:
+    elif status in (429, 503):
         headers["retry-after"] = str(RETRY_AFTER_SECONDS)
     elif status == 413:
         headers["connection"] = "close"
@@ -111,6 +111,13 @@ def engine_halted() -> Problem:
 
 def overloaded() -> Problem:
     return Problem(503, "OVERLOADED", "too many requests are waiting; try again")
+
+
+def too_many_requests(code: str, detail: str, wait_seconds: int, limit: int) -> Problem:
+    """`wait_seconds`: when it is worth trying again; `limit`: what is allowed."""
+    problem = Problem(429, code, detail, limit=limit)
+    problem.extra_headers["retry-after"] = str(max(wait_seconds, RETRY_AFTER_SECONDS))
+    return problem
 
 
 def storage_full() -> Problem:

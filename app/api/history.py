@@ -4,15 +4,12 @@ Newest first, in pages; with `Accept: text/csv` all rows of the range at once, a
 """
 
 import base64
-import csv
-import io
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from app.api.access import (
@@ -25,6 +22,8 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.auth import Principal
+from app.api.csv_lines import csv_line
+from app.api.documents import CSV_TYPE, PiecewiseResponse, document, json_list
 from app.api.errors import invalid_field, unknown_order
 from app.api.history_rows import ROWS, Row
 from app.api.schemas import TS_MAX
@@ -121,40 +120,36 @@ def _selection(services: Services, principal: Principal, asked: _Range, table: T
     )
 
 
-async def _answer(services: Services, kind: Row, selection: Selection, accept: str) -> Response:
+async def _answer(
+    services: Services, principal: Principal, kind: Row, selection: Selection, accept: str
+) -> Response:
     if "text/csv" in accept:
-        return await _csv(services, kind, selection)
+        return await _csv(services, principal, kind, selection)
     rows = await services.history.page(kind.table, selection)
     limit = (selection.limit or 1) - 1
-    shown = [kind.content(services.reference, row) for row in rows[:limit]]
+    contents = (kind.content(services.reference, row) for row in rows[:limit])
+    items = await json_list(services, principal, contents)
     cursor = None
     if len(rows) > limit:
         cursor = encode_cursor(tuple(int(rows[limit - 1][name]) for name in kind.table.key))
-    return json_response({"items": shown, "next_cursor": cursor})
+    return document(services, principal, items=items, next_cursor=cursor)
 
 
-async def _csv(services: Services, kind: Row, selection: Selection) -> Response:
-    batches = services.history.export(kind.table, replace(selection, limit=None))
+async def _csv(services: Services, principal: Principal, kind: Row, selection: Selection) -> Response:
+    batches = services.history.export(kind.table, selection)
     # The first rows are read before the answer begins: until then an error can still be one.
     first: list[Any] = await anext(batches, [])
 
-    async def lines() -> AsyncIterator[str]:
-        yield _line(kind.names)
-        yield _lines(kind, services, first)
-        async for rows in batches:
-            yield _lines(kind, services, rows)
+    async def pieces() -> AsyncIterator[bytes]:
+        yield csv_line(kind.names).encode()
+        rows = first
+        while rows:
+            lines = (csv_line(kind.content(services.reference, row).values()) for row in rows)
+            async for part in services.turns.spread(principal.number, lines):
+                yield "".join(part).encode()
+            rows = await anext(batches, [])
 
-    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8")
-
-
-def _lines(kind: Row, services: Services, rows: list[Any]) -> str:
-    return "".join(_line(kind.content(services.reference, row).values()) for row in rows)
-
-
-def _line(values: Any) -> str:
-    output = io.StringIO()
-    csv.writer(output, lineterminator="\n").writerow("" if value is None else value for value in values)
-    return output.getvalue()
+    return PiecewiseResponse(pieces(), media_type=CSV_TYPE)
 
 
 def _add_route(path: str, name: str, closed: bool = False) -> None:
@@ -164,7 +159,7 @@ def _add_route(path: str, name: str, closed: bool = False) -> None:
         selection = _selection(services, principal, asked, kind.table)
         if closed:
             selection = replace(selection, closed=True)
-        return await _answer(services, kind, selection, asked.accept)
+        return await _answer(services, principal, kind, selection, asked.accept)
 
     read.__doc__ = kind.meaning
     router.add_api_route(path, read, response_model=HistoryPage, responses=_RESPONSES, name=f"history {path}")
@@ -182,7 +177,7 @@ async def order_events(order_id: str, services: Provided, principal: Observer, a
     if not order_id.isascii() or not order_id.isdigit() or len(order_id) > 18:
         raise unknown_order(order_id)
     selection = replace(_selection(services, principal, asked, ORDER_EVENTS), order_id=int(order_id))
-    return await _answer(services, ROWS["order-events"], selection, asked.accept)
+    return await _answer(services, principal, ROWS["order-events"], selection, asked.accept)
 
 
 class HistoryCandle(BaseModel):
@@ -207,7 +202,7 @@ class HistoryCandles(BaseModel):
 async def get_candles(
     symbol: str,
     services: Provided,
-    _principal: Observer,
+    principal: Observer,
     interval: Annotated[str, Query(description=", ".join(CANDLE_SECONDS))] = "1m",
     start: Start = None,
     end: End = None,
@@ -224,7 +219,7 @@ async def get_candles(
     first = end - CANDLES_MAX * width if start is None else start - start % width
     text, arguments = candles_query(width // 1_000_000, instrument.index, max(first, 0), end)
     rows = await services.history.fetch(text, *arguments)
-    items = [
+    items = (
         {
             "start": row["start"],
             **{name: instrument.price_text(row[name]) for name in ("open", "high", "low", "close")},
@@ -232,12 +227,21 @@ async def get_candles(
             "trades": row["trades"],
         }
         for row in rows
-    ]
-    return json_response({"symbol": symbol, "interval": interval, "items": items})
+    )
+    return document(
+        services,
+        principal,
+        symbol=symbol,
+        interval=interval,
+        items=await json_list(services, principal, items),
+    )
 
 
 class DailyPnl(BaseModel):
-    """`pnl`: change of the equity that is no transfer; null on the first day that is known."""
+    """`pnl`: change of the equity that is no transfer; on an account's first day since its opening.
+
+    Null only where history begins after the opening, on its first day.
+    """
 
     day: str
     equity: str
@@ -266,9 +270,8 @@ async def daily_pnl(
     start = end - DAYS_MAX * DAY_US if start is None else start
     if end - start > DAYS_MAX * DAY_US:
         raise invalid_field("start", f"the range may have at most {DAYS_MAX} days")
-    # The day before is read too: the first one shown is counted from its end.
     first = max(start - start % DAY_US, 0)
-    rows = await services.history.fetch(DAILY, index, moment(max(first - DAY_US, 0)), moment(end))
+    rows = await services.history.fetch(DAILY, index, moment(first), moment(end))
     items = [
         {
             "day": moment(row["day"]).date().isoformat(),
@@ -279,6 +282,5 @@ async def daily_pnl(
             "fees": money_text(row["fees"]),
         }
         for row in rows
-        if row["day"] >= first
     ]
     return json_response({"account": account, "items": items})

@@ -19,6 +19,7 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.decimals import JsonNumber, decimal_text
+from app.api.documents import document, json_list
 from app.api.errors import Problem, invalid_field, status_of_code
 from app.api.instrument_reasons import instrument_reason
 from app.api.outcome_problems import raise_if_refused
@@ -194,10 +195,11 @@ def _in_use(view: InstrumentView, event: EventView) -> Problem:
 
 
 @router.get("", response_model=Instruments, responses=problems())
-async def list_instruments(services: Provided, _principal: Viewer) -> Response:
-    items = [instrument_content(services, view) for view in services.reference.instruments]
+async def list_instruments(services: Provided, principal: Viewer) -> Response:
+    views = list(services.reference.instruments)
+    items = await json_list(services, principal, (instrument_content(services, view) for view in views))
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.get("/{symbol}", response_model=Instrument, responses=problems(404))

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from app.api.access import ExactRoute, KeyAdmin, Provided, json_response, problems
 from app.api.auth import KeyRefused, Principal, Role, disconnect
+from app.api.documents import document, json_list
 from app.api.errors import Problem, invalid_field
 from app.api.schemas import NewKey
 
@@ -44,9 +45,9 @@ def _content(principal: Principal) -> dict[str, Any]:
 
 
 @router.get("", response_model=Keys, responses=problems())
-async def list_keys(services: Provided, _principal: KeyAdmin) -> Response:
-    items = [_content(principal) for principal in services.keys.all()]
-    return json_response({"items": items, "next_cursor": None})
+async def list_keys(services: Provided, principal: KeyAdmin) -> Response:
+    items = await json_list(services, principal, map(_content, services.keys.all()))
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.post("", status_code=201, response_model=CreatedKey, responses=problems(409, 413))

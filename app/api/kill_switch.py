@@ -15,19 +15,21 @@ from app.api.access import (
     RiskManager,
     Viewer,
     account_index,
-    json_response,
     problems,
     symbol_index,
 )
+from app.api.documents import document, json_list
 from app.api.errors import code_name, forbidden
 from app.api.limit_changes import reason_text
 from app.api.limit_commands import note_parts
 from app.api.limit_scopes import LimitScope
+from app.api.mass_cancel import canceled_members
 from app.api.outcome_problems import raise_if_refused
 from app.api.risk_history import actor_name
 from app.api.schemas import BatchItem, KillSwitch
 from app.api.services import Services
 from app.engine.types import OrderStatus, Scope, TradingState
+from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)
 
@@ -126,12 +128,11 @@ async def get_states(
     """The firm's state, and those that are not ACTIVE: since when, by whom and why."""
     if principal.accounts is not None:
         raise forbidden("a trader may not read the firm's states")
-    found = [
-        each for each in _states(services) if state == "all" or each.state or each.scope.kind == Scope.FIRM
-    ]
+    every = await services.turns.all_of(principal.number, _states(services))
+    found = [each for each in every if state == "all" or each.state or each.scope.kind == Scope.FIRM]
     await services.loop.durable()  # then the reasons are in the log
-    items = [_content(services, each) for each in found]
-    return json_response({"items": items, "next_cursor": None})
+    items = await json_list(services, principal, (_content(services, each) for each in found))
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.post("", response_model=KillSwitchResult, responses=problems(404, 413, 422))
@@ -154,18 +155,16 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
         records.append(commands.cancel_all(account, symbol, actor))
     outcomes = (await services.loop.submit_batch(b"".join(records)))[len(notes) :]
     raise_if_refused(services, outcomes[0])
-    logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, request.reason)
+    logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, log_text(request.reason))
     ended = outcomes[0]
     ended.orders = [event for event in ended.orders if event.status not in _STAY]
-    counts: dict[str, Any] = desk.all_canceled(outcomes).content
-    resting = counts["failed"] if request.cancel_open_orders else ended.event.quantity
-    return json_response(
-        {
-            "scope": request.scope,
-            "state": state.name,
-            "previous": TradingState(outcomes[0].event.observed).name,
-            **{name: counts[name] for name in ("canceled", "pending", "failed")},
-            "resting": resting,
-            "orders": counts["items"],
-        }
+    members = await canceled_members(services, desk, principal, outcomes, "orders")
+    return document(
+        services,
+        principal,
+        scope=request.scope,
+        state=state.name,
+        previous=TradingState(ended.event.observed).name,
+        resting=members["failed"] if request.cancel_open_orders else ended.event.quantity,
+        **members,
     )

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from app.api import limit_commands
 from app.api.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.auth import Principal
+from app.api.documents import document, json_list
 from app.api.errors import Problem, forbidden, invalid_field, status_of_code
 from app.api.limit_scopes import LimitScope
 from app.api.limit_table import limit_text
@@ -174,11 +175,12 @@ async def list_changes(
         raise forbidden("a trader may not read changes of limits")
     changes = services.state.limit_changes
     requests = sorted(set(changes["request"][changes["number"] != 0].tolist()), reverse=True)
-    items = [change_request_content(services, number) for number in requests]
+    contents = (change_request_content(services, number) for number in requests)
     if status == "pending":
-        items = [item for item in items if item["status"] == "PENDING"]
+        contents = (item for item in contents if item["status"] == "PENDING")
+    items = await json_list(services, principal, contents)
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.post("/{change_id}/approve", response_model=LimitRequest, responses=problems(404, 409, 413, 422))

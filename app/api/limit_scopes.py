@@ -145,7 +145,7 @@ def limit_content(services: Services, scope: LimitScope, limit: Limit, now: int)
     if facts.used is not None:
         used = facts.used(services.state, *scope.indexes, now)
     percent = None
-    if used is not None and 0 < effective < UNLIMITED:
+    if used is not None and used < UNLIMITED and 0 < effective < UNLIMITED:
         percent = round(100 * used / effective, _PERCENT_DECIMALS)
     return {
         "value": limit_text(limit, own),

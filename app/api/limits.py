@@ -1,14 +1,15 @@
 """Limits: read with what is used of them, changed all or none, and the history of their changes."""
 
-import asyncio
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from app.api.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.auth import Principal
+from app.api.documents import document, json_list
 from app.api.errors import invalid_field
 from app.api.etags import IfMatch, etag, expected_version
 from app.api.limit_changes import LimitRequest, change_request_content, submit_change
@@ -18,6 +19,7 @@ from app.api.risk_history import HISTORY_PAGE_MAX, RiskHistory, change_content, 
 from app.api.schemas import ChangeLimits
 from app.api.services import Services
 from app.engine.types import CommandKind
+from app.runtime.risk_log import Change
 
 SCOPES_PAGE_MAX = 500
 
@@ -77,23 +79,26 @@ def _add_routes(path: str, find_scope: Any) -> None:
         return await _scope_response(services, scope)
 
     async def get_history(
-        services: Provided, _principal: Viewer, scope: Scoped, limit: Page = 100, before_seq: Before = None
+        services: Provided, principal: Viewer, scope: Scoped, limit: Page = 100, before_seq: Before = None
     ) -> Response:
         """Changes, newest first: who, when, why, old and new. From the newest part of the journal, kept in
         memory (20,000 changes): `complete_since_ts` says from when on nothing is missing."""
         log = services.risk_log
-        items: list[dict[str, Any]] = []
-        for change in log.changes():
-            if len(items) > limit:
+        found: list[Change] = []
+        async for part in services.turns.spread(principal.number, log.changes()):
+            found += [
+                change
+                for change in part
+                if is_of_scope(change.event, scope) and (before_seq is None or change.event.seq < before_seq)
+            ]
+            if len(found) > limit:
                 break
-            if is_of_scope(change.event, scope) and (before_seq is None or change.event.seq < before_seq):
-                items.append(change_content(services, change))
+        shown = found[:limit]
+        items = await json_list(services, principal, (change_content(services, each) for each in shown))
         await services.loop.durable()
-        more = len(items) > limit
-        items = items[:limit]
-        cursor = str(items[-1]["seq"]) if more else None
-        return json_response(
-            {"items": items, "next_cursor": cursor, "complete_since_ts": log.complete_since_ts}
+        cursor = str(shown[-1].event.seq) if len(found) > limit else None
+        return document(
+            services, principal, items=items, next_cursor=cursor, complete_since_ts=log.complete_since_ts
         )
 
     router.get(path, response_model=ScopeLimits, responses=problems(404))(get_limits)
@@ -112,20 +117,19 @@ for _path, _find_scope in PATHS.items():
     _add_routes(_path, _find_scope)
 
 
-def _readable_scopes(services: Services, principal: Principal) -> list[LimitScope]:
+def _readable_scopes(services: Services, principal: Principal) -> tuple[list[LimitScope], NDArray[np.int64]]:
+    """The wide ones; then those of an account in a symbol, by their places in the state."""
     state, names = services.state, services.reference.account_names
     scopes: list[LimitScope] = []
     if principal.accounts is None:
         scopes.append(LimitScope())
         scopes += [LimitScope(None, symbol) for symbol in range(len(services.reference.instruments))]
-    readable = {index for index, name in enumerate(names) if principal.may_read(name)}
-    scopes += [LimitScope(index) for index in sorted(readable)]
-    width = len(state.accounts)
-    pairs = state.account_symbol_limits["set_mask"][: width * len(services.reference.instruments)]
-    for pair in np.flatnonzero(pairs).tolist():
-        if pair % width in readable:
-            scopes.append(LimitScope(pair % width, pair // width))
-    return scopes
+    readable = np.array([principal.may_read(name) for name in names], np.bool_)
+    scopes += [LimitScope(index) for index in np.flatnonzero(readable).tolist()]
+    width, symbols = len(state.accounts), len(services.reference.instruments)
+    pairs = state.account_symbol_limits["set_mask"][: width * symbols].reshape(symbols, width) != 0
+    pairs[:, : len(names)] &= readable
+    return scopes, np.flatnonzero(pairs)
 
 
 @router.get("", response_model=AllLimits, responses=problems())
@@ -139,11 +143,18 @@ async def list_limits(
 
     A trader sees those of its accounts.
     """
-    scopes = _readable_scopes(services, principal)
-    items = []
-    for scope in scopes[cursor : cursor + limit]:
-        items.append(scope_content(services, scope))
-        await asyncio.sleep(0)  # orders go on in between
+    scopes, pairs = _readable_scopes(services, principal)
+    await services.turns.take(principal.number)
+    page = scopes[cursor : cursor + limit]
+    begin, width = max(cursor - len(scopes), 0), len(services.state.accounts)
+    for pair in pairs[begin : begin + limit - len(page)].tolist():
+        page.append(LimitScope(pair % width, pair // width))
+    items = await json_list(services, principal, (scope_content(services, scope) for scope in page))
     await services.loop.durable()
     following = cursor + limit
-    return json_response({"items": items, "next_cursor": str(following) if following < len(scopes) else None})
+    return document(
+        services,
+        principal,
+        items=items,
+        next_cursor=str(following) if following < len(scopes) + len(pairs) else None,
+    )

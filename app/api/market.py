@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from app.api.access import ExactRoute, Observer, Provided, Viewer, json_response, problems, symbol_index
+from app.api.documents import document, json_list
 from app.api.schemas import BOOK_DEPTH_MAX, Decimal
 from app.api.services import Services
 from app.market.mark_rule import NoMark
@@ -89,10 +90,14 @@ async def get_book(
 
 
 @router.get("", response_model=Markets, responses=problems())
-async def list_markets(services: Provided, _principal: Observer) -> Response:
+async def list_markets(services: Provided, principal: Observer) -> Response:
     """Every symbol's prices and how far its market can be trusted."""
-    items = [market_content(services, each) for each in services.reference.instruments]
-    return json_response({"items": items})
+    views = list(services.reference.instruments)
+    return document(
+        services,
+        principal,
+        items=await json_list(services, principal, (market_content(services, each) for each in views)),
+    )
 
 
 def market_content(services: Services, instrument: InstrumentView) -> dict[str, Any]:

@@ -6,7 +6,7 @@ refused before it reaches the engine raises, and its transport is not called.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from app.api import commands
@@ -61,6 +61,8 @@ class OrderDesk:
         self._loop = services.loop
         self._reference = services.reference
         self.reader = OrderReader(services.state)
+        self._turns = services.turns
+        self._telling: set[asyncio.Task[None]] = set()
 
     def place(self, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
         """Raises Problem (foreign account), EngineHalted, Overloaded, StorageFull."""
@@ -69,6 +71,16 @@ class OrderDesk:
             raise _foreign_account(principal, account)
         record = commands.place_order(self._reference, order, principal.number)
         self._loop.submit_for(PlaceRequest(self, order, respond), record)
+
+    def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
+        """Make the parts of a long answer as orders leave room for it, then call `done`."""
+
+        async def tell() -> None:
+            done(await self._turns.all_of(0, parts))
+
+        telling = asyncio.ensure_future(tell())
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
 
     def placed(self, order: PlaceOrder | None, outcome: Outcome) -> Reply:
         event = outcome.event
@@ -256,30 +268,28 @@ class OrderDesk:
             raise Problem(404, "UNKNOWN_SYMBOL", f"there is no symbol {symbol!r}")
         return index
 
-    def all_canceled(self, outcomes: Sequence[Outcome]) -> Reply:
-        """How it ended for each order, and how often each way."""
-        items: list[dict[str, Any]] = []
-        canceled = pending = failed = 0
+    def canceled_items(self, outcomes: Sequence[Outcome], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+        """How a mass cancel ended for each order; `counts` are how often each way, when all are told."""
+        counts.update(canceled=0, pending=0, failed=0)
         for event in (event for outcome in outcomes for event in outcome.orders):
             if event.kind == EventKind.CANCEL_REJECTED:
-                failed += 1
+                counts["failed"] += 1
                 content = refusal(self._reference, event)
-                items.append({"status": content["status"], "error": content})
+                yield {"status": content["status"], "error": content}
                 continue
             content = order_content(self._reference, event)
             if event.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED):
-                canceled += 1
+                counts["canceled"] += 1
             elif event.status in _PENDING:
-                pending += 1
+                counts["pending"] += 1
             else:
-                failed += 1
+                counts["failed"] += 1
                 error = problem_content(
                     409,
                     "ORDER_CLOSED",
                     "the order ended before it could be canceled",
                     order_id=content["order_id"],
                 )
-                items.append({"status": 409, "order": content, "error": error})
+                yield {"status": 409, "order": content, "error": error}
                 continue
-            items.append({"status": 200, "order": content})
-        return Reply(200, {"items": items, "canceled": canceled, "pending": pending, "failed": failed})
+            yield {"status": 200, "order": content}

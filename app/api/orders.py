@@ -20,7 +20,9 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.auth import Principal
+from app.api.documents import document, json_list
 from app.api.errors import invalid_field
+from app.api.mass_cancel import canceled_members
 from app.api.order_desk import OrderDesk
 from app.api.order_requests import Respond, answer_of
 from app.api.replies import order_content
@@ -78,6 +80,7 @@ async def cancel_order(order_id: str, desk: Desk, principal: Trader) -> Response
 
 @router.delete("/orders", response_model=CanceledOrders, responses=problems(404))
 async def cancel_orders(
+    services: Provided,
     desk: Desk,
     principal: Trader,
     account: AccountQuery = None,
@@ -91,7 +94,9 @@ async def cancel_orders(
     One of the two has to be named. With `symbol` only the orders in this symbol.
     """
     outcomes = await desk.cancel_all(principal, account, symbol, scope)
-    return answer_response(desk.all_canceled(outcomes).answer())
+    return document(
+        services, principal, **await canceled_members(services, desk, principal, outcomes, "items")
+    )
 
 
 @router.get("/orders", response_model=OrderPage, responses=problems(404))
@@ -114,11 +119,11 @@ async def list_orders(
         _cursor_id(cursor),
         limit + 1,
     )
-    views = [desk.reader.view(slot) for slot in slots[:limit]]
+    views = await services.turns.all_of(principal.number, map(desk.reader.view, slots[:limit]))
     await services.loop.durable()
-    items = [order_content(services.reference, view) for view in views]
-    more = len(slots) > limit
-    return json_response({"items": items, "next_cursor": items[-1]["order_id"] if more else None})
+    items = await json_list(services, principal, (order_content(services.reference, view) for view in views))
+    cursor = str(views[-1].order_id) if len(slots) > limit else None
+    return document(services, principal, items=items, next_cursor=cursor)
 
 
 def _readable(services: Services, principal: Principal, account: str | None) -> Any:

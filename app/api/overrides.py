@@ -2,11 +2,14 @@
 
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 
 from app.api import limit_commands
 from app.api.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
+from app.api.auth import Principal
+from app.api.documents import document, json_list
 from app.api.errors import Problem, invalid_field
 from app.api.etags import IfMatch, expected_version
 from app.api.limit_changes import (
@@ -59,11 +62,14 @@ def override_content(services: Services, record: Any) -> dict[str, Any]:
     }
 
 
-async def _list(services: Services, wanted: Any) -> Response:
-    items = [override_content(services, record) for record in services.state.overrides[wanted]]
-    items.sort(key=lambda item: int(item["id"]), reverse=True)
+async def _list(services: Services, principal: Principal, wanted: Any) -> Response:
+    records = services.state.overrides[wanted]  # a copy
+    newest_first = records[np.argsort(records["number"])[::-1]]
+    items = await json_list(
+        services, principal, (override_content(services, record) for record in newest_first)
+    )
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)
 
 
 @router.get("/overrides", response_model=Overrides, responses=problems())
@@ -75,8 +81,8 @@ async def list_overrides(services: Provided, principal: Viewer) -> Response:
         known = services.reference.accounts
         mine = [known[name] for name in principal.accounts if name in known]
         own = (overrides["scope"] == Scope.ACCOUNT) | (overrides["scope"] == Scope.ACCOUNT_SYMBOL)
-        wanted &= own & [int(account) in mine for account in overrides["account"]]
-    return await _list(services, wanted)
+        wanted &= own & np.isin(overrides["account"], mine)
+    return await _list(services, principal, wanted)
 
 
 @router.delete("/overrides/{override_id}", response_model=Override, responses=problems(404, 409, 422))
@@ -144,7 +150,7 @@ def _add_routes(path: str, find_scope: Any) -> None:
             raise Problem(409, "OVERRIDE_ENDED", "the override has ended already")
         return json_response(override_content(services, record), 201)
 
-    async def scope_overrides(services: Provided, _principal: Viewer, scope: Scoped) -> Response:
+    async def scope_overrides(services: Provided, principal: Viewer, scope: Scoped) -> Response:
         """Those of this scope that are in force."""
         overrides = services.state.overrides
         account, symbol = scope.indexes
@@ -153,7 +159,7 @@ def _add_routes(path: str, find_scope: Any) -> None:
             wanted &= overrides["account"] == account
         if symbol >= 0:
             wanted &= overrides["symbol"] == symbol
-        return await _list(services, wanted)
+        return await _list(services, principal, wanted)
 
     waits: dict[int | str, dict[str, Any]] = {
         202: {"model": LimitRequest, "description": "it waits for a second person"}

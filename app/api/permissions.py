@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
@@ -17,15 +18,14 @@ from app.api.access import (
     symbol_index,
 )
 from app.api.auth import Principal
+from app.api.documents import LargeResponse, Pieces, document, json_list, json_object
 from app.api.errors import invalid_field
 from app.api.limit_changes import reason_text
 from app.api.limit_commands import set_permission
 from app.api.outcome_problems import raise_if_refused
-from app.api.schemas import Closed, Reason, SymbolName
+from app.api.schemas import SYMBOL_PERMISSIONS_MAX, Closed, Reason, SymbolName
 from app.api.services import Services
 from app.engine.types import Permission
-
-SYMBOLS_MAX = 256
 
 router = APIRouter(prefix="/v1/permissions", tags=["limits"], route_class=ExactRoute)
 
@@ -62,7 +62,7 @@ class ChangePermissions(Closed):
     """What is not named stays. All of it applies between two orders."""
 
     permission: PermissionName | None = Field(None, description="of symbols that have none of their own")
-    symbols: dict[SymbolName, PermissionName] = Field({}, max_length=SYMBOLS_MAX)
+    symbols: dict[SymbolName, PermissionName] = Field({}, max_length=SYMBOL_PERMISSIONS_MAX)
     reason: Reason
 
 
@@ -84,15 +84,8 @@ def _symbol_content(services: Services, account: int, symbol: int) -> dict[str, 
     }
 
 
-def _content(services: Services, account: int) -> dict[str, Any]:
-    return {
-        "account": services.reference.account_names[account],
-        "permission": permission_of(services, account).name,
-        "symbols": [
-            _symbol_content(services, account, symbol)
-            for symbol in range(len(services.reference.instruments))
-        ],
-    }
+def _symbols(services: Services) -> range:
+    return range(len(services.reference.instruments))
 
 
 def restrictions(services: Services, account: int) -> Iterator[tuple[int | None, Permission]]:
@@ -107,22 +100,45 @@ def restrictions(services: Services, account: int) -> Iterator[tuple[int | None,
 @router.get("", response_model=Permissions, responses=problems())
 async def list_permissions(services: Provided, principal: Viewer) -> Response:
     """Accounts of which anything but DEFAULT is set; to a trader those of its own."""
-    names = services.reference.account_names
-    items = [
-        _content(services, account)
-        for account, name in enumerate(names)
-        if principal.may_read(name) and next(restrictions(services, account), None) is not None
-    ]
+    state, names = services.state, services.reference.account_names
+    width, symbols = len(state.accounts), len(services.reference.instruments)
+    restricted = state.accounts["permission"] != 0
+    restricted |= (state.positions["permission"][: width * symbols].reshape(symbols, width) != 0).any(axis=0)
+    items = await _json_items(
+        services,
+        principal,
+        [account for account in np.flatnonzero(restricted).tolist() if principal.may_read(names[account])],
+    )
     await services.loop.durable()
-    return json_response({"items": items, "next_cursor": None})
+    return document(services, principal, items=items, next_cursor=None)
+
+
+async def _json_items(services: Services, principal: Principal, accounts: list[int]) -> Pieces:
+    items: Pieces = []
+    before = b"["
+    for account in accounts:
+        items += (before, *await _account_json(services, principal, account))
+        before = b","
+        await services.turns.take(principal.number)
+    return [*items, b"]"] if items else [b"[]"]
+
+
+async def _account_json(services: Services, principal: Principal, account: int) -> Pieces:
+    """An AccountPermissions, made symbol by symbol."""
+    symbols = (_symbol_content(services, account, symbol) for symbol in _symbols(services))
+    return json_object(
+        account=services.reference.account_names[account],
+        permission=permission_of(services, account).name,
+        symbols=await json_list(services, principal, symbols),
+    )
 
 
 @router.get("/accounts/{account}", response_model=AccountPermissions, responses=problems(404))
 async def get_permissions(account: str, services: Provided, principal: Viewer) -> Response:
     """The account's default, and every symbol with what applies to it."""
-    content = _content(services, account_index(services, principal, account))
+    content = await _account_json(services, principal, account_index(services, principal, account))
     await services.loop.durable()
-    return json_response(content)
+    return LargeResponse(services, principal, content)
 
 
 @router.get("/accounts/{account}/symbols/{symbol}", response_model=SymbolPermission, responses=problems(404))
@@ -142,9 +158,13 @@ async def _set(
 ) -> None:
     """Apply them in a row, no order in between. Raises Problem."""
     text = reason_text(reason)
-    records: list[bytes] = []
-    for symbol, permission in changes:
-        records += set_permission(account, symbol, permission, principal.number, text)
+    records = await services.turns.all_of(
+        principal.number,
+        (
+            b"".join(set_permission(account, symbol, permission, principal.number, text))
+            for symbol, permission in changes
+        ),
+    )
     for outcome in await services.loop.submit_batch(b"".join(records)):
         raise_if_refused(services, outcome)
 

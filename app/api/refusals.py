@@ -170,7 +170,9 @@ def scope_text(reference: Reference, scope: int, account: int, symbol: int) -> s
 
 
 def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int | None:
-    """A value in the unit of the code; None where there is no such thing."""
+    """A value in the unit of the code; None where there is no such thing, or it stands for no limit."""
+    if value >= UNLIMITED:
+        return None
     unit = UNITS.get(code, Unit.NONE)
     if unit is Unit.MONEY or unit is Unit.QUANTITY:
         return money_text(value)
@@ -195,7 +197,7 @@ def measure(
 ) -> Measure:
     """`limit` and `observed` in the unit of the code; None where there is no such thing."""
     return Measure(
-        None if limit >= UNLIMITED else shown(reference, code, symbol, limit),
+        shown(reference, code, symbol, limit),
         shown(reference, code, symbol, observed),
         scope_text(reference, scope, account, symbol),
     )

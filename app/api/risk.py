@@ -7,8 +7,9 @@ import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from app.api.access import ExactRoute, Provided, Viewer, json_response, problems
+from app.api.access import ExactRoute, Provided, Viewer, problems
 from app.api.decimals import ratio_text
+from app.api.documents import document, json_list
 from app.api.errors import forbidden
 from app.api.risk_parameters import RiskParameters, parameters_content
 from app.api.schemas import Decimal
@@ -19,7 +20,7 @@ from app.engine.types import Limit, TradingState
 from app.runtime.reference import money_text
 from app.runtime.risk_figures import (
     Portfolio,
-    account_portfolios,
+    account_portfolio,
     correlation_of,
     covariance_of,
     firm_portfolio,
@@ -142,33 +143,36 @@ def firm_risk_content(services: Services) -> dict[str, Any]:
     return _portfolio("firm", trading_state, state.firm_limits[0], firm_portfolio(state), account=False)
 
 
-def account_risk_contents(services: Services, accounts: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Of some accounts; the figures are computed for all at once."""
+def account_risks(services: Services, accounts: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """Of some accounts, computed one by one."""
     state, names = services.state, services.reference.account_names
-    figures = account_portfolios(state)
-    return {
-        account: _portfolio(
+    for account in accounts:
+        yield _portfolio(
             f"account:{names[account]}",
             int(state.accounts[account]["trading_state"]),
             state.account_limits[account],
-            figures[account],
+            account_portfolio(state, account),
             account=True,
         )
-        for account in accounts
-    }
+
+
+def account_risk_contents(services: Services, accounts: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """As `account_risks`, by account."""
+    wanted = list(accounts)
+    return dict(zip(wanted, account_risks(services, wanted), strict=True))
 
 
 def risk_content(services: Services) -> dict[str, Any]:
+    """All but `accounts`, whose place is kept."""
     state, reference = services.state, services.reference
     firm = state.firm[0]
-    accounts = list(account_risk_contents(services, range(len(reference.account_names))).values())
     states = state.instruments["trading_state"][: len(reference.instruments)].tolist()
     return {
         "ts": int(firm["ts"]),
         "sampled_ts": int(state.risk_model[0]["sampled_ts"]) or None,
         "parameters": parameters_content(state),
         "firm": firm_risk_content(services),
-        "accounts": accounts,
+        "accounts": [],
         "symbol_trading_states": {
             instrument.symbol: TradingState(value).name
             for instrument, value in zip(reference.instruments, states, strict=True)
@@ -209,8 +213,11 @@ async def get_risk(services: Provided, principal: Viewer) -> Response:
     if principal.accounts is not None:
         raise forbidden("a trader may not read the firm's risk")
     content = risk_content(services)
+    await services.turns.take(principal.number)
+    accounts = range(len(services.reference.account_names))
+    content["accounts"] = await json_list(services, principal, account_risks(services, accounts))
     await services.loop.durable()
-    return json_response(content)
+    return document(services, principal, **content)
 
 
 @router.get("/correlation", response_model=Correlation, responses=problems())

@@ -9,14 +9,17 @@ from pydantic import BaseModel, Field
 
 from app.api import commands
 from app.api.access import ExactRoute, Provided, Viewer, json_response, problems
+from app.api.auth import Principal
 from app.api.errors import code_name, forbidden
-from app.api.refusals import UNITS, Unit, measure, shown
+from app.api.refusals import UNITS, Measure, Unit, measure, shown
 from app.api.schemas import PlaceOrder
 from app.api.services import Services
+from app.engine.capacity import MONEY_MAX
 from app.engine.codes import Code
 from app.engine.engine import Verdict
 from app.engine.limits import UNLIMITED
 from app.engine.records import COMMAND
+from app.engine.types import Scope
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
 
@@ -31,6 +34,21 @@ _NO_HEADROOM = frozenset(
         Code.EXPIRE_TIME_INVALID,
         Code.TRADING_HALTED,
         Code.REDUCING_ONLY,
+        Code.ORDER_RATE,
+    )
+)
+# Rules of the instrument, which everybody may read.
+_PUBLIC = frozenset(
+    (
+        Code.UNKNOWN_SYMBOL,
+        Code.SYMBOL_NOT_TRADING,
+        Code.PRICE_INVALID,
+        Code.PRICE_TICK,
+        Code.STOP_PRICE_INVALID,
+        Code.QUANTITY_STEP,
+        Code.QUANTITY_MIN,
+        Code.QUANTITY_MAX,
+        Code.NOTIONAL_MIN,
     )
 )
 
@@ -55,10 +73,24 @@ class RiskVerdict(BaseModel):
     )
 
 
+def _is_others(verdict: Verdict) -> bool:
+    """Whether a check's numbers are of a scope that other accounts are in, and no rule of the instrument."""
+    return verdict.scope in (Scope.FIRM, Scope.SYMBOL) and verdict.code not in _PUBLIC
+
+
+def _unlimited_left_out(verdict: Verdict, found: Measure) -> Measure:
+    """What the engine stands in for "no limit" is no number to be shown."""
+    if verdict.passed and verdict.limit >= MONEY_MAX:
+        found = found._replace(limit=None)
+    if verdict.passed and verdict.code == Code.ORDER_RATE:  # it says whether there is a token, not how many
+        found = found._replace(observed=None)
+    return found
+
+
 def _headroom(services: Services, verdict: Verdict, symbol: int) -> str | int | None:
     if UNITS.get(verdict.code, Unit.NONE) is Unit.NONE or verdict.code in _NO_HEADROOM:
         return None
-    if verdict.limit >= UNLIMITED or verdict.observed >= UNLIMITED:
+    if verdict.limit >= MONEY_MAX or verdict.observed >= UNLIMITED:
         return None
     room = verdict.limit - verdict.observed
     return shown(services.reference, verdict.code, symbol, -room if verdict.code in _LEAST else room)
@@ -86,8 +118,12 @@ def _largest_quantity(services: Services, command: NDArray[np.void]) -> int:
     return low if low and services.loop.first_refusal(record) == Code.NONE else 0
 
 
-def verdict_content(services: Services, command: NDArray[np.void]) -> dict[str, Any]:
-    """What the checks say to a PLACE_ORDER command now."""
+def verdict_content(services: Services, command: NDArray[np.void], principal: Principal) -> dict[str, Any]:
+    """What the checks say to a PLACE_ORDER command now; of scopes that are not the key's only whether.
+
+    A check whose numbers are a wider scope's than the key may read is told as passed or not, with the
+    scope's kind and without its figures.
+    """
     account, symbol = int(command[0]["account"]), int(command[0]["symbol"])
     checks = []
     for verdict in services.loop.explain(command):
@@ -100,12 +136,16 @@ def verdict_content(services: Services, command: NDArray[np.void]) -> dict[str, 
             verdict.limit,
             verdict.observed,
         )
+        shows = principal.accounts is None or not _is_others(verdict)
+        found = _unlimited_left_out(verdict, found)
         checks.append(
             {
                 "code": code_name(verdict.code),
                 "passed": verdict.passed,
-                **found._asdict(),
-                "headroom": _headroom(services, verdict, symbol),
+                "limit": found.limit if shows else None,
+                "observed": found.observed if shows else None,
+                "headroom": _headroom(services, verdict, symbol) if shows else None,
+                "scope": found.scope,
             }
         )
     largest = 0
@@ -126,6 +166,6 @@ async def check_order(order: PlaceOrder, services: Provided, principal: Viewer) 
     if not principal.may_read(order["account"]):
         raise forbidden(f"this key may not read account {order['account']!r}")
     command = np.frombuffer(commands.place_order(services.reference, order, principal.number), COMMAND)
-    content = verdict_content(services, command)
+    content = verdict_content(services, command, principal)
     await services.loop.durable()
     return json_response(content)

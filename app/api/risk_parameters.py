@@ -16,6 +16,7 @@ from app.api.limit_commands import note_parts
 from app.api.schemas import Closed, Decimal, Reason
 from app.engine.state import State
 from app.engine.types import RiskParameter
+from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,9 @@ async def change_parameters(change: ParameterChange, services: Provided, princip
     async with services.reference_lock:  # what is not given must still be so when the command applies
         values = _changed(services.state, change)
         await submit(services, [*notes, commands.set_risk_model(values, principal.number, len(notes))])
-    logger.warning("risk parameters set by key %d to %s: %s", principal.number, values, change.reason)
+    logger.warning(
+        "risk parameters set by key %d to %s: %s", principal.number, values, log_text(change.reason)
+    )
     content = parameters_content(services.state)
     await services.loop.durable()
     return json_response(content)

@@ -7,14 +7,16 @@ batch is thousands of them. All models are strict (no coercion) and closed
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints, with_config
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints, with_config
 from typing_extensions import TypedDict
 
 from app.api.decimals import DecimalInput
 from app.engine.types import Limit
+from app.runtime.plain_text import NOT_STORABLE_MESSAGE, is_storable
 
 BATCH_ORDERS_MAX = 1_000
 ORDERS_PAGE_MAX = 500
+SYMBOL_PERMISSIONS_MAX = 256
 BOOK_DEPTH_MAX = 1_000
 TS_MAX = 1 << 53
 
@@ -57,7 +59,8 @@ class PlaceOrder(TypedDict):
 
 @with_config(CLOSED)
 class PlaceOrders(TypedDict):
-    orders: Annotated[list[PlaceOrder], Field(min_length=1, max_length=BATCH_ORDERS_MAX), FailFast()]
+    # With the first order that is malformed all are refused: no more of them are looked at.
+    orders: Annotated[list[PlaceOrder], FailFast(), Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
 
 
 @with_config(CLOSED)
@@ -73,8 +76,14 @@ class Closed(BaseModel):
     model_config = CLOSED
 
 
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise ValueError(NOT_STORABLE_MESSAGE)
+    return text
+
+
 class NewKey(Closed):
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_storable)]
     role: Literal["viewer", "trader", "risk", "admin"]
     accounts: Annotated[list[Name], Field(max_length=1_000)] = []
 
@@ -158,6 +167,7 @@ LimitName = Annotated[str, Field(json_schema_extra={"enum": [limit.name for limi
 Reason = Annotated[
     str,
     StringConstraints(min_length=1, max_length=500, pattern=r"\S"),
+    AfterValidator(_storable),
     Field(description="why, for those who ask later; kept with the change", examples=["bigger basket today"]),
 ]
 

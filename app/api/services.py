@@ -1,11 +1,14 @@
 """What the edges need of the rest: filled once, by `app.bootstrap`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from app.api.auth import KeyStore
+from app.api.failed_keys import FailedKeys
+from app.api.key_budget import KeyBudgets
 from app.api.template_store import TemplateStore
+from app.api.turns import Turns
 from app.engine.state import State
 from app.market.feed import SilentFeed
 from app.market.market_data import MarketData
@@ -45,5 +48,9 @@ class Services:
     # What follows the journal, by name.
     projections: dict[str, ProjectionProcess] = field(default_factory=dict)
     history: History = field(default_factory=History)
+    describe: Callable[[], bytes] = bytes  # the OpenAPI document
+    turns: Turns = field(default_factory=Turns)
+    budgets: KeyBudgets = field(default_factory=KeyBudgets)
+    failed_keys: FailedKeys = field(default_factory=FailedKeys)
     # Held while reference data changes: indexes are given to names one after the other.
     reference_lock: asyncio.Lock = field(default_factory=asyncio.Lock)

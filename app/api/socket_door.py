@@ -63,6 +63,7 @@ class Door:
             finally:
                 self._unknown -= 1
         if found is None:
+            self._services.failed_keys.note(scope)
             wire.finish(CLOSE_UNAUTHORIZED, "no valid key")
         else:
             wire.admit()

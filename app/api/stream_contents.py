@@ -145,8 +145,9 @@ class StreamContents:
         return orjson.dumps(content | _of_order(self._reference, view))
 
     def risk_state(self, account: int) -> Iterator[bytes]:
-        items = self._risk.state(account)
-        return chain(items, self.risk_measures([account])[account])
+        items = self._risk.state(account)  # now: it may be too much
+        measures = (item for each in (account,) for item in self.risk_measures([each])[each])
+        return chain(items, measures)
 
     def risk_measures(self, accounts: Collection[int]) -> dict[int, list[bytes]]:
         own = [account for account in accounts if account >= 0]

@@ -193,31 +193,51 @@ class RiskItems:
 
     # How things are.
 
-    def state(self, account: int) -> list[bytes]:
-        """Limits, states, permissions and, of all accounts (-1), policies. Raises SnapshotTooLarge."""
-        scopes = self._limit_scopes(account)
-        permissions = list(self._permissions(account))
-        count = len(scopes) + len(permissions)
+    def state(self, account: int) -> Iterator[bytes]:
+        """Limits, states, permissions and, of all accounts (-1), policies. Raises SnapshotTooLarge.
+
+        Each is read when it is asked for: ask when the engine is at rest.
+        """
+        count = self._scopes(account)
         if count > SNAPSHOT_SCOPES_MAX:
             raise SnapshotTooLarge(
                 f"{count} scopes have limits or permissions, a snapshot has at most {SNAPSHOT_SCOPES_MAX}: "
                 "read them with GET /v1/limits and subscribe for each account"
             )
-        items = [{"event": "limits", **scope_content(self._services, scope)} for scope in scopes]
-        items += [
-            {"event": "trading_state", "scope": scope, "state": TradingState(value).name, "cause": cause}
-            for scope, value, cause in self._trading_states(account)
-        ]
-        items += [
-            {"event": "permission", "scope": scope, "permission": Permission(value).name}
-            for scope, value in permissions
-        ]
+        return map(orjson.dumps, self._items(account))
+
+    def _items(self, account: int) -> Iterator[dict[str, Any]]:
+        for scope in self._limit_scopes(account):
+            yield {"event": "limits", **scope_content(self._services, scope)}
+        for name, value, cause in self._trading_states(account):
+            state = TradingState(value).name
+            yield {"event": "trading_state", "scope": name, "state": state, "cause": cause}
+        for where, permission in self._permissions(account):
+            yield {"event": "permission", "scope": where, "permission": Permission(permission).name}
         if account < 0:
             values = self._services.state.firm[0]["policy"].tolist()
-            items += [
-                {"event": "policy", "policy": policy.name, "value": values[policy]} for policy in Policy
-            ]
-        return [orjson.dumps(item) for item in items]
+            for policy in Policy:
+                yield {"event": "policy", "policy": policy.name, "value": values[policy]}
+
+    def _scopes(self, account: int) -> int:
+        """How many scopes have limits or permissions; without a list of them, which might be long."""
+        state, reference = self._services.state, self._reference
+        accounts, symbols, width = (
+            len(reference.account_names),
+            len(reference.instruments),
+            len(state.accounts),
+        )
+        masks = state.account_symbol_limits["set_mask"][: symbols * width].reshape(symbols, width)
+        permissions = state.positions["permission"][: symbols * width].reshape(symbols, width)
+        if account >= 0:
+            count = np.count_nonzero(masks[:, account]) + np.count_nonzero(permissions[:, account])
+            return int(count) + 1 + bool(state.accounts[account]["permission"])
+        wide = (
+            state.account_limits["set_mask"][:accounts],
+            state.symbol_limits["set_mask"][:symbols],
+            state.accounts["permission"][:accounts],
+        )
+        return 1 + sum(int(np.count_nonzero(each)) for each in (masks, permissions[:, :accounts], *wide))
 
     def parameters(self) -> bytes:
         return orjson.dumps({"event": "risk_parameters", **parameters_content(self._services.state)})
@@ -232,23 +252,21 @@ class RiskItems:
         else:
             scopes = [LimitScope(account)]
         width = len(state.accounts)
-        pairs = _set(state.account_symbol_limits[: symbols * width])
-        scopes += [
-            LimitScope(int(pair) % width, int(pair) // width)
-            for pair in pairs
-            if account in (-1, pair % width)
-        ]
-        return scopes
+        masks = state.account_symbol_limits["set_mask"][: symbols * width].reshape(symbols, width)
+        if account >= 0:
+            return scopes + [LimitScope(account, each) for each in np.flatnonzero(masks[:, account]).tolist()]
+        return scopes + [LimitScope(each, symbol) for symbol, each in np.argwhere(masks).tolist()]
 
     def _trading_states(self, account: int) -> Iterator[tuple[str, int, str | None]]:
         state, reference = self._services.state, self._reference
         firm = state.firm[0]
         if account < 0:
             yield "firm", int(firm["trading_state"]), code_name(int(firm["state_cause"]))
-        names = [f"account:{name}" for name in reference.account_names]
-        for index, (name, record) in enumerate(zip(names, state.accounts, strict=False)):
-            if index == account or (account < 0 and record["trading_state"]):
-                yield name, int(record["trading_state"]), code_name(int(record["state_cause"]))
+        restricted = np.flatnonzero(state.accounts["trading_state"][: len(reference.account_names)]).tolist()
+        for index in restricted if account < 0 else [account]:
+            record = state.accounts[index]
+            name = f"account:{reference.account_names[index]}"
+            yield name, int(record["trading_state"]), code_name(int(record["state_cause"]))
         if account < 0:
             for instrument, record in zip(reference.instruments, state.instruments, strict=False):
                 if record["trading_state"]:
@@ -264,10 +282,12 @@ class RiskItems:
             if account in (-1, index):
                 yield scope_text(reference, Scope.ACCOUNT, index, -1), int(own[index])
         pairs = state.positions["permission"][: symbols * width].reshape(symbols, width)[:, :count]
-        for symbol, index in np.argwhere(pairs).tolist():
-            if account in (-1, index):
-                value = int(pairs[symbol, index])
-                yield scope_text(reference, Scope.ACCOUNT_SYMBOL, index, symbol), value
+        first = max(account, 0)
+        chosen = pairs if account < 0 else pairs[:, account : account + 1]
+        for symbol, place in np.argwhere(chosen).tolist():
+            index = first + place
+            value = int(pairs[symbol, index])
+            yield scope_text(reference, Scope.ACCOUNT_SYMBOL, index, symbol), value
 
 
 def _orders_left(event: EventView) -> dict[str, int]:

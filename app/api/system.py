@@ -23,7 +23,10 @@ class JournalDisk(BaseModel):
 
 
 class Projection(BaseModel):
-    """How far a projection is behind the journal; `alarm` beyond a million commands or 30 seconds."""
+    """How far a projection is behind the journal; `alarm` beyond a million commands or 30 seconds.
+
+    `set_aside`: rows that could not be stored, while the others are.
+    """
 
     state: str
     seq: int
@@ -32,6 +35,7 @@ class Projection(BaseModel):
     rows: int
     rows_per_second: float
     dropped: int
+    set_aside: int
     restarts: int
     alarm: bool
 
@@ -93,8 +97,13 @@ async def ready(services: Provided) -> Response:
         return Response(problem.body(), 503, problem.headers, PROBLEM_TYPE)
     down = sorted(name for name, state in services.dependencies.items() if state != UP)
     behind = sorted(name for name, each in services.projections.items() if each.alarm)
-    if down or behind:  # orders are taken all the same
-        detail = [f"{name} is not up" for name in down] + [f"{name} is behind" for name in behind]
+    aside = [
+        f"{name} has set {each.status.set_aside} rows aside"
+        for name, each in sorted(services.projections.items())
+        if each.status.set_aside
+    ]
+    if down or behind or aside:  # orders are taken all the same
+        detail = [f"{name} is not up" for name in down] + [f"{name} is behind" for name in behind] + aside
         return json_response({"status": "ready", "degraded": "; ".join(detail)})
     return json_response({"status": "ready"})
 
@@ -103,7 +112,13 @@ def _counts(services: Services) -> dict[str, int]:
     firm = services.state.firm[0]
     names = ("accounts", "symbols", "open_orders", "orders_used", "fills")
     loop = services.loop
-    return {name: int(firm[name]) for name in names} | {"ticks": loop.ticks, "overloads": loop.overloads}
+    return {name: int(firm[name]) for name in names} | {
+        "ticks": loop.ticks,
+        "overloads": loop.overloads,
+        "refused_requests": services.budgets.refused,
+        "failed_authentications": services.failed_keys.count,
+        "throttled_authentications": services.failed_keys.throttled,
+    }
 
 
 def _figures(services: Services) -> dict[str, int]:
@@ -130,6 +145,7 @@ def _projection(projection: ProjectionProcess) -> dict[str, Any]:
         "rows": status.rows,
         "rows_per_second": round(status.rows_per_second, 1),
         "dropped": status.dropped + projection.dropped,
+        "set_aside": status.set_aside,
         "restarts": projection.restarts,
         "alarm": projection.alarm,
     }

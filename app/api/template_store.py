@@ -48,7 +48,10 @@ class Template:
 
 
 def _checked(template: Template) -> Template:
-    """Raises ValueError, TypeError, AttributeError."""
+    """Raises ValueError, AttributeError."""
+    texts, numbers = (template.name, template.reason), (template.version, template.actor, template.updated_ts)
+    if not all(type(text) is str for text in texts) or not all(type(number) is int for number in numbers):
+        raise ValueError(f"a member of template {template.name!r} has the wrong type")
     for name, value in template.limits.items():
         if name not in Limit.__members__ or type(value) not in (str, int):
             raise ValueError(
@@ -79,7 +82,7 @@ class TemplateStore:
             templates = [_checked(Template(**record)) for record in document["templates"]]
         except FileNotFoundError:
             templates = []
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TemplateFileError(
                 f"{path} is damaged ({error}): restore it from a backup, or move it away to start without "
                 "templates"

@@ -18,6 +18,7 @@ import orjson
 from app.api.auth import Principal, Role
 from app.api.dead_man import DeadManTimers, Reason
 from app.api.direct_socket import CLOSE_STOPPING, CLOSE_TOO_SLOW, DirectSocket
+from app.api.documents import json_object
 from app.api.errors import (
     Problem,
     forbidden,
@@ -27,12 +28,14 @@ from app.api.errors import (
     overloaded,
     problem_of,
 )
+from app.api.mass_cancel import canceled_members
 from app.api.order_desk import OrderDesk
 from app.api.replies import Answer, Reply
 from app.api.schemas import PlaceOrder
 from app.api.services import Services
 from app.api.socket_door import CLOSE_UNAUTHORIZED, Id
 from app.api.trade_messages import decode_request, request_id
+from app.runtime.outcomes import Outcome
 from app.streams.codec import text_frame
 
 logger = logging.getLogger(__name__)
@@ -44,8 +47,6 @@ OUTGOING_BYTES_MAX = 32 << 20
 CLOSE_BINARY = 1003
 
 _ORDER_NAMES = frozenset(("order_id", "account", "client_order_id"))
-
-Finish = Callable[[Any], Reply]
 
 
 class TradeSession:
@@ -69,6 +70,7 @@ class TradeSession:
         self._flushing = False
         self._paused = False
         self._closed = False
+        self._answering: set[asyncio.Task[None]] = set()  # mass cancels
         self._stopping = False
         self._grace_seconds: dict[int, float] = {}  # by account, where orders end with the connection
         self._operations: dict[str, Callable[[Id, Any], None]] = {
@@ -141,7 +143,10 @@ class TradeSession:
         params = params or {}
         names = (params.get(name) for name in ("account", "symbol", "scope"))
         future = self._desk.cancel_all(self._principal, *names)
-        self._answer_later(identity, future, self._desk.all_canceled)
+        self._in_flight += 1
+        answering = asyncio.ensure_future(self._answer_canceled(identity, future))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
 
     def _cancel_on_disconnect(self, identity: Id, params: Any) -> None:
         grace_ms = params.get("grace_ms", 0)
@@ -184,18 +189,19 @@ class TradeSession:
 
     # Outgoing.
 
-    def _answer_later(self, identity: Id, future: "asyncio.Future[Any]", finish: Finish) -> None:
-        self._in_flight += 1
-        future.add_done_callback(lambda done: self._finish(identity, finish, done))
-
-    def _finish(self, identity: Id, finish: Finish, done: "asyncio.Future[Any]") -> None:
-        self._in_flight -= 1
+    async def _answer_canceled(self, identity: Id, future: "asyncio.Future[list[Outcome]]") -> None:
+        """A mass cancel's answer may be long: it is made in turns."""
         try:
-            self._reply(identity, finish(done.result()))
+            members = await canceled_members(
+                self._services, self._desk, self._principal, await future, "items"
+            )
         except Exception as error:  # noqa: BLE001  # as in `handle`
+            self._in_flight -= 1
             self._fail(identity, error)
-        if self._stopping:
-            self._end_when_answered()
+            if self._stopping:
+                self._end_when_answered()
+        else:
+            self._respond(identity, Answer(200, b"".join(json_object(**members))))
 
     def _respond(self, identity: Id, answer: Answer) -> None:
         """Answer a request that was in flight."""

@@ -29,7 +29,7 @@ from app.engine.consequences import settle
 from app.engine.directory import directory_of
 from app.engine.effect import NEW
 from app.engine.emission import emit, room_for_events
-from app.engine.jit import force_inline, inline, kernel
+from app.engine.jit import expand, force_inline, inline, kernel
 from app.engine.limit_overrides import end_overrides_due
 from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbours
 from app.engine.rates import lacking_token, take_tokens
@@ -81,7 +81,7 @@ def _set_permission(st: State, i: int) -> None:
         start_trimming(st, Scope.ACCOUNT if c.symbol < 0 else Scope.ACCOUNT_SYMBOL, c.account, c.symbol)
 
 
-@inline
+@expand
 def _carry_out(st: State, i: int) -> bool:
     """Do what one command asks for; False if it has to go on when there is room for more events."""
     kind = st.commands[i].kind
@@ -123,7 +123,7 @@ def _carry_out(st: State, i: int) -> bool:
     return True
 
 
-@inline
+@expand
 def _apply(st: State, i: int) -> bool:
     """Apply one command and what follows from it; False if it has to go on when there is room for events."""
     firm = st.firm[0]

@@ -13,6 +13,7 @@ from app.engine.emission import emit, emit_order
 from app.engine.expiries import retry_expiry
 from app.engine.hash_index import add_execution, forget_execution, has_execution
 from app.engine.jit import inline
+from app.engine.order_kinds import needs_price
 from app.engine.orders import change_status, close, reserve_order
 from app.engine.positions import apply_fill, position_index, reserve, reserve_rest
 from app.engine.restrictions import trim_if_larger
@@ -215,8 +216,9 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
     report = st.reports[i]
     order = st.orders[slot]
     instrument = st.instruments[order.symbol]
+    priced = needs_price(order.type)
     return bool(
-        0 < report.price <= instrument.max_price
+        (0 < report.price <= instrument.max_price if priced else report.price == 0)
         and order.filled_quantity < report.quantity <= instrument.max_quantity
     )
 
@@ -227,6 +229,22 @@ def _tell_refusal(st: State, i: int, slot: int) -> None:
     cancel = report.report == ReportKind.CANCEL_REJECTED
     at = emit_order(st, EventKind.CANCEL_REJECTED if cancel else EventKind.REPLACE_REJECTED, slot)
     st.events[at].code = report.code
+
+
+@inline
+def _take_refusal(st: State, i: int, slot: int, status: int) -> None:
+    """The venue has not done what it was asked; a refused cancel answers no replace, nor the reverse."""
+    order = st.orders[slot]
+    cancel = st.reports[i].report == ReportKind.CANCEL_REJECTED
+    if not cancel or order.status != OrderStatus.PENDING_REPLACE:
+        reserve_order(st, slot)
+        _forget_replace(st, slot)
+        canceling = order.status == OrderStatus.PENDING_CANCEL
+        change_status(st, slot, status if cancel or not canceling else OrderStatus.PENDING_CANCEL)
+    if order.expire_ts != 0 and st.expiries[slot].rank == 0:
+        retry_expiry(st, slot)
+    _tell_refusal(st, i, slot)
+    trim_if_larger(st, order.account, order.symbol)
 
 
 @inline
@@ -272,13 +290,7 @@ def _move(st: State, i: int, slot: int) -> None:
     elif report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER:
         _end(st, slot, OrderStatus.CANCELED, Code.UNKNOWN_ORDER)  # the venue does not have it
     elif trigger == Trigger.REFUSE:
-        reserve_order(st, slot)
-        _forget_replace(st, slot)
-        change_status(st, slot, status)
-        if order.expire_ts != 0 and st.expiries[slot].rank == 0:
-            retry_expiry(st, slot)
-        _tell_refusal(st, i, slot)
-        trim_if_larger(st, order.account, order.symbol)
+        _take_refusal(st, i, slot, status)
     else:
         _end(st, slot, status, report.code)
 

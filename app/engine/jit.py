@@ -52,3 +52,11 @@ def inline(function: F) -> F:
 def force_inline(function: F) -> F:
     """For small functions on the path of every order: always part of their callers."""
     return cast(F, numba.njit(forceinline=True, **_INNER)(function))
+
+
+def expand(function: F) -> F:
+    """For large functions with one caller: made part of it before it is compiled.
+
+    A function of its own would be optimised by itself and once more in each function above it.
+    """
+    return cast(F, numba.njit(inline="always", **_INNER)(function))

@@ -3,8 +3,12 @@
 `durable` holds the sequence number of the last command that is on disk: eight
 bytes of shared memory that the journal's writer sets after each `fdatasync`.
 What lies behind it in a segment may still vanish in a power cut, so nobody may
-act on it. `identity` names this journal, so that what was made of another one
-is not continued.
+act on it. What lies before it must be there: a journal that ends earlier has lost
+commands that somebody was told of, and is refused. A mark that is missing or empty
+says nothing (a copy file by file has none; a crash can leave it empty): the journal's
+end is then taken as it is. Any other size is damage.
+
+`identity` names this journal, so that what was made of another one is not continued.
 """
 
 import contextlib
@@ -12,13 +16,45 @@ import mmap
 import os
 import re
 import secrets
+import sys
 from pathlib import Path
 
-from app.runtime.segments import JournalError, sync_folder
+from app.runtime.segments import JournalCorrupt, JournalError, sync_folder
 
 _DURABLE = "durable"
 _IDENTITY = "identity"
 _BYTES = 8
+
+
+def marked_seq(folder: Path) -> int | None:
+    """The last command that was on disk by the mark; None where there is no mark, or it was never set.
+
+    Read it before the segments, where a server may be writing. Raises JournalCorrupt, OSError.
+    """
+    path = folder / _DURABLE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    seq = int.from_bytes(content, sys.byteorder, signed=True)
+    if content and (len(content) != _BYTES or seq < 0):
+        raise JournalCorrupt(
+            f"{path} is damaged ({len(content)} bytes, value {seq}; it must hold {_BYTES} bytes and no "
+            "negative number): restore it with the journal from a copy; or remove it to take the journal's "
+            "end as it is, without knowing whether durable commands are missing"
+        )
+    return seq if content else None
+
+
+def check_end(folder: Path, last_seq: int, marked: int | None) -> None:
+    """Raises JournalCorrupt where the journal ends, at `last_seq`, before what its mark says was on disk."""
+    if marked is None or marked <= last_seq:
+        return
+    raise JournalCorrupt(
+        f"{folder}: the journal ends at seq {last_seq}, but seq {marked} was on disk: {marked - last_seq} "
+        "durable commands are missing from the journal. Restore its newest segments from a copy. Only if "
+        f"they are gone for good: remove {folder / _DURABLE}, and with it what was acknowledged is lost"
+    )
 
 
 class DurableMark:

@@ -29,7 +29,9 @@ from app.engine.types import (
     Side,
     TimeInForce,
 )
+from app.runtime.durable_mark import check_end, marked_seq
 from app.runtime.journal_reader import JournalReader, TornTail
+from app.runtime.plain_text import cell
 from app.runtime.segments import Segment, list_segments
 from app.runtime.snapshots import list_snapshots
 
@@ -70,6 +72,11 @@ class JournalSummary:
     segments: tuple[SegmentSummary, ...]
     snapshots: tuple[tuple[int, Path], ...]  # seq and file, newest first
     torn: TornTail | None
+    marked: int | None = None  # the last command that was on disk by the mark, where there is one
+
+    @property
+    def last_seq(self) -> int:
+        return self.segments[-1].last_seq if self.segments else 0
 
     @property
     def events(self) -> int:
@@ -100,26 +107,37 @@ def inspect(folder: Path) -> JournalSummary:
 
     Raises JournalError, which names the file and the offset.
     """
+    marked = marked_seq(folder)  # first: a server beside this one only moves it forward
     segments = list_segments(folder)
     if not segments:
-        return JournalSummary((), tuple(list_snapshots(folder)), None)
+        return JournalSummary((), tuple(list_snapshots(folder)), None, marked)
     found = [_Contents(segment) for segment in segments]
     first_seqs = [segment.first_seq for segment in segments]
     reader = JournalReader(folder, first_seqs[0])
     for commands, events in reader.batches():  # a batch never spans two segments
         found[bisect_right(first_seqs, int(commands["seq"][0])) - 1].add(commands, events)
     summaries = tuple(contents.summary() for contents in found)
-    return JournalSummary(summaries, tuple(list_snapshots(folder)), reader.torn)
+    return JournalSummary(summaries, tuple(list_snapshots(folder)), reader.torn, marked)
+
+
+def verify(folder: Path) -> JournalSummary:
+    """As `inspect`, and nothing that was durable is missing at the end. Raises JournalError."""
+    summary = inspect(folder)
+    check_end(folder, summary.last_seq, summary.marked)
+    return summary
 
 
 def sound_end(folder: Path) -> int:
-    """The last command that can be read, without a torn tail; 0 in an empty journal. Raises JournalError."""
+    """The last command that can be read, without a torn tail; 0 in an empty journal.
+
+    Raises JournalError, also where durable commands are missing.
+    """
+    marked = marked_seq(folder)
     segments = list_segments(folder)
-    if not segments:
-        return 0
-    reader = JournalReader(folder, segments[-1].first_seq)
+    reader = JournalReader(folder, segments[-1].first_seq if segments else 1)
     for _ in reader.batches():
         pass
+    check_end(folder, reader.last_seq, marked)
     return reader.last_seq
 
 
@@ -195,4 +213,4 @@ def _column(records: Records, name: str, kinds: dict[int, str]) -> list[Any]:
 def _text(raw: bytes) -> str:
     """A client order id; empty where the record's kind keeps other bytes in its place."""
     text = raw.rstrip(b"\0").decode("utf-8", "replace")
-    return text if text.isprintable() else ""
+    return str(cell(text)) if text.isprintable() else ""

@@ -31,6 +31,7 @@ UP, STARTING = "up", "starting"
 class ProjectionStatus:
     """`seq`: the last command that has been projected durably. `lag_*`: how far behind the journal that is.
 
+    `set_aside`: rows that cannot be stored.
     `error`: what is wrong now, in one line. `reported`: seconds since the epoch.
     """
 
@@ -40,6 +41,7 @@ class ProjectionStatus:
     rows: int = 0
     rows_per_second: float = 0.0
     dropped: int = 0
+    set_aside: int = 0
     error: str | None = STARTING
     reported: float = 0.0
 

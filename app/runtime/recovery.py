@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.state import State
+from app.runtime.durable_mark import check_end, marked_seq
 from app.runtime.folder_lock import FolderLock
 from app.runtime.journal_reader import JournalReader, cut
 from app.runtime.segments import JournalCorrupt
@@ -73,6 +74,7 @@ def recover(
     """
     started = perf_counter()
     with FolderLock(folder):
+        marked = marked_seq(folder)
         snapshot_seq = load_newest_snapshot(engine, folder)
         if await_kernels is not None:
             await_kernels()
@@ -80,11 +82,7 @@ def recover(
         batch = len(engine.state.commands)
         reader = JournalReader(folder, snapshot_seq + 1, batch_commands=batch, progress=progress)
         replayed = replay_into(engine, reader)
-        if reader.last_seq < snapshot_seq:
-            raise JournalCorrupt(
-                f"{folder}: the journal ends at seq {reader.last_seq}, but a snapshot holds "
-                f"seq {snapshot_seq}: durable commands are missing from the journal"
-            )
+        check_whole(folder, reader.last_seq, snapshot_seq, marked)
         if reader.torn is not None:
             cut(reader.torn)
     firm = engine.state.firm[0]
@@ -98,6 +96,20 @@ def recover(
         snapshot_seq=snapshot_seq,
         torn_bytes=reader.torn.size if reader.torn is not None else 0,
     )
+
+
+def check_whole(folder: Path, last_seq: int, snapshot_seq: int, marked: int | None) -> None:
+    """Raises JournalCorrupt where the journal ends, at `last_seq`, before its mark or a snapshot does.
+
+    `marked` is what `marked_seq` said before the journal was read.
+    """
+    if last_seq < snapshot_seq:
+        raise JournalCorrupt(
+            f"{folder}: the journal ends at seq {last_seq}, but a snapshot holds seq {snapshot_seq}: "
+            f"{max(snapshot_seq, marked or 0) - last_seq} durable commands are missing from the journal. "
+            "Restore its newest segments from a copy"
+        )
+    check_end(folder, last_seq, marked)
 
 
 def replay_into(

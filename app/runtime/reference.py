@@ -163,21 +163,23 @@ def text_of(words: object) -> str:
     return np.asarray(words).tobytes().rstrip(b"\0").decode()
 
 
+_NUMBERS = (
+    "price_tick_e12",
+    "quantity_step_e8",
+    "multiplier",
+    "min_quantity",
+    "max_quantity",
+    "max_price",
+    "min_notional",
+    "maker_fee_ppm",
+    "taker_fee_ppm",
+    "status",
+    "version",
+    "mark_spread_max_bps",
+)
+
+
 def _instrument_view(index: int, record: NDArray[np.void]) -> InstrumentView:
-    numbers = (
-        "price_tick_e12",
-        "quantity_step_e8",
-        "multiplier",
-        "min_quantity",
-        "max_quantity",
-        "max_price",
-        "min_notional",
-        "maker_fee_ppm",
-        "taker_fee_ppm",
-        "status",
-        "version",
-        "mark_spread_max_bps",
-    )
     return InstrumentView(
         index=index,
         symbol=text_of(record["name"]),
@@ -185,7 +187,7 @@ def _instrument_view(index: int, record: NDArray[np.void]) -> InstrumentView:
         quote=text_of(record["quote"]),
         prices=Grid(int(record["price_tick_e12"]), PRICE_DIGITS),
         quantities=Grid(int(record["quantity_step_e8"]), QUANTITY_DIGITS),
-        **{name: int(record[name]) for name in numbers},
+        **{name: int(record[name]) for name in _NUMBERS},
     )
 
 
@@ -195,7 +197,7 @@ class Reference:
     `revision` counts how often that was.
     """
 
-    __slots__ = ("account_names", "accounts", "instruments", "revision", "symbols")
+    __slots__ = ("_numbers", "account_names", "accounts", "instruments", "revision", "symbols")
 
     def __init__(self) -> None:
         self.symbols: dict[str, int] = {}
@@ -203,6 +205,7 @@ class Reference:
         self.instruments: list[InstrumentView] = []
         self.account_names: list[str] = []
         self.revision = 0
+        self._numbers: list[tuple[int, ...]] = []  # of each instrument, as they were read
 
     @classmethod
     def from_state(cls, state: State) -> "Reference":
@@ -228,13 +231,16 @@ class Reference:
         """Read the reference data again; the collections keep their identity."""
         self.revision += 1
         firm = state.firm[0]
-        names = [text_of(name) for name in state.accounts["name"][: int(firm["accounts"])]]
-        instruments = [
-            _instrument_view(index, state.instruments[index]) for index in range(int(firm["symbols"]))
-        ]
-        self.account_names[:] = names
-        self.instruments[:] = instruments
-        self.accounts.clear()
-        self.accounts.update((name, index) for index, name in enumerate(names))
-        self.symbols.clear()
-        self.symbols.update((view.symbol, view.index) for view in instruments)
+        # Names never change. Only what is new is read: this happens between two orders.
+        for index in range(len(self.account_names), int(firm["accounts"])):
+            name = text_of(state.accounts[index]["name"])
+            self.account_names.append(name)
+            self.accounts[name] = index
+        numbers = state.instruments[list(_NUMBERS)][: int(firm["symbols"])].tolist()
+        for index, found in enumerate(numbers):
+            if self._numbers[index : index + 1] == [found]:
+                continue
+            view = _instrument_view(index, state.instruments[index])
+            self.instruments[index : index + 1] = [view]
+            self._numbers[index : index + 1] = [found]
+            self.symbols[view.symbol] = index

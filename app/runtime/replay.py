@@ -18,10 +18,11 @@ from app.engine.engine import Engine
 from app.engine.records import COMMAND
 from app.engine.state import state_hash
 from app.engine.types import CommandKind
+from app.runtime.durable_mark import check_end, marked_seq
 from app.runtime.journal_reader import JournalReader
-from app.runtime.recovery import replay_into
+from app.runtime.recovery import check_whole, replay_into
 from app.runtime.segments import list_segments
-from app.runtime.snapshots import SnapshotUnusable, list_snapshots, load_snapshot
+from app.runtime.snapshots import SnapshotUnusable, list_snapshots, load_newest_snapshot, load_snapshot
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def replay(
     A torn tail is left out, as recovery would. Raises JournalError, RecoveryError.
     """
     _load_kernels()
+    marked = marked_seq(folder)
     engine = Engine(capacity)
     digest = blake2b(digest_size=16)
     from_seq = _load_beginning(engine, folder) + 1
@@ -60,6 +62,7 @@ def replay(
 
         replayed = replay_into(engine, reader, add)
         pending.result()
+    check_end(folder, reader.last_seq, marked)
     return ReplayResult(
         from_seq=from_seq,
         commands=replayed.commands,
@@ -69,6 +72,30 @@ def replay(
         state_hash=state_hash(engine.state),
         events_hash=digest.hexdigest(),
     )
+
+
+@dataclass(frozen=True)
+class StartRehearsed:
+    """What a start would do: go on from a snapshot (0: none), and replay so many commands behind it."""
+
+    snapshot_seq: int
+    commands: int
+    events: int
+
+
+def rehearse_start(folder: Path, capacity: Capacity = DEFAULT_CAPACITY) -> StartRehearsed:
+    """Do as a start does, on a new engine: the newest usable snapshot, the rest replayed, events compared.
+
+    Changes nothing on disk. Raises JournalError, RecoveryError, OSError.
+    """
+    _load_kernels()
+    marked = marked_seq(folder)
+    engine = Engine(capacity)
+    snapshot_seq = load_newest_snapshot(engine, folder)
+    reader = JournalReader(folder, snapshot_seq + 1, batch_commands=capacity.commands)
+    replayed = replay_into(engine, reader)
+    check_whole(folder, reader.last_seq, snapshot_seq, marked)
+    return StartRehearsed(snapshot_seq, replayed.commands, replayed.events)
 
 
 def _load_beginning(engine: Engine, folder: Path) -> int:

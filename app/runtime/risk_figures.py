@@ -76,8 +76,17 @@ def account_portfolios(state: State) -> list[Portfolio]:
 
 def firm_portfolio(state: State) -> Portfolio:
     """All accounts as one: what they hold against each other cancels out, but for gross exposure."""
-    each = _Held.by_account(_positions(state))
-    (firm,) = _portfolios(state, _Held(*(column.sum(axis=1, keepdims=True) for column in each)))
+    positions = _positions(state)
+    # Most accounts hold nothing in most symbols: what is worth nothing at its worst is left out of the sums.
+    symbols, accounts = np.nonzero(positions["exposure"])
+    held, begins = np.unique(symbols, return_index=True)  # they are sorted
+    columns = []
+    for each in _Held.by_account(positions[symbols, accounts]) if len(held) else ():
+        column = np.zeros((len(positions), 1), np.int64)
+        column[held, 0] = np.add.reduceat(each, begins)
+        columns.append(column)
+    nothing = [np.zeros((len(positions), 1), np.int64)] * len(_Held._fields)
+    (firm,) = _portfolios(state, _Held(*(columns or nothing)))
     return firm
 
 

@@ -58,6 +58,7 @@ BREACH_CODES = frozenset(
 _WANTED = CHANGES | _REFUSALS | {EventKind.NOTE_RECORDED}
 _NOT_WANTED = bytes(kind for kind in range(256) if kind not in _WANTED)
 _IS_WANTED = np.array([kind in _WANTED for kind in range(256)])
+_TS_OFFSET = EVENT.fields["ts"][1] if EVENT.fields else 0
 _KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
 _NOTE_LAYOUT = layout(NOTE_EVENT)
 _SEQ, _LENGTH, _TEXT = 0, 5, 7
@@ -68,6 +69,16 @@ class Change(NamedTuple):
 
     event: EventView
     reason: str
+
+
+def change_of(record: bytes, reason: bytes) -> Change:
+    """Of what `RiskLog.change_records` tells."""
+    return Change(event_view(record), reason.decode(errors="replace"))
+
+
+def event_ts(record: bytes) -> int:
+    """The time of an EVENT record."""
+    return int.from_bytes(record[_TS_OFFSET : _TS_OFFSET + 8], "little")
 
 
 class Day:
@@ -187,9 +198,12 @@ class RiskLog:
         return self._days.get(ts - ts % DAY_US) or Day()
 
     def changes(self) -> Iterator[Change]:
-        """Newest first."""
-        for record, reason in reversed(self._changes):
-            yield Change(event_view(record), reason.decode(errors="replace"))
+        """Newest first; those that there are now, whatever comes while they are looked at."""
+        return (change_of(*each) for each in self.change_records())
+
+    def change_records(self) -> Iterator[tuple[bytes, bytes]]:
+        """As `changes`, as EVENT records and reasons."""
+        return iter(tuple(reversed(self._changes)))
 
     def changes_of_kind(self, kind: EventKind) -> Iterator[Change]:
         """Newest first; the others are not looked at."""
@@ -203,5 +217,12 @@ class RiskLog:
         return reason.decode(errors="replace") if reason and set_ts == ts else None
 
     def refusals(self) -> Iterator[EventView]:
-        """Newest first; those of what was asked for and refused with a code in BREACH_CODES."""
-        return map(event_view, reversed(self._refusals))
+        """Newest first; those of what was asked for and refused with a code in BREACH_CODES.
+
+        Those that there are now, whatever comes while they are looked at.
+        """
+        return map(event_view, self.refusal_records())
+
+    def refusal_records(self) -> Iterator[bytes]:
+        """As `refusals`, as EVENT records."""
+        return iter(tuple(reversed(self._refusals)))

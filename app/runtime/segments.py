@@ -79,10 +79,10 @@ def segment_path(folder: Path, first_seq: int) -> Path:
 
 
 def list_segments(folder: Path) -> list[Segment]:
-    """In order of their sequence numbers; other files are left out."""
+    """In order of their sequence numbers; other files, and folders of such a name, are left out."""
     if not folder.is_dir():
         return []
-    matches = [(path, _SEGMENT_NAME.fullmatch(path.name)) for path in folder.iterdir()]
+    matches = [(path, _SEGMENT_NAME.fullmatch(path.name)) for path in folder.iterdir() if path.is_file()]
     segments = [Segment(path, int(match[1])) for path, match in matches if match]
     return sorted(segments, key=lambda segment: segment.first_seq)
 

@@ -53,10 +53,10 @@ def snapshot_path(folder: Path, seq: int) -> Path:
 
 
 def list_snapshots(folder: Path) -> list[tuple[int, Path]]:
-    """Sequence number and file, newest first."""
+    """Sequence number and file, newest first; folders and whatever else has such a name are left out."""
     if not folder.is_dir():
         return []
-    matches = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir()]
+    matches = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir() if path.is_file()]
     return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
 
@@ -106,6 +106,8 @@ def load_snapshot(state: State, path: Path, seq: int) -> None:
         content = path.open("rb")
     except FileNotFoundError:  # removed meanwhile, being old
         raise SnapshotUnusable("it is gone") from None
+    except OSError as error:  # a snapshot is a shortcut: one that cannot be opened is none
+        raise SnapshotUnusable(str(error)) from None
     with content as file:
         if os.fstat(file.fileno()).st_size < _PREFIX.size:
             raise SnapshotUnusable("it is too short")

@@ -72,6 +72,18 @@ def encode_rows(columns: list[Values]) -> bytes:
     return rows.view(np.uint8).reshape(count, layout.itemsize)[mask].tobytes()
 
 
+def halves_of(content: bytes, count: int) -> tuple[bytes, bytes]:
+    """The first `count // 2` of so many rows, and the others. A Python loop: for rows that were refused."""
+    at = 0
+    for _ in range(count // 2):
+        fields = int.from_bytes(content[at : at + 2], "big")
+        at += 2
+        for _ in range(fields):
+            size = int.from_bytes(content[at : at + 4], "big", signed=True)
+            at += 4 + max(size, 0)
+    return content[:at], content[at:]
+
+
 def _fill(rows: NDArray[np.void], number: int, column: Values) -> NDArray[np.int64] | None:
     """Write one column; the length of each of its values where they differ."""
     value = rows[f"value{number}"]

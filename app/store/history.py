@@ -8,7 +8,7 @@ meanwhile move nothing.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +19,8 @@ from app.store.database import CONNECT_SECONDS_MAX
 
 CONNECTIONS_MAX = 4
 PAGE_SECONDS_MAX = 5.0
-EXPORT_SECONDS_MAX = 300.0
-EXPORT_ROWS_AT_ONCE = 2_000
+EXPORT_ROWS_AT_ONCE = 500
+EXPORTS_READING_MAX = 2  # of the connections; pages have the others to themselves
 ACCOUNTS_APART_MAX = 64  # read one by one; of more accounts one index scan finds enough soon enough
 WAIT_SECONDS_MAX = 5.0  # for a connection
 
@@ -199,10 +199,15 @@ def _require_rows(require: Callable[..., None], table: Table, selection: Selecti
 
 
 # A sample at midnight closes the day before it. One look into an index for each day: a year has half a
-# million samples of an account.
+# million samples of an account. The first day is counted from the last sample before it, however old; where
+# there is none from the account's opening, when equity and transfers were 0 both, unless history began later.
 DAILY = """
     SELECT (extract(epoch FROM day) * 1000000)::bigint AS day, equity, transferred, realised, fees,
-           (equity - transferred) - lag(equity - transferred) OVER (ORDER BY day) AS pnl
+           (equity - transferred) - coalesce(
+               lag(equity - transferred) OVER (ORDER BY day),
+               before.earned,
+               CASE WHEN EXISTS (SELECT FROM history_gaps) THEN NULL ELSE 0 END
+           ) AS pnl
     FROM generate_series(
              date_trunc('day', $2::timestamptz, 'UTC'), $3::timestamptz, INTERVAL '1 day', 'UTC'
          ) AS days (day)
@@ -210,7 +215,12 @@ DAILY = """
              SELECT equity, transferred, realised, fees FROM account_snapshots
              WHERE account_index = $1 AND ts > greatest(day, $2) AND ts <= least(day + INTERVAL '24 h', $3)
              ORDER BY ts DESC LIMIT 1
-         ) AS last ORDER BY day
+         ) AS last
+         LEFT JOIN (
+             SELECT equity - transferred AS earned FROM account_snapshots
+             WHERE account_index = $1 AND ts <= $2 ORDER BY ts DESC LIMIT 1
+         ) AS before ON true
+    ORDER BY day
 """
 
 
@@ -221,6 +231,7 @@ class History:
         self.url: str | None = None
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._exporting = asyncio.Semaphore(EXPORTS_READING_MAX)
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -240,18 +251,20 @@ class History:
                 return rows
 
     async def export(self, table: Table, selection: Selection) -> AsyncIterator[list[asyncpg.Record]]:
-        """All rows, some at a time."""
-        text, arguments = page_query(table, selection)
-        with _translated():
-            async with (
-                (await self._open()).acquire(timeout=WAIT_SECONDS_MAX) as connection,
-                connection.transaction(readonly=True),
-            ):
-                limit = int(EXPORT_SECONDS_MAX * 1_000)
-                await connection.execute(f"SET LOCAL statement_timeout = {limit}")
-                cursor = await connection.cursor(text, *arguments, timeout=EXPORT_SECONDS_MAX)
-                while rows := await cursor.fetch(EXPORT_ROWS_AT_ONCE):
-                    yield rows
+        """All rows from a page's first on, some at a time; its limit is not theirs.
+
+        No connection is held in between: who reads slowly holds up nobody. What comes in meanwhile is
+        newer than all of them.
+        """
+        selection = replace(selection, limit=EXPORT_ROWS_AT_ONCE)
+        while True:
+            async with self._exporting:
+                rows = await self.page(table, selection)
+            if rows:
+                yield rows
+            if len(rows) < EXPORT_ROWS_AT_ONCE:
+                return
+            selection = replace(selection, after=tuple(int(rows[-1][name]) for name in table.key))
 
     async def _open(self) -> asyncpg.Pool:
         if self.url is None:

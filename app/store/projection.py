@@ -16,6 +16,7 @@ from app.engine.records import NOTE_BYTES, NOTE_EVENT
 from app.engine.state import State
 from app.engine.types import EventKind, Side
 from app.runtime.follower import JournalBatch, Replica
+from app.runtime.plain_text import storable_text
 from app.runtime.reference import text_of
 from app.store.copy_format import Kind, Values, encode_rows
 
@@ -354,7 +355,7 @@ def _reasons(events: Array) -> dict[int, str]:
 
 
 def _texts(name: str, texts: list[str | None]) -> Values:
-    raw = [(text or "").replace("\0", "?").encode() for text in texts]
+    raw = [storable_text(text or "").encode() for text in texts]
     width = max((len(text) for text in raw), default=0) or 1
     content = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in raw), np.uint8)
     null = np.array([text is None for text in texts], np.bool_)

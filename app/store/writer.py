@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,31 +22,27 @@ from app.engine.capacity import DEFAULT_CAPACITY, Capacity
 from app.runtime.durable_mark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STARTING, STATUS_SECONDS, ProjectionStatus, read_status, write_status
-from app.store.advice import with_advice
+from app.store.advice import first_line, with_advice
 from app.store.beginning import RECORD_GAP, first_seq, is_out_of_reach, oldest_replica, state_of
 from app.store.candles import roll_up
-from app.store.copy_format import HEADER, TRAILER, Kind, Values, encode_rows
+from app.store.copy_format import Kind, Values, encode_rows
 from app.store.database import DatabaseError, connect, migrate
 from app.store.projection import SNAPSHOT_US, Projected, Rows, project
+from app.store.set_aside import REFUSED, SetAside, execute_apart, write_apart
 from app.store.statements import (
     BEGIN_PROGRESS,
     MOVE_PROGRESS,
     READ_PROGRESS,
-    UPDATE_ORDERS,
-    UPSERT_ACCOUNT,
-    UPSERT_INSTRUMENT,
     UPSERT_KEY,
-    UPSERT_POSITIONS,
 )
+from app.store.written_rows import STATEMENT_SECONDS_MAX, copy_rows, key_row, parts_of, statements_of
 
 logger = logging.getLogger(__name__)
 
 PROJECTION = "database"
 # Of journal in one transaction: the further behind, the more, up to what is bounded memory.
 BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1 << 20, 16 << 20
-CHUNK_BYTES = 1 << 18
 IDLE_SECONDS = 0.1  # between two looks at a journal that has nothing new
-STATEMENT_SECONDS_MAX = 60
 LOCK_SECONDS_MAX = 10
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.2, 10.0
 TRADES_MAX = 100_000  # market trades that wait for the database; older ones are dropped
@@ -107,6 +103,7 @@ class DatabaseWriter:
         self._error: str | None = STARTING
         self._reported = (time.monotonic(), 0)
         self._kept_seq = read_status(folder, PROJECTION).seq
+        self._aside = SetAside(folder, PROJECTION)
         self._last_ts = 0
 
     # For ever.
@@ -224,8 +221,7 @@ class DatabaseWriter:
         reason = f"the database was new when the journal began at seq {begin}"
         async with connection.transaction():
             for part in state_of(replica):
-                await self._write_rows(connection, part)
-                self.rows += part.rows
+                self.rows += await self._write_apart(connection, part)
             last = datetime.fromtimestamp(replica.ts / 1e6, UTC)
             await connection.execute(RECORD_GAP, replica.seq, last, reason)
             await self._move_progress(connection, 0, replica.seq)
@@ -271,7 +267,6 @@ class DatabaseWriter:
             self._pending = None
             self.progress_seq = projected.last_seq
             self._last_ts = projected.last_ts
-            self.rows += projected.rows
         elif self._follower is not None:
             self._follower.batch_bytes_max = min(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
         trades = await self._write_trades(connection)
@@ -279,25 +274,34 @@ class DatabaseWriter:
         return projected is not None or trades
 
     async def _write(self, connection: asyncpg.Connection, projected: Projected) -> None:
+        try:
+            async with connection.transaction():
+                await self._write_rows(connection, projected)
+                await self._move_progress(connection, projected.first_seq - 1, projected.last_seq)
+        except REFUSED as error:
+            logger.warning("a batch is written piece by piece, for it was refused: %s", first_line(error))
+        else:
+            self.rows += projected.rows
+            return
         async with connection.transaction():
-            await self._write_rows(connection, projected)
+            written = await self._write_apart(connection, projected)
             await self._move_progress(connection, projected.first_seq - 1, projected.last_seq)
+        self.rows += written
 
     async def _write_rows(self, connection: asyncpg.Connection, projected: Projected) -> None:
-        for rows in projected.history:
-            await copy_rows(connection, rows.table, rows)
-        if projected.new_orders is not None:
-            await copy_rows(connection, "orders", projected.new_orders)
-        if projected.changed_orders is not None:
-            await copy_rows(connection, "changed_orders", projected.changed_orders)
-            await connection.execute(UPDATE_ORDERS)
-        if projected.positions is not None:
-            await copy_rows(connection, "changed_positions", projected.positions)
-            await connection.execute(UPSERT_POSITIONS)
-        if projected.accounts:
-            await connection.executemany(UPSERT_ACCOUNT, projected.accounts)
-        if projected.instruments:
-            await connection.executemany(UPSERT_INSTRUMENT, projected.instruments)
+        for rows, write in parts_of(connection, projected):
+            await write(rows)
+        for statement, values, _ in statements_of(projected):
+            await connection.executemany(statement, values)
+
+    async def _write_apart(self, connection: asyncpg.Connection, projected: Projected) -> int:
+        """As `_write_rows`, but for what is set aside; how many rows were written."""
+        written = 0
+        for rows, write in parts_of(connection, projected):
+            written += await write_apart(connection, rows, write, self._aside)
+        for statement, values, table in statements_of(projected):
+            written += await execute_apart(connection, statement, values, table, self._aside)
+        return written
 
     async def _move_progress(self, connection: asyncpg.Connection, before: int, after: int) -> None:
         moved = await connection.execute(MOVE_PROGRESS, after, PROJECTION, before, self._journal)
@@ -341,9 +345,12 @@ class DatabaseWriter:
             entries = json.loads(path.read_text())
         except (OSError, ValueError):  # no key file here, or one that is being mended by hand
             return
-        keys = entries["keys"] if isinstance(entries, dict) else entries
-        names = ("number", "name", "role", "accounts", "created_ts", "revoked_ts")
-        await connection.executemany(UPSERT_KEY, [tuple(key[name] for name in names) for key in keys])
+        keys = entries.get("keys") if isinstance(entries, dict) else entries
+        rows = [key_row(key) for key in keys] if isinstance(keys, list) else []
+        async with connection.transaction():
+            await execute_apart(
+                connection, UPSERT_KEY, [row for row in rows if row is not None], "api_keys", self._aside
+            )
         self._keys_read = changed
 
     # Reports.
@@ -362,6 +369,7 @@ class DatabaseWriter:
             rows=rows,
             rows_per_second=(rows - rows_then) / max(now - then, 1e-3),
             dropped=self.dropped_trades,
+            set_aside=self._aside.count,
             error=self._error,
             reported=time.time(),
         )
@@ -370,22 +378,3 @@ class DatabaseWriter:
         while True:
             write_status(self._folder, PROJECTION, self.status())
             await asyncio.sleep(STATUS_SECONDS)
-
-
-async def copy_rows(connection: asyncpg.Connection, table: str, rows: Rows) -> None:
-    """COPY rows into a table. Raises as the connection does."""
-    await connection.copy_to_table(
-        table,
-        source=_chunks(rows.content),
-        columns=rows.columns,
-        format="binary",
-        timeout=STATEMENT_SECONDS_MAX,
-    )
-
-
-async def _chunks(content: bytes) -> AsyncIterator[bytes]:
-    yield HEADER
-    with memoryview(content) as view:
-        for start in range(0, len(view), CHUNK_BYTES):
-            yield bytes(view[start : start + CHUNK_BYTES])
-    yield TRAILER

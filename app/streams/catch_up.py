@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 RESUME_COMMANDS_MAX = 1_000_000
 # Events looked at, or items encoded, before others have their turn: less than half a millisecond.
 _EVENTS_AT_ONCE = 128
+_READ_SECONDS = 0.001
 
 # Waits until the client can take more; False where it is gone.
 Room = Callable[[], Awaitable[bool]]
@@ -82,6 +83,7 @@ class CatchUp:
         try:
             while found.missing:
                 await hub.at_rest(lambda: hub.states.fill(found))
+                await asyncio.sleep(0)  # at rest already, it would go on without a turn for others
             if client.closed:
                 raise Gone
             subscription = Subscription(client, found.snapshot, packed=packed)
@@ -175,14 +177,29 @@ class _Watcher:
         await hub.at_rest(capture)
         seq, items = self._prev_seq, found[0]
         envelope = self._held.envelope
+        more = True
+        while more:
+            part, more = await self._next(items)
+            await self._send([envelope.snapshot(seq, hub.clock.now(), part, more=more, refused=refused)])
+
+    async def _next(self, items: Iterator[bytes]) -> tuple[list[bytes], bool]:
+        """A message's worth of a snapshot, read at rest and in a moment; whether there may be more.
+
+        What is newer than the snapshot's seq is told again by the events that follow.
+        """
         part: list[bytes] = []
-        for item in items:
-            if len(part) == ITEMS_MAX:
-                message = envelope.snapshot(seq, hub.clock.now(), part, more=True, refused=refused)
-                await self._send([message])
-                part = []
-            part.append(item)
-        await self._send([envelope.snapshot(seq, hub.clock.now(), part, refused=refused)])
+        ended: list[bool] = []
+
+        def read() -> None:
+            end = time.perf_counter() + _READ_SECONDS
+            for item in items:
+                part.append(item)
+                if len(part) == ITEMS_MAX or time.perf_counter() >= end:
+                    return
+            ended.append(True)
+
+        await self._hub.at_rest(read)
+        return part, not ended
 
     @property
     def _held(self) -> LogStream:

@@ -6,6 +6,7 @@ it at once: the cost does not grow with the rate of orders.
 """
 
 from collections.abc import Callable, Hashable, Mapping
+from time import perf_counter
 from typing import Any
 
 from app.engine.types import EventKind
@@ -18,6 +19,7 @@ INTERVAL_SECONDS = 0.1
 SYSTEM_SECONDS = 1.0
 # So much is read at once, and the rest a little later: a mark may move the positions of a thousand accounts.
 ITEMS_AT_ONCE = 32
+READ_SECONDS = 0.001
 NEXT_ITEMS_SECONDS = 0.01
 
 _MARK = int(EventKind.MARK_UPDATED)
@@ -117,22 +119,25 @@ class States:
 
     def fill(self, stream: StateStream) -> None:
         """Read some of what is missing in a new stream."""
-        read = self._read[stream.topic.channel]
+        read, end = self._read[stream.topic.channel], perf_counter() + READ_SECONDS
         for _ in range(min(len(stream.missing), ITEMS_AT_ONCE)):
             name = stream.missing.pop()
             stream.keep(name, read(name))
+            if perf_counter() >= end:
+                break
 
     def publish(self, seq: int, ts: int, send: Send) -> None:
         """Read and send a part of what is due."""
         self._find_holders()
-        room = ITEMS_AT_ONCE
+        room, end = ITEMS_AT_ONCE, perf_counter() + READ_SECONDS
         for channel, due in self._due.items():
-            names = list(due)[:room]
-            room -= len(names)
             read = self._read[channel]
-            for name in names:
+            items: dict[Hashable, bytes] = {}
+            while due and room and perf_counter() < end:
+                room -= 1
+                name = next(iter(due))
                 del due[name]
-            items = {name: read(name) for name in names}
+                items[name] = read(name)
             self._send(channel, items, seq, ts, send)
 
     def publish_system(self, seq: int, ts: int, send: Send) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.store.database import connect
+from app.store.history import moment
 from tests.api_support import ApiServer, market_order
 
 FILLS = 25
@@ -137,8 +138,8 @@ def test_transfers_are_shown_and_are_no_profit(server: ApiServer) -> None:
 
 
 def test_who_changed_what_and_why(server: ApiServer) -> None:
-    why = {"reason": "größer, weil \0 \n 💥 " + "x" * 100}
-    kept = why["reason"].replace("\0", "?")
+    why = {"reason": "größer, weil \n 💥 " + "x" * 100}
+    kept = why["reason"]
     pair = "/v1/permissions/accounts/other/symbols/SOL-USDT"
     with server.client() as client:
         now = client.get("/v1/system").json()["now_ts"]
@@ -241,3 +242,44 @@ def test_a_database_that_takes_too_long(
     assert (answer.status_code, answer.json()["code"]) == (504, "HISTORY_TIMEOUT")
     with server.client() as client:
         assert client.get("/v1/history/fills").status_code == 200
+
+
+def test_the_first_day_of_an_account(server: ApiServer, history_database_url: str) -> None:
+    """Its profit is counted from the opening; where history begins later, nobody knows it."""
+    day_us = 86_400_000_000
+    with server.client() as client:
+        now = client.get("/v1/system").json()["now_ts"]
+    midnight = now - now % day_us
+    index = server.server.reference.accounts["other"]
+
+    async def samples(statement: str, *rows: tuple[int, int, int]) -> None:
+        connection = await connect(history_database_url)
+        await connection.execute(statement)
+        for ts, equity, transferred in rows:
+            await connection.execute(
+                "INSERT INTO account_snapshots (ts, seq, account_index, cash, position_value, exposure, "
+                "realised, fees, transferred, open_orders, equity) "
+                "VALUES ($1, 1, $2, 0, 0, 0, 5, 2, $3, 0, $4)",
+                *(moment(ts), index, transferred, equity),
+            )
+        await connection.close()
+
+    def days() -> list[tuple[str | None, str]]:
+        with server.client() as client:
+            start = midnight - 10 * day_us
+            answer = client.get("/v1/history/daily-pnl", params={"account": "other", "start": start})
+        return [(day["pnl"], day["equity"]) for day in answer.json()["items"]]
+
+    unit = 10**8
+    asyncio.run(
+        samples(
+            f"DELETE FROM account_snapshots WHERE account_index = {index}",
+            (midnight - 4 * day_us + 1_000, 990 * unit, 1_000 * unit),  # the day of its opening
+            (midnight - 2 * day_us, 1_500 * unit, 1_400 * unit),  # closes the day after; one without samples
+            (midnight - day_us + 5, 1_450 * unit, 1_400 * unit),
+        )
+    )
+    assert days() == [("-10", "990"), ("110", "1500"), ("-50", "1450")]
+    asyncio.run(samples("INSERT INTO history_gaps VALUES (1, 1, now(), 'a test')"))
+    assert days()[0] == (None, "990")
+    asyncio.run(samples("DELETE FROM history_gaps WHERE reason = 'a test'"))

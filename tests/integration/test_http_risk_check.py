@@ -90,3 +90,51 @@ def test_a_check_changes_nothing(client: httpx.Client, account: str) -> None:
     assert client.get(f"/v1/accounts/{account}").json() == before
     assert client.get(f"/v1/orders?account={account}&status=all").json()["items"] == []
     assert client.get(f"/v1/orders/by-client-id/{account}/only-a-question").status_code == 404
+
+
+def test_a_trader_is_shown_its_own_scopes_alone(api: ApiServer, client: httpx.Client, account: str) -> None:
+    """Of the firm and of symbols only whether: the numbers are of others, too."""
+    reason = {"reason": "a test"}
+    firm = {"limits": {"MAX_GROSS_EXPOSURE": "70000000", "ORDER_RATE": 900_000}, **reason}
+    symbol = {"limits": {"MAX_POSITION": "90000", "MAX_ORDER_NOTIONAL": "8000000"}, **reason}
+    client.put("/v1/limits/firm", json=firm).raise_for_status()
+    client.put("/v1/limits/symbols/BTC-USDT", json=symbol).raise_for_status()
+    try:
+        _, key = api.make_key("trader", account)
+        order = limit_order(account, quantity="0.1")
+        with api.client(key) as trader:
+            told = _check(trader, order)["checks"]
+            too_much = _check(trader, limit_order(account, quantity="170"))
+        hidden = [check for check in told if check["scope"] in ("firm", "symbol:BTC-USDT")]
+        hidden = [check for check in hidden if check["limit"] is None and check["observed"] is None]
+        assert {"MAX_GROSS_EXPOSURE", "MAX_POSITION", "MAX_ORDER_NOTIONAL"} <= {
+            check["code"] for check in hidden
+        }
+        assert all(check["headroom"] is None for check in hidden)
+        assert all(check["passed"] for check in hidden)
+        for number in ("70000000", "90000", "8000000", "900000"):
+            assert f'"{number}"' not in str(told).replace("'", '"')
+        own = [check for check in told if check["scope"] == f"account:{account}"]
+        assert any(check["limit"] == "9000000" and check["headroom"] for check in own)
+        rules = {check["code"]: check for check in told}["QUANTITY_MAX"]
+        assert rules["limit"] is not None, "a rule of the instrument is everybody's to read"
+        refused = [check for check in too_much["checks"] if not check["passed"]]
+        assert "MAX_ORDER_NOTIONAL" in {check["code"] for check in refused if check["limit"] is None}
+        seen = {(check["code"], check["scope"]): check for check in _check(client, order)["checks"]}
+        assert seen["MAX_GROSS_EXPOSURE", "firm"]["limit"] == "70000000", "a key of risk sees it all"
+    finally:
+        nothing = {"limits": {"MAX_GROSS_EXPOSURE": None, "ORDER_RATE": None}, **reason}
+        client.put("/v1/limits/firm", json=nothing).raise_for_status()
+        nothing = {"limits": {"MAX_POSITION": None, "MAX_ORDER_NOTIONAL": None}, **reason}
+        client.put("/v1/limits/symbols/BTC-USDT", json=nothing).raise_for_status()
+
+
+def test_unlimited_is_null(client: httpx.Client, account: str) -> None:
+    for quantity in ("0.1", "500", "0.000001"):
+        for check in _check(client, limit_order(account, quantity=quantity))["checks"]:
+            for member in ("limit", "observed", "headroom"):
+                number = check[member]
+                if isinstance(number, str) and not number[:1].isalpha():
+                    number = Decimal(number)
+                if not isinstance(number, str) and number is not None:
+                    assert abs(number) < 10**10 or check["code"] == "EXPIRE_TIME_INVALID", check

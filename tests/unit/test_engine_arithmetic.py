@@ -1,5 +1,7 @@
 """Integer arithmetic of the kernels against Python's unlimited integers."""
 
+from functools import cache
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -11,12 +13,15 @@ from app.engine.capacity import PRICE_MAX
 from app.engine.limit_rules import PRICE_BPS_MAX
 from app.engine.records import COMMAND_KINDS
 from app.engine.state import DTYPES, PERSISTENT
-from tests.engine_support import for_python
+from app.engine.types import Side
+from tests.engine_support import BUY, SELL, for_python
 
 multiply_divide = for_python(arithmetic.multiply_divide)
 basis_points_of = for_python(arithmetic.basis_points_of)
 long_reach = for_python(positions.long_reach)
 short_reach = for_python(positions.short_reach)
+reducible_by = for_python(positions.reducible_by)
+
 
 BIGGEST = 2**63 - 1
 
@@ -59,25 +64,42 @@ def test_basis_points() -> None:
         assert basis_points_of(value, basis_points) == value * basis_points // 10_000
 
 
-@pytest.mark.parametrize(
-    ("position", "expected"),
-    [
-        ((10, 0, 0, 0, 0), (10, 10)),
-        ((10, 5, 7, 0, 0), (15, 3)),
-        ((-10, 5, 7, 0, 0), (-5, -17)),
-        ((10, 5, 30, 0, 30), (15, 0)),  # reduce-only orders trade up to a position of none
-        ((10, 5, 37, 0, 30), (15, -7)),
-        ((10, 5, 11, 0, 4), (15, -1)),
-        ((-10, 37, 3, 30, 0), (7, -13)),
-        ((-10, 4, 3, 4, 0), (-6, -13)),
-        ((10, 5, 0, 5, 0), (10, 10)),  # none is left to reduce on that side
-        ((0, 5, 5, 5, 5), (0, 0)),
-    ],
-)
-def test_reach(position: tuple[int, ...], expected: tuple[int, int]) -> None:
-    """Of quantity, open buys and sells, and the reduce-only part of each."""
-    held, buys, sells, reduce_buys, reduce_sells = position
-    assert (long_reach(held, buys, reduce_buys), short_reach(held, sells, reduce_sells)) == expected
+@cache
+def reachable(held: int, buys: tuple[int, int], sells: tuple[int, int]) -> tuple[int, int]:
+    """The highest and the lowest position of all orders in which open orders may fill, step by step.
+
+    Of each side: steps of plain orders, and of reduce-only ones, which never trade through flat.
+    """
+    found = [(held, held)]
+    for plain, reduce_only, direction in ((*buys, 1), (*sells, -1)):
+        rests = [(plain - 1, reduce_only)] if plain > 0 else []
+        if reduce_only > 0 and held * direction < 0:
+            rests.append((plain, reduce_only - 1))
+        for rest in rests:
+            after = (rest, sells) if direction > 0 else (buys, rest)
+            found.append(reachable(held + direction, *after))
+    return max(high for high, _ in found), min(low for _, low in found)
+
+
+def test_reach_is_what_the_fills_of_open_orders_can_lead_to() -> None:
+    steps = range(4)
+    for held, buy, reduce_buy, sell, reduce_sell in product(range(-4, 5), steps, steps, steps, steps):
+        reached = (
+            long_reach(held, buy + reduce_buy, reduce_buy),
+            short_reach(held, sell + reduce_sell, reduce_sell),
+        )
+        expected = reachable(held, (buy, reduce_buy), (sell, reduce_sell))
+        assert reached == expected, (held, buy, reduce_buy, sell, reduce_sell)
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_an_order_reduces_a_position_as_long_as_each_step_makes_it_smaller(side: Side) -> None:
+    direction = 1 if side == BUY else -1
+    for held in range(-5, 6):
+        steps = 0
+        while abs(held + direction * (steps + 1)) < abs(held + direction * steps):
+            steps += 1
+        assert reducible_by(held, side) == steps
 
 
 @pytest.mark.parametrize("dtype", [*COMMAND_KINDS, *(DTYPES[name] for name in (*PERSISTENT, "events"))])

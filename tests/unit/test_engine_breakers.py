@@ -147,7 +147,9 @@ def test_rejections_in_a_row_halt() -> None:
     working(made, place(0, 0, BUY, 1, 1_000))  # what the venue takes begins the row anew
     reject(made)
     reject(made)
-    check_trip(reject(made), Code.VENUE_REJECTIONS, 3, 3, account=0)
+    *told, canceled = reject(made)
+    check_trip(told, Code.VENUE_REJECTIONS, 3, 3, account=0)
+    assert canceled.kind == E.CANCEL_REQUESTED, "what rests could increase the position"
     assert made.one(place(0, 0, BUY, 1, 1_000)).code == Code.TRADING_HALTED
     made.one(trading_state(TradingState.ACTIVE, Scope.ACCOUNT, 0))
     assert kinds(reject(made)) == [E.ORDER_REJECTED], "counted from the resume on"
@@ -176,8 +178,11 @@ def test_the_same_order_again_and_again() -> None:
     again = place(0, 0, BUY, 3, 990)
     assert [made.one(again).kind for _ in range(2)] == [E.ORDER_ACCEPTED] * 2
     assert made.one(place(0, 0, BUY, 3, 991)).kind == E.ORDER_ACCEPTED
-    tripped, state, refused = made.send(again)
-    assert kinds([tripped, state, refused]) == [E.BREAKER_TRIPPED, E.TRADING_STATE_SET, E.ORDER_REJECTED]
+    refused, *told = made.send(again)
+    canceled = [E.CANCEL_REQUESTED] * 3  # what rests could increase the position
+    expected = [E.ORDER_REJECTED, E.BREAKER_TRIPPED, E.TRADING_STATE_SET, *canceled]
+    assert sorted(kinds([refused, *told])) == sorted(expected)
+    refused = next(event for event in [refused, *told] if event.kind == E.ORDER_REJECTED)
     assert (refused.code, refused.limit, refused.observed) == (Code.REPEATED_ORDER, 2, 3)
     made.ts += 10_000_000
     assert made.one(again).code == Code.TRADING_HALTED, "until a person resumes"
@@ -228,7 +233,7 @@ def test_a_halt_that_cancels() -> None:
 def test_cancels_are_throttled_but_never_in_a_halt() -> None:
     made = desk()
     orders = [working(made, place(0, 0, BUY, 1, 990)) for _ in range(6)]
-    made.send(of_account(Limit.CANCEL_RATE, 1))
+    made.send(of_account(Limit.CANCEL_RATE, 1), policy(Policy.CANCEL_INCREASING, 0))
     assert made.one(cancel(orders[0])).kind == E.CANCEL_REQUESTED
     refused = made.one(cancel(orders[1]))
     assert (refused.kind, refused.code, refused.limit) == (E.CANCEL_REJECTED, Code.CANCEL_RATE, 1)
@@ -313,11 +318,11 @@ def test_a_price_far_from_where_the_mark_was() -> None:
 
 def test_net_exposure_and_leverage() -> None:
     made = desk(symbols=2, cash=10_000)
-    made.send(limit(Limit.MAX_NET_EXPOSURE, 5_000), of_account(Limit.MAX_LEVERAGE, 80))
+    made.send(limit(Limit.MAX_NET_EXPOSURE, 5_000), of_account(Limit.MAX_LEVERAGE, 81))  # less the fees
     assert made.one(place(0, 0, BUY, 5, 1_000)).kind == E.ORDER_ACCEPTED
     assert made.one(place(0, 1, BUY, 1, 1_000)).code == Code.MAX_NET_EXPOSURE
     refused = made.one(place(0, 1, SELL, 4, 1_000))
-    assert (refused.code, refused.limit, refused.observed) == (Code.MAX_LEVERAGE, 80, 90)
+    assert (refused.code, refused.limit, refused.observed) == (Code.MAX_LEVERAGE, 81, 91)
     assert made.one(place(0, 1, SELL, 3, 1_000)).kind == E.ORDER_ACCEPTED
 
 

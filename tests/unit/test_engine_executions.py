@@ -119,14 +119,31 @@ def test_a_late_fill_of_a_filled_order() -> None:
     check_nothing_changed(made, trade(order_id, 2, 1, 1_000), Code.OVERFILL)
 
 
-@pytest.mark.parametrize(("price", "quantity"), [(990, 19), (991, 20), (0, 0), (1_000, 10)])
-def test_a_replace_that_nobody_asked_for(price: int, quantity: int) -> None:
+@pytest.mark.parametrize(("price", "quantity"), [(0, 20), (990, 0), (990, 10**6 + 1), (2**61, 20)])
+def test_a_replace_that_cannot_be_asked_for(price: int, quantity: int) -> None:
     made = desk()
     order_id = working(made, place(0, 0, BUY, 10, 1_000))
     replaced = report(ReportKind.REPLACED, order_id, price=price, quantity=quantity)
     check_nothing_changed(made, replaced, Code.ILLEGAL_TRANSITION)
     made.one(Command(3, order_id=order_id, price=990, quantity=20))
     check_nothing_changed(made, replaced, Code.ILLEGAL_TRANSITION)
+
+
+@pytest.mark.parametrize(("price", "quantity"), [(990, 19), (991, 20), (1_000, 10)])
+def test_a_replace_by_other_numbers_than_asked_for_is_the_answer_to_an_earlier_request(
+    price: int, quantity: int
+) -> None:
+    made = desk()
+    order_id = working(made, place(0, 0, BUY, 10, 1_000))
+    replaced = report(ReportKind.REPLACED, order_id, price=price, quantity=quantity)
+    check_nothing_changed(made, replaced, Code.ILLEGAL_TRANSITION)  # nothing at all was asked for
+    made.one(Command(3, order_id=order_id, price=990, quantity=20))
+    event = made.one(replaced)
+    assert (event.kind, event.price, event.quantity) == (EventKind.ORDER_REPLACED, price, quantity)
+    assert event.status == OrderStatus.PENDING_REPLACE, "its own answer is still to come"
+    assert made.position(0, 0)["open_buy"] == 20
+    event = made.one(report(ReportKind.REPLACED, order_id, price=990, quantity=20))
+    assert (event.status, event.price, event.quantity) == (OrderStatus.NEW, 990, 20)
 
 
 def test_the_window_of_executions() -> None:
@@ -233,22 +250,24 @@ def _reducing(made: Desk, quantity: int, price: int = 1_100) -> int:
     return working(made, place(0, 0, SELL, quantity, price, flags=OrderFlag.REDUCE_ONLY))
 
 
-def test_reduce_only_orders_that_a_smaller_position_no_longer_covers_are_canceled_newest_first() -> None:
+def test_reduce_only_orders_larger_than_the_position_are_trimmed_newest_first() -> None:
+    """Each is judged alone: whichever fills trims the others."""
     made = desk()
     bought(made, 10, 1_000)
-    oldest, middle, newest = (_reducing(made, quantity) for quantity in (3, 3, 4))
-    plain = working(made, place(0, 0, SELL, 5, 1_000))
-    events = made.send(trade(plain, 1, 5, 1_000))  # 5 are left
-    assert [(event.kind, event.order_id) for event in events] == [
-        (EventKind.ORDER_FILLED, plain),
-        (EventKind.CANCEL_REQUESTED, newest),
-        (EventKind.CANCEL_REQUESTED, middle),
+    oldest, middle, newest = (_reducing(made, quantity) for quantity in (3, 5, 10))
+    plain = working(made, place(0, 0, SELL, 9, 1_000))
+    events = made.send(trade(plain, 1, 6, 1_000))  # 4 are left
+    assert [(event.kind, event.order_id, event.last_quantity) for event in events] == [
+        (EventKind.ORDER_FILLED, plain, 6),
+        (EventKind.REPLACE_REQUESTED, newest, 4),
+        (EventKind.REPLACE_REQUESTED, middle, 4),
     ]
+    assert {event.code for event in events[1:]} == {Code.REDUCE_ONLY}
+    made.one(report(ReportKind.REPLACED, newest, price=events[1].price, quantity=4))
     assert made.order(oldest)["status"] == OrderStatus.NEW
-    made.one(report(ReportKind.CANCELED, newest))
-    # What is already asked to go is counted as gone.
-    bought(made, -1, 1_000)
-    assert made.order(oldest)["status"] == OrderStatus.NEW
+    events = made.send(trade(plain, 2, 2, 1_000))  # 2 are left
+    # What is asked for already is looked at when that is answered.
+    assert [(event.order_id, event.last_quantity) for event in events[1:]] == [(newest, 2), (oldest, 2)]
 
 
 def test_a_position_that_is_gone_takes_its_reduce_only_orders_with_it() -> None:

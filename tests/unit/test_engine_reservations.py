@@ -300,7 +300,7 @@ def _waiting_ends(order_id: int, ts: int) -> dict[str, list[Command]]:
         "amended, canceled": [build.amend(order_id, quantity=QUANTITY + 5), build.cancel(order_id)],
         "fired while halted": [halted, fired],
         "fired while reducing": [reducing, fired],
-        "fired while not trading": [build.instrument(0, status=2), fired],
+        "fired while not trading": [build.instrument(0, status=2), fired, build.cancel(order_id)],
         "expired": [build.advance()],
     }
 

@@ -153,7 +153,7 @@ def test_the_order_itself_passes() -> None:
 def test_every_check_of_an_order_is_here() -> None:
     elsewhere = {  # what takes a history: tests/unit/test_engine_breakers.py
         Code.NONE, Code.CANCEL_RATE, Code.REPEATED_ORDER, Code.DAILY_LOSS, Code.MAX_DRAWDOWN,
-        Code.VENUE_REJECTIONS,
+        Code.VENUE_REJECTIONS, Code.MAINTENANCE_LEVERAGE, Code.NEGATIVE_EQUITY,
     }  # fmt: skip
     assert {code for code in Code if code <= Code.ORDER_CAPACITY} - elsewhere == set(VIOLATIONS)
 
@@ -192,7 +192,7 @@ def test_explain_shows_every_check_of_a_good_order() -> None:
     verdicts = ready().engine.explain(pack([ORDER]), ready().ts)
     assert all(verdict.passed for verdict in verdicts)
     unconditional = set(VIOLATIONS) - {Code.ORDER_CAPACITY, Code.MAX_ORDER_TO_TRADE_RATIO}
-    unconditional |= {Code.DAILY_LOSS, Code.MAX_DRAWDOWN}
+    unconditional |= {Code.DAILY_LOSS, Code.MAX_DRAWDOWN, Code.POSITION_CAPACITY}
     assert {verdict.code for verdict in verdicts} == unconditional
 
 

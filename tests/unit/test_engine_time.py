@@ -4,7 +4,16 @@ import pytest
 
 from app.engine.codes import Code
 from app.engine.reference import DAY_US
-from app.engine.types import EventKind, OrderStatus, OrderType, ReportKind, Scope, TimeInForce, TradingState
+from app.engine.types import (
+    EventKind,
+    OrderStatus,
+    OrderType,
+    Policy,
+    ReportKind,
+    Scope,
+    TimeInForce,
+    TradingState,
+)
 from tests.engine_support import (
     BUY,
     FIRST_TS,
@@ -17,6 +26,7 @@ from tests.engine_support import (
     desk,
     mark,
     place,
+    policy,
     report,
     trade,
     trading_state,
@@ -86,16 +96,28 @@ def test_a_fired_stop_has_its_place_in_the_queue_from_then_on() -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize(
-    ("state", "code"),
-    [(TradingState.HALTED, Code.TRADING_HALTED), (TradingState.REDUCING, Code.REDUCING_ONLY)],
-)
-def test_a_stop_does_not_get_around_the_trading_state(state: TradingState, code: Code) -> None:
+@pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.REDUCING])
+def test_a_stop_that_opens_ends_where_trading_is_restricted(state: TradingState) -> None:
     made = desk()
     order_id = stop(made, BUY, 1_010)
-    made.one(trading_state(state, Scope.SYMBOL, symbol=0))
-    events = made.send(mark(0, 1_010))
-    assert (events[1].kind, events[1].order_id, events[1].code) == (EventKind.ORDER_CANCELED, order_id, code)
+    event = made.send(trading_state(state, Scope.SYMBOL, symbol=0))[1]
+    assert (event.kind, event.order_id, event.code) == (
+        EventKind.ORDER_CANCELED, order_id, Code.REDUCING_ONLY,
+    )  # fmt: skip
+    assert made.position(0, 0)["open_buy"] == 0
+
+
+def test_a_stop_does_not_get_around_the_trading_state() -> None:
+    """Where nothing is canceled beforehand: it waits through a halt, and is judged when it fires."""
+    made = desk()
+    order_id = stop(made, BUY, 1_010)
+    made.one(policy(Policy.CANCEL_INCREASING, 0))
+    made.one(trading_state(TradingState.HALTED, Scope.SYMBOL, symbol=0))
+    made.one(mark(0, 1_010))
+    event = made.send(trading_state(TradingState.REDUCING, Scope.SYMBOL, symbol=0))[1]
+    assert (event.kind, event.order_id, event.code) == (
+        EventKind.ORDER_CANCELED, order_id, Code.REDUCING_ONLY,
+    )  # fmt: skip
     assert made.position(0, 0)["open_buy"] == 0
 
 

@@ -15,6 +15,7 @@ from app.engine.engine import Engine
 from app.engine.state import PERSISTENT, allocate, state_hash
 from app.runtime import snapshots
 from app.runtime.clock import SystemClock, VirtualClock
+from app.runtime.durable_mark import DurableMark
 from app.runtime.journal import JournalWriter
 from app.runtime.recovery import RecoveryError, recover
 from app.runtime.replay import replay
@@ -121,6 +122,7 @@ def test_a_torn_tail_is_cut_and_the_rest_recovered(tmp_path: Path, lost: int) ->
     journal(tmp_path, iter(last), durable + 1)
     newest = list_segments(tmp_path)[-1].path
     os.truncate(newest, newest.stat().st_size - lost)
+    DurableMark(tmp_path, durable).close()  # the crash came before the sync
     cut_engine = new_engine()
     recovered = recover(tmp_path, cut_engine)
     assert recovered.last_seq == durable
@@ -287,6 +289,7 @@ def test_the_snapshotter_covers_sealed_segments_once(tmp_path: Path) -> None:
     newest.path.write_bytes(newest.path.read_bytes()[:-5])  # a server may be writing there
     assert snapshot_sealed(tmp_path, new_engine()) == newest.first_seq - 1
     assert snapshot_sealed(tmp_path, new_engine()) is None
+    DurableMark(tmp_path, newest.first_seq - 1).close()
     assert recover(tmp_path, new_engine()).snapshot_seq == newest.first_seq - 1
 
 

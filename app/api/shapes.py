@@ -1,0 +1,64 @@
+"""What a large request may look like, found out before every wrong member of it is.
+
+A validator lists all that is wrong, and a megabyte can be wrong in a hundred thousand
+places. So of a large request a quick look is taken first: how many members its objects
+have, and how many values there are at all. What passes has few enough for any validator.
+"""
+
+from typing import Any
+
+import orjson
+
+from app.api.errors import invalid_field, invalid_request
+from app.api.known_names import known_text
+from app.api.schemas import BATCH_ORDERS_MAX, SYMBOL_PERMISSIONS_MAX, PlaceOrder
+
+# Smaller requests cannot be wrong in many places.
+SMALL_BYTES_MAX = 2_048
+ORDER_MEMBERS = frozenset(PlaceOrder.__annotations__)
+# A legal one has this many at the most, and room for what a name may contain.
+COMMAS_MAX = BATCH_ORDERS_MAX * (len(ORDER_MEMBERS) + 3)
+MEMBERS_MAX = SYMBOL_PERMISSIONS_MAX + 8
+ITEMS_MAX = BATCH_ORDERS_MAX
+_DEPTH = 3  # of a batch in a message: message, params, orders
+
+
+def has_few_values(body: bytes | str) -> bool:
+    """Whether a body can be parsed in a moment: no more values than a legal one has."""
+    return (body.count(",") if isinstance(body, str) else body.count(b",")) <= COMMAS_MAX
+
+
+def check_shape(body: bytes | str) -> None:
+    """Raises Problem (400) where a large request is of no shape that any request has."""
+    if len(body) <= SMALL_BYTES_MAX:
+        return
+    if not has_few_values(body):
+        raise invalid_request(f"it has more values than any request may have ({COMMAS_MAX})")
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return  # the validator says what is wrong, and where
+    _check(content, "", _DEPTH)
+
+
+def _check(content: Any, path: str, depth: int) -> None:
+    if isinstance(content, dict):
+        if len(content) > MEMBERS_MAX:
+            raise invalid_field(path or "body", f"an object has at most {MEMBERS_MAX} members")
+        if depth:
+            for name, value in content.items():
+                _check(value, f"{path}.{name}"[:64].lstrip("."), depth - 1)
+    elif isinstance(content, list):
+        if len(content) > ITEMS_MAX:
+            raise invalid_field(path or "body", f"a list has at most {ITEMS_MAX} items")
+        if path in ("orders", "params.orders"):
+            _check_orders(content, path)
+
+
+def _check_orders(orders: list[Any], path: str) -> None:
+    for place, order in enumerate(orders):
+        if isinstance(order, dict) and not order.keys() <= ORDER_MEMBERS:
+            name = next(iter(order.keys() - ORDER_MEMBERS))
+            raise invalid_field(
+                f"{path}.{place}.{name[:64]}", f"unknown field; {known_text(sorted(ORDER_MEMBERS))}"
+            )

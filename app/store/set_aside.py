@@ -1,0 +1,103 @@
+"""Rows that the database will not hold: set aside, so that one of them does not stop all that follow.
+
+The journal has what they were made of. Here is kept which they were, in a file beside the
+journal, so that somebody can look; when it has been removed, the count begins anew.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from app.runtime.plain_text import log_text
+from app.store.advice import first_line
+from app.store.copy_format import halves_of
+from app.store.projection import Rows
+
+logger = logging.getLogger(__name__)
+
+# What is wrong with a row and not with the database: its values, what they clash with, its size.
+REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+KEPT_MAX = 1_000  # rows in the file; more are counted only
+_SHOWN_BYTES_MAX = 4_096
+
+
+class SetAside:
+    """`count`: rows since the file was removed last."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """`name` of the projection. Raises OSError."""
+        self._path = folder / f"projection-{name}.set-aside.jsonl"
+        self._known: set[bytes] = set()  # one that a lost connection brings again is one row
+        self._count = self._lines()
+
+    @property
+    def count(self) -> int:
+        if self._count and not self._path.exists():
+            self._count = 0
+            self._known.clear()
+        return self._count
+
+    def put(self, table: str, row: Any, error: Exception) -> None:
+        """Keep a row: `row` is its bytes in COPY format, or its values. Raises OSError."""
+        shown = row.hex() if isinstance(row, bytes) else repr(row)
+        digest = blake2b(f"{table} {shown}".encode(errors="replace"), digest_size=16).digest()
+        if digest in self._known:
+            return
+        if len(self._known) < KEPT_MAX:
+            self._known.add(digest)
+        reason = log_text(first_line(error))
+        if self.count < KEPT_MAX:
+            line = {"table": table, "reason": reason, "row": shown[:_SHOWN_BYTES_MAX]}
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        self._count += 1
+        logger.warning("a row of the table %s cannot be stored and is set aside: %s", table, reason)
+
+    def _lines(self) -> int:
+        if not self._path.exists():
+            return 0
+        with self._path.open("rb") as file:
+            return sum(1 for _ in file)
+
+
+async def write_apart(
+    connection: asyncpg.Connection, rows: Rows, write: Callable[[Rows], Awaitable[None]], aside: SetAside
+) -> int:
+    """Write rows within a transaction; where they are refused, halves of them, down to the one to set aside.
+
+    How many were written. Raises what is no row's fault.
+    """
+    try:
+        async with connection.transaction():
+            await write(rows)
+    except REFUSED as error:
+        if rows.count == 1:
+            aside.put(rows.table, rows.content, error)
+            return 0
+        first, second = halves_of(rows.content, rows.count)
+        count = rows.count // 2
+        written = await write_apart(connection, Rows(rows.table, rows.columns, first, count), write, aside)
+        rest = Rows(rows.table, rows.columns, second, rows.count - count)
+        return written + await write_apart(connection, rest, write, aside)
+    return rows.count
+
+
+async def execute_apart(
+    connection: asyncpg.Connection, statement: str, values: list[tuple[Any, ...]], table: str, aside: SetAside
+) -> int:
+    """As `write_apart`, of a statement for each row."""
+    written = 0
+    for row in values:
+        try:
+            async with connection.transaction():
+                await connection.execute(statement, *row)
+        except REFUSED as error:
+            aside.put(table, row, error)
+        else:
+            written += 1
+    return written
