@@ -69,8 +69,7 @@ def test_the_last_mark_grows_old(desk: TradingDesk, book: tuple[Any, Any], reaso
     assert desk.market()["no_mark"] == reason
     assert desk.refused(desk.send(account, "BUY", "1", "140.00")) == "MARKET_DATA_STALE"
     desk.quote(*SANE)
-    desk.api.call(lambda: None)
-    desk.mark("150.02")  # heard of again
+    desk.mark("150.02")  # told again, so that it is fresh
     desk.take(account, "BUY", "1", "140.00")
 
 
@@ -99,17 +98,18 @@ def test_a_patch_of_the_bound_acts_at_once(desk: TradingDesk) -> None:
 
 
 def test_it_is_counted_and_streamed(desk: TradingDesk) -> None:
-    def counted(name: str) -> int:
-        return int(desk.client.get("/v1/system").json()["feed"][name])
+    def counted() -> list[int]:
+        feed = desk.client.get("/v1/system").json()["feed"]
+        return [feed[name] for name in ("marks_withheld", "marks_withheld_too_wide")]
 
-    before = counted("marks_withheld"), counted("marks_withheld_too_wide")
+    before = counted()
     with watch(desk.api) as watcher:
         watcher.subscribe({"name": "marks", "symbol": desk.symbol})
         watcher.snapshot("marks", desk.symbol)
         desk.quote(*NO_ASKS)
         shown = watcher.update("marks", desk.symbol, lambda item: "no_mark" in item)
         assert (shown["mark"], shown["no_mark"]) == ("150.01", "TOO_WIDE")
-        assert (counted("marks_withheld"), counted("marks_withheld_too_wide")) == (before[0] + 1, before[1] + 1)
+        assert counted() == [count + 1 for count in before]
         line = f'bot4_no_mark{{symbol="{desk.symbol}",reason="TOO_WIDE"}} 1'
         assert line in desk.client.get("/metrics").text
         seen = len(watcher.seen)
