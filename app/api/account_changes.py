@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=ExactRo
 LEVERAGE_MAX = 1_000
 
 _CLIENT_ID = r"[A-Za-z0-9._:/-]{1,36}"
-_WITH_ID = re.compile(rf"(.*) \[client_transfer_id: ({_CLIENT_ID})\]", re.DOTALL)
+_ID_MARK = " [client_transfer_id: "
 
 
 class NewTransfer(Closed):
@@ -71,8 +71,10 @@ class TransferReason(NamedTuple):
 
 def split_reason(text: str) -> TransferReason:
     """A transfer's reason as it was given, and its client transfer id."""
-    found = _WITH_ID.fullmatch(text)
-    return TransferReason(text, None) if found is None else TransferReason(found[1], found[2])
+    reason, mark, rest = text.rpartition(_ID_MARK)
+    if not mark or not rest.endswith("]") or not re.fullmatch(_CLIENT_ID, rest[:-1]):
+        return TransferReason(text, None)
+    return TransferReason(reason, rest[:-1])
 
 
 def _amount(request: NewTransfer) -> int:

@@ -220,6 +220,7 @@ def _clear(state: State, sizes: dict[str, int]) -> None:
         fills=sizes["fills"],
         overrides=sizes["overrides"],
         limit_changes=sizes["limit_changes"],
+        repeats=sizes["repeats"],
     )
     empty = allocate(capacity)
     for name in PERSISTENT:

@@ -67,13 +67,16 @@ def test_many_closes_at_once_are_one_order(api: ApiServer, client: httpx.Client,
     assert float(_quantity(client, account)) == 0
 
 
-def test_open_orders_that_reduce_are_in_the_way(client: httpx.Client, account: str) -> None:
+def test_open_orders_that_reduce_are_not_in_the_way(client: httpx.Client, account: str) -> None:
     path = f"/v1/accounts/{account}/positions/BTC-USDT/close"
     client.post("/v1/orders", json=market_order(account, quantity="0.02"))
     exit_order = limit_order(account, side="SELL", price="51000.00", quantity="0.02")
     resting = client.post("/v1/orders", json=exit_order).json()
-    refused = client.post(path, json={})
-    assert (refused.status_code, refused.json()["code"]) == (422, "REDUCE_ONLY")
+    closed = client.post(path, json={})
+    assert closed.status_code == 201 and closed.json()["filled_quantity"] == "0.02000"
+    assert closed.json()["canceled_orders"] == []
+    assert client.get(f"/v1/orders/{resting['order_id']}").json()["status"] == "NEW"
+    client.post("/v1/orders", json=market_order(account, quantity="0.02"))
     closed = client.post(path, json={"cancel_open_orders": True})
     assert closed.status_code == 201 and closed.json()["filled_quantity"] == "0.02000"
     assert client.get(f"/v1/orders/{resting['order_id']}").json()["status"] == "CANCELED"

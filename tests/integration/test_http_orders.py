@@ -106,7 +106,7 @@ def test_amend(client: httpx.Client, account: str) -> None:
         ({"price": "48000.50"}, 422, "NOTHING_TO_AMEND"),
         ({"price": "48000.505"}, 422, "PRICE_TICK"),
         ({"price": "0"}, 422, "PRICE_INVALID"),
-        ({"quantity": "0"}, 422, "QUANTITY_MAX"),
+        ({"quantity": "0"}, 422, "QUANTITY_MIN"),
         ({"quantity": -1}, 400, "INVALID_REQUEST"),
         ({"side": "SELL"}, 400, "INVALID_REQUEST"),
     ):

@@ -167,6 +167,7 @@ def test_the_kill_switch(client: httpx.Client, account: str) -> None:
         "canceled": 1,
         "pending": 0,
         "failed": 0,
+        "resting": 0,
         "orders": None,
     }
     assert [(item["status"], item["order"]["order_id"]) for item in orders] == [(200, order["order_id"])]

@@ -123,7 +123,7 @@ def test_a_handshake_without_an_answer_is_not_kept(api: ApiServer, monkeypatch: 
 
 def test_a_handshake_behind_requests_waits_for_their_answers(api: ApiServer, account: str) -> None:
     """And what comes behind it in the same segment is not lost."""
-    order = request("POST", "/v1/orders?x=1", limit_order(account))
+    order = request("POST", "/v1/orders?", limit_order(account))
     plain = request("POST", "/v1/orders", limit_order(account))
     for before in (order, order * 3, plain, plain + order, order + plain, request("GET", "/v1/orders/1")):
         for pieces in (1, 2):
@@ -183,7 +183,7 @@ def test_many_members_in_the_first_message(api: ApiServer, path: str) -> None:
     with RawClient(api) as client:
         client.send(handshake(path) + frame(0x81, message))
         found = client.read_until(b"\x0f\xa1")  # 4001
-        assert b"UNAUTHORIZED" in found
+        assert b"INVALID_REQUEST" in found and found.count(b"unknown field") < 4, "the first alone is named"
 
 
 @pytest.mark.parametrize("path", PATHS)

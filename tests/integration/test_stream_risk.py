@@ -217,6 +217,8 @@ def test_risk_tells_what_has_tripped_a_breaker(api: ApiServer, account: str) -> 
         "scope": f"account:{account}",
         "state": "HALTED",
         "previous": "ACTIVE",
+        "resting": 0,
+        "ending": 0,
         "ts": 1,
     }
     stopped = blank._replace(kind=EventKind.TRADING_STATE_SET, limit=TradingState.HALTED, **where)

@@ -28,7 +28,7 @@ def test_every_order_passes_every_check_and_reports_end_it() -> None:
     firm = Firm()
     assert int(firm.engine.state.firm[0]["accounts"]) == ACCOUNTS
     assert int(firm.engine.state.firm[0]["symbols"]) == SYMBOLS
-    for limits, count in (("firm_limits", 13), ("account_limits", 19), ("account_symbol_limits", 7)):
+    for limits, count in (("firm_limits", 13), ("account_limits", 20), ("account_symbol_limits", 7)):
         assert int(getattr(firm.engine.state, limits)[0]["set_mask"]).bit_count() == count
     accepted = firm.apply(firm.orders(1_000)).copy()
     assert (accepted["kind"] == EventKind.ORDER_ACCEPTED).all()
