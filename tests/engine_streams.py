@@ -6,7 +6,9 @@ which may be Hypothesis's, so that a failing stream shrinks.
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
+from app.engine.codes import Code
 from app.engine.types import (
     CommandKind,
     Fault,
@@ -15,7 +17,6 @@ from app.engine.types import (
     OrderFlag,
     OrderStatus,
     OrderType,
-    Policy,
     ReportKind,
     Scope,
     StateFlag,
@@ -23,14 +24,13 @@ from app.engine.types import (
     TradingState,
 )
 from tests import engine_support as build
+from tests.engine_limit_streams import ACCOUNTS, SYMBOLS, LimitStream
 from tests.engine_support import Command
 from tests.twins.engine import EngineTwin
-from tests.twins.engine_model import Order, limit_key
-from tests.twins.engine_reference import PLACES
+from tests.twins.engine_model import Order
 
-ACCOUNTS, SYMBOLS = 3, 2
 MIDDLE = 100
-_LIMITS_MANY = 8  # beyond them hardly an order would pass
+_TENS: dict[str, int] = {"price_tick_e12": 3 * 10**4, "quantity_step_e8": 10**9}  # of the second instrument
 _STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 _LIMITED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 # What a venue may well report.
@@ -39,68 +39,62 @@ _LIKELY: dict[int, tuple[ReportKind, ...]] = {
     OrderStatus.TRIGGERED: (ReportKind.NEW, ReportKind.TRADE, ReportKind.REJECTED),
     OrderStatus.NEW: (*[ReportKind.TRADE] * 6, ReportKind.CANCELED, ReportKind.UNKNOWN),
     OrderStatus.PARTIALLY_FILLED: (*[ReportKind.TRADE] * 6, ReportKind.CANCELED, ReportKind.REPLACED),
-    OrderStatus.PENDING_CANCEL: (ReportKind.CANCELED, ReportKind.CANCEL_REJECTED, ReportKind.TRADE),
-    OrderStatus.PENDING_REPLACE: (ReportKind.REPLACED, ReportKind.REPLACE_REJECTED, ReportKind.TRADE),
+    OrderStatus.PENDING_CANCEL: (
+        ReportKind.CANCELED,
+        ReportKind.CANCELED,
+        ReportKind.CANCEL_REJECTED,
+        ReportKind.TRADE,
+    ),
+    OrderStatus.PENDING_REPLACE: (
+        ReportKind.REPLACED,
+        ReportKind.REPLACED,
+        ReportKind.REPLACE_REJECTED,
+        ReportKind.TRADE,
+    ),
     OrderStatus.UNKNOWN: (ReportKind.NEW, ReportKind.CANCELED, ReportKind.TRADE, ReportKind.REPLACED),
 }
-# By limit: values that sometimes bind.
-_VALUES = {
-    Limit.MAX_ORDER_QUANTITY: (50, 400),
-    Limit.MAX_ORDER_NOTIONAL: (2_000, 100_000),
-    Limit.MAX_OPEN_ORDERS: (2, 12),
-    Limit.MAX_POSITION: (50, 800),
-    Limit.MAX_GROSS_EXPOSURE: (1_000, 200_000),
-    Limit.ORDER_RATE: (0, 5),
-    Limit.PRICE_COLLAR_BPS: (100, 2_500),
-    Limit.MAX_MARK_AGE: (0, 3_000_000),
-    Limit.MAX_PORTFOLIO_VAR: (1_000, 200_000),
-    Limit.MAX_CORRELATED_EXPOSURE: (1_000, 200_000),
-    Limit.CANCEL_RATE: (0, 3),
-    Limit.MAX_REPEATED_ORDERS: (1, 3),
-    Limit.PRICE_MOVE_BPS: (100, 2_500),
-    Limit.MAX_NET_EXPOSURE: (1_000, 200_000),
-    Limit.MAX_LEVERAGE: (5, 2_000),
-    Limit.MAX_DAILY_NOTIONAL: (5_000, 200_000),
-    Limit.DAILY_LOSS: (10, 5_000),
-    Limit.MAX_DRAWDOWN: (10, 20_000),
-    Limit.MAX_ORDER_TO_TRADE_RATIO: (1, 4),
-    Limit.VENUE_REJECTIONS: (1, 3),
-    Limit.MARK_HALT_AGE: (2_000_000, 20_000_000),
-    Limit.MAINTENANCE_LEVERAGE: (5, 4_000),
-}
-# What may not be above another one of the same scope.
-_BELOW = {
-    int(Limit.MAX_POSITION): Limit.MAX_ORDER_QUANTITY,
-    int(Limit.MAX_GROSS_EXPOSURE): Limit.MAX_NET_EXPOSURE,
-    int(Limit.MARK_HALT_AGE): Limit.MAX_MARK_AGE,
-    int(Limit.MAINTENANCE_LEVERAGE): Limit.MAX_LEVERAGE,
-}
+# Why it may end or refuse an order.
+_VENUE_CODES = (
+    Code.POST_ONLY_WOULD_TAKE,
+    Code.REDUCE_ONLY,
+    Code.REDUCING_ONLY,
+    Code.SYMBOL_RESTRICTED,
+    Code.UNKNOWN_ORDER,
+)
 
 
 def opening(random: Random) -> list[Command]:
     """Instruments, accounts, money; the second instrument has steps of 10 and a multiplier of 30."""
     commands = [
-        build.instrument(0, max_quantity=100, min_quantity=2, min_notional=300),
-        build.instrument(1, price_tick_e12=3 * 10**4, quantity_step_e8=10**9, max_quantity=100),
+        build.instrument(0, max_quantity=100, min_quantity=2, min_notional=300, **fees(random)),
+        build.instrument(1, max_quantity=100, **_TENS, **fees(random)),
     ]
     marked = SYMBOLS if random.random() < 0.9 else 1
     commands += [build.mark(symbol, MIDDLE) for symbol in range(marked)]
     for account in range(ACCOUNTS):
         commands.append(build.account(account, leverage=random.choice([1, 3, 10])))
         commands.append(build.limit(Limit.MAX_OPEN_ORDERS, random.randint(3, 20), Scope.ACCOUNT, account))
-        commands.append(build.transfer(account, random.choice([10**4, 10**6, 10**9])))
+        commands.append(build.transfer(account, random.choice([10**4, 10**4, 10**6, 10**9])))
     return commands
 
 
-class Stream:
+def fees(random: Random) -> dict[str, int]:
+    """Of an instrument; a rebate may be among them."""
+    return {name: random.choice([-300, 0, 100, 20_000]) for name in ("maker_fee_ppm", "taker_fee_ppm")}
+
+
+class Stream(LimitStream):
     """The next command, given what the twin knows of orders."""
 
     def __init__(self, random: Random, twin: EngineTwin) -> None:
-        self.random = random
-        self.twin = twin
+        super().__init__(random, twin)
         self.executions = 0
+        self.asked: dict[int, list[tuple[int, int]]] = {}  # of orders, what replaces have asked for
+        self.coming: list[Command] = []
         self._makers = (
-            (self.place, 38),
+            (self.place, 28),
+            (self.protect, 14),
+            (self.close, 4),
             (self.place_again, 3),
             (self.report, 40),
             (self.cancel, 5),
@@ -114,13 +108,23 @@ class Stream:
             (self.note, 1),
             (self.administration, 8),
             (self.permission, 1),
-            (self.reference, 1),
+            (self.reference, 2),
+            (self.wind_up, 1),
+            (self.set_policy, 1),
         )
 
     def next(self) -> Command:
+        if self.coming:
+            return self.coming.pop(0)
         makers, weights = zip(*self._makers, strict=True)
         (make,) = self.random.choices(makers, weights)
         command: Command = make()
+        for order in self.twin.books.open_orders():
+            if order.replace_quantity:
+                wanted = (order.replace_price, order.replace_quantity)
+                asked = self.asked.setdefault(order.order_id, [])
+                if wanted not in asked[-3:]:
+                    asked.append(wanted)
         return command
 
     def pause(self) -> int:
@@ -128,9 +132,6 @@ class Stream:
         return self.random.choice([0, 0, 1, 150_000, 400_000, 1_100_000, *[0] * 40, 86_400_000_000])
 
     # --- Parts.
-
-    def rarely(self, chance: float = 0.04) -> bool:
-        return self.random.random() < chance
 
     def price(self) -> int:
         return self.random.choice([MIDDLE, self.random.randint(85, 115), self.random.randint(97, 103)])
@@ -145,16 +146,6 @@ class Stream:
         if self.rarely():
             return self.random.choice([0, -1, 1, 100, 101, 2**62])
         return self.random.randint(1, 30)
-
-    def account(self) -> int:
-        return (
-            self.random.choice([-1, ACCOUNTS, 2**31 - 1])
-            if self.rarely(0.01)
-            else self.random.randrange(ACCOUNTS)
-        )
-
-    def symbol(self) -> int:
-        return self.random.choice([-1, SYMBOLS]) if self.rarely(0.01) else self.random.randrange(SYMBOLS)
 
     def order(self) -> Order | None:
         """Mostly one that is open."""
@@ -196,6 +187,42 @@ class Stream:
             fault=random.choice(list(Fault)) if self.rarely(0.02) else 0,
         )
 
+    def held(self) -> list[tuple[int, int, int]]:
+        """Account, symbol and quantity of the positions."""
+        positions = self.twin.books.positions
+        return [(*key, there.quantity) for key, there in positions.items() if there.quantity]
+
+    def protect(self) -> Command:
+        """What reduces a position: in numbers, of any size, some of it beyond flat."""
+        if not self.held():
+            return self.place()
+        random = self.random
+        account, symbol, held = random.choice(self.held())
+        side = build.SELL if held > 0 else build.BUY
+        order_type = random.choice([OrderType.LIMIT, OrderType.MARKET, *_STOPS])
+        quantity = random.choice([abs(held), abs(held), random.randint(1, abs(held)), abs(held) + 1])
+        return build.place(
+            account,
+            symbol,
+            side,
+            min(quantity, 100) if not self.rarely() else quantity,
+            self.price() if order_type in _LIMITED else 0,
+            type=order_type,
+            stop_price=self.stop_price(order_type, side) if order_type in _STOPS else 0,
+            flags=random.choice([0, OrderFlag.REDUCE_ONLY, OrderFlag.REDUCE_ONLY]),
+        )
+
+    def close(self) -> Command:
+        account, symbol = self.account(), self.symbol()
+        if self.held() and not self.rarely(0.1):
+            account, symbol, _ = self.random.choice(self.held())
+        name = self.random.choice([b"", b"", b"%d" % self.random.randint(1, 99)])
+        command = build.close_position(account, symbol, self.random.random() < 0.5, client_order_id=name)
+        if 0 <= symbol < SYMBOLS and self.rarely(0.3):  # by several orders
+            self.coming = [command, self.usual(symbol)]
+            return self.usual(symbol, max_quantity=self.random.choice([2, 10]))
+        return command
+
     def place_again(self) -> Command:
         """What looks like a client that has run wild."""
         orders = self.twin.books.slots[-3:]
@@ -205,7 +232,7 @@ class Stream:
         return build.place(
             order.account, order.symbol, order.side, order.quantity, order.price, type=order.type,
             stop_price=order.stop_price, time_in_force=order.time_in_force, expire_ts=order.expire_ts,
-            flags=order.flags, self_trade_prevention=order.self_trade_prevention,
+            flags=order.flags & ~OrderFlag.TRIGGERED, self_trade_prevention=order.self_trade_prevention,
             client_order_id=self.random.choice([b"", order.client_order_id]),
         )  # fmt: skip
 
@@ -222,7 +249,15 @@ class Stream:
         price = self.price() if self.random.random() < 0.5 else 0
         quantity = self.quantity() if self.random.random() < 0.6 else 0
         fault = self.random.choice(list(Fault)) if self.rarely(0.02) else 0
-        return build.amend(self.order_id(), price, quantity, fault)
+        order_id, stop_price = self.order_id(), 0
+        order = self.twin.known(order_id)
+        if order is not None and order.type in _STOPS and self.random.random() < 0.5:
+            stop_price = self.stop_price(order.type, order.side)
+        if order is not None and order.left > 1 and self.rarely(0.2):  # only less of it
+            price, stop_price, quantity = 0, 0, order.filled_quantity + self.random.randrange(1, order.left)
+        if order is not None and order.type not in _LIMITED and not self.rarely():
+            price = 0
+        return build.amend(order_id, price, quantity, fault, stop_price)
 
     def cancel_all(self) -> Command:
         scope = self.random.choice([*Scope, 9])
@@ -242,17 +277,24 @@ class Stream:
         price, quantity = order.replace_price, order.replace_quantity
         if self.rarely():
             price, quantity = self.price(), self.quantity()
-        code = self.random.choice([0, 90, 91, 92])
+        asked = self.asked.get(order.order_id)
+        if asked and self.rarely(0.3):  # an earlier request's, or one that has been answered
+            price, quantity = self.random.choice(asked)
+        code = self.random.choice([0, 90, 90, 90, 91, 92, 93, *_VENUE_CODES])
         return build.report(kind, order.order_id, price=price, quantity=quantity, code=code)
 
     def trade(self, order: Order) -> Command:
         left = max(order.left, 1)
         quantity = self.random.choice([left, self.random.randint(1, left)])
+        if order.replace_quantity > max(order.quantity, 0) and self.rarely(0.3):  # replaced already
+            left = order.replace_quantity - order.filled_quantity
+            quantity = self.random.choice([left, self.random.randint(1, left)])
         if self.rarely():
             quantity = self.random.choice([0, -1, left + 1])
         price = self.random.choice([0, -3, 2**62]) if self.rarely(0.02) else self.price()
         fee = self.random.randint(-20, 40)
-        return build.trade(order.order_id, self.execution_id(), quantity, price, fee)
+        made = build.trade(order.order_id, self.execution_id(), quantity, price, fee)
+        return replace(made, more=int(self.rarely(0.25)))
 
     def execution_id(self) -> int:
         if self.rarely():
@@ -264,75 +306,22 @@ class Stream:
 
     def mark(self) -> Command:
         price = self.random.choice([0, -1, 2**62]) if self.rarely(0.02) else self.random.randint(92, 108)
-        return build.mark(self.symbol(), price)
-
-    def limit(self) -> Command:
-        which = self.random.choice([*Limit, Limit.ORDER_RATE, Limit.ORDER_RATE, Limit.MAX_ORDER_NOTIONAL])
-        low, high = _VALUES[which]
-        value = self.random.randint(low, high)
-        if self.rarely():
-            value = self.random.choice([-1, 0, 10**6, 10**6 + 1, 10**9, 10**9 + 1, 2**60, 2**60 + 1])
-        scope = self.random.choice([*Scope, 9] if self.rarely(0.1) else sorted(PLACES[which]))
-        state = int(self.rarely(0.35) or (scope, which) == (Scope.ACCOUNT, Limit.MAX_OPEN_ORDERS))
-        code = 40 if self.rarely() else which
-        made = build.limit(code, value, scope, self.account(), self.symbol(), state)
-        there = [(code, *key) for key, limits in self.twin.books.limits.items() for code in sorted(limits)]
-        if len(there) > ACCOUNTS + _LIMITS_MANY and self.random.random() < 0.6:
-            gone, in_scope, account, symbol = self.random.choice(there)
-            made = build.limit(gone, 0, in_scope, account, symbol, state=0)
-        above = [row for row in there if row[0] in _BELOW]
-        if above and self.rarely(0.15):
-            larger, *key = self.random.choice(above)
-            value = self.twin.books.limits[key[0], key[1], key[2]][larger] + self.random.choice([-1, 0, 1])
-            made = build.limit(_BELOW[larger], value, key[0], key[1], key[2])
-        actor = self.random.choice([0, 0, 1, 2])
-        return replace(
-            made, expected_version=self.version(made), actor=actor, remaining=int(self.rarely(0.2))
-        )
-
-    def version(self, made: Command) -> int:
-        """What a change expects: mostly anything, else one more than the right one or another."""
-        if not self.rarely(0.2):
-            return 0
-        key = limit_key(made.scope, made.account, made.symbol)
-        return self.twin.books.limit_versions.get(key, 0) + self.random.choice([1, 1, 2])
-
-    def administration(self) -> Command:
-        """What needs numbers of what is there; few different limits, so that it meets."""
-        random, books = self.random, self.twin.books
-        actor = random.randrange(3)
-        made = random.randrange(10)
-        if made < 5:
-            kind = CommandKind.SET_OVERRIDE if made < 2 else CommandKind.PROPOSE_LIMIT
-            ends = books.ts + random.choice([-1, 0, 1, 300_000, 1_000_000, 3 * 10**12])
-            if kind == CommandKind.PROPOSE_LIMIT and self.rarely(0.8):
-                ends = 0
-            which = random.choice([Limit.MAX_OPEN_ORDERS, Limit.MAX_ORDER_QUANTITY])
-            value = random.randint(*_VALUES[which])
-            where = (Scope.ACCOUNT, random.randrange(ACCOUNTS), -1)
-            return replace(
-                self.limit() if self.rarely(0.1) else build.limit(which, value, *where),
-                kind=kind,
-                expires_ts=ends,
-                actor=actor,
-                remaining=int(self.rarely(0.2)),
-            )
-        if made == 5:
-            number = random.choice([0, *books.overrides])
-            return build.decision(CommandKind.END_OVERRIDE, number, actor)
-        if made < 9:
-            pending = [change.request for change in books.changes.values() if change.status == 1]
-            number = random.choice([0, *books.changes, *pending * 4])
-            kind = random.choice([*[CommandKind.APPROVE_CHANGE] * 3, CommandKind.REJECT_CHANGE])
-            return build.decision(kind, number, actor)
-        if self.rarely(0.8):
-            return build.policy(Policy.MAKER_CHECKER, random.choice([0, 1, 1, 2]))
-        return build.policy(random.randrange(6), random.choice([-1, 0, 1, 10**6, 10**12, 2**62]))
+        price = self.random.choice([70, 140]) if self.rarely(0.06) else price
+        return replace(build.mark(self.symbol(), price), more=int(self.rarely(0.3)))
 
     def trading_state(self) -> Command:
         state = self.random.choice([TradingState.ACTIVE] * 12 + [*TradingState, 7])
         scope = self.random.choice(list(Scope))
         flags = StateFlag.CANCEL_OPEN if self.rarely(0.2) else 0
+        stops = [order for order in self.twin.books.open_orders() if order.waiting]
+        if stops and self.rarely(0.2):  # halted while the mark gets there
+            stop = self.random.choice(stops)
+            beyond = stop.stop_price + self.random.choice([-1, 1])
+            self.coming = [
+                build.mark(stop.symbol, beyond),
+                build.trading_state(TradingState.ACTIVE, Scope.ACCOUNT, stop.account),
+            ]
+            return build.trading_state(TradingState.HALTED, Scope.ACCOUNT, stop.account)
         stopped = self.stopped()
         if stopped and self.random.random() < 0.7:
             return replace(build.trading_state(TradingState.ACTIVE, *self.random.choice(stopped)), actor=5)
@@ -366,11 +355,40 @@ class Stream:
             return Command(self.random.choice([CommandKind.NONE, 99]))
         if kind == 1:
             return build.account(self.account(), self.random.choice([0, 1, 5, 1_000, 1_001]))
-        status = self.random.choice([InstrumentStatus.TRADING] * 4 + [*InstrumentStatus])
+        resting = [
+            n for n, each in enumerate(self.twin.books.instruments) if each.status != InstrumentStatus.TRADING
+        ]
+        if resting and not self.rarely(0.3):
+            return self.usual(self.random.choice(resting))
+        status = self.random.choice([InstrumentStatus.TRADING] * 6 + [*InstrumentStatus])
         wrong = {"name": b"OTHER"} if self.rarely(0.2) else {}
-        tick = {"price_tick_e12": 3 * 10**4, "quantity_step_e8": 10**9} if kind == 2 else {}
-        largest = self.random.choice([50, 100, 10**6, 2**62])
-        return build.instrument(self.symbol(), status=status, max_quantity=largest, **wrong, **tick)
+        wrong |= {"quote": b"BTC"} if self.rarely(0.1) else {}
+        tick = _TENS if kind == 2 else {}
+        largest = self.random.choice([10, 50, 100, 10**6, 2**62])
+        more: dict[str, Any] = {**wrong, **tick, **fees(self.random)}
+        return build.instrument(self.symbol(), status=status, max_quantity=largest, **more)
+
+    def usual(self, symbol: int, **more: Any) -> Command:
+        """An instrument as it is at first, but for `more`."""
+        least = {} if symbol else {"min_quantity": 2, "min_notional": 300}
+        given: dict[str, Any] = {"max_quantity": 100, **(_TENS if symbol else least), **more}
+        return build.instrument(symbol, **given, **fees(self.random))
+
+    def wind_up(self) -> Command:
+        """Halt an instrument, end its orders and settle its positions; then it trades again."""
+        random, symbol = self.random, self.random.randrange(SYMBOLS)
+        if not self.rarely(0.15):  # much begins anew behind it
+            return self.place()
+        mine = [order.order_id for order in self.twin.books.open_orders() if order.symbol == symbol]
+        price = random.choice([0, 2**62]) if self.rarely(0.1) else random.randint(85, 115)
+        self.coming = [
+            build.cancel_all(Scope.SYMBOL, -1, symbol),
+            *(build.report(ReportKind.CANCELED, order_id) for order_id in mine if not self.rarely()),
+            build.settle(symbol if not self.rarely() else SYMBOLS, price, actor=4),
+            self.usual(symbol),
+        ]
+        status = InstrumentStatus.CANCEL_ONLY if self.rarely(0.1) else InstrumentStatus.HALTED
+        return self.usual(symbol, status=status)
 
 
 def build_expiry(random: Random, now: int) -> int:

@@ -38,7 +38,7 @@ _FILLS_SEARCHED = 10_000
 
 _INTERVAL_NAMES = {seconds: name for name, seconds in INTERVALS_S.items()}
 _REFUSED_REQUESTS = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
-_FINAL = int(OrderStatus.FILLED)
+_FILLED = int(OrderStatus.FILLED)
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _SIDES = tuple(side.name for side in Side)
 
@@ -89,7 +89,8 @@ class StreamContents:
     def order(self, event: RawEvent) -> bytes | None:
         view = EventView._make(event)
         if view.kind in _REFUSED_REQUESTS:
-            if view.status >= _FINAL or not _venue_refused(view.code):
+            # FILLED by a refusal: a replace to more was all that kept the order open.
+            if view.status > _FILLED or not _venue_refused(view.code):
                 return None
             view = view._replace(code=0)  # that of the refusal: an open order has none
         return orjson.dumps(order_content(self._reference, view))

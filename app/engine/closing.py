@@ -12,12 +12,12 @@ import numpy as np
 
 from app.engine.cancels import request_cancel
 from app.engine.codes import Code
-from app.engine.effect import CLOSE, NEW
+from app.engine.effect import CLOSE, CLOSE_BESIDE
 from app.engine.emission import emit_order, room_for_events
 from app.engine.flow_checks import count_message
 from app.engine.hash_index import SEED, mix
 from app.engine.jit import inline
-from app.engine.orders import admit, check_new, describe, find_earlier, open_order, refuse
+from app.engine.orders import admit, change_status, check_new, describe, find_earlier, open_order, refuse
 from app.engine.positions import make_reduce_only, position_index, reducible_by
 from app.engine.rates import take_tokens
 from app.engine.state import NO_SLOT, State
@@ -26,6 +26,7 @@ from app.engine.types import (
     EventKind,
     OrderFlag,
     OrderType,
+    Scope,
     SelfTradePrevention,
     Side,
     StateFlag,
@@ -73,12 +74,14 @@ def _begin(st: State, i: int) -> bool:
     if earlier != NO_SLOT:
         emit_order(st, EventKind.ORDER_REPLAYED, earlier)
         return False
-    how = CLOSE if st.commands[i].flags & StateFlag.CANCEL_OPEN else NEW
+    how = CLOSE if st.commands[i].flags & StateFlag.CANCEL_OPEN else CLOSE_BESIDE
     code = check_new(st, how, 0, duplicate, lacking)
     if code == Code.QUANTITY_MIN:  # there is nothing to close
         code = Code.REDUCE_ONLY
-        st.verdicts[verdict_place(code)] = st.verdicts[verdict_place(Code.QUANTITY_MIN)]
-        st.verdicts[verdict_place(code)].limit = 0
+        verdict = st.verdicts[verdict_place(code)]
+        verdict.scope = Scope.ACCOUNT_SYMBOL
+        verdict.limit = 0
+        verdict.observed = 0
     count_message(st, account)
     if code != Code.NONE:
         refuse(st, admit(st, duplicate), code)
@@ -114,6 +117,7 @@ def _make_way(st: State, slot: int, side: int) -> None:
         return
     if order.side == side and order.waiting:
         make_reduce_only(st, slot)
+        change_status(st, slot, order.status)
         at = emit_order(st, EventKind.ORDER_REPLACED, slot)
         st.events[at].code = Code.REDUCE_ONLY
     else:

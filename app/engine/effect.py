@@ -22,6 +22,7 @@ NEW = 0
 AMEND = 1
 FIRE = 2
 CLOSE = 3  # a new one that closes a position, for which the account's other orders make way
+CLOSE_BESIDE = 4  # one that closes a position beside them
 
 
 class Effect(NamedTuple):

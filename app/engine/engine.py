@@ -47,11 +47,16 @@ _CARRIED_OUT = 1 << 60
 def _advance_time(st: State, fresh: bool) -> bool:
     if fresh:
         reference.start_day(st)
-    while trading_state.overdue_symbol(st) != NO_SLOT:
-        if not settle(st) or room_for_events(st) < EVENTS_PER_COMMAND_MAX:
+    while True:
+        if not settle(st):
             return False
-        trading_state.halt_overdue(st)
-    if not (settle(st) and end_overrides_due(st) and expiries.expire_orders(st)):
+        symbol = trading_state.overdue_symbol(st)
+        if symbol == NO_SLOT:
+            break
+        if room_for_events(st) < EVENTS_PER_COMMAND_MAX:
+            return False
+        trading_state.halt_overdue(st, symbol)
+    if not (end_overrides_due(st) and expiries.expire_orders(st)):
         return False
     if st.firm[0].event_index == 0:  # every command leaves a trace
         emit(st, EventKind.TIME_ADVANCED)
@@ -65,6 +70,15 @@ def _update_mark(st: State, i: int) -> None:
         st.instruments[symbol].stops_due = 1
         st.firm[0].stops_due = 1
     st.firm[0].group_open = st.commands[i].more
+
+
+@inline
+def _set_instrument(st: State, i: int) -> None:
+    symbol = st.commands[i].symbol
+    reference.set_instrument(st, i)
+    if 0 <= symbol < st.firm[0].symbols:  # stops may have been reached while it did not trade
+        st.instruments[symbol].stops_due = 1
+        st.firm[0].stops_due = 1
 
 
 @inline
@@ -103,7 +117,7 @@ def _carry_out(st: State, i: int) -> bool:
     elif kind == CommandKind.ADVANCE_TIME:
         return _advance_time(st, fresh)
     elif kind == CommandKind.SET_INSTRUMENT:
-        reference.set_instrument(st, i)
+        _set_instrument(st, i)
     elif kind == CommandKind.SET_ACCOUNT:
         reference.set_account(st, i)
     elif kind == CommandKind.TRANSFER_CASH:

@@ -5,7 +5,8 @@ the order has left, a step the state machine does not know) becomes an
 EXECUTION_ANOMALY and changes nothing.
 
 Where reports and requests have crossed on their way, the venue is right: its answer to an earlier
-replace is taken while a later one is on its way, and so is a fill of what it has replaced already.
+replace is taken while a later one is on its way, and so is a fill of what it has replaced already. An
+order that is filled while a replace to more is on its way stays open until the answer.
 """
 
 from app.engine.codes import Code
@@ -14,7 +15,7 @@ from app.engine.expiries import retry_expiry
 from app.engine.hash_index import add_execution, forget_execution, has_execution
 from app.engine.jit import inline
 from app.engine.order_kinds import needs_price
-from app.engine.orders import change_status, close, reserve_order
+from app.engine.orders import change_status, close, queue_place, reserve_order
 from app.engine.positions import apply_fill, position_index, reserve, reserve_rest
 from app.engine.restrictions import trim_if_larger
 from app.engine.slots import find_order
@@ -71,10 +72,11 @@ def _check_fill(st: State, i: int, slot: int) -> int:
     order = st.orders[slot]
     if has_execution(st, order.symbol, report.execution_id):
         return Code.DUPLICATE_EXECUTION
-    if report.quantity <= 0 or report.quantity > order.quantity - order.filled_quantity:
+    most = max(order.quantity, order.replace_quantity)
+    if report.quantity <= 0 or report.quantity > most - order.filled_quantity:
         return Code.OVERFILL
     price_max = st.instruments[order.symbol].max_price
-    if report.price <= 0 or report.price > price_max or order.waiting:
+    if report.price <= 0 or report.price > price_max or order.waiting or is_final(order.status):
         return Code.ILLEGAL_TRANSITION
     return Code.NONE
 
@@ -83,9 +85,7 @@ def _check_fill(st: State, i: int, slot: int) -> int:
 def _take_replaced(st: State, i: int, slot: int) -> None:
     """A fill of more than the order had: the venue has replaced it, and the report of that is late."""
     order = st.orders[slot]
-    if st.reports[i].quantity <= order.quantity - order.filled_quantity:
-        return
-    if st.reports[i].quantity <= order.replace_quantity - order.filled_quantity:
+    if st.reports[i].quantity > order.quantity - order.filled_quantity:
         order.price = order.replace_price
         order.quantity = order.replace_quantity
         order.priority = order.replace_priority
@@ -95,16 +95,15 @@ def _take_replaced(st: State, i: int, slot: int) -> None:
 def _fill(st: State, i: int, slot: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
-    _take_replaced(st, i, slot)
     code = _check_fill(st, i, slot)
-    complete = report.quantity == order.quantity - order.filled_quantity
-    trigger = Trigger.COMPLETE if complete else Trigger.FILL
-    status = next_status(order.status, trigger, order.filled_quantity)
-    if code == Code.NONE and status == OrderStatus.NONE:
-        code = Code.ILLEGAL_TRANSITION
     if code != Code.NONE:
         _anomaly(st, i, slot, code)
         return
+    _take_replaced(st, i, slot)
+    # More is reserved than is left while the answer to a replace to more is still to come.
+    complete = report.quantity == order.quantity - order.filled_quantity == order.reserved
+    trigger = Trigger.COMPLETE if complete else Trigger.FILL
+    status = next_status(order.status, trigger, order.filled_quantity)
     _record_fill(st, i, slot)
     order.filled_quantity += report.quantity
     order.filled_notional += report.price * report.quantity
@@ -187,24 +186,36 @@ def _forget_replace(st: State, slot: int) -> None:
 
 
 @inline
+def _go_on(st: State, slot: int, status: int) -> None:
+    """No replace is on its way any more: what is left is reserved; with no rest the order has been filled."""
+    order = st.orders[slot]
+    _forget_replace(st, slot)
+    if order.filled_quantity == order.quantity:
+        close(st, slot, OrderStatus.FILLED, Code.NONE)
+    else:
+        reserve_order(st, slot)
+        change_status(st, slot, status)
+
+
+@inline
 def _replace(st: State, i: int, slot: int, status: int) -> None:
     report = st.reports[i]
     order = st.orders[slot]
     if report.price != order.price or report.quantity > order.quantity:
-        order.priority = order.replace_priority
+        asked_for = order.replace_priority > 0  # else the venue has done it by itself
+        order.priority = order.replace_priority if asked_for else queue_place(st)
     last = report.price == order.replace_price and report.quantity == order.replace_quantity
     order.price = report.price
     order.quantity = report.quantity
-    if last or order.status != OrderStatus.PENDING_REPLACE:
-        reserve_order(st, slot)
-        _forget_replace(st, slot)
-        change_status(st, slot, status)
+    if last or order.replace_quantity == 0:
+        _go_on(st, slot, status)
     else:  # the answer to an earlier request: the later one is still on its way
         remaining = max(order.quantity, order.replace_quantity) - order.filled_quantity
         worth = max(worth_of(st, order), order.reserved_price)
         cost = max(cost_of(st, order, remaining), order.reserved_cost)
         reserve(st, slot, remaining, worth, cost)
-        change_status(st, slot, OrderStatus.PENDING_REPLACE)
+        canceling = status == OrderStatus.PENDING_CANCEL
+        change_status(st, slot, status if canceling else OrderStatus.PENDING_REPLACE)
     at = emit_order(st, EventKind.ORDER_REPLACED, slot)
     st.events[at].code = report.code
     trim_if_larger(st, order.account, order.symbol)
@@ -219,7 +230,7 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
     priced = needs_price(order.type)
     return bool(
         (0 < report.price <= instrument.max_price if priced else report.price == 0)
-        and order.filled_quantity < report.quantity <= instrument.max_quantity
+        and max(order.filled_quantity, 1) <= report.quantity <= instrument.max_quantity
     )
 
 
@@ -233,15 +244,17 @@ def _tell_refusal(st: State, i: int, slot: int) -> None:
 
 @inline
 def _take_refusal(st: State, i: int, slot: int, status: int) -> None:
-    """The venue has not done what it was asked; a refused cancel answers no replace, nor the reverse."""
+    """The venue has not done what it was asked; a refused cancel is no answer to a replace, nor the reverse."""
+    report = st.reports[i]
     order = st.orders[slot]
-    cancel = st.reports[i].report == ReportKind.CANCEL_REJECTED
-    if not cancel or order.status != OrderStatus.PENDING_REPLACE:
-        reserve_order(st, slot)
-        _forget_replace(st, slot)
+    cancel = report.report == ReportKind.CANCEL_REJECTED
+    if cancel and order.replace_quantity > 0 and report.code != Code.UNKNOWN_ORDER:
+        unknown = order.status == OrderStatus.UNKNOWN
+        change_status(st, slot, OrderStatus.UNKNOWN if unknown else OrderStatus.PENDING_REPLACE)
+    else:
         canceling = order.status == OrderStatus.PENDING_CANCEL
-        change_status(st, slot, status if cancel or not canceling else OrderStatus.PENDING_CANCEL)
-    if order.expire_ts != 0 and st.expiries[slot].rank == 0:
+        _go_on(st, slot, status if cancel or not canceling else OrderStatus.PENDING_CANCEL)
+    if order.expire_ts != 0 and st.expiries[slot].rank == 0 and not is_final(order.status):
         retry_expiry(st, slot)
     _tell_refusal(st, i, slot)
     trim_if_larger(st, order.account, order.symbol)
@@ -252,12 +265,21 @@ def _is_late(st: State, i: int, slot: int) -> bool:
     """Whether the report is of a replace that a fill has shown already, and the order has ended since."""
     report = st.reports[i]
     order = st.orders[slot]
-    return bool(
-        report.report == ReportKind.REPLACED
-        and is_final(order.status)
-        and report.price == order.price
-        and report.quantity == order.quantity
-    )
+    if report.report != ReportKind.REPLACED or not is_final(order.status):
+        return False
+    if report.price == order.price and report.quantity == order.quantity:
+        return True
+    asked = report.price == order.replace_price and report.quantity == order.replace_quantity
+    return bool(asked and order.status == OrderStatus.FILLED)
+
+
+@inline
+def _is_gone(st: State, i: int, slot: int) -> bool:
+    """Whether the venue does not have an order of which something is left."""
+    report = st.reports[i]
+    order = st.orders[slot]
+    unknown = report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER
+    return bool(unknown and order.filled_quantity < order.quantity)
 
 
 @inline
@@ -287,7 +309,7 @@ def _move(st: State, i: int, slot: int) -> None:
     elif trigger == Trigger.LOSE:
         change_status(st, slot, status)
         emit_order(st, EventKind.ORDER_UNKNOWN, slot)
-    elif report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER:
+    elif _is_gone(st, i, slot):
         _end(st, slot, OrderStatus.CANCELED, Code.UNKNOWN_ORDER)  # the venue does not have it
     elif trigger == Trigger.REFUSE:
         _take_refusal(st, i, slot, status)

@@ -12,19 +12,11 @@ from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
 from app.engine.positions import equity_of, position_index
 from app.engine.state import State
-from app.engine.types import Limit, OrderFlag, Scope, Side
-from app.engine.verdicts import refuses
+from app.engine.types import Limit, Scope, Side
+from app.engine.verdicts import passes, refuses
 
 _HUNDRED = 100
 _INT64_MAX = (1 << 63) - 1
-
-
-@force_inline
-def _passes(st: State, explain: bool, within: bool, reducing: bool) -> bool:
-    """Whether a check is passed; the candidate that passes only because it reduces may only reduce."""
-    if not within and reducing and not explain:
-        st.candidate[0].flags |= OrderFlag.REDUCE_ONLY
-    return within or reducing
 
 
 @force_inline
@@ -42,14 +34,14 @@ def _check_position(st: State, explain: bool, effect: Effect) -> int:
     allowed = limit_in(st.account_symbol_limits[at:], Limit.MAX_POSITION)
     within = allowed == UNLIMITED or effect.opens <= allowed // step
     observed = _base_units(effect.opens, step)
-    passed = _passes(st, explain, within, effect.reducing)
+    passed = passes(st, explain, within, effect.reducing)
     if refuses(st, explain, Code.MAX_POSITION, passed, allowed, observed, Scope.ACCOUNT_SYMBOL):
         return Code.MAX_POSITION
     allowed = limit_in(st.symbol_limits[symbol:], Limit.MAX_POSITION)
     total = st.instruments[symbol].worst + effect.growth
     within = allowed == UNLIMITED or total <= allowed // step
     observed = _base_units(total, step)
-    passed = _passes(st, explain, within, effect.reducing)
+    passed = passes(st, explain, within, effect.reducing)
     if refuses(st, explain, Code.MAX_POSITION, passed, allowed, observed, Scope.SYMBOL):
         return Code.MAX_POSITION
     return Code.NONE
@@ -66,14 +58,14 @@ def _check_net(st: State, explain: bool, effect: Effect, unit: int) -> int:
     if explain or allowed != UNLIMITED:
         now = firm.upper if buy else -firm.lower
         after = max(now + (effect.up if buy else -effect.down) * unit, 0)
-        passed = _passes(st, explain, after <= allowed or after <= now, effect.reducing)
+        passed = passes(st, explain, after <= allowed or after <= now, effect.reducing)
         if refuses(st, explain, Code.MAX_NET_EXPOSURE, passed, allowed, after, Scope.FIRM):
             return Code.MAX_NET_EXPOSURE
     allowed = limit_in(st.account_limits[order.account :], Limit.MAX_NET_EXPOSURE)
     if explain or allowed != UNLIMITED:
         now = holder.upper if buy else -holder.lower
         after = max(now + (effect.up if buy else -effect.down) * unit, 0)
-        passed = _passes(st, explain, after <= allowed or after <= now, effect.reducing)
+        passed = passes(st, explain, after <= allowed or after <= now, effect.reducing)
         if refuses(st, explain, Code.MAX_NET_EXPOSURE, passed, allowed, after, Scope.ACCOUNT):
             return Code.MAX_NET_EXPOSURE
     return Code.NONE
@@ -103,11 +95,11 @@ def _check_margin(st: State, explain: bool, exposure: int, effect: Effect) -> in
     allowed = limit_in(st.account_limits[account:], Limit.MAX_LEVERAGE)
     if explain or allowed != UNLIMITED:
         leverage = leverage_of(exposure, equity - cost)
-        passed = _passes(st, explain, leverage <= allowed, effect.reducing)
+        passed = passes(st, explain, leverage <= allowed, effect.reducing)
         if refuses(st, explain, Code.MAX_LEVERAGE, passed, allowed, leverage, Scope.ACCOUNT):
             return Code.MAX_LEVERAGE
     margin = (exposure + holder.leverage - 1) // holder.leverage + cost
-    passed = _passes(st, explain, margin <= equity, effect.reducing)
+    passed = passes(st, explain, margin <= equity, effect.reducing)
     if refuses(st, explain, Code.INSUFFICIENT_MARGIN, passed, equity, margin, Scope.ACCOUNT):
         return Code.INSUFFICIENT_MARGIN
     return Code.NONE
@@ -125,7 +117,7 @@ def _check_capacity(st: State, explain: bool, effect: Effect, unit: int) -> int:
     )
     if abs(firm.equity) > SUM_MAX:  # as only fills can have made it: transfers and marks stop there
         money = MONEY_MAX + 1
-    passed = money <= MONEY_MAX or (effect.reducing and not beyond)
+    passed = passes(st, explain, money <= MONEY_MAX, effect.reducing and not beyond)
     if refuses(st, explain, Code.POSITION_CAPACITY, passed, MONEY_MAX, money, Scope.FIRM):
         return Code.POSITION_CAPACITY
     return Code.NONE
@@ -146,12 +138,12 @@ def check_exposure(st: State, explain: bool, effect: Effect) -> int:
     cost = effect.growth * unit
     allowed = limit_in(st.firm_limits, Limit.MAX_GROSS_EXPOSURE)
     exposure = st.firm[0].exposure + cost
-    passed = _passes(st, explain, exposure <= allowed, effect.reducing)
+    passed = passes(st, explain, exposure <= allowed, effect.reducing)
     if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.FIRM):
         return Code.MAX_GROSS_EXPOSURE
     allowed = limit_in(st.account_limits[account:], Limit.MAX_GROSS_EXPOSURE)
     exposure = st.accounts[account].exposure + cost
-    passed = _passes(st, explain, exposure <= allowed, effect.reducing)
+    passed = passes(st, explain, exposure <= allowed, effect.reducing)
     if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
         return Code.MAX_GROSS_EXPOSURE
     code = _check_net(st, explain, effect, unit)
@@ -167,12 +159,12 @@ def check_turnover(st: State, explain: bool, effect: Effect) -> int:
     holder = st.accounts[account]
     allowed = limit_in(st.firm_limits, Limit.MAX_DAILY_NOTIONAL)
     used = firm.day_traded + firm.open_notional + effect.added
-    passed = _passes(st, explain, used <= allowed or effect.added <= 0, effect.reducing)
+    passed = passes(st, explain, used <= allowed or effect.added <= 0, effect.reducing)
     if refuses(st, explain, Code.MAX_DAILY_NOTIONAL, passed, allowed, used, Scope.FIRM):
         return Code.MAX_DAILY_NOTIONAL
     allowed = limit_in(st.account_limits[account:], Limit.MAX_DAILY_NOTIONAL)
     used = holder.day_traded + holder.open_notional + effect.added
-    passed = _passes(st, explain, used <= allowed or effect.added <= 0, effect.reducing)
+    passed = passes(st, explain, used <= allowed or effect.added <= 0, effect.reducing)
     if refuses(st, explain, Code.MAX_DAILY_NOTIONAL, passed, allowed, used, Scope.ACCOUNT):
         return Code.MAX_DAILY_NOTIONAL
     return Code.NONE
@@ -188,22 +180,22 @@ def check_losses(st: State, explain: bool, reducing: bool) -> int:
     limits = st.account_limits[account:]
     allowed = limit_in(firm_limits, Limit.DAILY_LOSS)
     loss = firm.day_start_equity - firm.equity
-    passed = _passes(st, explain, loss <= allowed, reducing)
+    passed = passes(st, explain, loss <= allowed, reducing)
     if refuses(st, explain, Code.DAILY_LOSS, passed, allowed, loss, Scope.FIRM):
         return Code.DAILY_LOSS
     allowed = limit_in(limits, Limit.DAILY_LOSS)
     loss = holder.day_start_equity - equity
-    passed = _passes(st, explain, loss <= allowed, reducing)
+    passed = passes(st, explain, loss <= allowed, reducing)
     if refuses(st, explain, Code.DAILY_LOSS, passed, allowed, loss, Scope.ACCOUNT):
         return Code.DAILY_LOSS
     allowed = limit_in(firm_limits, Limit.MAX_DRAWDOWN)
     fall = firm.peak_equity - firm.equity
-    passed = _passes(st, explain, fall <= allowed, reducing)
+    passed = passes(st, explain, fall <= allowed, reducing)
     if refuses(st, explain, Code.MAX_DRAWDOWN, passed, allowed, fall, Scope.FIRM):
         return Code.MAX_DRAWDOWN
     allowed = limit_in(limits, Limit.MAX_DRAWDOWN)
     fall = holder.peak_equity - equity
-    passed = _passes(st, explain, fall <= allowed, reducing)
+    passed = passes(st, explain, fall <= allowed, reducing)
     if refuses(st, explain, Code.MAX_DRAWDOWN, passed, allowed, fall, Scope.ACCOUNT):
         return Code.MAX_DRAWDOWN
     return Code.NONE

@@ -143,7 +143,7 @@ def refuse(st: State, slot: int, code: int) -> None:
 
 @inline
 def check_new(st: State, how: int, fault: int, duplicate: bool, lacking: int) -> int:
-    """Check the candidate as a new order (NEW or CLOSE), the engine's own capacity too."""
+    """Check the candidate as a new order (not AMEND or FIRE), the engine's own capacity too."""
     firm = st.firm[0]
     code = check_order(st, False, how, fault, duplicate, lacking)
     if code == Code.NONE and firm.open_orders >= firm.open_orders_max:

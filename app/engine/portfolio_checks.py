@@ -7,8 +7,8 @@ from app.engine.jit import force_inline, inline
 from app.engine.limits import UNLIMITED, limit_in
 from app.engine.portfolio import correlated_exposure, ready_row, value_at_risk_with
 from app.engine.state import State
-from app.engine.types import Limit, OrderFlag, Scope
-from app.engine.verdicts import refuses
+from app.engine.types import Limit, Scope
+from app.engine.verdicts import passes, refuses
 
 
 @inline
@@ -20,9 +20,7 @@ def _check_value_at_risk(
     exposure = st.firm[0].exposure if account < 0 else st.accounts[account].exposure
     after = value_at_risk_with(st, row, exposure, st.candidate[0].symbol, up, down, gross)
     scope = Scope.FIRM if account < 0 else Scope.ACCOUNT
-    if after > allowed and harmless and not explain:  # it may only do what it passes for
-        st.candidate[0].flags |= OrderFlag.REDUCE_ONLY
-    passed = after <= allowed or harmless
+    passed = passes(st, explain, after <= allowed, harmless)
     if refuses(st, explain, Code.MAX_PORTFOLIO_VAR, passed, allowed, after, scope):
         return Code.MAX_PORTFOLIO_VAR
     return Code.NONE
@@ -33,7 +31,7 @@ def _check_correlated(st: State, explain: bool, allowed: int, gross: int, harmle
     order = st.candidate[0]
     row = ready_row(st, order.account, explain)
     exposure = correlated_exposure(st, row, st.accounts[order.account].exposure, order.symbol) + gross
-    passed = exposure <= allowed or harmless
+    passed = passes(st, explain, exposure <= allowed, harmless)
     if refuses(st, explain, Code.MAX_CORRELATED_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
         return Code.MAX_CORRELATED_EXPOSURE
     return Code.NONE

@@ -16,6 +16,7 @@ from app.engine.codes import Code
 from app.engine.effect import (
     AMEND,
     CLOSE,
+    CLOSE_BESIDE,
     FIRE,
     SLOT_MASK,
     Effect,
@@ -130,7 +131,7 @@ def _can_be_valued(st: State, fault: int) -> bool:
 
 
 @force_inline
-def _check_quantity(st: State, explain: bool, fault: int, closing: bool) -> int:
+def _check_quantity(st: State, explain: bool, how: int, fault: int, closing: bool) -> int:
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
     quantity = order.quantity
@@ -142,9 +143,10 @@ def _check_quantity(st: State, explain: bool, fault: int, closing: bool) -> int:
     reduce_only = (order.flags & OrderFlag.REDUCE_ONLY) != 0  # the rest of a position may be small
     all_of_it = reduce_only and 0 < left_of(st) == reducible_by(held, order.side)
     passed = range_fault or quantity >= instrument.min_quantity or all_of_it
+    passed = passed and (fault & Fault.QUANTITY_ZERO) == 0
     if refuses(st, explain, Code.QUANTITY_MIN, passed, instrument.min_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MIN
-    sliced = closing and 0 < quantity  # see `app.engine.closing`
+    sliced = closing and (how == CLOSE or how == CLOSE_BESIDE)  # see `app.engine.closing`
     passed = not range_fault and (quantity <= instrument.max_quantity or sliced)
     if refuses(st, explain, Code.QUANTITY_MAX, passed, instrument.max_quantity, quantity, Scope.SYMBOL):
         return Code.QUANTITY_MAX
@@ -273,7 +275,7 @@ def _check_form(st: State, explain: bool, how: int, fault: int, duplicate: bool,
     code = _check_prices(st, explain, how, fault)
     if code != Code.NONE:
         return code
-    code = _check_quantity(st, explain, fault, closing)
+    code = _check_quantity(st, explain, how, fault, closing)
     if code != Code.NONE or (explain and not closing and not _can_be_valued(st, fault)):
         return code
     return _check_instructions(st, explain, duplicate)
@@ -306,7 +308,7 @@ def only_lowers(st: State, how: int, fault: int) -> bool:
 def check_order(st: State, explain: bool, how: int, fault: int, duplicate: bool, lacking: int) -> int:
     """The code of the first check that the candidate fails, Code.NONE where it passes all.
 
-    `how`: NEW, AMEND, FIRE or CLOSE. `lacking`: whose rate leaves no token for it, as of
+    `how`: NEW, AMEND, FIRE, CLOSE or CLOSE_BESIDE. `lacking`: whose rate leaves no token for it, as of
     `app.engine.rates.take_tokens`.
     """
     order = st.candidate[0]
@@ -318,7 +320,7 @@ def check_order(st: State, explain: bool, how: int, fault: int, duplicate: bool,
         if order.account < 0 or order.symbol < 0:  # explained so far; nothing more can be looked up
             return Code.NONE
     if lowers:
-        return _check_quantity(st, explain, fault, False)
+        return _check_quantity(st, explain, how, fault, False)
     closing = fault == 0 and closes_all(st, how)
     if how != FIRE:
         code = _check_form(st, explain, how, fault, duplicate, closing)

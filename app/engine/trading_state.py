@@ -307,9 +307,8 @@ def overdue_symbol(st: State) -> int:
 
 
 @inline
-def halt_overdue(st: State) -> None:
-    """Halt the symbol that `overdue_symbol` finds."""
-    symbol = overdue_symbol(st)
+def halt_overdue(st: State, symbol: int) -> None:
+    """Halt a symbol whose mark is too old."""
     allowed = limit_in(st.symbol_limits[symbol:], Limit.MARK_HALT_AGE)
     age = st.firm[0].ts - st.instruments[symbol].mark_ts
     trip(st, Scope.SYMBOL, -1, symbol, TradingState.HALTED, Code.MARKET_DATA_STALE, allowed, age)

@@ -2,6 +2,7 @@
 
 from app.engine.jit import force_inline
 from app.engine.state import State
+from app.engine.types import OrderFlag
 
 _SCOPES = 8  # verdicts stand at code * 8; explained ones have a place for each scope
 
@@ -26,3 +27,11 @@ def refuses(st: State, explain: bool, code: int, passed: bool, limit: int, obser
     verdict.observed = observed
     verdict.scope = scope
     return not explain
+
+
+@force_inline
+def passes(st: State, explain: bool, within: bool, reducing: bool) -> bool:
+    """Whether a check is passed; the candidate that passes only because it reduces may only reduce."""
+    if not within and reducing and not explain:
+        st.candidate[0].flags |= OrderFlag.REDUCE_ONLY
+    return within or reducing

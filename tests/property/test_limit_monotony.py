@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.codes import Code
-from app.engine.types import EventKind, Limit, Scope
+from app.engine.types import EventKind, Limit, Policy, Scope
 from tests import engine_support as build
 from tests.engine_support import Command, pack
 from tests.limit_worlds import (
@@ -40,7 +40,11 @@ _CODES = {
     Limit.MAINTENANCE_LEVERAGE: Code.REDUCING_ONLY,
 }
 _LOSSES = (Limit.DAILY_LOSS, Limit.MAX_DRAWDOWN)
-_BREAKERS = (*_LOSSES, Limit.VENUE_REJECTIONS, Limit.MARK_HALT_AGE, Limit.MAINTENANCE_LEVERAGE)
+_EQUITY = (*_LOSSES, Limit.MAINTENANCE_LEVERAGE)  # what a move of equity may break
+_TRIMMED = (
+    EventKind.ORDER_CANCELED, EventKind.ORDER_TRIGGERED, EventKind.ORDER_REPLACED,
+    EventKind.CANCEL_REQUESTED, EventKind.REPLACE_REQUESTED,
+)  # fmt: skip
 _PASSED = 10**6
 _COUNTED = (Limit.ORDER_RATE, Limit.CANCEL_RATE, Limit.MAX_REPEATED_ORDERS, Limit.VENUE_REJECTIONS)
 _PLACES = [(which, scope) for which in Limit for scope in places(which)]
@@ -63,6 +67,11 @@ def request(world: World, which: Limit, place: Place) -> Command:
         return world.amend()
     account = place.account if place.account >= 0 else random.randrange(ACCOUNTS)
     return world.new(account, place.symbol if place.symbol >= 0 else None)
+
+
+def has_price(world: World, asked: Command) -> bool:
+    """Whether the order that a request is about has a limit of its own."""
+    return bool(asked.price or (asked.order_id and world.desk.order(asked.order_id)["price"]))
 
 
 def value(world: World, which: Limit, place: Place, asked: Command) -> int | None:
@@ -88,7 +97,7 @@ def happenings(world: World, which: Limit) -> list[Command]:
     if which == Limit.MARK_HALT_AGE:
         world.desk.ts += random.choice([1, 10**6])
         return [build.advance()]
-    if which in (*_LOSSES, Limit.MAINTENANCE_LEVERAGE) and random.random() < 0.6:
+    if which in _EQUITY and random.random() < 0.6:
         moved = build.mark(random.randrange(SYMBOLS), random.randint(900, 1_100))
         return [random.choice([world.venue(), moved])]
     return []
@@ -100,6 +109,8 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
     place = any_place(random, which)
     while scope is not None and place.scope != scope:
         place = any_place(random, which)
+    if random.random() < 0.7:  # else a breaker that trips may trim what the request is about
+        world.desk.send(build.policy(Policy.CANCEL_INCREASING, 0))
     world.trade(random.randint(0, 12))
     if which in _COUNTED or random.random() < 0.3:  # what is counted is counted under a limit
         world.desk.send(build.limit(which, max(VALUES[which][1], 4), *place))
@@ -109,6 +120,8 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
         if another != which and not (at.scope == Scope.ACCOUNT and another in KEPT):
             world.desk.send(build.limit(another, random.randint(*VALUES[another]), *at))
     world.trade(random.randint(0, 12))
+    if which == Limit.MAINTENANCE_LEVERAGE:  # it is about what is held
+        world.trade(40)
     asked = request(world, which, place)
     between = happenings(world, which)
     outcomes = []
@@ -122,9 +135,10 @@ def compare(random: Random, which: Limit, scope: int | None = None) -> tuple[int
         limit = fork.limit(which, place)
         outcomes.append((float("inf") if limit is None else limit, found, moved))
     (tight, tight_code, tight_moved), (loose, loose_code, loose_moved) = sorted(outcomes, key=lambda o: o[0])
-    gone = (EventKind.ORDER_CANCELED, EventKind.ORDER_TRIGGERED)
-    if [k for k in tight_moved if k in gone] != [k for k in loose_moved if k in gone]:
-        return None  # a stop that a breaker has canceled holds nothing any more
+    if [k for k in tight_moved if k in _TRIMMED] != [k for k in loose_moved if k in _TRIMMED]:
+        return None  # what a breaker has canceled or trimmed holds less, or nothing any more
+    if which == Limit.PRICE_COLLAR_BPS and not has_price(world, asked):
+        return None  # the edge of its collar is what such an order is worth: a wider one takes more margin
     assert tight_code <= loose_code, f"{which.name} {place}: {tight} {tight_code}, {loose} {loose_code}"
     assert tight < loose or tight_code == loose_code, "the way does not matter"
     return tight_code, loose_code

@@ -30,7 +30,7 @@ class Pair:
 
     def both(self, command: Command) -> None:
         (stamped,) = self.desk.stamp([command])
-        expected = self.twin.apply(stamped)
+        expected = [event for event in self.twin.apply(stamped) if event.kind not in _OF_OTHERS]
         events = build.events_of(self.desk.engine.process(build.pack([stamped])))
         shown = [event for event in events if event.kind not in _OF_OTHERS]
         assert shown == expected

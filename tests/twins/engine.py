@@ -12,7 +12,7 @@ from app.engine.types import (
     CommandKind,
     EventKind,
     Fault,
-    InstrumentStatus,
+    OrderFlag,
     OrderStatus,
     Scope,
     TimeInForce,
@@ -20,26 +20,24 @@ from app.engine.types import (
 )
 from app.runtime.views import EventView
 from tests.engine_support import Command
+from tests.twins.engine_closing import ClosingTwin
+from tests.twins.engine_effect import cost, protection_price, reserve_left, worth
+from tests.twins.engine_flow import Verdict, cancel_rate, lacking_token, take_tokens
 from tests.twins.engine_limits import LimitsTwin
 from tests.twins.engine_model import Books, Order
 from tests.twins.engine_risk import (
     STOPS,
+    How,
     Request,
-    Verdict,
-    cancel_rate,
     explained,
-    first_refusal,
-    is_rising,
-    protection_price,
-    worth,
+    judged,
 )
 from tests.twins.engine_settlement import SettlementTwin
-from tests.twins.engine_venue import VenueSide
 
 SLOTS = 1 << SLOT_BITS
 
 
-class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
+class EngineTwin(LimitsTwin, ClosingTwin, SettlementTwin):
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
         self.books = Books(capacity.fills, capacity.repeats)
@@ -56,6 +54,7 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
             CommandKind.EXECUTION_REPORT: self.execution_report,
             CommandKind.UPDATE_MARK: self.update_mark,
             CommandKind.ADVANCE_TIME: self.advance_time,
+            CommandKind.CLOSE_POSITION: self.close_position,
             CommandKind.SET_INSTRUMENT: self.set_instrument,
             CommandKind.SET_ACCOUNT: self.set_account,
             CommandKind.TRANSFER_CASH: self.transfer_cash,
@@ -72,14 +71,20 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
             CommandKind.SETTLE_SYMBOL: self.settle_symbol,
         }
         action = {int(kind): action for kind, action in actions.items()}.get(command.kind)
+        self.group_open = False
         if action is None:
             self.say(EventKind.COMMAND_REJECTED, code=Code.INVALID_VALUE)
         else:
             action(command)
-        for index, account in enumerate(self.books.accounts):
-            account.peak_equity = max(account.peak_equity, self.books.equity(index))
-        self.books.peak_equity = max(self.books.peak_equity, self.books.firm_equity())
+        self.settle()
         return self.out
+
+    def settle(self) -> None:
+        """What follows, once all that belongs together is booked."""
+        if not self.group_open:
+            self.look_at_equity()
+            self.trip_all()
+            self.fire_due()
 
     # --- New orders.
 
@@ -92,7 +97,7 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
             side=command.side,
             type=command.type,
             time_in_force=command.time_in_force,
-            flags=command.flags,
+            flags=command.flags & (OrderFlag.POST_ONLY | OrderFlag.REDUCE_ONLY),
             self_trade_prevention=command.self_trade_prevention,
             price=command.price,
             stop_price=command.stop_price,
@@ -107,55 +112,85 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
             created_ts=command.ts,
             updated_ts=command.ts,
             seq=command.seq,
-            priority=command.seq << 20,
+            priority=self.queue_place(),
+            waiting=int(command.type in STOPS),
         )  # fmt: skip
 
     def explain(self, command: Command, ts: int) -> dict[tuple[int, int], Verdict]:
         order = self.asked_for(command)
         known = self.books.named.get((order.account, order.client_order_id))
-        request = Request(order, order.quantity, command.fault, duplicate=known is not None)
         now, self.books.ts = self.books.ts, ts
+        request = Request(
+            order,
+            fault=command.fault,
+            duplicate=known is not None,
+            lacking=lacking_token(self.books, order.account),
+            decides=False,
+        )
         found = explained(self.books, request)
         self.books.ts = now
         return found
 
+    def named_before(self, order: Order) -> Order | None:
+        """The order that has its client order id already."""
+        if not order.client_order_id or order.account < 0:
+            return None
+        return self.books.named.get((order.account, order.client_order_id))
+
     def place(self, command: Command) -> None:
-        books = self.books
         order = self.asked_for(command)
-        named = bool(order.client_order_id) and order.account >= 0
-        first = books.named.get((order.account, order.client_order_id)) if named else None
+        lacking = take_tokens(self.books, order.account)
+        first = self.named_before(order)
         if first is not None and first.content == order.content:
             self.show(EventKind.ORDER_REPLAYED, first)
             return
-        request = Request(order, order.quantity, command.fault, duplicate=first is not None)
-        refusal = first_refusal(books, request)
-        if order.account >= 0:
-            books.accounts[order.account].messages += 1
-        count = sum(1 for _ in books.open_orders())
-        if refusal is None and count >= self.capacity.open_orders:
-            refusal = Verdict(Code.ORDER_CAPACITY, False, self.capacity.open_orders, count + 1, Scope.FIRM)
-        self.give_slot(order)
-        if named and first is None:
-            books.named[order.account, order.client_order_id] = order
+        request = Request(order, fault=command.fault, duplicate=first is not None, lacking=lacking)
+        refusal, reduces = self.judged_new(request)
         if refusal is not None:
-            order.status, order.code, order.scope = OrderStatus.REJECTED, refusal.code, refusal.scope
-            order.limit, order.observed = refusal.limit, refusal.observed
-            books.closed.append(order.order_id % SLOTS)
-            if refusal.code == Code.REPEATED_ORDER:
-                facts = {"limit": refusal.limit, "observed": refusal.observed}
-                halted = TradingState.HALTED
-                self.trip(Scope.ACCOUNT, order.account, -1, halted, Code.REPEATED_ORDER, **facts)
-            self.show(EventKind.ORDER_REJECTED, order)
+            self.refuse(order, refusal)
             return
-        books.accounts[order.account].open[order.order_id] = order
-        order.reserve(order.quantity, worth(books, order))
+        if reduces:
+            order.flags |= OrderFlag.REDUCE_ONLY
+        self.admit(order)
+        self.open_order(order)
+
+    def judged_new(self, request: Request) -> tuple[Verdict | None, bool]:
+        """The engine's own capacity comes last."""
+        refusal, reduces = judged(self.books, request)
+        if request.order.account >= 0:
+            self.books.accounts[request.order.account].messages += 1
+        count, most = sum(1 for _ in self.books.open_orders()), self.capacity.open_orders
+        if refusal is None and count >= most:
+            refusal = Verdict(Code.ORDER_CAPACITY, False, most, count + 1, Scope.FIRM)
+        return refusal, reduces
+
+    def refuse(self, order: Order, refusal: Verdict) -> None:
+        self.admit(order)
+        order.status, order.code, order.scope = OrderStatus.REJECTED, refusal.code, refusal.scope
+        order.limit, order.observed, order.waiting = refusal.limit, refusal.observed, 0
+        self.books.closed.append(order.order_id % SLOTS)
+        self.show(EventKind.ORDER_REJECTED, order)
+        if refusal.code == Code.REPEATED_ORDER:
+            facts = {"limit": refusal.limit, "observed": refusal.observed}
+            self.trip(Scope.ACCOUNT, order.account, -1, TradingState.HALTED, Code.REPEATED_ORDER, **facts)
+
+    def admit(self, order: Order) -> None:
+        """Give it a slot and with it its id."""
+        first = self.named_before(order)
+        self.give_slot(order)
+        if order.client_order_id and order.account >= 0 and first is None:
+            self.books.named[order.account, order.client_order_id] = order
+
+    def open_order(self, order: Order) -> None:
+        self.books.accounts[order.account].open[order.order_id] = order
+        reserve_left(self.books, order)
         if order.time_in_force == TimeInForce.GTD:
             order.due = order.expire_ts
-        if order.type in STOPS:
-            order.waiting, order.status = True, OrderStatus.NEW
+        if order.waiting:
+            order.status = OrderStatus.NEW
             self.show(EventKind.ORDER_OPENED, order)
         else:
-            self.show(EventKind.ORDER_ACCEPTED, order, last_price=protection_price(books, order))
+            self.show(EventKind.ORDER_ACCEPTED, order, last_price=protection_price(self.books, order))
 
     def give_slot(self, order: Order) -> None:
         """A slot never used, else that of the order which has been closed for longest."""
@@ -179,21 +214,6 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
         if order_id > 0 and slot < len(slots) and slots[slot].order_id == order_id:
             return slots[slot]
         return None
-
-    def request_cancel(self, order: Order) -> int:
-        """Why it cannot be asked for, Code.NONE where it was, or was done at once."""
-        if order.status >= OrderStatus.FILLED:
-            return Code.ORDER_CLOSED
-        if order.waiting:
-            self.close(order, OrderStatus.CANCELED)
-            self.show(EventKind.ORDER_CANCELED, order)
-            return Code.NONE
-        status = self.after(order, "request_cancel")
-        if status is None:
-            return Code.ORDER_PENDING
-        self.change(order, status)
-        self.show(EventKind.CANCEL_REQUESTED, order)
-        return Code.NONE
 
     def turn_down(
         self, kind: int, command: Command, order: Order | None, code: int, verdict: Verdict | None = None
@@ -221,47 +241,57 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
             self.turn_down(EventKind.CANCEL_REJECTED, command, order, code, verdict)
 
     def amend_refusal(
-        self, command: Command, order: Order, wanted: Order, extra: int
-    ) -> tuple[int, Verdict | None]:
+        self, command: Command, order: Order, wanted: Order, lacking: int
+    ) -> tuple[int, Verdict | None, bool]:
+        """Code, verdict, and whether it passes as a reduce-only order."""
         if order.status >= OrderStatus.FILLED:
-            return Code.ORDER_CLOSED, None
+            return Code.ORDER_CLOSED, None, False
         if self.after(order, "request_replace") is None:
-            return Code.ORDER_PENDING, None
+            return Code.ORDER_PENDING, None, False
         if command.fault == 0:
-            if (wanted.price, wanted.quantity) == (order.price, order.quantity):
-                return Code.NOTHING_TO_AMEND, None
+            if (wanted.price, wanted.stop_price, wanted.quantity) == (
+                order.price, order.stop_price, order.quantity
+            ):  # fmt: skip
+                return Code.NOTHING_TO_AMEND, None, False
             if wanted.quantity <= order.filled_quantity:
-                return Code.QUANTITY_BELOW_FILLED, None
-        verdict = first_refusal(self.books, Request(wanted, extra, command.fault, amended=order))
-        return (Code.NONE, None) if verdict is None else (verdict.code, verdict)
+                return Code.QUANTITY_BELOW_FILLED, None, False
+        request = Request(wanted, How.AMEND, command.fault, before=order, lacking=lacking)
+        verdict, reduces = judged(self.books, request)
+        return (Code.NONE, None, reduces) if verdict is None else (verdict.code, verdict, False)
 
     def amend(self, command: Command) -> None:
         order = self.known(command.order_id)
         if order is None:
             self.turn_down(EventKind.REPLACE_REJECTED, command, None, Code.UNKNOWN_ORDER)
             return
+        lacking = take_tokens(self.books, order.account)
         bad_price = command.fault & (Fault.PRICE_TICK | Fault.PRICE_RANGE)
-        price = command.price if command.price or bad_price else order.price
-        wanted = replace(order, price=price, quantity=command.quantity or order.quantity)
-        extra = max(wanted.left - order.reserved, 0)
-        code, verdict = self.amend_refusal(command, order, wanted, extra)
+        no_quantity = command.fault & Fault.QUANTITY_ZERO
+        wanted = replace(
+            order,
+            price=command.price if command.price or bad_price else order.price,
+            stop_price=command.stop_price or order.stop_price,
+            quantity=command.quantity if command.quantity or no_quantity else order.quantity,
+        )
+        code, verdict, reduces = self.amend_refusal(command, order, wanted, lacking)
         if order.account >= 0:
             self.books.accounts[order.account].messages += 1
         if code != Code.NONE:
             self.turn_down(EventKind.REPLACE_REJECTED, command, order, code, verdict)
-        elif order.waiting:
-            order.price, order.quantity = wanted.price, wanted.quantity
-            order.reserve(wanted.quantity, order.worth)
+            return
+        if reduces:
+            order.flags |= OrderFlag.REDUCE_ONLY
+        if order.waiting:
+            if wanted.stop_price != order.stop_price:
+                order.waiting = 1
+            order.price, order.stop_price = wanted.price, wanted.stop_price
+            order.quantity = wanted.quantity
+            reserve_left(self.books, order)
             self.change(order, order.status)
             self.show(EventKind.ORDER_REPLACED, order)
         else:
-            order.replace_price, order.replace_quantity = wanted.price, wanted.quantity
-            order.replace_priority = self.books.seq << 20 | len(self.out)
-            order.reserve(max(order.reserved, wanted.left), max(wanted.worth, order.reserved_price))
-            self.change(order, OrderStatus.PENDING_REPLACE)
-            self.show(
-                EventKind.REPLACE_REQUESTED, order, last_price=wanted.price, last_quantity=wanted.quantity
-            )
+            worths = worth(self.books, wanted), cost(self.books, wanted, wanted.left)
+            self.request_replace(order, wanted.price, wanted.quantity, *worths)
 
     def cancel_all(self, command: Command) -> None:
         books = self.books
@@ -277,15 +307,12 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
         self.cancel_scope(command)
 
     def cancel_scope(self, command: Command) -> None:
-        books = self.books
         by_account = command.scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL)
         by_symbol = command.scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)
         before = len(self.out)
-        for index, account in enumerate(books.accounts):
-            if not by_account or index == command.account:
-                for order in list(account.open.values()):
-                    if not by_symbol or order.symbol == command.symbol:
-                        self.request_cancel(order)
+        for orders in self.in_scope(command.scope, command.account, command.symbol):
+            for order in orders:
+                self.request_cancel(order)
         self.say(
             EventKind.CANCEL_ALL_DONE,
             account=command.account if by_account else -1,
@@ -298,43 +325,8 @@ class EngineTwin(LimitsTwin, SettlementTwin, VenueSide):
 
     def update_mark(self, command: Command) -> None:
         if self.take_mark(command):
-            books, symbol = self.books, command.symbol
-            touched = [index for index in range(len(books.accounts)) if books.worst(index, symbol)]
-            for index in touched:
-                account = books.accounts[index]
-                account.peak_equity = max(account.peak_equity, books.equity(index))
-            if self.mark_moved:
-                self.watch(touched)
-            self.fire_stops(symbol)
-
-    def fire_stops(self, symbol: int) -> None:
-        mark = self.books.instruments[symbol].mark
-        waiting = [o for o in self.books.open_orders() if o.waiting and o.symbol == symbol]
-        rising = [o for o in waiting if is_rising(o) and o.stop_price <= mark]
-        falling = [o for o in waiting if not is_rising(o) and o.stop_price >= mark]
-        rising.sort(key=lambda o: (o.stop_price, o.order_id))
-        falling.sort(key=lambda o: (-o.stop_price, o.order_id))
-        for order in rising + falling:
-            self.fire(order)
-
-    def fire(self, order: Order) -> None:
-        books = self.books
-        state, _ = books.strictest_state(order.account, order.symbol)
-        code = Code.NONE
-        if state == TradingState.HALTED:
-            code = Code.TRADING_HALTED
-        elif state == TradingState.REDUCING and books.reducible(order.account, order.symbol, order.side) < 0:
-            code = Code.REDUCING_ONLY
-        elif books.instruments[order.symbol].status != InstrumentStatus.TRADING:
-            code = Code.SYMBOL_NOT_TRADING
-        order.waiting = False
-        if code != Code.NONE:
-            self.close(order, OrderStatus.CANCELED, code)
-            self.show(EventKind.ORDER_CANCELED, order)
-        else:
-            self.change(order, OrderStatus.TRIGGERED)
-            order.priority = books.seq << 20 | len(self.out)
-            self.show(EventKind.ORDER_TRIGGERED, order, last_price=protection_price(books, order))
+            self.books.instruments[command.symbol].stops_due = True
+        self.group_open = bool(command.more)
 
     def advance_time(self, _command: Command) -> None:
         self.start_day()

@@ -8,13 +8,15 @@ from app.engine.engine import Engine
 from app.engine.state import NO_SLOT, State
 from tests.engine_support import words
 from tests.twins.engine import SLOTS, EngineTwin
-from tests.twins.engine_model import Account, Books, Bucket, Instrument, Order, Reserved, limit_key
+from tests.twins.engine_limit_model import limit_key
+from tests.twins.engine_model import Account, Books, Bucket, Instrument, Order, Reserved
 
 _ORDER_FIELDS = (
     "order_id", "account", "symbol", "status", "side", "type", "time_in_force", "flags",
     "self_trade_prevention", "code", "scope", "seq", "priority", "price", "stop_price", "quantity",
     "filled_quantity", "filled_notional", "created_ts", "updated_ts", "expire_ts", "replace_price",
-    "replace_quantity", "replace_priority", "reserved", "reserved_price", "limit", "observed",
+    "replace_quantity", "replace_priority", "reserved", "reserved_price", "reserved_cost", "limit",
+    "observed", "waiting",
 )  # fmt: skip
 
 
@@ -37,6 +39,11 @@ def check_same(engine: Engine, twin: EngineTwin) -> None:
         trading_state=books.state,
         progress=0,
         alarm=0,
+        group_open=twin.group_open,
+        stops_due=any(instrument.stops_due for instrument in books.instruments),
+        first_unsettled=_any_moved(state, twin),
+        trim_account=NO_SLOT,
+        trim_slot=NO_SLOT,
         equity=books.firm_equity(),
         peak_equity=books.peak_equity,
         day_start_equity=books.day_start_equity,
@@ -57,6 +64,12 @@ def check_same(engine: Engine, twin: EngineTwin) -> None:
     assert np.count_nonzero(state.executions) == len(books.executions)
     _check_limits(state, twin)
     _check_repeats(state, books)
+
+
+def _any_moved(state: State, twin: EngineTwin) -> int:
+    """Where the list of accounts whose equity has moved may begin."""
+    first = int(state.firm[0]["first_unsettled"])
+    return first if first in (twin.books.moved or {NO_SLOT}) else -2
 
 
 def _same(record: np.void, **expected: int) -> None:
@@ -91,6 +104,9 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
         cash=account.cash,
         transferred=account.transferred,
         position_value=books.position_value(index),
+        gross_value=books.gross_value(index),
+        open_cost=books.open_cost(index),
+        unsettled=index in books.moved,
         exposure=books.exposure(index),
         realised=account.realised,
         fees=account.fees,
@@ -114,8 +130,8 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
     reserved = books.reserved(index)
     for symbol in range(len(books.instruments)):
         position, there = books.position(index, symbol), reserved.get(symbol, Reserved())
-        worst = books.worst(index, symbol)
-        unit = books.instruments[symbol].mark * books.instruments[symbol].multiplier
+        worst, unit = books.worst(index, symbol), books.unit(symbol)
+        lowest, highest = books.span(index, symbol)
         _same(
             state.positions[symbol * len(state.accounts) + index],
             quantity=position.quantity,
@@ -125,6 +141,8 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
             value=position.quantity * unit,
             worst=worst,
             exposure=worst * unit,
+            upper=highest * unit,
+            lower=lowest * unit,
             open_buy=there.buy,
             open_sell=there.sell,
             reduce_buy=there.reduce_buy,
@@ -154,6 +172,9 @@ def _check_instrument(state: State, twin: EngineTwin, symbol: int) -> None:
         mark=instrument.mark,
         mark_ts=instrument.mark_ts,
         status=instrument.status,
+        maker_fee_ppm=instrument.maker_fee_ppm,
+        taker_fee_ppm=instrument.taker_fee_ppm,
+        stops_due=instrument.stops_due,
         trading_state=instrument.state,
         mark_spread_max_bps=instrument.mark_spread_max_bps,
         rejections=instrument.rejections,
@@ -167,7 +188,7 @@ def _check_order(state: State, twin: EngineTwin, slot: int, order: Order) -> Non
     record = state.orders[slot]
     _same(record, **{name: int(getattr(order, name)) for name in _ORDER_FIELDS})
     key = (order.account, order.client_order_id)
-    _same(record, waiting=order.waiting, indexed=twin.books.named.get(key) is order)
+    _same(record, indexed=twin.books.named.get(key) is order)
     assert record["client_order_id"].tolist() == words(order.client_order_id, 40).tolist()
     if order.due is not None:
         _same(state.expiries[slot], key=order.due)

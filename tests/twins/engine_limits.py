@@ -7,7 +7,8 @@ from app.engine.capacity import REQUEST_LIMITS_MAX, Capacity
 from app.engine.codes import Code
 from app.engine.types import ChangeStatus, EventKind, Limit, OverrideEnd, Policy, Scope
 from tests.engine_support import Command
-from tests.twins.engine_model import MONEY_MAX, Change, LimitKey, Override, Part, limit_key
+from tests.twins.engine_limit_model import Change, LimitKey, Override, Part, limit_key
+from tests.twins.engine_model import MONEY_MAX
 from tests.twins.engine_reference import Teller, contradicts, rule_code
 
 LONGEST = 30 * 24 * 60 * 60 * 1_000_000
@@ -326,7 +327,7 @@ class LimitsTwin(Teller):
     # --- Policies.
 
     def set_policy(self, c: Command) -> None:
-        largest = 1 if c.code == Policy.MAKER_CHECKER else MONEY_MAX
+        largest = 1 if c.code in (Policy.MAKER_CHECKER, Policy.CANCEL_INCREASING) else MONEY_MAX
         if c.code >= len(Policy) or not 0 <= c.value <= largest:
             self.reject(c, Code.INVALID_VALUE)
             return

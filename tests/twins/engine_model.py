@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.engine.types import OrderFlag, OrderStatus, Permission, Scope, Side
+from app.engine.codes import Code
+from app.engine.types import OrderFlag, OrderStatus, Permission, Policy, Scope, Side, TradingState
+from tests.twins.engine_limit_model import Change, LimitKey, Override, Part, limit_key
 
 UNLIMITED = 2**62 - 1
 MONEY_MAX = 2**60
@@ -42,7 +44,7 @@ class Order:
     observed: int = 0
     filled_quantity: int = 0
     filled_notional: int = 0
-    waiting: bool = False
+    waiting: int = 0  # 1: a stop that waits for its price; 2: for the end of its account's halt
     reserved: int = 0
     reserved_price: int = 0
     reserved_cost: int = 0
@@ -51,13 +53,8 @@ class Order:
     replace_priority: int = 0
     due: int | None = None  # when its time is over, or is to be asked for again
 
-    def reserve(self, quantity: int, price: int) -> None:
-        self.reserved, self.reserved_price = quantity, price
-
-    @property
-    def worth(self) -> int:
-        """What a step of it is reserved at, in ticks: a market order's is the mark that it came at."""
-        return self.price or self.stop_price or self.reserved_price
+    def reserve(self, quantity: int, price: int, cost: int) -> None:
+        self.reserved, self.reserved_price, self.reserved_cost = quantity, price, cost
 
     @property
     def left(self) -> int:
@@ -129,7 +126,10 @@ class Instrument:
     min_quantity: int = 0
     max_quantity: int = 0
     min_notional: int = 0
+    maker_fee_ppm: int = 0
+    taker_fee_ppm: int = 0
     status: int = 0
+    stops_due: bool = False  # stops may have been reached
     mark: int = 0
     mark_ts: int = 0
     state: int = 0
@@ -178,67 +178,15 @@ class Reserved:
             self.reduce_sell += order.reserved if order.reduce_only else 0
 
 
-LimitKey = tuple[int, int, int]  # scope, account, symbol
+def reach(held: int, side: int, parts: list[tuple[int, bool]]) -> int:
+    """The position that open orders of one side, as quantities and whether each may only reduce, could make.
 
-
-def limit_key(scope: int, account: int, symbol: int) -> LimitKey:
-    return (
-        int(scope),
-        account if scope in (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL) else -1,
-        symbol if scope in (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL) else -1,
-    )
-
-
-@dataclass
-class Override:
-    """Another value for one limit of one scope, until its time is over."""
-
-    number: int
-    key: LimitKey
-    scope: int
-    account: int
-    symbol: int
-    limit: int
-    value: int
-    expires_ts: int
-    created_ts: int
-    actor: int
-
-
-@dataclass
-class Part:
-    """One limit of a request: `value` -1 removes it, `limit` -1 can be none."""
-
-    scope: int
-    account: int
-    symbol: int
-    limit: int
-    value: int
-    expires_ts: int
-
-    @property
-    def key(self) -> LimitKey:
-        return limit_key(self.scope, self.account, self.symbol)
-
-
-@dataclass
-class Change:
-    """A change of a limit that waits for a second person, or had its answer; `value` -1 removes."""
-
-    number: int
-    request: int
-    scope: int
-    account: int
-    symbol: int
-    limit: int
-    value: int
-    old: int
-    expires_ts: int
-    maker: int
-    created_ts: int
-    status: int = 1
-    checker: int = 0
-    decided_ts: int = 0
+    What may only reduce goes first and never through flat.
+    """
+    sign = 1 if side == Side.BUY else -1
+    for quantity, reduce_only in sorted(parts, key=lambda part: not part[1]):
+        held += sign * (min(quantity, max(-sign * held, 0)) if reduce_only else quantity)
+    return held
 
 
 class Books:
@@ -265,7 +213,8 @@ class Books:
         self.last_change = 0
         self.staged: list[Part] = []
         self.staged_seq = 0
-        self.policies = [0, 86_400_000_000, 60_000_000, 1_000_000, 100]  # by `Policy`
+        self.policies = [0, 86_400_000_000, 60_000_000, 1_000_000, 100, 1]  # by `Policy`
+        self.moved: set[int] = set()  # accounts whose equity has moved since breakers looked
         self.slots: list[Order] = []
         self.closed: deque[int] = deque()  # slots, oldest first
         self.named: dict[tuple[int, bytes], Order] = {}
@@ -289,21 +238,49 @@ class Books:
             sums.setdefault(order.symbol, Reserved()).add(order)
         return sums
 
-    def worst(self, account: int, symbol: int, more_buy: int = 0, more_sell: int = 0) -> int:
+    def open_parts(
+        self, account: int, symbol: int, side: int, but: Order | None = None
+    ) -> list[tuple[int, bool]]:
+        """What is reserved on one side, by order, and whether the order may only reduce."""
+        return [
+            (order.reserved, order.reduce_only)
+            for order in self.accounts[account].open.values()
+            if order.symbol == symbol and order.side == side and order is not but
+        ]
+
+    def span(self, account: int, symbol: int) -> tuple[int, int]:
+        """The lowest and the highest position that open orders could lead to."""
+        held = self.position(account, symbol).quantity
+        lowest, highest = (
+            reach(held, side, self.open_parts(account, symbol, side)) for side in (Side.SELL, Side.BUY)
+        )
+        return lowest, highest
+
+    def worst(self, account: int, symbol: int) -> int:
+        return max(map(abs, self.span(account, symbol)))
+
+    def plain_worst(self, account: int, symbol: int, more_buy: int, more_sell: int) -> int:
+        """As if no order were reduce-only, and with so much more."""
         held = self.position(account, symbol).quantity
         sums = self.reserved(account).get(symbol, Reserved())
         return max(abs(held + sums.buy + more_buy), abs(held - sums.sell - more_sell))
 
+    def unit(self, symbol: int) -> int:
+        """Money of a step at the mark."""
+        return self.instruments[symbol].mark * self.instruments[symbol].multiplier
+
     def exposure(self, account: int) -> int:
         """Worst cases at mark, over all symbols."""
-        sums = self.reserved(account)
-        total = 0
-        for symbol, instrument in enumerate(self.instruments):
-            held = self.position(account, symbol).quantity
-            there = sums.get(symbol, Reserved())
-            worst = max(abs(held + there.buy), abs(held - there.sell))
-            total += worst * instrument.mark * instrument.multiplier
-        return total
+        return sum(self.worst(account, symbol) * self.unit(symbol) for symbol in range(len(self.instruments)))
+
+    def gross_value(self, account: int) -> int:
+        return sum(
+            abs(self.position(account, symbol).quantity) * self.unit(symbol)
+            for symbol in range(len(self.instruments))
+        )
+
+    def open_cost(self, account: int) -> int:
+        return sum(order.reserved_cost for order in self.accounts[account].open.values())
 
     def position_value(self, account: int) -> int:
         return sum(
@@ -325,8 +302,8 @@ class Books:
 
     def drawdown(self, account: int) -> int:
         if account < 0:
-            return max(self.peak_equity - self.firm_equity(), 0)
-        return max(self.accounts[account].peak_equity - self.equity(account), 0)
+            return self.peak_equity - self.firm_equity()
+        return self.accounts[account].peak_equity - self.equity(account)
 
     def open_notional(self, account: int) -> int:
         if account < 0:
@@ -341,17 +318,13 @@ class Books:
 
     def net(self, account: int) -> tuple[int, int]:
         """Exposure with its sign, if all buys fill and if all sells fill."""
-        if account < 0:
-            each = [self.net(one) for one in range(len(self.accounts))]
-            return sum(upper for upper, _ in each), sum(lower for _, lower in each)
-        upper = lower = self.position_value(account)
-        for order in self.accounts[account].open.values():
-            instrument = self.instruments[order.symbol]
-            money = order.reserved * instrument.mark * instrument.multiplier
-            if order.side == Side.BUY:
-                upper += money
-            else:
-                lower -= money
+        accounts = range(len(self.accounts)) if account < 0 else [account]
+        upper = lower = 0
+        for one in accounts:
+            for symbol in range(len(self.instruments)):
+                lowest, highest = self.span(one, symbol)
+                upper += highest * self.unit(symbol)
+                lower += lowest * self.unit(symbol)
         return upper, lower
 
     def permission(self, account: int, symbol: int) -> int:
@@ -383,7 +356,21 @@ class Books:
         return state, scope
 
     def reducible(self, account: int, symbol: int, side: int) -> int:
-        """How much more on this side only makes the position smaller; negative where none."""
+        """How much of an order on this side only makes the position smaller."""
         held = self.position(account, symbol).quantity
-        sums = self.reserved(account).get(symbol, Reserved())
-        return -held - sums.buy if side == Side.BUY else held - sums.sell
+        return max(-held if side == Side.BUY else held, 0)
+
+    def restriction(self, account: int, symbol: int) -> int:
+        """Why the account may only reduce there, as a code."""
+        if self.strictest_state(account, symbol)[0] != TradingState.ACTIVE:
+            return Code.REDUCING_ONLY
+        denied = self.permission(account, symbol) == Permission.DENIED
+        return Code.SYMBOL_RESTRICTED if denied else Code.NONE
+
+    def trimmed_for(self, order: Order) -> int:
+        """Why an open order may be no larger than the position that it reduces."""
+        if order.reduce_only:
+            return Code.REDUCE_ONLY
+        if not self.policies[Policy.CANCEL_INCREASING]:
+            return Code.NONE
+        return self.restriction(order.account, order.symbol)

@@ -119,7 +119,7 @@ def past_mark_of(books: Books, instrument: Instrument) -> tuple[int, int]:
 
 
 class ReferenceTwin(Teller):
-    mark_moved = False
+    group_open = False  # the next command belongs with the last one
 
     def _can_be_held(self, c: Command) -> bool:
         tick, step = c.price_tick_e12, c.quantity_step_e8
@@ -196,6 +196,8 @@ class ReferenceTwin(Teller):
         instrument.min_quantity, instrument.max_quantity = c.min_quantity, c.max_quantity
         instrument.min_notional, instrument.status = c.min_notional, c.status
         instrument.quote, instrument.mark_spread_max_bps = c.quote, c.mark_spread_max_bps
+        instrument.maker_fee_ppm, instrument.taker_fee_ppm = c.maker_fee_ppm, c.taker_fee_ppm
+        instrument.stops_due = True  # they may have been reached while it did not trade
         self.say(EventKind.INSTRUMENT_SET, symbol=c.symbol, status=c.status, limit=instrument.max_price)
 
     def _for_margin(self, account: int) -> int:
@@ -260,6 +262,8 @@ class ReferenceTwin(Teller):
         account.day_start_equity += c.value
         self.books.peak_equity += c.value
         self.books.day_start_equity += c.value
+        account.peak_equity = max(account.peak_equity, self.books.equity(c.account))
+        self.books.peak_equity = max(self.books.peak_equity, self.books.firm_equity())
         who = {"scope": Scope.ACCOUNT, "fee": c.actor, "notes": c.notes}
         self.say(EventKind.CASH_TRANSFERRED, account=c.account, limit=c.value, **who)
 
@@ -286,7 +290,9 @@ class ReferenceTwin(Teller):
         if self._mark_leaves_range(c.symbol, c.price):
             self.reject(c, Code.VALUE_RANGE, limit=SUM_MAX, observed=SUM_MAX + 1)
             return False
-        self.mark_moved = instrument.mark != c.price
+        if instrument.mark != c.price:
+            holders = range(len(self.books.accounts))
+            self.books.moved |= {each for each in holders if self.books.position(each, c.symbol).quantity}
         instrument.mark, instrument.mark_ts = c.price, self.books.ts
         self.remember_mark(instrument)
         self.say(EventKind.MARK_UPDATED, symbol=c.symbol, price=c.price)

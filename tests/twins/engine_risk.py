@@ -1,6 +1,8 @@
 """The pre-trade check in plain Python: a list of verdicts in the order of precedence."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from enum import IntEnum
 from typing import NamedTuple
 
 from app.engine.codes import Code
@@ -8,6 +10,7 @@ from app.engine.types import (
     Fault,
     InstrumentStatus,
     Limit,
+    OrderFlag,
     OrderType,
     Permission,
     Policy,
@@ -16,11 +19,18 @@ from app.engine.types import (
     TimeInForce,
     TradingState,
 )
+from tests.twins.engine_effect import PRICED, Effect, collar, effect_of, reference, worth
+from tests.twins.engine_flow import Verdict
+from tests.twins.engine_holdings import (
+    exposure_verdicts,
+    loss_verdicts,
+    turnover_verdicts,
+    unless_reducing,
+)
 from tests.twins.engine_model import MONEY_MAX, UNLIMITED, Books, Order
 from tests.twins.engine_reference import past_mark_of
 from tests.twins.engine_repeats import count_repeat, repeats_with
 
-PRICED = (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
 RISING = {  # what fires when the mark rises
     (OrderType.STOP, Side.BUY),
@@ -30,70 +40,123 @@ RISING = {  # what fires when the mark rises
 }
 
 
-class Verdict(NamedTuple):
-    code: int
-    passed: bool
-    limit: int
-    observed: int
-    scope: int
+class How(IntEnum):
+    """How an order comes to be checked."""
+
+    NEW = 0
+    AMEND = 1
+    FIRE = 2
+    CLOSE = 3  # all of a position, and the account's other orders make way
+    CLOSE_BESIDE = 4  # all of a position, beside them
 
 
 class Request(NamedTuple):
-    """What is to be checked. `extra`: by how much it adds to what is open."""
+    """What is to be checked.
+
+    `before`: the order as it is open now; `lacking`: the scope whose rate leaves no token;
+    `decides`: not only explained.
+    """
 
     order: Order
-    extra: int
+    how: How = How.NEW
     fault: int = 0
     duplicate: bool = False
-    amended: Order | None = None  # the order as it is before the amend
+    before: Order | None = None
+    lacking: int = 0
+    decides: bool = True
 
 
 def is_rising(order: Order) -> bool:
     return (OrderType(order.type), Side(order.side)) in RISING
 
 
-def worth(books: Books, order: Order) -> int:
-    """What a step of the order is worth, in ticks."""
-    return order.price or order.stop_price or books.instruments[order.symbol].mark
-
-
 def notional(books: Books, order: Order) -> int:
     return worth(books, order) * order.quantity * books.instruments[order.symbol].multiplier
 
 
+def only_reduces(books: Books, order: Order) -> bool:
+    """Whether the order alone makes the position smaller, whatever else is open."""
+    if order.account < 0 or order.symbol < 0:
+        return False
+    return order.left <= books.reducible(order.account, order.symbol, order.side)
+
+
+def only_lowers(request: Request) -> bool:
+    """Whether it is an amend to less at the same prices."""
+    order, before = request.order, request.before
+    if request.how != How.AMEND or request.fault or before is None:
+        return False
+    same = (order.price, order.stop_price) == (before.price, before.stop_price)
+    return same and order.quantity < before.quantity
+
+
+def closes_all(books: Books, request: Request) -> bool:
+    """Whether it is there to close all of a position at once."""
+    order = request.order
+    if request.fault or request.how in (How.AMEND, How.FIRE):
+        return False
+    all_of_it = books.reducible(order.account, order.symbol, order.side)
+    return order.type == OrderType.MARKET and order.reduce_only and 0 < all_of_it == order.quantity
+
+
+def is_restricted(books: Books, order: Order) -> bool:
+    """Whether the order passes where only what reduces may: from then on it is held to the position."""
+    if order.account < 0 or order.symbol < 0:
+        return False
+    return books.restriction(order.account, order.symbol) != Code.NONE and only_reduces(books, order)
+
+
 def verdicts(books: Books, request: Request) -> Iterator[Verdict]:
     """Every check's verdict, as far as the order can be valued."""
+    if only_lowers(request):
+        yield from _quantities(books, request, closing=False)
+        return
     yield from _reference(books, request)
     if request.order.account < 0 or request.order.symbol < 0:
         return
-    yield from _prices(books, request)
-    yield from _quantities(books, request)
-    if not _is_sane(books, request):
-        return
-    yield from _instructions(books, request)
-    yield from _rate(books, request)
-    yield from _repeats(books, request)
-    yield from _market(books, request)
-    yield from _size(books, request)
-    yield from _exposure(books, request)
-    yield from _turnover(books, request)
-    yield from _losses(books, request)
-    yield from _order_to_trade(books, request)
-    yield from _portfolio(books, request)
+    closing = closes_all(books, request)
+    if request.how != How.FIRE:
+        yield from _prices(books, request)
+        yield from _quantities(books, request, closing=closing)
+        if not closing and not _is_sane(books, request):
+            return
+        yield from _instructions(books, request)
+        if not closing:
+            yield from _rate(books, request)
+            yield from _repeats(books, request)
+    if not (closing and request.how == How.CLOSE):
+        yield from _risk(books, request, closing)
 
 
-def first_refusal(books: Books, request: Request) -> Verdict | None:
-    """The verdict that refuses; an order that gets past the rate check takes its tokens."""
-    rate_passed = False
+def _risk(books: Books, request: Request, closing: bool) -> Iterator[Verdict]:
+    """What a stop has to pass too when it fires."""
+    order = request.order
+    restricted = is_restricted(books, order)
+    if restricted and request.decides:
+        order = replace(order, flags=order.flags | OrderFlag.REDUCE_ONLY)
+    effect = effect_of(books, order, request.before, restricted=restricted)
+    if not closing:
+        yield from _market(books, request)
+        yield from _size(books, request)
+    yield from exposure_verdicts(books, order, effect)
+    yield from turnover_verdicts(books, order, effect)
+    yield from loss_verdicts(books, order, effect)
+    if not closing:
+        if request.how != How.FIRE:
+            yield from _order_to_trade(books, request, effect)
+        yield from _portfolio(books, order, effect)
+
+
+def judged(books: Books, request: Request) -> tuple[Verdict | None, bool]:
+    """The verdict that refuses, and whether what passes does so as a reduce-only order."""
+    reduces = not only_lowers(request) and is_restricted(books, request.order)
     for verdict in verdicts(books, request):
-        if verdict.code > Code.ORDER_RATE and not rate_passed:
-            rate_passed = True
-            take_tokens(books, request.order.account)
-            if request.amended is None:
-                count_repeat(books, request.order)
+        if verdict.code == Code.REPEATED_ORDER:
+            count_repeat(books, request.order)
         if not verdict.passed:
-            return verdict
-    return None
+            return verdict, False
+        reduces |= verdict.exempt
+    return None, reduces or request.order.reduce_only
 
 
 def explained(books: Books, request: Request) -> dict[tuple[int, int], Verdict]:
@@ -106,22 +169,13 @@ def explained(books: Books, request: Request) -> dict[tuple[int, int], Verdict]:
     return found
 
 
-def take_tokens(books: Books, account: int) -> None:
-    firm_rate = books.limit_at(Limit.ORDER_RATE, Scope.FIRM)
-    if firm_rate != UNLIMITED:
-        books.bucket.take(firm_rate, books.ts)
-    account_rate = books.limit_at(Limit.ORDER_RATE, Scope.ACCOUNT, account)
-    if account_rate != UNLIMITED:
-        books.accounts[account].bucket.take(account_rate, books.ts)
-
-
 def _reference(books: Books, request: Request) -> Iterator[Verdict]:
-    order, extra = request.order, request.extra
+    order = request.order
     account, symbol = order.account, order.symbol
     state, scope = books.strictest_state(account, symbol)
     yield Verdict(Code.TRADING_HALTED, state != TradingState.HALTED, 0, state, scope)
     known = account >= 0 and symbol >= 0
-    shrinks = extra == 0 or (known and extra <= books.reducible(account, symbol, order.side))
+    shrinks = only_reduces(books, order)
     yield Verdict(Code.REDUCING_ONLY, state == TradingState.ACTIVE or shrinks, 0, state, scope)
     limited = account < 0 or bool(books.effective((Scope.ACCOUNT, account, -1)))
     yield Verdict(Code.LIMITS_NOT_SET, limited, 1, 0, Scope.ACCOUNT)
@@ -152,21 +206,27 @@ def _prices(books: Books, request: Request) -> Iterator[Verdict]:
         passed = stop == 0
     else:
         passed = 0 < stop <= highest
-        if request.amended is None and instrument.mark:
-            passed = passed and (stop > instrument.mark if is_rising(order) else stop < instrument.mark)
+        if request.before is None or request.before.stop_price != stop:
+            passed = passed and bool(order.waiting)
+            if instrument.mark and order.waiting:
+                passed = passed and (stop > instrument.mark if is_rising(order) else stop < instrument.mark)
     passed = passed and not fault & Fault.STOP_PRICE
     yield Verdict(Code.STOP_PRICE_INVALID, passed, instrument.mark, stop, Scope.SYMBOL)
 
 
-def _quantities(books: Books, request: Request) -> Iterator[Verdict]:
+def _quantities(books: Books, request: Request, *, closing: bool) -> Iterator[Verdict]:
     order, fault = request.order, request.fault
     instrument = books.instruments[order.symbol]
     quantity, smallest, largest = order.quantity, instrument.min_quantity, instrument.max_quantity
     yield Verdict(Code.QUANTITY_STEP, not fault & Fault.QUANTITY_STEP, 1, 0, Scope.SYMBOL)
     off_range = bool(fault & Fault.QUANTITY_RANGE)
-    yield Verdict(Code.QUANTITY_MIN, off_range or quantity >= smallest, smallest, quantity, Scope.SYMBOL)
-    yield Verdict(Code.QUANTITY_MAX, not off_range and quantity <= largest, largest, quantity, Scope.SYMBOL)
-    if not _is_sane(books, request):
+    rest = order.reduce_only and 0 < order.left == books.reducible(order.account, order.symbol, order.side)
+    enough = (off_range or quantity >= smallest or rest) and not fault & Fault.QUANTITY_ZERO
+    yield Verdict(Code.QUANTITY_MIN, enough, smallest, quantity, Scope.SYMBOL)
+    sliced = closing and request.how in (How.CLOSE, How.CLOSE_BESIDE)
+    fits = not off_range and (quantity <= largest or sliced)
+    yield Verdict(Code.QUANTITY_MAX, fits, largest, quantity, Scope.SYMBOL)
+    if closing or not _is_sane(books, request):
         return
     value = notional(books, order)
     enough = order.reduce_only or value >= instrument.min_notional or worth(books, order) == 0
@@ -192,44 +252,24 @@ def _instructions(books: Books, request: Request) -> Iterator[Verdict]:
     else:
         passed = order.expire_ts == 0
     yield Verdict(Code.EXPIRE_TIME_INVALID, passed, books.ts, order.expire_ts, Scope.NONE)
-    room = max(books.reducible(order.account, order.symbol, order.side), 0)
-    passed = not order.reduce_only or request.extra <= room
-    yield Verdict(Code.REDUCE_ONLY, passed, room, request.extra, Scope.ACCOUNT_SYMBOL)
+    room = books.reducible(order.account, order.symbol, order.side)
+    passed = not order.reduce_only or order.left <= room
+    yield Verdict(Code.REDUCE_ONLY, passed, room, order.left, Scope.ACCOUNT_SYMBOL)
     rests = order.type in PRICED and order.time_in_force in (TimeInForce.GTC, TimeInForce.GTD)
     yield Verdict(Code.POST_ONLY_WOULD_TAKE, not order.post_only or rests, 0, 0, Scope.NONE)
     yield Verdict(Code.DUPLICATE_CLIENT_ORDER_ID, not request.duplicate, 0, 0, Scope.ACCOUNT)
 
 
 def _rate(books: Books, request: Request) -> Iterator[Verdict]:
-    account = request.order.account
-    for scope, bucket in ((Scope.FIRM, books.bucket), (Scope.ACCOUNT, books.accounts[account].bucket)):
-        rate = books.limit_at(Limit.ORDER_RATE, scope, account)
-        passed = rate == UNLIMITED or bucket.at(rate, books.ts) >= 10**6
-        yield Verdict(Code.ORDER_RATE, passed, rate, rate + 1, scope)
-
-
-def cancel_rate(books: Books, order: Order) -> Verdict | None:
-    """Why a cancel is throttled; one that passes takes its tokens."""
-    if books.strictest_state(order.account, order.symbol)[0] != TradingState.ACTIVE or order.symbol < 0:
-        return None
-    firm_rate = books.limit_at(Limit.CANCEL_RATE, Scope.FIRM)
-    rate = books.limit_at(Limit.CANCEL_RATE, Scope.ACCOUNT, order.account)
-    bucket = books.accounts[order.account].cancel_bucket
-    if firm_rate != UNLIMITED and books.cancel_bucket.at(firm_rate, books.ts) < 10**6:
-        return Verdict(Code.CANCEL_RATE, False, firm_rate, firm_rate + 1, Scope.FIRM)
-    if rate != UNLIMITED and bucket.at(rate, books.ts) < 10**6:
-        return Verdict(Code.CANCEL_RATE, False, rate, rate + 1, Scope.ACCOUNT)
-    if firm_rate != UNLIMITED:
-        books.cancel_bucket.take(firm_rate, books.ts)
-    if rate != UNLIMITED:
-        bucket.take(rate, books.ts)
-    return None
+    for scope in (Scope.FIRM, Scope.ACCOUNT):
+        rate = books.limit_at(Limit.ORDER_RATE, scope, request.order.account)
+        yield Verdict(Code.ORDER_RATE, request.lacking != scope, rate, rate + 1, scope)
 
 
 def _repeats(books: Books, request: Request) -> Iterator[Verdict]:
     account = request.order.account
     allowed = books.limit_at(Limit.MAX_REPEATED_ORDERS, Scope.ACCOUNT, account)
-    if allowed != UNLIMITED and request.amended is None:
+    if allowed != UNLIMITED and request.how != How.AMEND:
         count = repeats_with(books, request.order)
         yield Verdict(Code.REPEATED_ORDER, count <= allowed, allowed, count, Scope.ACCOUNT)
 
@@ -242,12 +282,12 @@ def _market(books: Books, request: Request) -> Iterator[Verdict]:
     yield Verdict(Code.MARKET_DATA_STALE, instrument.mark > 0 and age <= oldest, oldest, age, scope)
     past, past_age = past_mark_of(books, instrument)
     basis_points, move_scope = books.tightest(Limit.PRICE_MOVE_BPS, order.account, order.symbol)
-    moves = basis_points != UNLIMITED and not order.stop_price and instrument.mark > 0
+    moves = basis_points != UNLIMITED and not order.waiting and instrument.mark > 0
     if moves:
         window = books.policies[Policy.COLLAR_WINDOW_US]
         yield Verdict(Code.MARKET_DATA_STALE, past > 0, 2 * window, past_age, move_scope)
     if order.type in PRICED:
-        middle = order.stop_price or instrument.mark
+        middle = reference(books, order)
         allowed, scope = collar(books, order, middle)
         away = abs(order.price - middle)
         yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, scope)
@@ -257,35 +297,16 @@ def _market(books: Books, request: Request) -> Iterator[Verdict]:
         yield Verdict(Code.PRICE_COLLAR, away <= allowed, allowed, away, move_scope)
 
 
-def collar(books: Books, order: Order, middle: int) -> tuple[int, int]:
-    """How far from `middle` a price may be, UNLIMITED where nothing says; and whose limit it is."""
-    basis_points, scope = books.tightest(Limit.PRICE_COLLAR_BPS, order.account, order.symbol)
-    if basis_points == UNLIMITED:
-        return UNLIMITED, scope
-    return middle * basis_points // 10_000, scope
-
-
-def protection_price(books: Books, order: Order) -> int:
-    """The worst price for an order without a price of its own; 0 where any will do."""
-    middle = books.instruments[order.symbol].mark
-    distance, _ = collar(books, order, middle)
-    if order.type in PRICED or distance == UNLIMITED:
-        return 0
-    return middle + distance if order.side == Side.BUY else max(middle - distance, 1)
-
-
 def _size(books: Books, request: Request) -> Iterator[Verdict]:
-    order, before = request.order, request.amended
+    order = request.order
     account, symbol = order.account, order.symbol
     quantity = order.quantity * books.instruments[symbol].quantity_step_e8
     allowed, scope = books.tightest(Limit.MAX_ORDER_QUANTITY, account, symbol)
-    no_more = before is not None and request.extra == 0
-    yield Verdict(Code.MAX_ORDER_QUANTITY, quantity <= allowed or no_more, allowed, quantity, scope)
+    yield Verdict(Code.MAX_ORDER_QUANTITY, quantity <= allowed, allowed, quantity, scope)
     value = notional(books, order)
     allowed, scope = books.tightest(Limit.MAX_ORDER_NOTIONAL, account, symbol)
-    no_more = before is not None and request.extra == 0 and value <= notional(books, before)
-    yield Verdict(Code.MAX_ORDER_NOTIONAL, value <= allowed or no_more, allowed, value, scope)
-    if before is None:
+    yield Verdict(Code.MAX_ORDER_NOTIONAL, value <= allowed, allowed, value, scope)
+    if request.before is None:
         mine = books.accounts[account].open.values()
         counts = (len(mine), sum(1 for other in mine if other.symbol == symbol))
         for scope, count in zip((Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL), counts, strict=True):
@@ -293,82 +314,7 @@ def _size(books: Books, request: Request) -> Iterator[Verdict]:
             yield Verdict(Code.MAX_OPEN_ORDERS, count + 1 <= allowed, allowed, count + 1, scope)
 
 
-def _exposure(books: Books, request: Request) -> Iterator[Verdict]:
-    order, extra = request.order, request.extra
-    account, symbol = order.account, order.symbol
-    instrument = books.instruments[symbol]
-    more = (extra, 0) if order.side == Side.BUY else (0, extra)
-    worst = books.worst(account, symbol, *more)
-    growth = worst - books.worst(account, symbol)
-    step = instrument.quantity_step_e8
-    total = sum(books.worst(other, symbol) for other in range(len(books.accounts))) + growth
-    for scope, steps in ((Scope.ACCOUNT_SYMBOL, worst), (Scope.SYMBOL, total)):
-        allowed = books.limit_at(Limit.MAX_POSITION, scope, account, symbol)
-        yield Verdict(Code.MAX_POSITION, growth <= 0 or steps * step <= allowed, allowed, steps * step, scope)
-    unit = max(instrument.mark * instrument.multiplier, 1)
-    if extra > MONEY_MAX // unit:
-        yield Verdict(Code.MAX_GROSS_EXPOSURE, False, MONEY_MAX, MONEY_MAX + 1, Scope.FIRM)
-        return
-    mine = books.exposure(account)
-    everyone = sum(books.exposure(other) for other in range(len(books.accounts)))
-    for scope, value in ((Scope.FIRM, everyone), (Scope.ACCOUNT, mine)):
-        allowed = books.limit_at(Limit.MAX_GROSS_EXPOSURE, scope, account)
-        allowed = min(allowed, MONEY_MAX) if scope == Scope.FIRM else allowed
-        value += growth * unit
-        yield Verdict(Code.MAX_GROSS_EXPOSURE, growth <= 0 or value <= allowed, allowed, value, scope)
-    for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, account)):
-        upper, lower = books.net(holder)
-        before = max(abs(upper), abs(lower))
-        after = max(abs(upper + more[0] * unit), abs(lower - more[1] * unit))
-        allowed = books.limit_at(Limit.MAX_NET_EXPOSURE, scope, account)
-        yield Verdict(Code.MAX_NET_EXPOSURE, after <= max(allowed, before), allowed, after, scope)
-    equity = books.equity(account)
-    exposed = mine + growth * unit
-    leverage = 0 if exposed <= 0 else UNLIMITED if equity <= 0 else -(-exposed * 100 // equity)
-    leverage = UNLIMITED if equity > 0 and exposed // equity >= UNLIMITED // 100 else leverage
-    allowed = books.limit_at(Limit.MAX_LEVERAGE, Scope.ACCOUNT, account)
-    yield Verdict(Code.MAX_LEVERAGE, growth <= 0 or leverage <= allowed, allowed, leverage, Scope.ACCOUNT)
-    margin = -(-exposed // books.accounts[account].leverage)
-    yield Verdict(Code.INSUFFICIENT_MARGIN, growth <= 0 or margin <= equity, equity, margin, Scope.ACCOUNT)
-
-
-def _shrinks(books: Books, request: Request) -> bool:
-    """Whether all that is open on the order's side, and it, only make the position smaller."""
-    order = request.order
-    return request.extra <= books.reducible(order.account, order.symbol, order.side)
-
-
-def _turnover(books: Books, request: Request) -> Iterator[Verdict]:
-    order, before = request.order, request.amended
-    multiplier = books.instruments[order.symbol].multiplier
-    added = worth(books, order) * order.quantity * multiplier
-    if before is not None:
-        price = max(order.worth, before.reserved_price)
-        added = max(order.left, before.reserved) * price - before.reserved * before.reserved_price
-        added *= multiplier
-    for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, order.account)):
-        allowed = books.limit_at(Limit.MAX_DAILY_NOTIONAL, scope, order.account)
-        used = books.turnover(holder) + books.open_notional(holder) + added
-        passed = used <= allowed or added <= 0 or _shrinks(books, request)
-        if scope == Scope.FIRM:
-            passed = passed and (added <= 0 or books.open_notional(-1) + added <= MONEY_MAX)
-            allowed = min(allowed, MONEY_MAX)
-        yield Verdict(Code.MAX_DAILY_NOTIONAL, passed, allowed, used, scope)
-
-
-def _losses(books: Books, request: Request) -> Iterator[Verdict]:
-    account = request.order.account
-    for code, which, measure in (
-        (Code.DAILY_LOSS, Limit.DAILY_LOSS, books.day_loss),
-        (Code.MAX_DRAWDOWN, Limit.MAX_DRAWDOWN, books.drawdown),
-    ):
-        for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, account)):
-            allowed, lost = books.limit_at(which, scope, account), measure(holder)
-            passed = lost <= allowed or request.extra == 0 or _shrinks(books, request)
-            yield Verdict(code, passed, allowed, lost, scope)
-
-
-def _order_to_trade(books: Books, request: Request) -> Iterator[Verdict]:
+def _order_to_trade(books: Books, request: Request, effect: Effect) -> Iterator[Verdict]:
     account = request.order.account
     allowed = books.limit_at(Limit.MAX_ORDER_TO_TRADE_RATIO, Scope.ACCOUNT, account)
     if allowed == UNLIMITED:
@@ -376,23 +322,17 @@ def _order_to_trade(books: Books, request: Request) -> Iterator[Verdict]:
     messages = books.accounts[account].messages + 1
     ratio = -(-messages // max(books.accounts[account].day_fills, 1))
     few = messages <= books.policies[Policy.ORDER_TO_TRADE_FLOOR]
-    before = request.amended
-    only_less = before is not None and request.extra == 0 and request.order.price == before.price
-    passed = few or ratio <= allowed or only_less or _shrinks(books, request)
+    passed = effect.reducing or few or ratio <= allowed
     yield Verdict(Code.MAX_ORDER_TO_TRADE_RATIO, passed, allowed, ratio, Scope.ACCOUNT)
 
 
-def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
+def _portfolio(books: Books, order: Order, effect: Effect) -> Iterator[Verdict]:
     """Without samples nothing is measured: all counts in full, and as correlated with everything.
 
     What is measured has a twin of its own, `tests.twins.correlation`.
     """
-    order, extra = request.order, request.extra
-    instrument = books.instruments[order.symbol]
-    more = (extra, 0) if order.side == Side.BUY else (0, extra)
-    growth = books.worst(order.account, order.symbol, *more) - books.worst(order.account, order.symbol)
-    unit = instrument.mark * instrument.multiplier
-    if growth > MONEY_MAX // max(unit, 1):
+    unit = books.unit(order.symbol)
+    if effect.worst > MONEY_MAX // max(unit, 1):
         return
     mine = books.exposure(order.account)
     everyone = sum(books.exposure(other) for other in range(len(books.accounts)))
@@ -404,9 +344,5 @@ def _portfolio(books: Books, request: Request) -> Iterator[Verdict]:
         allowed = books.limit_at(which, scope, order.account)
         if scope == Scope.FIRM and allowed == UNLIMITED:
             continue
-        observed = value + growth * unit
-        if code == Code.MAX_PORTFOLIO_VAR:
-            harmless = extra == 0 or _shrinks(books, request)
-        else:
-            harmless = growth * unit <= 0
-        yield Verdict(code, harmless or observed <= allowed, allowed, observed, scope)
+        observed = value + effect.growth * unit
+        yield unless_reducing(effect, code, observed <= allowed, allowed, observed, scope)

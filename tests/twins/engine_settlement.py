@@ -37,6 +37,7 @@ class SettlementTwin(ReferenceTwin):
             account.realised += realised
             account.cash += quantity * unit
             position.quantity = position.entry_cost = 0
+            books.moved.add(index)
             settled += 1
             self.say(
                 EventKind.POSITION_SETTLED, account=index, symbol=c.symbol, last_price=c.value,

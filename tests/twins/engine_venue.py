@@ -1,37 +1,17 @@
 """The twin's side towards the venue: what execution reports do to orders and positions.
 
-The legal steps are written by trigger here, where the engine has them by state.
+Where reports and requests cross, the venue is right.
 """
 
-from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
-from app.engine.types import EventKind, OrderStatus, ReportKind, Side
+from app.engine.types import EventKind, OrderStatus, ReportKind, Scope, Side
 from tests.engine_support import Command
 from tests.twins.engine_breakers import BreakerTwin
+from tests.twins.engine_effect import PRICED, cost, reserve_left, worth
 from tests.twins.engine_model import Order
+from tests.twins.engine_steps import OPEN
 
 S = OrderStatus
-OPEN = {
-    S.PENDING_NEW, S.NEW, S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, S.TRIGGERED, S.UNKNOWN
-}  # fmt: skip
-WORKING = {S.NEW, S.PARTIALLY_FILLED}
-PENDING = {S.PENDING_CANCEL, S.PENDING_REPLACE}
-
-# From where each may happen, and where it leads; None is working, with or without fills.
-STEPS: dict[str, tuple[set[OrderStatus], OrderStatus | None]] = {
-    "acknowledge": (PENDING | {S.PENDING_NEW, S.PARTIALLY_FILLED, S.TRIGGERED, S.UNKNOWN}, None),
-    "fill": (OPEN, S.PARTIALLY_FILLED),
-    "complete": (OPEN, S.FILLED),
-    "request_cancel": (OPEN - {S.PENDING_CANCEL}, S.PENDING_CANCEL),
-    "request_replace": (WORKING | {S.TRIGGERED}, S.PENDING_REPLACE),
-    "cancel": (OPEN, S.CANCELED),
-    "expire": (OPEN, S.EXPIRED),
-    "reject": (PENDING | {S.PENDING_NEW, S.TRIGGERED, S.UNKNOWN}, S.REJECTED),
-    "fire": ({S.NEW}, S.TRIGGERED),
-    "replace": (PENDING | {S.PARTIALLY_FILLED, S.UNKNOWN}, None),
-    "refuse": (PENDING | WORKING | {S.UNKNOWN}, None),
-    "lose": (OPEN - {S.UNKNOWN}, S.UNKNOWN),
-}
 
 _STEP_OF: dict[int, str] = {
     ReportKind.NEW: "acknowledge",
@@ -50,41 +30,15 @@ _EVENT_OF_END = {
 }
 
 
+# What an order's own instructions ask for is no rejection by the venue.
+_OWN_DOING = {
+    Code.POST_ONLY_WOULD_TAKE, Code.REDUCE_ONLY, Code.REDUCING_ONLY, Code.SYMBOL_RESTRICTED,
+    Code.SELF_TRADE, Code.INSUFFICIENT_LIQUIDITY,
+}  # fmt: skip
+
+
 class VenueSide(BreakerTwin):
-    @staticmethod
-    def after(order: Order, step: str) -> OrderStatus | None:
-        """Where a step leads; None where it is illegal."""
-        sources, target = STEPS[step]
-        if order.status not in sources:
-            return None
-        if step == "reject" and order.status == S.TRIGGERED:
-            return S.CANCELED  # it was accepted once
-        if step == "acknowledge" and order.status in PENDING:
-            return S(order.status)  # overtaken by the request
-        if step == "request_cancel" and order.status in {S.PENDING_REPLACE, S.UNKNOWN}:
-            return S(order.status)
-        if step == "refuse" and order.status == S.UNKNOWN:
-            return S.UNKNOWN
-        if step == "replace" and order.status == S.PENDING_CANCEL:
-            return S.PENDING_CANCEL
-        if target is None:
-            return S.PARTIALLY_FILLED if order.filled_quantity else S.NEW
-        return target
-
-    def change(self, order: Order, status: int) -> None:
-        order.status, order.seq, order.updated_ts = status, self.books.seq, self.books.ts
-
-    def close(self, order: Order, status: int, code: int = Code.NONE) -> None:
-        order.waiting, order.due, order.code = False, None, code
-        order.reserve(0, 0)
-        del self.books.accounts[order.account].open[order.order_id]
-        self.books.closed.append(order.order_id % (1 << SLOT_BITS))
-        self.change(order, status)
-
     def known(self, order_id: int) -> Order | None:
-        raise NotImplementedError
-
-    def request_cancel(self, order: Order) -> int:
         raise NotImplementedError
 
     def anomaly(self, report: Command, order: Order | None, code: int) -> None:
@@ -110,21 +64,23 @@ class VenueSide(BreakerTwin):
 
     # --- Executions.
 
-    def trade_refusal(self, report: Command, order: Order) -> int:
+    def fill_refusal(self, report: Command, order: Order) -> int:
         if (order.symbol, report.execution_id) in self.books.executions:
             return Code.DUPLICATE_EXECUTION
-        if not 0 < report.quantity <= order.left:
+        left = max(order.quantity, order.replace_quantity) - order.filled_quantity
+        if not 0 < report.quantity <= left:
             return Code.OVERFILL
-        in_range = 0 < report.price <= self.books.instruments[order.symbol].max_price
-        if not in_range or order.waiting or order.status not in OPEN:
-            return Code.ILLEGAL_TRANSITION
-        return Code.NONE
+        priced = 0 < report.price <= self.books.instruments[order.symbol].max_price
+        return Code.NONE if priced and not order.waiting and order.status in OPEN else Code.ILLEGAL_TRANSITION
 
     def trade(self, report: Command, order: Order) -> None:
-        code = self.trade_refusal(report, order)
+        code = self.fill_refusal(report, order)
         if code != Code.NONE:
             self.anomaly(report, order, code)
             return
+        if report.quantity > order.left:  # the venue has replaced it already
+            order.price, order.quantity = order.replace_price, order.replace_quantity
+            order.priority = order.replace_priority
         self.books.fills += 1
         self.books.executions.append((order.symbol, report.execution_id))
         if len(self.books.executions) > self.books.fills_max:
@@ -132,12 +88,13 @@ class VenueSide(BreakerTwin):
         order.filled_quantity += report.quantity
         order.filled_notional += report.price * report.quantity
         self.forget_rejections(order)
-        self.settle(report, order)
-        if order.left == 0:
+        self.settle_fill(report, order)
+        if order.left == 0 and order.reserved == report.quantity:
             self.close(order, S.FILLED)
         else:
             self.change(order, S.PARTIALLY_FILLED)
-            order.reserved -= report.quantity
+            spent = order.reserved_cost * report.quantity // order.reserved
+            order.reserve(order.reserved - report.quantity, order.reserved_price, order.reserved_cost - spent)
         position = self.books.position(order.account, order.symbol)
         self.show(
             EventKind.ORDER_FILLED,
@@ -150,17 +107,16 @@ class VenueSide(BreakerTwin):
             execution_id=report.execution_id,
             liquidity=report.liquidity,
         )
-        self.trim(order.account, order.symbol)
-        account = self.books.accounts[order.account]
-        account.peak_equity = max(account.peak_equity, self.books.equity(order.account))
-        self.watch([order.account])
+        self.group_open = bool(report.more)
+        self.trim(Scope.ACCOUNT_SYMBOL, order.account, order.symbol)
 
-    def settle(self, report: Command, order: Order) -> None:
+    def settle_fill(self, report: Command, order: Order) -> None:
         """Cash, position, cost and profit of one execution."""
         position = self.books.position(order.account, order.symbol)
         account = self.books.accounts[order.account]
         unit = report.price * self.books.instruments[order.symbol].multiplier
         sign = 1 if order.side == Side.BUY else -1
+        self.books.moved.add(order.account)
         account.cash -= sign * report.quantity * unit + report.fee
         account.fees += report.fee
         account.day_fills += 1
@@ -180,70 +136,101 @@ class VenueSide(BreakerTwin):
         position.entry_cost += sign * opening * unit
         position.quantity += sign * report.quantity
 
-    def trim(self, account: int, symbol: int) -> None:
-        """Cancel reduce-only orders that the position no longer covers, the newest first."""
-        held = self.books.position(account, symbol).quantity
-        mine = [o for o in self.books.accounts[account].open.values() if o.symbol == symbol and o.reduce_only]
-        covered = {Side.BUY: max(-held, 0), Side.SELL: max(held, 0)}
-        excess = {side: sum(o.reserved for o in mine if o.side == side) - covered[side] for side in covered}
-        for order in reversed(mine):
-            side = Side(order.side)
-            if excess[side] <= 0:
-                continue
-            reserved = order.reserved
-            if order.status == S.PENDING_CANCEL or self.request_cancel(order) == Code.NONE:
-                excess[side] -= reserved
-
     # --- Everything else.
+
+    def could_be(self, report: Command, order: Order) -> bool:
+        """Whether the venue's new price and quantity are those of an order."""
+        instrument = self.books.instruments[order.symbol]
+        priced = order.type in PRICED
+        sound = 0 < report.price <= instrument.max_price if priced else report.price == 0
+        return sound and max(order.filled_quantity, 1) <= report.quantity <= instrument.max_quantity
 
     def other_report(self, report: Command, order: Order) -> None:
         step = _STEP_OF.get(report.report)
         status = None if step is None or order.waiting else self.after(order, step)
-        if step == "replace" and (
-            (report.price, report.quantity) != (order.replace_price, order.replace_quantity)
-            or report.quantity <= order.filled_quantity
-        ):
+        told = {(order.price, order.quantity)}
+        if order.status == S.FILLED:  # while it was to be replaced
+            told.add((order.replace_price, order.replace_quantity))
+        same = (report.price, report.quantity) in told
+        if step == "replace" and not self.could_be(report, order):
             status = None
         if step == "refuse" and order.status not in OPEN:
             self.tell_refusal(report, order)
+        elif step == "replace" and order.status not in OPEN and same:
+            self.show(EventKind.ORDER_REPLACED, order)  # a fill has shown it already
         elif status is None:
             self.anomaly(report, order, Code.ILLEGAL_TRANSITION)
         elif step == "acknowledge":
             self.forget_rejections(order)
             self.change(order, status)
             self.show(EventKind.ORDER_OPENED, order)
+            self.trim(Scope.ACCOUNT_SYMBOL, order.account, order.symbol)
         elif step == "lose":
             self.change(order, status)
             self.show(EventKind.ORDER_UNKNOWN, order)
         elif step == "replace":
-            if report.price != order.price or report.quantity > order.quantity:
-                order.priority = order.replace_priority
-            order.price, order.quantity = report.price, report.quantity
-            order.reserve(order.left, order.worth)
-            self.change(order, status)
-            self.show(EventKind.ORDER_REPLACED, order)
+            self.replaced(report, order, status)
+        elif self.is_unknown(report) and order.left:
+            self.ended(order, S.CANCELED, Code.UNKNOWN_ORDER)
         elif step == "refuse":
             self.refused(report, order, status)
         else:
-            if status == S.CANCELED and 0 < order.expire_ts <= self.books.ts:
-                status = S.EXPIRED
-            if status == S.REJECTED:
-                self.count_rejection(order.account, order.symbol)
-            self.close(order, status, report.code)
-            self.show(_EVENT_OF_END[status], order)
-            if status == S.REJECTED:
-                self.judge_rejections(order.account, order.symbol)
+            self.ended(order, status, report.code)
+
+    def replaced(self, report: Command, order: Order, status: OrderStatus) -> None:
+        if report.price != order.price or report.quantity > order.quantity:
+            order.priority = order.replace_priority or self.queue_place()
+        asked = (order.replace_price, order.replace_quantity)
+        order.price, order.quantity = report.price, report.quantity
+        if order.replace_quantity and (report.price, report.quantity) != asked:
+            # The answer to an earlier request; the later one is still on its way.
+            most = max(order.quantity, order.replace_quantity) - order.filled_quantity
+            prices = worth(self.books, order), order.reserved_price
+            costs = cost(self.books, order, most), order.reserved_cost
+            order.reserve(most, max(prices), max(costs))
+            self.change(order, status if status == S.PENDING_CANCEL else S.PENDING_REPLACE)
+        else:
+            self.go_on(order, status)
+        self.show(EventKind.ORDER_REPLACED, order, code=report.code)
+        self.trim(Scope.ACCOUNT_SYMBOL, order.account, order.symbol)
+
+    @staticmethod
+    def is_unknown(report: Command) -> bool:
+        """Whether the venue does not have what it is to cancel."""
+        return report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER
+
+    def go_on(self, order: Order, status: OrderStatus) -> None:
+        """Nothing is asked for any more; without a rest the order has been filled."""
+        order.replace_price = order.replace_quantity = order.replace_priority = 0
+        if order.left == 0:
+            self.close(order, S.FILLED)
+            return
+        reserve_left(self.books, order)
+        self.change(order, status)
+
+    def ended(self, order: Order, status: OrderStatus, code: int) -> None:
+        if status == S.CANCELED and 0 < order.expire_ts <= self.books.ts:
+            status = S.EXPIRED
+        if status == S.REJECTED and code not in _OWN_DOING:
+            self.count_rejection(order.account, order.symbol)
+        self.close(order, status, code)
+        self.show(_EVENT_OF_END[status], order)
 
     def forget_rejections(self, order: Order) -> None:
         self.books.accounts[order.account].rejections = 0
         self.books.instruments[order.symbol].rejections = 0
 
     def refused(self, report: Command, order: Order, status: OrderStatus) -> None:
-        order.reserve(order.left, order.worth)
-        self.change(order, status)
-        if order.expire_ts and order.due is None:
+        only_cancel = report.report == ReportKind.CANCEL_REJECTED and not self.is_unknown(report)
+        if only_cancel and order.replace_quantity:  # that is still on its way
+            self.change(order, S.UNKNOWN if status == S.UNKNOWN else S.PENDING_REPLACE)
+        else:
+            canceling = order.status == S.PENDING_CANCEL and report.report == ReportKind.REPLACE_REJECTED
+            self.go_on(order, S.PENDING_CANCEL if canceling else status)
+        if order.expire_ts and order.due is None and order.status in OPEN:
             order.due = self.books.ts + 1_000_000
         self.tell_refusal(report, order)
+        self.trim(Scope.ACCOUNT_SYMBOL, order.account, order.symbol)
 
     def tell_refusal(self, report: Command, order: Order) -> None:
         canceling = report.report == ReportKind.CANCEL_REJECTED
