@@ -105,7 +105,7 @@ class Server:
         self.reference = Reference.from_state(self.engine.state)
         self.venue = PaperVenue(self.engine.state, DEFAULT_CAPACITY)
         self.loop = EngineLoop(self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms)
-        self.market = MarketData(self.loop)
+        self.market = MarketData(self.loop, spread_max_bps=self._mark_spread_max_bps)
         self.disk = DiskBudget(settings.journal_dir, settings.journal_bytes_max, self.loop.on_disk_state)
         self.risk_log = RiskLog()
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
@@ -312,6 +312,9 @@ class Server:
         found = np.flatnonzero((status > OrderStatus.NONE) & (status < OrderStatus.FILLED))
         # As plain bytes: records with names NumPy would copy field by field, several times as slowly.
         return orders.view(f"V{orders.itemsize}")[found].view(orders.dtype)
+
+    def _mark_spread_max_bps(self, symbol: int) -> int:
+        return int(self.engine.state.instruments[symbol]["mark_spread_max_bps"])
 
     def _marks(self) -> dict[int, int]:
         marks = self.engine.state.instruments["mark"][: len(self.reference.instruments)]

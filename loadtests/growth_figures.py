@@ -91,8 +91,10 @@ class Churn:
             self.seconds += perf_counter() - started
             return routed
         started = perf_counter()
-        for batch in self._venue.execute(routed):
-            process(firm.stamp(batch))
+        caused = [routed]
+        while caused:  # the venue is told all events, those of its own reports too
+            told = np.concatenate(caused) if len(caused) > 1 else caused[0]
+            caused = [process(firm.stamp(batch)).copy() for batch in self._venue.execute(told)]
         self.seconds += perf_counter() - started
         return routed
 

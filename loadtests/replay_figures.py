@@ -5,6 +5,8 @@ from pathlib import Path
 from statistics import median
 from threading import Event
 
+import numpy as np
+
 from app.engine.types import EventKind
 from app.runtime.journal import JournalWriter
 from app.runtime.replay import replay
@@ -69,9 +71,11 @@ def write_journal(folder: Path, orders: int) -> int:
 
 
 def _carry_out(firm: Firm, venue: PaperVenue, commands: Records) -> Records:
+    """As the server's loop: the venue is told all events, those of its own reports too."""
     events = firm.apply(commands).copy()
-    for batch in venue.execute(events):
-        firm.apply(batch)
+    caused = [events]
+    while caused:
+        caused = [firm.apply(batch).copy() for batch in venue.execute(np.concatenate(caused))]
     return events
 
 

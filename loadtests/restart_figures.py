@@ -70,9 +70,11 @@ class _Recorder(Firm):
         return events
 
     def carry_out(self, commands: Records) -> Records:
+        """As the server's loop: the venue is told all events, those of its own reports too."""
         events = self.apply(commands).copy()
-        for reports in self.venue.execute(events):
-            self.apply(reports)
+        caused = [events]
+        while caused:
+            caused = [self.apply(batch).copy() for batch in self.venue.execute(np.concatenate(caused))]
         return events
 
     def place(self, count: int) -> Ids:

@@ -73,6 +73,10 @@ class ReplicaSink:
         if self.keep_records:
             self.records += levels.tolist()
 
+    def on_touch(self, symbol: int, bid: int, ask: int) -> None:
+        if bid and ask:
+            self.on_mark(symbol, (bid + ask) // 2)
+
     def on_mark(self, symbol: int, mark: int) -> None:
         self.marks.append((symbol, mark))
 

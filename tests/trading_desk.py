@@ -83,6 +83,19 @@ class TradingDesk:
         middle = (Decimal(bids[0][0]) + Decimal(asks[0][0])) / 2
         self.mark(str(middle.quantize(Decimal("0.01"))))
 
+    def quote(self, bids: Levels, asks: Levels) -> None:
+        """Depth as a feed tells it: whether there is a mark is for the market to say."""
+        self.depth(bids, asks)
+        bid = self._instrument.ticks(bids[0][0]) if bids else 0
+        ask = self._instrument.ticks(asks[0][0]) if asks else 0
+        self.api.call(lambda: self.api.server.market.on_touch(self._instrument.index, bid, ask))
+        time.sleep(0.5)  # more than a mark waits before it enters
+
+    def market(self) -> dict[str, Any]:
+        """As it is shown."""
+        items = self.client.get("/v1/market").json()["items"]
+        return next(dict(item) for item in items if item["symbol"] == self.symbol)
+
     def at(self, price: str) -> None:
         """A tight book around a price, and the mark there."""
         middle = Decimal(price)

@@ -9,6 +9,7 @@ from app.api.access import ExactRoute, Observer, Provided, Viewer, json_response
 from app.api.documents import document, json_list
 from app.api.schemas import BOOK_DEPTH_MAX, Decimal
 from app.api.services import Services
+from app.market.mark_rule import NoMark
 from app.market.market_data import TRADES_MAX
 from app.market.types import FeedState
 from app.runtime.reference import InstrumentView
@@ -28,7 +29,8 @@ class Book(BaseModel):
 class Market(BaseModel):
     """What a symbol costs outside, null where it is not known; `mark` is the middle of bid and ask.
 
-    Only a symbol whose `state` is LIVE is given marks.
+    Only a symbol whose `state` is LIVE is given marks. `no_mark` says why its book makes none: the mark
+    before it, of the time `ts`, stands then, and so does `mid`.
     """
 
     symbol: str
@@ -37,6 +39,7 @@ class Market(BaseModel):
     mid: Decimal | None
     mark: Decimal | None
     ts: Annotated[int | None, Field(description="when the mark was told last")]
+    no_mark: Annotated[NoMark | None, Field(description="only while the book makes no mark")] = None
 
 
 class Markets(BaseModel):
@@ -100,11 +103,13 @@ async def list_markets(services: Provided, principal: Observer) -> Response:
 def market_content(services: Services, instrument: InstrumentView) -> dict[str, Any]:
     prices = services.market.prices(instrument.index)
     known = {name: getattr(prices, name) for name in ("last", "mid", "mark")}
+    reason = services.market.no_mark(instrument.index)
     return {
         "symbol": instrument.symbol,
         "state": services.market.state(instrument.index),
         **{name: instrument.price_text(ticks) if ticks else None for name, ticks in known.items()},
         "ts": prices.ts or None,
+        **({"no_mark": reason} if reason else {}),
     }
 
 

@@ -43,9 +43,15 @@ _SLOT_MASK = (1 << SLOT_BITS) - 1
 _SIDES = tuple(side.name for side in Side)
 
 
+_VENUE_CODES = (Code.POST_ONLY_WOULD_TAKE, Code.SYMBOL_NOT_TRADING, Code.UNKNOWN_ORDER)
+
+
 def _venue_refused(code: int) -> bool:
-    """Whether a venue, not a check, has refused a cancel or an amend: the order went back to what it was."""
-    return code >= Code.VENUE_REJECTED or code == Code.POST_ONLY_WOULD_TAKE
+    """Whether a venue may have refused a cancel or an amend: the order went back to what it was.
+
+    Checks share some of its codes; then an order that has not changed is told again.
+    """
+    return code >= Code.VENUE_REJECTED or code in _VENUE_CODES
 
 
 def stream_fill(reference: Reference, event: EventView) -> dict[str, Any]:

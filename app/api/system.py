@@ -54,7 +54,8 @@ class System(BaseModel):
     """`latency_us` by stage and percentile; `counts` of what the engine holds and has done.
 
     After a halt `seq` may be ahead of `durable_seq`: what lies between is lost, and `counts` may have it.
-    `feed`: its name, and counts since the start; a symbol's state is in `/v1/market`.
+    `feed`: its name, and counts since the start; a symbol's state is in `/v1/market`. `marks_withheld`
+    counts the books that made no mark.
     `alarms`: those that hold now; `alarm_changes`: the last 50 that were raised or cleared, the newest last.
     """
 
@@ -130,6 +131,10 @@ def _figures(services: Services) -> dict[str, int]:
     }
 
 
+def _feed_figures(services: Services) -> dict[str, int]:
+    return {**services.feed.figures(), **services.market.figures()}
+
+
 def _projection(projection: ProjectionProcess) -> dict[str, Any]:
     status = projection.status
     return {
@@ -171,7 +176,7 @@ def system_content(services: Services) -> dict[str, Any]:
             "budget_bytes": services.disk.bytes_max,
         },
         "counts": _counts(services),
-        "feed": {"name": services.feed.name, **services.feed.figures()},
+        "feed": {"name": services.feed.name, **_feed_figures(services)},
         "dependencies": dict(services.dependencies),
         "projections": {name: _projection(each) for name, each in services.projections.items()},
         "alarms": [asdict(alarm) for alarm in services.alarms.active.values()],
@@ -190,6 +195,11 @@ def _feed_states(services: Services) -> list[str]:
     for instrument in services.reference.instruments:
         state = services.market.state(instrument.index)
         lines.append(f'bot4_feed_state{{symbol="{instrument.symbol}",state="{state}"}} 1')
+    lines.append("# TYPE bot4_no_mark gauge")
+    for instrument in services.reference.instruments:
+        reason = services.market.no_mark(instrument.index)
+        if reason is not None:
+            lines.append(f'bot4_no_mark{{symbol="{instrument.symbol}",reason="{reason}"}} 1')
     return lines
 
 
@@ -204,7 +214,7 @@ async def metrics(services: Provided, _principal: Observer) -> Response:
         "alarms": len(services.alarms.active),
         "journal_disk_used_bytes": services.disk.used_bytes,
         "journal_disk_budget_bytes": services.disk.bytes_max,
-        **{f"feed_{name}": value for name, value in services.feed.figures().items()},
+        **{f"feed_{name}": value for name, value in _feed_figures(services).items()},
     }
     lines = []
     for name, value in numbers.items():

@@ -73,15 +73,6 @@ def _update_mark(st: State, i: int) -> None:
 
 
 @inline
-def _set_instrument(st: State, i: int) -> None:
-    symbol = st.commands[i].symbol
-    reference.set_instrument(st, i)
-    if 0 <= symbol < st.firm[0].symbols:  # stops may have been reached while it did not trade
-        st.instruments[symbol].stops_due = 1
-        st.firm[0].stops_due = 1
-
-
-@inline
 def _set_state(st: State, i: int, fresh: bool) -> bool:
     if fresh and not trading_state.set_trading_state(st, i):
         return True
@@ -117,7 +108,7 @@ def _carry_out(st: State, i: int) -> bool:
     elif kind == CommandKind.ADVANCE_TIME:
         return _advance_time(st, fresh)
     elif kind == CommandKind.SET_INSTRUMENT:
-        _set_instrument(st, i)
+        reference.set_instrument(st, i)
     elif kind == CommandKind.SET_ACCOUNT:
         reference.set_account(st, i)
     elif kind == CommandKind.TRANSFER_CASH:

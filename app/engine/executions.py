@@ -244,7 +244,7 @@ def _tell_refusal(st: State, i: int, slot: int) -> None:
 
 @inline
 def _take_refusal(st: State, i: int, slot: int, status: int) -> None:
-    """The venue has not done as asked; a refused cancel is no answer to a replace, nor the reverse."""
+    """The venue has not done what it was asked; a refused cancel answers no replace, nor the reverse."""
     report = st.reports[i]
     order = st.orders[slot]
     cancel = report.report == ReportKind.CANCEL_REJECTED

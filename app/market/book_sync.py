@@ -77,15 +77,13 @@ class BookSync:
         update = self._updates[-1].last_id if self._updates else -1
         return max(self.last_id, touch, update)
 
-    def mark(self) -> int | None:
-        """The middle of the best bid and ask in ticks, rounded down; None without both."""
-        touches = self._touches
+    def touch(self) -> tuple[int, int] | None:
+        """The best bid and ask in ticks, 0 where a side is empty; None while it is out of step."""
         if not self.in_sync:
             return None
-        if touches:
-            return (touches[-1].bid + touches[-1].ask) // 2
-        bid, ask = self.bids.best_depth(), self.asks.best_depth()
-        return None if bid is None or ask is None else (bid + ask) // 2
+        if self._touches:
+            return self._touches[-1].bid, self._touches[-1].ask
+        return self.bids.best_depth() or 0, self.asks.best_depth() or 0
 
     def reset(self) -> None:
         """Forget everything: what follows is not a continuation."""

@@ -13,7 +13,7 @@ class MarketBooks:
     """Applies messages as they come; `flush` hands over what they have changed.
 
     Between two flushes every change of displayed depth is kept, in order, but only
-    the last mark of each symbol.
+    the last touch of each symbol.
     """
 
     def __init__(self, instruments: Iterable[MarketInstrument]) -> None:
@@ -70,7 +70,7 @@ class MarketBooks:
         return outcome
 
     def mark_again(self, symbol: int) -> None:
-        """Tell the mark of this symbol at the next flush, whether or not it has moved."""
+        """Tell the touch of this symbol at the next flush, whether or not it has moved."""
         self._marked.add(symbol)
 
     def snapshot_symbol(self, last_id: int, symbols: Iterable[int]) -> int:
@@ -84,9 +84,9 @@ class MarketBooks:
         if self._resynced:
             self._tell_states(sink)
         for symbol in sorted(self._marked):
-            mark = self.books[symbol].mark()
-            if mark is not None:
-                sink.on_mark(symbol, mark)
+            touch = self.books[symbol].touch()
+            if touch is not None:
+                sink.on_touch(symbol, *touch)
         for symbol, price, quantity, ts, _ in self._trades:
             sink.on_trade(symbol, price, quantity, ts)
         self._marked.clear()

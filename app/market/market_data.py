@@ -6,8 +6,9 @@ is bounded by symbols, and by the maxima below for each of them.
 """
 
 import asyncio
+import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -16,7 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.market.candles import INTERVALS_S, CandleSeries
+from app.market.mark_rule import NoMark, any_spread, why_no_mark
 from app.market.types import Candle, EngineSink, FeedState, MarketObserver, Prices
+
+_log = logging.getLogger(__name__)
 
 # Kept of each symbol.
 TRADES_MAX = 1_000
@@ -39,11 +43,17 @@ def wall_clock_us() -> int:
 
 
 class _Symbol:
-    __slots__ = ("candles", "heard_us", "prices", "state", "trade_ts", "trades")
+    __slots__ = (
+        *("candles", "heard_us", "no_mark", "prices", "spread_max_bps", "state", "touch"),
+        *("trade_ts", "trades"),
+    )
 
     def __init__(self, symbol: int) -> None:
         self.prices = Prices(symbol, 0, 0, 0, 0)
         self.state = FeedState.DISCONNECTED
+        self.touch = (0, 0)  # the newest
+        self.no_mark: NoMark | None = None  # why the newest touch makes none
+        self.spread_max_bps = 0  # by which it was judged
         self.trades: deque[MarketTrade] = deque(maxlen=TRADES_MAX)
         self.candles: dict[int, CandleSeries] = {}
         # The market's time is the newest trade's and moves on with our clock from when we heard of it:
@@ -53,11 +63,22 @@ class _Symbol:
 
 
 class MarketData:
-    """A `MarketSink`; all methods are called on the event loop's thread."""
+    """A `MarketSink`; all methods are called on the event loop's thread.
 
-    def __init__(self, engine: EngineSink, clock_us: Callable[[], int] = wall_clock_us) -> None:
+    spread_max_bps: of the book of a symbol, if it is to make a mark; asked each time, so that a
+    change acts at once.
+    """
+
+    def __init__(
+        self,
+        engine: EngineSink,
+        clock_us: Callable[[], int] = wall_clock_us,
+        spread_max_bps: Callable[[int], int] = any_spread,
+    ) -> None:
         self._engine = engine
         self._clock_us = clock_us
+        self._spread_max_bps = spread_max_bps
+        self._withheld: Counter[NoMark] = Counter()
         self._symbols: dict[int, _Symbol] = {}
         self._observers: list[MarketObserver] = []
 
@@ -77,6 +98,16 @@ class MarketData:
     def state(self, symbol: int) -> FeedState:
         known = self._symbols.get(symbol)
         return known.state if known else FeedState.DISCONNECTED
+
+    def no_mark(self, symbol: int) -> NoMark | None:
+        """Why the newest book makes no mark; None where it makes one, or where there is no market."""
+        known = self._symbols.get(symbol)
+        return known.no_mark if known else None
+
+    def figures(self) -> dict[str, int]:
+        """Books since the start that made no mark, and by reason."""
+        reasons = {f"marks_withheld_{reason.lower()}": self._withheld[reason] for reason in NoMark}
+        return {"marks_withheld": self._withheld.total(), **reasons}
 
     def trades(self, symbol: int, limit: int) -> list[MarketTrade]:
         """The newest first."""
@@ -98,9 +129,25 @@ class MarketData:
                 for observer in self._observers:
                     observer.on_book(symbol)
 
+    def on_touch(self, symbol: int, bid: int, ask: int) -> None:
+        known = self._symbol(symbol)
+        known.touch = bid, ask
+        known.spread_max_bps = self._spread_max_bps(symbol)
+        reason = why_no_mark(bid, ask, known.spread_max_bps)
+        if reason is None:
+            self.on_mark(symbol, (bid + ask) // 2)
+            return
+        self._withheld[reason] += 1
+        if reason is not known.no_mark:
+            known.no_mark = reason
+            _log.warning("market data: no mark of symbol %d: %s, bid %d, ask %d", symbol, reason, bid, ask)
+            for observer in self._observers:
+                observer.on_prices(known.prices)
+
     def on_mark(self, symbol: int, mark: int) -> None:
         self._engine.on_mark(symbol, mark)
         known = self._symbol(symbol)
+        known.no_mark = None
         prices = Prices(symbol, known.prices.last, mark, mark, self._clock_us())
         known.prices = prices
         for observer in self._observers:
@@ -127,6 +174,8 @@ class MarketData:
         if known.state is state:
             return
         known.state = state
+        if state is not FeedState.LIVE:
+            known.no_mark = None  # the state says why
         if state is FeedState.DISCONNECTED:
             known.trade_ts = 0
             for series in known.candles.values():
@@ -134,13 +183,20 @@ class MarketData:
         for observer in self._observers:
             observer.on_feed_state(symbol, state)
 
-    # Candles.
+    # By the clock.
 
     async def run(self) -> None:
-        """Close and tell candles until cancelled."""
+        """Close and tell candles, and look at books again whose bound has changed, until cancelled."""
         while True:
             await asyncio.sleep(CANDLES_INTERVAL_S)
             self.tell_candles()
+            self.judge_again()
+
+    def judge_again(self) -> None:
+        """Books that stand still are told no more: those without a mark may have one by a new bound."""
+        for symbol, known in self._symbols.items():
+            if known.no_mark is not None and known.spread_max_bps != self._spread_max_bps(symbol):
+                self.on_touch(symbol, *known.touch)
 
     def tell_candles(self) -> None:
         now_us = self._clock_us()

@@ -53,7 +53,7 @@ class SyntheticTrade(NamedTuple):
 
 class SyntheticStep(NamedTuple):
     levels: NDArray[np.void]  # LEVEL_UPDATE
-    marks: list[tuple[int, int]]  # symbol, mark
+    touches: list[tuple[int, int, int]]  # symbol, best bid, best ask
     trades: list[SyntheticTrade]
 
 
@@ -109,8 +109,8 @@ class SyntheticMarket:
         quantities = self._fill_levels(prices)
         levels = self._changes(prices, quantities)
         self._prices, self._quantities = prices, quantities
-        marks = list(zip(self._symbols.tolist(), ((bids + asks) // 2).tolist(), strict=True))
-        return SyntheticStep(levels, marks, self._trade(bids, asks))
+        touches = list(zip(self._symbols.tolist(), bids.tolist(), asks.tolist(), strict=True))
+        return SyntheticStep(levels, touches, self._trade(bids, asks))
 
     def _move_touch(self) -> tuple[_Ints, _Ints]:
         market = self._random.standard_normal()
@@ -239,9 +239,9 @@ class SyntheticFeed:
             step = market.step()
             now_us = time.time_ns() // 1_000
             sink.on_levels(step.levels)
-            marks.update(step.marks)
-            for symbol, mark in step.marks:
-                sink.on_mark(symbol, mark)
+            for symbol, bid, ask in step.touches:
+                marks[symbol] = (bid + ask) // 2
+                sink.on_touch(symbol, bid, ask)
             for trade in step.trades:
                 sink.on_trade(trade.symbol, trade.price, trade.quantity, now_us)
             # After a standstill it goes on from now, it does not catch up.

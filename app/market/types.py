@@ -63,7 +63,10 @@ class EngineSink(Protocol):
 
 
 class MarketSink(EngineSink, Protocol):
-    """Where a feed delivers."""
+    """Where a feed delivers. It tells touches; what is told of them makes marks (`app.market.mark_rule`)."""
+
+    def on_touch(self, symbol: int, bid: int, ask: int) -> None:
+        """The best bid and ask of a symbol (ticks, 0 where a side is empty) are known again."""
 
     def on_trade(self, symbol: int, price: int, quantity: int, ts: int) -> None:
         """A trade of the outside market: ticks, steps, microseconds."""
@@ -77,6 +80,7 @@ class Prices(NamedTuple):
 
     `last` is the newest trade's price, `mid` the middle of the best bid and ask, rounded down. The
     mark is the mid: trades jump between bid and ask, which a measure of risk would take for movement.
+    A book that makes no mark leaves both as they are.
     """
 
     symbol: int
@@ -112,7 +116,7 @@ class MarketObserver(Protocol):
         """A trade of the outside market: ticks, steps, microseconds."""
 
     def on_prices(self, prices: Prices) -> None:
-        """The mark of a symbol is known again."""
+        """The mark of a symbol is known again, or whether its book makes one has changed."""
 
     def on_candle(self, candle: Candle) -> None:
         """A candle has changed or is closed."""

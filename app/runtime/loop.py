@@ -36,7 +36,7 @@ from app.runtime.outcomes import NO_REQUESTS, EventsWaiter, FutureWaiter, Outcom
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
 from app.runtime.tick import ADVANCE_TIME, SAMPLE_MARKS, Pieces, Tick, mark_commands
-from app.runtime.timers import has_overdue_mark, sample_is_due, time_is_due
+from app.runtime.timers import TimeWatch, sample_is_due
 from app.runtime.views import EventView
 from app.venues.base import Venue
 
@@ -103,6 +103,7 @@ class EngineLoop:
         self._level_count = 0
         self._marks: dict[int, int] = {}
         self._marks_due = False
+        self._time = TimeWatch()
         self._time_due = False
         self._sample_due = False
         self._scheduled = False
@@ -307,8 +308,8 @@ class EngineLoop:
         """
         now = self._clock.now()
         pieces = Pieces(self.engine, self._venue, self.seq, now)
-        if self._time_due or time_is_due(self.engine.state, now):
-            self._time_due = False
+        self._time_due = False
+        if self._time.is_due(self.engine.state, now):
             pieces.apply(ADVANCE_TIME)
         levels, self._levels, self._level_count = self._levels, [], 0
         for batch in levels:
@@ -357,9 +358,7 @@ class EngineLoop:
             self.reference.refresh(self.engine.state)
             self._teller.tables = self.reference.name_tables()
         tell(tick.waiters, told)
-        for barrier in tick.barriers:
-            if not barrier.done():
-                barrier.set_result(None)
+        tick.pass_barriers()
         for observer in self._observers:
             observer(tick.events)
 
@@ -374,11 +373,7 @@ class EngineLoop:
     def _fail_waiting(self, reason: str) -> None:
         error = EngineHalted(f"the engine has halted: {reason}")
         for tick in self._in_flight:
-            for waiter in tick.waiters:
-                waiter.fail(error)
-            for barrier in tick.barriers:
-                if not barrier.done():
-                    barrier.set_exception(error)
+            tick.fail(error)
         for waiter in self._waiters:
             waiter.fail(error)
         self._in_flight.clear()
@@ -397,7 +392,7 @@ class EngineLoop:
 
     def _keep_house(self) -> None:
         state, now = self.engine.state, self._clock.now()
-        self._time_due = time_is_due(state, now) or has_overdue_mark(state, now)
+        self._time_due = self._time.look(state, now)
         self._sample_due = self.marked.is_set() and sample_is_due(state, now)
         if self._time_due or self._sample_due:
             self._schedule()

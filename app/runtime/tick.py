@@ -26,6 +26,20 @@ class Tick(NamedTuple):
     started_ns: int
     commands: int
 
+    def pass_barriers(self) -> None:
+        """The disk has it."""
+        for barrier in self.barriers:
+            if not barrier.done():
+                barrier.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """The disk will not have it."""
+        for waiter in self.waiters:
+            waiter.fail(error)
+        for barrier in self.barriers:
+            if not barrier.done():
+                barrier.set_exception(error)
+
 
 class Pieces(Steps):
     """The commands and events of one tick, as they pile up; all of them have the time `now`."""

@@ -201,8 +201,11 @@ def test_what_is_not_plain_is_answered_all_the_same(client: RawClient, account: 
     assert client.read().status == 100
     client.send(body)
     assert client.read().status == 201
-    client.send(request("POST", "/v1/orders?x=1", order))
+    client.send(request("POST", "/v1/orders?", order))
     assert client.read().status == 201
+    client.send(request("POST", "/v1/orders?x=1", order))
+    unknown = client.read()
+    assert (unknown.status, unknown.content["errors"][0]["path"]) == (400, "x")
     client.send(request("POST", "/v1/orders", order, extra="Connection: close\r\n"))
     last = client.read()
     assert (last.status, last.headers["connection"]) == (201, "close")

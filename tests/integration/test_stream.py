@@ -72,7 +72,8 @@ def test_a_replace_that_the_venue_refuses_leaves_the_order_as_it_was(
     order = place(client, limit_order(account, post_only=True))
     watcher.subscribe({"name": "orders", "account": account})
     path = f"/v1/orders/{order['order_id']}"
-    assert client.patch(path, json={"price": "50001.00"}).status_code == 200  # it crosses: the venue refuses
+    refused = client.patch(path, json={"price": "50001.00"})  # it crosses: the venue refuses
+    assert (refused.status_code, refused.json()["code"]) == (422, "POST_ONLY_WOULD_TAKE")
     assert client.patch(path, json={"price": "0.001"}).status_code == 422  # refused by a check: no message
     last = client.patch(path, json={"price": "48000.00"}).json()
     watcher.update("orders", account, lambda shown: shown["price"] == "48000.00")

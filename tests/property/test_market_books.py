@@ -84,12 +84,12 @@ class Follower:
         assert (dict(displayed[0]), dict(displayed[1])) == (bids, asks)
         assert not self.sink.crossed(0)
         if not self.book.in_sync:
-            assert not bids and not asks and self.book.mark() is None
+            assert not bids and not asks and self.book.touch() is None
             return
         true = self.exchange.touch(max(self.touch_id, self.book.last_id))
         assert self.sink.touch(0) == (true.bid, true.ask)
         assert (bids[true.bid], asks[true.ask]) == (true.bid_quantity, true.ask_quantity)
-        assert self.book.mark() == (true.bid + true.ask) // 2
+        assert self.book.touch() == (true.bid, true.ask)
         if self.touch_id <= self.book.last_id:
             assert (bids, asks) == self.exchange.books[self.book.last_id]
 

@@ -44,6 +44,8 @@ class Order:
     filled: int = 0
     notional: int = 0
     reserved: int = 0
+    asked: int = 0  # the quantity that the newest replace asks for
+    replaces: int = 0  # on their way
 
     @property
     def left(self) -> int:
@@ -147,9 +149,14 @@ class Ledger:
             self._fill(order, event)
         elif kind == E.REPLACE_REQUESTED:
             order.reserved = max(order.reserved, event.last_quantity - order.filled)
+            order.asked = event.last_quantity
+            order.replaces += 1
         elif kind == E.ORDER_REPLACED or refused:
             order.price, order.quantity = event.price, event.quantity
             order.reserved = order.left
+            if event.status == S.PENDING_REPLACE:  # a later request is still on its way
+                order.reserved = max(order.left, order.asked - order.filled)
+            order.replaces -= kind != E.CANCEL_REJECTED and order.replaces > 0
         if kind == E.ORDER_TRIGGERED:  # trimmed to the position, where it may only reduce
             assert event.quantity == order.quantity or event.flags & OrderFlag.REDUCE_ONLY
             assert 0 < event.quantity <= order.quantity
@@ -176,6 +183,8 @@ class Ledger:
             return
         triggers = (T.REFUSE,) if refused else _TRIGGERS[kind]
         targets = {TABLE[order.status].get(trigger) for trigger in triggers}
+        if kind == E.ORDER_REPLACED and order.replaces > 1:
+            targets |= {S.PENDING_REPLACE}  # the answer to the earlier of two requests
         filled = order.filled + (event.last_quantity if kind == E.ORDER_FILLED else 0)
         if filled and S.NEW in targets:
             targets = targets - {S.NEW} | {S.PARTIALLY_FILLED}

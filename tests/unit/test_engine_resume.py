@@ -253,7 +253,8 @@ def rejections(desk: Desk) -> None:
 
 def closing(cancel_open: bool) -> Step:
     def close(desk: Desk) -> None:
-        small = build.instrument(0, max_quantity=1)
+        build.bought(desk, 600, PRICE, 1, 0)
+        small = build.instrument(0, max_quantity=30)  # as large as the open orders, and no larger
         keep(desk, small, build.close_position(1, 0, cancel_open, client_order_id=b"c"))
         keep(desk, build.close_position(1, 0, cancel_open, client_order_id=b"c"))
 

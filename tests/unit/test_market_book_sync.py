@@ -45,7 +45,7 @@ def test_updates_wait_for_the_snapshot() -> None:
     assert market.depth(5, 10, [(100, 1)]) is Outcome.BUFFERED
     assert market.depth(11, 12, [(99, 0)]) is Outcome.BUFFERED
     assert market.depth(13, 14, [(97, 3)]) is Outcome.BUFFERED
-    assert market.book.mark() is None
+    assert market.book.touch() is None
     assert market.book.apply_snapshot(SNAPSHOT) is Outcome.APPLIED
     assert market.levels()[0] == [(100, 5), (98, 7), (97, 3)]
     assert market.book.last_id == 14
@@ -86,7 +86,7 @@ def test_a_gap_clears_the_book_until_a_snapshot(market: Market) -> None:
     assert market.depth(12, 13, [(99, 1)]) is Outcome.GAP
     assert market.book.gaps == 1
     assert not market.book.in_sync
-    assert market.book.mark() is None
+    assert market.book.touch() is None
     assert market.levels() == ([], [])
     assert market.depth(14, 15, [(97, 1)]) is Outcome.BUFFERED
     assert market.book.apply_snapshot(SNAPSHOT._replace(last_id=11)) is Outcome.APPLIED
@@ -183,17 +183,19 @@ def test_a_touch_that_came_before_the_snapshot() -> None:
     assert market.levels() == ([(101, 1), (100, 5), (99, 6), (98, 7)], [(103, 1), (104, 7)])
 
 
-def test_mark_is_the_middle_of_the_touch_rounded_down(market: Market) -> None:
-    assert market.book.mark() == 101
+def test_the_touch_is_the_newest_that_is_known(market: Market) -> None:
+    assert market.book.touch() == (100, 102)
     market.touch(11, 100, 103)
-    assert market.book.mark() == 101
+    assert market.book.touch() == (100, 103)
     market.depth(11, 12, [], [(102, 0), (103, 0)])
-    assert market.book.mark() == 102
+    assert market.book.touch() == (100, 104)
 
 
-def test_no_mark_of_a_one_sided_book(market: Market) -> None:
+def test_a_side_that_is_empty_has_no_touch(market: Market) -> None:
     market.depth(11, 11, [(100, 0), (99, 0), (98, 0)])
-    assert market.book.mark() is None
+    assert market.book.touch() == (0, 102)
+    market.depth(12, 12, [(97, 1)], [(102, 0), (103, 0), (104, 0)])
+    assert market.book.touch() == (97, 0)
 
 
 def test_reset_forgets_everything(market: Market) -> None:
@@ -270,7 +272,7 @@ def test_a_number_that_cannot_be_true_is_found_out(market: Market) -> None:
     outcomes = [market.depth(at, at, [(99, at)]) for at in range(12, 12 + book_sync.STALE_RUN_MAX)]
     assert outcomes[:-1] == [Outcome.STALE] * (book_sync.STALE_RUN_MAX - 1)
     assert outcomes[-1] is Outcome.GAP
-    assert market.book.gaps == 1 and market.book.mark() is None
+    assert market.book.gaps == 1 and market.book.touch() is None
     assert market.levels() == ([], [])
 
 
@@ -278,7 +280,7 @@ def test_a_touch_that_cannot_be_true_is_dropped(market: Market) -> None:
     assert market.touch(900_000, 101, 102) is Outcome.APPLIED
     outcomes = [market.touch(20 + at, 99, 100) for at in range(book_sync.STALE_RUN_MAX)]
     assert outcomes == [Outcome.STALE] * (book_sync.STALE_RUN_MAX - 1) + [Outcome.APPLIED]
-    assert market.book.mark() == 99
+    assert market.book.touch() == (99, 100)
     assert market.levels()[0][0] == (99, 1)
 
 

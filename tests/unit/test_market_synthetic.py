@@ -17,8 +17,8 @@ def play(market: SyntheticMarket, steps: int) -> ReplicaSink:
     for _ in range(steps):
         step = market.step()
         sink.on_levels(step.levels)
-        for symbol, mark in step.marks:
-            sink.on_mark(symbol, mark)
+        for touch in step.touches:
+            sink.on_touch(*touch)
         sink.trades += [(*trade, 0) for trade in step.trades]
     return sink
 
@@ -40,9 +40,8 @@ def test_books_are_complete_and_never_crossed() -> None:
         for row in range(len(step.levels)):
             sink.on_levels(step.levels[row : row + 1])
             assert not sink.crossed(int(step.levels[row]["symbol"]))
-        for symbol, mark in step.marks:
-            bid, ask = sink.touch(symbol)
-            assert mark == (bid + ask) // 2
+        for symbol, bid, ask in step.touches:
+            assert (bid, ask) == sink.touch(symbol)
             assert len(sink.side(symbol, Side.BUY)) == len(sink.side(symbol, Side.SELL)) == LEVELS
 
 
@@ -56,7 +55,7 @@ def test_a_step_publishes_little_more_than_what_moved() -> None:
 def test_returns_are_correlated_and_as_volatile_as_asked_for() -> None:
     instruments = demo_instruments()
     market = SyntheticMarket(instruments, seed=11, interval_ms=1000)
-    marks = np.array([[mark for _, mark in market.step().marks] for _ in range(4000)], dtype=np.float64)
+    marks = np.array([[bid + ask for _, bid, ask in market.step().touches] for _ in range(4000)], np.float64)
     returns = np.diff(np.log(marks), axis=0)
     yearly = returns[:, :3].std(axis=0) * np.sqrt(365.25 * 86_400)
     assert yearly == pytest.approx([0.50, 0.65, 0.90], rel=0.1)
@@ -75,7 +74,8 @@ def test_prices_stay_in_range_however_wild() -> None:
 
 def test_it_starts_at_given_marks_or_the_demo_prices() -> None:
     instruments = demo_instruments()
-    marks = dict(SyntheticMarket(instruments, seed=1, start_marks={1: 300_000}).step().marks)
+    touches = SyntheticMarket(instruments, seed=1, start_marks={1: 300_000}).step().touches
+    marks = {symbol: (bid + ask) // 2 for symbol, bid, ask in touches}
     assert marks[0] == pytest.approx(6_180_000, rel=0.001)
     assert marks[1] == pytest.approx(300_000, rel=0.001)
 
@@ -92,7 +92,7 @@ def test_an_unknown_instrument_has_a_market_too(tick_e12: int, expected: int) ->
 
 def test_no_instruments_is_an_empty_market() -> None:
     step = SyntheticMarket([], seed=1).step()
-    assert len(step.levels) == len(step.marks) == len(step.trades) == 0
+    assert len(step.levels) == len(step.touches) == len(step.trades) == 0
 
 
 def test_the_feed_delivers_the_market_at_its_pace_and_restarts() -> None:

@@ -119,7 +119,7 @@ def test_flags_and_code_of_a_replace_are_taken() -> None:
     desk = long_desk(3)
     desk.place(0, SELL, 101, 10, account=_LONG)
     trimmed = {"account": _LONG, "flags": _RO, "code": Code.REDUCE_ONLY}
-    assert brief(desk.replace(0, SELL, 101, 5, **trimmed)) == [("REPLACED", 0, 101, 5)]
+    assert brief(desk.replace(0, SELL, 101, 5, **trimmed)) == [("REPLACED", 0, 101, 5, Code.REDUCE_ONLY)]
     assert brief(desk.show(BUY, (101, 10)))[:1] == [("TRADE", 0, 101, 3)]
 
 
