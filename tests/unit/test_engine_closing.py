@@ -156,7 +156,7 @@ def test_only_the_symbol_and_the_account_are_cleared() -> None:
 
 @pytest.mark.parametrize("cancel_open", [False, True])
 def test_the_same_request_again_is_a_replay_whatever_is_held_by_then(cancel_open: bool) -> None:
-    made = holding(10, SELL)
+    made = holding(10, SELL, symbols=2)
     command = close_position(0, 0, cancel_open, client_order_id=b"close-1")
     first = made.one(command)
     made.send(trade(first.order_id, 1, 10, 1_000))
@@ -165,6 +165,7 @@ def test_the_same_request_again_is_a_replay_whatever_is_held_by_then(cancel_open
     assert (again.kind, again.order_id) == (E.ORDER_REPLAYED, first.order_id)
     otherwise = made.one(close_position(0, 0, not cancel_open, client_order_id=b"close-1"))
     assert (otherwise.kind, otherwise.order_id) == (E.ORDER_REPLAYED, first.order_id), "it is done already"
+    bought(made, 3, 1_000, symbol=1)
     other = made.one(close_position(0, 1, cancel_open, client_order_id=b"close-1"))
     assert other.code == Code.DUPLICATE_CLIENT_ORDER_ID
 
