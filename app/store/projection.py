@@ -19,6 +19,7 @@ from app.runtime.follower import JournalBatch, Replica
 from app.runtime.plain_text import storable_text
 from app.runtime.reference import text_of
 from app.store.copy_format import Kind, Values, encode_rows
+from app.store.latest_orders import latest_orders
 
 SNAPSHOT_US = 60_000_000  # accounts are sampled at each full minute of the commands' time
 
@@ -218,10 +219,7 @@ def _marks(events: Array) -> Rows | None:
 
 def _latest_orders(events: Array, first_seq: int) -> tuple[Rows | None, Rows | None]:
     """Each order as its last event shows it: those placed in this batch, and older ones."""
-    events = events[(events["status"] > 0) & (events["order_id"] > 0)]
-    # The last event of each order: in reverse, the first one that has its id.
-    _, newest = np.unique(events["order_id"][::-1], return_index=True)
-    latest = events[len(events) - 1 - newest]
+    latest = latest_orders(events)
     new = latest["order_id"] >> SLOT_BITS >= first_seq
     return order_rows(latest[new]), order_rows(latest[~new])
 

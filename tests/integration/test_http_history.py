@@ -12,7 +12,7 @@ import pytest
 
 from app.store.database import connect
 from app.store.history import moment
-from tests.api_support import ApiServer, market_order
+from tests.api_support import ApiServer, limit_order, market_order
 
 FILLS = 25
 
@@ -105,6 +105,32 @@ def test_orders_and_what_happened_to_them(server: ApiServer) -> None:
         assert refusal["order_id"] == orders[0]["order_id"]
         candles = client.get("/v1/market/BTC-USDT/candles", params={"interval": "1h"}).json()["items"]
         assert sum(candle["trades"] for candle in candles) > 0
+
+
+def test_what_was_refused_of_an_order_is_not_shown_as_the_order_s(server: ApiServer) -> None:
+    """T10: a refused amend or cancel is among the order's events; the order is as it was."""
+    with server.client() as client:
+
+        def shown() -> tuple[str, str | None]:
+            _catch_up(client)
+            orders = pages(client, "/v1/history/orders", account="other")
+            order = next(each for each in orders if each["order_id"] == placed["order_id"])
+            return order["status"], order["code"]
+
+        placed = client.post("/v1/orders", json=limit_order("other", post_only=True)).json()
+        path = f"/v1/orders/{placed['order_id']}"
+        assert client.patch(path, json={"price": "50001.00"}).json()["code"] == "POST_ONLY_WOULD_TAKE"
+        assert shown() == ("NEW", None)
+        assert client.patch(path, json={"price": "0"}).json()["code"] == "PRICE_INVALID"
+        assert shown() == ("NEW", None)
+        assert client.delete(path).json()["status"] == "CANCELED"
+        assert client.delete(path).json()["code"] == "ORDER_CLOSED"
+        assert shown() == ("CANCELED", None)
+        events = pages(client, f"/v1/history{path[3:]}/events")
+        assert [(each["event"], each["code"]) for each in events if each["code"]][-2:] == [
+            ("REPLACE_REJECTED", "PRICE_INVALID"),
+            ("REPLACE_REJECTED", "POST_ONLY_WOULD_TAKE"),
+        ]
 
 
 def test_transfers_are_shown_and_are_no_profit(server: ApiServer) -> None:
