@@ -1,11 +1,11 @@
 """Accounts and positions."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.api.access import (
     ExactRoute,
@@ -42,7 +42,9 @@ class Account(BaseModel):
     cash: Decimal
     equity: Decimal
     initial_margin: Decimal
-    reserved_margin: Decimal
+    reserved_margin: Annotated[
+        Decimal, Field(description="with open orders, and what their fills may cost beyond the mark")
+    ]
     free_margin: Decimal
     exposure: Decimal
     net_exposure: Decimal
@@ -96,7 +98,7 @@ def account_content(services: Services, account: int) -> dict[str, Any]:
     equity = int(record["cash"]) + int(record["position_value"])
     gross = sum(abs(value) for value in positions["value"].tolist())
     unrealised = sum(positions["value"].tolist()) - sum(positions["entry_cost"].tolist())
-    reserved = -(-int(record["exposure"]) // leverage)
+    reserved = -(-int(record["exposure"]) // leverage) + int(record["open_cost"])
     money = {
         "cash": int(record["cash"]),
         "equity": equity,

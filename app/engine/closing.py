@@ -84,7 +84,7 @@ def _begin(st: State, i: int) -> bool:
         verdict.observed = 0
     count_message(st, account)
     if code != Code.NONE:
-        refuse(st, admit(st, duplicate), code)
+        refuse(st, admit(st, True), code)  # its client order id stays free: the close may be tried again
     return bool(code == Code.NONE)
 
 

@@ -58,14 +58,14 @@ def _check_net(st: State, explain: bool, effect: Effect, unit: int) -> int:
     if explain or allowed != UNLIMITED:
         now = firm.upper if buy else -firm.lower
         after = max(now + (effect.up if buy else -effect.down) * unit, 0)
-        passed = passes(st, explain, after <= allowed or after <= now, effect.reducing)
+        passed = passes(st, explain, after <= allowed, effect.reducing)
         if refuses(st, explain, Code.MAX_NET_EXPOSURE, passed, allowed, after, Scope.FIRM):
             return Code.MAX_NET_EXPOSURE
     allowed = limit_in(st.account_limits[order.account :], Limit.MAX_NET_EXPOSURE)
     if explain or allowed != UNLIMITED:
         now = holder.upper if buy else -holder.lower
         after = max(now + (effect.up if buy else -effect.down) * unit, 0)
-        passed = passes(st, explain, after <= allowed or after <= now, effect.reducing)
+        passed = passes(st, explain, after <= allowed, effect.reducing)
         if refuses(st, explain, Code.MAX_NET_EXPOSURE, passed, allowed, after, Scope.ACCOUNT):
             return Code.MAX_NET_EXPOSURE
     return Code.NONE
@@ -159,12 +159,12 @@ def check_turnover(st: State, explain: bool, effect: Effect) -> int:
     holder = st.accounts[account]
     allowed = limit_in(st.firm_limits, Limit.MAX_DAILY_NOTIONAL)
     used = firm.day_traded + firm.open_notional + effect.added
-    passed = passes(st, explain, used <= allowed or effect.added <= 0, effect.reducing)
+    passed = passes(st, explain, used <= allowed, effect.reducing)
     if refuses(st, explain, Code.MAX_DAILY_NOTIONAL, passed, allowed, used, Scope.FIRM):
         return Code.MAX_DAILY_NOTIONAL
     allowed = limit_in(st.account_limits[account:], Limit.MAX_DAILY_NOTIONAL)
     used = holder.day_traded + holder.open_notional + effect.added
-    passed = passes(st, explain, used <= allowed or effect.added <= 0, effect.reducing)
+    passed = passes(st, explain, used <= allowed, effect.reducing)
     if refuses(st, explain, Code.MAX_DAILY_NOTIONAL, passed, allowed, used, Scope.ACCOUNT):
         return Code.MAX_DAILY_NOTIONAL
     return Code.NONE

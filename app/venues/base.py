@@ -50,6 +50,9 @@ class Venue(Protocol):
         """Carry out the route events among these EVENT records, in order. It is given all events that
         there are, as others may tell it what it has to know."""
 
+    def note(self, events: bytes) -> None:
+        """EVENT records that are to be executed later: what they restrict holds from now on."""
+
     def apply_levels(self, levels: Records) -> Iterator[Records]:
         """Displayed depth has changed: LEVEL_UPDATE records."""
 

@@ -49,4 +49,5 @@ class Steps:
         stamp(reports, self.seq + 1, self._ts)
         events = self._engine.process(reports).tobytes()
         self.add(reports.tobytes(), events)
+        self._venue.note(events)
         return events

@@ -328,3 +328,78 @@ def test_orders_show_when_they_end_and_whether_they_have_fired(desk: TradingDesk
     assert desk.order(fired)["triggered"] is True
     assert desk.order(waiting)["triggered"] is False
     assert desk.order(fired)["status"] == desk.order(waiting)["status"] == "NEW"
+
+
+# What an attack has found beside the cases.
+
+
+@pytest.mark.parametrize(
+    "limits", [{"MAX_NET_EXPOSURE": "10"}, {"MAX_DAILY_NOTIONAL": "10"}], ids=["net", "turnover"]
+)
+@pytest.mark.parametrize("kind", ["STOP", "STOP_LIMIT", "TAKE_PROFIT", "amend"])
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+def test_no_limit_is_passed_by_a_stop_or_an_amend(
+    desk: TradingDesk, side: str, kind: str, limits: dict[str, str]
+) -> None:
+    account = desk.account()
+    buy = side == "BUY"
+    rises = buy == (kind != "TAKE_PROFIT")
+    stop, beyond = ("155.00", "156.00") if rises else ("145.00", "144.00")
+    price = "158.00" if buy else "142.00"
+    if kind == "amend":
+        order = desk.take(account, side, "10", "140.00" if buy else "160.00")
+    else:
+        more = {"price": price} if kind == "STOP_LIMIT" else {}
+        order = desk.take(account, side, "10", type=kind, stop_price=stop, **more)
+    desk.limit(f"accounts/{account}", **limits)
+    code = next(iter(limits))
+    if kind == "amend":
+        assert desk.refused(desk.amend(order, price="151.00" if buy else "149.00")) == code
+    else:
+        desk.at(beyond)
+        assert desk.status(order) == ("CANCELED", code)
+    assert desk.position(account) == 0
+
+
+@pytest.mark.parametrize("sweep", ["a taker", "depth", "its own order"])
+@pytest.mark.parametrize("limit", ["DAILY_LOSS", "MAX_DRAWDOWN"])
+def test_a_breaker_that_trips_in_a_match_stops_the_rest_of_it(
+    desk: TradingDesk, limit: str, sweep: str
+) -> None:
+    account, other = desk.account(**{limit: "25"}), desk.account()
+    desk.book([("140.00", "100")], [("160.00", "100")])
+    if sweep == "its own order":
+        for price in ("151.00", "152.00", "153.00", "154.00", "155.00"):
+            desk.take(other, "SELL", "4", price)
+        order = desk.order(desk.take(account, "BUY", "20", "155.00"))
+        assert (order["status"], order["code"]) == ("CANCELED", "REDUCING_ONLY")
+        assert 0 < desk.position(account) < 20
+        return
+    orders = [desk.take(account, "BUY", "2", "155.00") for _ in range(20)]
+    if sweep == "depth":
+        desk.depth([("140.00", "100")], [("152.00", "100")])
+    else:
+        desk.send(other, "SELL", "40", "152.00")
+    # Each loses 5 a unit against the mark of 150: the third fill is beyond 25.
+    assert desk.position(account) == 6
+    assert [desk.status(order)[0] for order in orders] == ["FILLED"] * 3 + ["CANCELED"] * 17
+
+
+def test_a_refused_close_may_be_sent_again(desk: TradingDesk) -> None:
+    account = desk.account()
+    desk.take(account, "BUY", "8")
+    desk.kill_switch(f"account:{account}", "halt")
+    assert desk.refused(desk.close(account, client_order_id="exit")) == "TRADING_HALTED"
+    desk.kill_switch(f"account:{account}", "resume")
+    assert desk.close(account, client_order_id="exit").status_code == 201
+    assert desk.position(account) == 0
+
+
+def test_free_margin_is_what_can_be_withdrawn(desk: TradingDesk) -> None:
+    account = desk.account()
+    desk.take(account, "BUY", "5", type="STOP_LIMIT", stop_price="155.00", price="160.00")
+    free = desk.client.get(f"/v1/accounts/{account}").json()["free_margin"]
+    path = f"/v1/accounts/{account}/transfers"
+    more = {"amount": f"-{Decimal(free) + Decimal('0.00000001')}", "reason": "a test"}
+    assert desk.refused(desk.client.post(path, json=more)) == "INSUFFICIENT_MARGIN"
+    assert desk.client.post(path, json=more | {"amount": f"-{free}"}).status_code == 201

@@ -95,6 +95,7 @@ class World:
         self.seq += len(commands)
         self.tell_fills(commands.view(REPORT_COMMAND))
         events = self.engine.process(commands).tobytes()
+        self.venue.note(events)
         for event in event_views(events):
             assert event.kind not in (EventKind.EXECUTION_ANOMALY, EventKind.COMMAND_REJECTED), event
             if event.kind == EventKind.ORDER_ACCEPTED:

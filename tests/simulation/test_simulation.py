@@ -102,6 +102,7 @@ class World:
         self.events.append(events)
         self.ledger.take(event_views(events), self.kinds)
         self.rules.take(event_views(events), self.kinds)
+        self.venue.note(events)
         return np.frombuffer(bytearray(events), EVENT)
 
     def _reported(self, reports: Iterator[Records]) -> None:

@@ -59,6 +59,8 @@ class ClosingTwin(StopsTwin):
             refusal = Verdict(Code.REDUCE_ONLY, False, 0, 0, Scope.ACCOUNT_SYMBOL)
         if refusal is not None:
             self.refuse(order, refusal)
+            if first is None:  # its name stays free
+                self.books.named.pop((order.account, order.client_order_id), None)
             return
         others = [o for o in self.books.accounts[c.account].open.values() if o.symbol == c.symbol]
         self.send_slices(c, order)

@@ -55,7 +55,7 @@ def exposure_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Ve
         before = upper if buys else -lower
         after = max(before + (effect.up if buys else -effect.down) * unit, 0)
         allowed = books.limit_at(Limit.MAX_NET_EXPOSURE, scope, account)
-        within = after <= max(allowed, before)
+        within = after <= allowed
         yield unless_reducing(effect, Code.MAX_NET_EXPOSURE, within, allowed, after, scope)
     yield from _margin(books, account, mine + effect.growth * unit, effect)
 
@@ -86,7 +86,7 @@ def turnover_verdicts(books: Books, order: Order, effect: Effect) -> Iterator[Ve
     for scope, holder in ((Scope.FIRM, -1), (Scope.ACCOUNT, order.account)):
         allowed = books.limit_at(Limit.MAX_DAILY_NOTIONAL, scope, order.account)
         used = books.turnover(holder) + books.open_notional(holder) + effect.added
-        within = used <= allowed or effect.added <= 0
+        within = used <= allowed
         yield unless_reducing(effect, Code.MAX_DAILY_NOTIONAL, within, allowed, used, scope)
 
 

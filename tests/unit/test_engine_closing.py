@@ -170,6 +170,15 @@ def test_the_same_request_again_is_a_replay_whatever_is_held_by_then(cancel_open
     assert other.code == Code.DUPLICATE_CLIENT_ORDER_ID
 
 
+def test_a_refused_close_leaves_its_client_order_id_free() -> None:
+    made = holding(10, SELL)
+    made.send(trading_state(TradingState.HALTED))
+    command = close_position(0, 0, client_order_id=b"close-1")
+    assert made.one(command).code == Code.TRADING_HALTED
+    made.send(trading_state(TradingState.ACTIVE))
+    assert made.one(command).kind == E.ORDER_ACCEPTED
+
+
 def test_what_the_market_does_not_take_stays_protected() -> None:
     made, stop = protected(SELL)
     closing = made.send(close_position(0, 0, True))[0]

@@ -10,8 +10,8 @@ from app.venues.paper.book import best_level, best_resting_key, key_of, ladder_l
 from app.venues.paper.depth import available, best_depth, consume, depth_levels, display, forget
 from app.venues.paper.matching import allowed_of, end_resting
 from app.venues.paper.mirror import displays, why_reducing
-from app.venues.paper.records import NO_KEY, REPORTS_PER_STEP_MAX
-from app.venues.paper.reports import has_room, write_trade
+from app.venues.paper.records import NO_KEY
+from app.venues.paper.reports import write_trade
 from app.venues.paper.state import PaperState, attach
 
 
@@ -59,22 +59,26 @@ def _fill(st: PaperState, book_side: int, slot: int, price: int, index: int) -> 
 
 @force_inline
 def _fill_resting(st: PaperState, book_side: int) -> bool:
-    """Fill resting orders of one side that displayed depth reaches. False where reports are full."""
+    """Fill one resting order of a side that displayed depth reaches; whether there was none.
+
+    One at a time: the engine books it first, and a breaker that it trips holds the others.
+    """
     first = (book_side ^ 1) * depth_levels(st)
-    while True:
-        if not has_room(st, REPORTS_PER_STEP_MAX):
-            return False
-        key = best_resting_key(st, book_side)
-        index = best_depth(st, book_side ^ 1)
-        # A bid's key is its price and an ask's the negative: they meet where the sum is not negative.
-        if key == NO_KEY or index < first or key + st.depth[index]["key"] < 0:
-            return True
-        _fill(st, book_side, st.levels[best_level(st, book_side)]["head"], abs(key), index)
+    key = best_resting_key(st, book_side)
+    index = best_depth(st, book_side ^ 1)
+    # A bid's key is its price and an ask's the negative: they meet where the sum is not negative.
+    if key == NO_KEY or index < first or key + st.depth[index]["key"] < 0:
+        return True
+    _fill(st, book_side, st.levels[best_level(st, book_side)]["head"], abs(key), index)
+    return False
 
 
 @force_inline
 def fill_reached(st: PaperState, symbol: int) -> bool:
-    """Fill all resting orders of a symbol that displayed depth reaches, where it trades."""
+    """Fill a resting order of a symbol that displayed depth reaches, where it trades; whether none was left.
+
+    There must be room for reports.
+    """
     if st.listings[symbol]["closed"]:
         return True
     return bool(_fill_resting(st, 2 * symbol) and _fill_resting(st, 2 * symbol + 1))

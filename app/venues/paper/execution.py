@@ -14,7 +14,7 @@ from app.venues.paper.displayed import fill_reached
 from app.venues.paper.fill_or_kill import can_fill
 from app.venues.paper.look_ahead import look_ahead
 from app.venues.paper.matching import match, refuse, would_take
-from app.venues.paper.mirror import take_note, why_reducing
+from app.venues.paper.mirror import note_restrictions, take_note, why_reducing
 from app.venues.paper.records import ANY_KEY, REPORTS_PER_STEP_MAX
 from app.venues.paper.reports import has_room, write_canceled, write_report
 from app.venues.paper.state import PaperState, attach
@@ -232,14 +232,16 @@ def _rest_again(st: PaperState, event: Any) -> None:
 
 @force_inline
 def carry_out(st: PaperState, events: NDArray[np.void], index: int, resuming: bool, ahead: bool) -> bool:
-    """Carry out EVENT records from `index` on; False where there is no room for more reports.
+    """Carry out EVENT records from `index` on; False where reports are to be applied before it goes on.
 
-    `VENUE.cursor` is then where it stopped. `resuming`: ORDER_OPENED is an order that rests again.
-    `ahead`: look at the events that follow for what they will need.
+    That is after each event or trade that has left some: what the engine makes of them may restrict
+    what comes next. `VENUE.cursor` is then where it stopped. `resuming`: ORDER_OPENED is an order
+    that rests again. `ahead`: look at the events that follow for what they will need.
     """
     venue = st.venue[0]
+    there = venue["reports"]
     while True:
-        if not has_room(st, REPORTS_PER_STEP_MAX):
+        if venue["reports"] > there or not has_room(st, REPORTS_PER_STEP_MAX):
             venue["cursor"] = index
             return False
         if venue["matching"]:
@@ -282,5 +284,13 @@ def execute_events(
     venue = st.venue[0]
     venue["reports"] = 0
     index = 0 if begin else venue["cursor"]
+    if begin:
+        note_restrictions(st, events, 0, len(events))
     done = carry_out(st, events, index, resuming, True)
     return int(venue["reports"]) if done else -1 - int(venue["reports"])
+
+
+@kernel
+def note_events(directory: NDArray[np.int64], events: NDArray[np.void]) -> None:
+    """Let restrictions among these EVENT records hold from now on, also for an order that is matching."""
+    note_restrictions(attach(directory), events, 0, len(events))

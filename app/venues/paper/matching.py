@@ -1,7 +1,8 @@
 """An incoming order meets the book, one step at a time.
 
-Reports may fill their buffer at any step. What is left of the order is in
-`INCOMING`, so the next call goes on where this one stopped.
+After each trade the engine books it before the order goes on, so that a breaker
+which it trips holds what is left. What is left of the order is in `INCOMING`, so
+the next call goes on where this one stopped.
 
 An order that may only reduce a position trades no more than what is left of that
 position at the moment of the match. What then can reduce nothing is canceled.
@@ -14,8 +15,7 @@ from app.engine.types import Liquidity, ReportKind, SelfTradePrevention
 from app.venues.paper.book import best_level, best_resting_key, key_of, put, reduce, take_out
 from app.venues.paper.depth import available, best_depth, best_depth_key, consume
 from app.venues.paper.mirror import reducible, why_reducing
-from app.venues.paper.records import REPORTS_PER_STEP_MAX
-from app.venues.paper.reports import has_room, write_canceled, write_report, write_trade
+from app.venues.paper.reports import write_canceled, write_report, write_trade
 from app.venues.paper.state import PaperState
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -84,11 +84,12 @@ def _end_incoming(st: PaperState, code: int) -> None:
 
 @force_inline
 def _allowed(st: PaperState) -> int:
-    """How much the incoming order may trade now."""
+    """How much the incoming order may trade now: a breaker may have tripped since it came in."""
     incoming = st.incoming[0]
+    account = incoming["account"]
+    incoming["must_reduce"] = why_reducing(st, account, incoming["symbol"], incoming["flags"])
     if incoming["must_reduce"] == Code.NONE:
         return int(incoming["remaining"])
-    account = incoming["account"]
     return int(min(incoming["remaining"], reducible(st, account, incoming["symbol"], incoming["side"])))
 
 
@@ -165,22 +166,18 @@ def _meet(st: PaperState, slot: int, key: int, allowed: int) -> None:
 
 @force_inline
 def match(st: PaperState) -> None:
-    """Trade the incoming order until it is finished or the reports' buffer is full."""
+    """One step of the incoming order: it trades once, or it is finished. There must be room for reports."""
     incoming = st.incoming[0]
     opposite = 2 * incoming["symbol"] + (incoming["side"] ^ 1)
-    bound = incoming["bound"]
-    while incoming["remaining"] > 0:
-        if not has_room(st, REPORTS_PER_STEP_MAX):
-            return
-        resting_key = best_resting_key(st, opposite)
-        depth_key = best_depth_key(st, opposite)
-        if max(resting_key, depth_key) < bound:
-            break
-        allowed = _allowed(st)
-        if allowed == 0:
-            _end_incoming(st, incoming["must_reduce"])
-        elif depth_key >= resting_key:
-            _trade_with_depth(st, best_depth(st, opposite), allowed)
-        else:
-            _meet(st, st.levels[best_level(st, opposite)]["head"], resting_key, allowed)
-    _finish(st)
+    resting_key = best_resting_key(st, opposite)
+    depth_key = best_depth_key(st, opposite)
+    if incoming["remaining"] == 0 or max(resting_key, depth_key) < incoming["bound"]:
+        _finish(st)
+        return
+    allowed = _allowed(st)
+    if allowed == 0:
+        _end_incoming(st, incoming["must_reduce"])
+    elif depth_key >= resting_key:
+        _trade_with_depth(st, best_depth(st, opposite), allowed)
+    else:
+        _meet(st, st.levels[best_level(st, opposite)]["head"], resting_key, allowed)

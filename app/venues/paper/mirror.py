@@ -7,7 +7,9 @@ venue never looks at the engine's state while commands are applied (see
 `app.venues.paper.turn`), so it keeps a copy of its own:
 
 1. Positions move with the trades that it reports, and with POSITION_SETTLED.
-2. Trading states, permissions and instruments come as events.
+2. Trading states, permissions and instruments come as events. What restricts holds as soon as the
+   engine has said so: also for what is left of an order that is matching, and for orders that
+   were routed before.
 3. At the start all of it is what the engine's state says.
 """
 
@@ -99,14 +101,21 @@ def _list(st: PaperState, event: Any) -> None:
 
 
 @force_inline
+def note_restrictions(st: PaperState, events: Any, first: int, last: int) -> None:
+    """Take trading states and permissions from EVENT records `first` to `last` - 1."""
+    for index in range(first, last):
+        kind = events[index]["kind"]
+        if kind == EventKind.TRADING_STATE_SET:
+            _restrict(st, events[index])
+        elif kind == EventKind.PERMISSION_SET:
+            _permit(st, events[index])
+
+
+@force_inline
 def take_note(st: PaperState, event: Any) -> None:
-    """An event that sends no order here."""
+    """An event that sends no order here, and is no restriction."""
     kind = event["kind"]
-    if kind == EventKind.TRADING_STATE_SET:
-        _restrict(st, event)
-    elif kind == EventKind.PERMISSION_SET:
-        _permit(st, event)
-    elif kind == EventKind.INSTRUMENT_SET:
+    if kind == EventKind.INSTRUMENT_SET:
         _list(st, event)
     elif kind == EventKind.POSITION_SETTLED:
         st.holdings[holding_index(st, event["account"], event["symbol"])]["quantity"] = 0

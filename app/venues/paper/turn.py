@@ -2,14 +2,14 @@
 
 1. Commands of the inbox are applied one after the other: the next one is taken when all
    is quiet, so it meets whatever the ones before have led to, fills included.
-2. In between the engine answers commands with events, the book answers events with reports,
-   which are commands again. Neither looks at the other's state, each takes its input in order,
-   and what comes out goes to the end of the other's input. So the streams are the same whoever
-   of the two goes first and however far it goes at once (G. Kahn, "The semantics of a simple
-   language for parallel programming", 1974).
-3. Hence buffers change nothing either. Where one of them is used up between two commands, the
-   next call goes on with empty ones. Where that happens within a command, engine and venue
-   finish it a batch at a time (`app.venues.steps`), with memory that has no end.
+2. In between engine and book take turns, in the smallest steps: the book carries out an event, or
+   makes one trade of it, the engine applies the reports of that, and so on. Events and reports are
+   queues: each takes its input in order, and what comes out goes to the end of the other's.
+3. What the engine restricts holds at once (`app.venues.paper.mirror`): a breaker that a trade trips
+   stops the rest of the same match.
+4. Steps are what they are whatever room there is, so buffers change nothing. Where one of them is
+   used up between two commands, the next call goes on with empty ones. Where that happens within
+   a command, engine and venue finish it with memory that has no end (`app.venues.steps`).
 
 The venue's directory here is the book's with the engine's commands for its buffer of reports, so
 that reports are written where the engine reads them.
@@ -36,6 +36,7 @@ from app.engine.state import State
 from app.engine.state import attach as attach_engine
 from app.venues.paper.execution import carry_out
 from app.venues.paper.look_ahead import ORDERS_AHEAD, look_at_inbox
+from app.venues.paper.mirror import note_restrictions
 from app.venues.paper.records import REPORTS_PER_STEP_MAX
 from app.venues.paper.state import WORD, PaperState
 from app.venues.paper.state import attach as attach_venue
@@ -86,6 +87,8 @@ def take_turn(
     venue["reports"] = venue["cursor"] = 0
     applied = 0
     at = 0
+    noted = 0
+    quiet = True
     while applied == at and taken < count:
         full = at + 1 + REPORTS_PER_STEP_MAX > len(st.commands)
         if at > 0 and (full or room_for_events(st) < EVENTS_PER_COMMAND_MAX):
@@ -96,17 +99,18 @@ def take_turn(
         at += 1
         taken += 1
         venue["reports"] = at
-        room = True
-        while room and applied < at:
+        while applied < at:
             stamp_commands(st.commands, applied, at, first_seq, ts)
             for i in range(applied + 1, min(at, applied + AHEAD)):
                 prefetch_command(st, i)
             applied = apply_commands(st, applied, at)
             if applied < at:
                 break
-            room = carry_out(book, st.events[: firm.event_count], venue["cursor"], False, False)
+            note_restrictions(book, st.events, noted, firm.event_count)
+            noted = firm.event_count
+            quiet = carry_out(book, st.events[: firm.event_count], venue["cursor"], False, False)
             at = venue["reports"]
-        if not room:
+        if not quiet:  # a buffer is used up
             break
     venue["taken"] = taken
     venue["applied"] = applied

@@ -14,7 +14,7 @@ from app.engine.state import State
 from app.engine.types import EventKind, OrderStatus, Side
 from app.venues.base import Applied
 from app.venues.paper.displayed import apply_updates, merge_depth
-from app.venues.paper.execution import execute_events
+from app.venues.paper.execution import execute_events, note_events
 from app.venues.paper.mirror import begin_with
 from app.venues.paper.records import PRICE_LEVEL, REPORTS_PER_STEP_MAX
 from app.venues.paper.state import PaperLimits, allocate
@@ -28,6 +28,8 @@ _RESUMED_AT_ONCE = 1 << 14
 
 _EVENT_COUNT = (1 << COUNT_BITS) - 1
 _COMMAND_BYTES, _EVENT_BYTES, _SEQ_BYTES = COMMAND.itemsize, EVENT.itemsize, 8
+_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+_RESTRICTING = {int(EventKind.TRADING_STATE_SET), int(EventKind.PERMISSION_SET)}
 
 _ROUTED_AGAIN = {
     OrderStatus.PENDING_CANCEL: EventKind.CANCEL_REQUESTED,
@@ -160,6 +162,11 @@ class PaperVenue:
             count = execute_events(self.directory, events, False, resuming)
         if count:
             yield self._reports[:count]
+
+    def note(self, events: bytes) -> None:
+        """See `Venue.note`: an order that is matching may have tripped a breaker."""
+        if _RESTRICTING.intersection(events[_KIND_OFFSET::_EVENT_BYTES]):
+            note_events(self.directory, np.frombuffer(bytearray(events), EVENT))
 
     def apply_levels(self, levels: Records) -> Iterator[Records]:
         """Displayed depth has changed: resting orders that it reaches fill as makers."""
