@@ -44,7 +44,7 @@ class Gate:
             authorization = header(scope, b"authorization")
             principal = None if authorization is None else self._keys.of_header(authorization)
             if principal is not None:
-                if is_free(scope["method"], scope["path"]):
+                if is_free(scope["method"], scope["path"]) or scope["path"].startswith(_HEALTH):
                     return self._application(scope, receive, send)
                 return self._counted(principal, scope, receive, send)
             if not scope["path"].startswith(_HEALTH):

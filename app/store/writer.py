@@ -43,6 +43,7 @@ PROJECTION = "database"
 # Of journal in one transaction: the further behind, the more, up to what is bounded memory.
 BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1 << 20, 16 << 20
 IDLE_SECONDS = 0.1  # between two looks at a journal that has nothing new
+LOCK_TRIES = 20  # so many of them apart
 LOCK_SECONDS_MAX = 10
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.2, 10.0
 TRADES_MAX = 100_000  # market trades that wait for the database; older ones are dropped
@@ -69,6 +70,15 @@ RETRIED = (
     *(DatabaseError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
     *(OSError, TimeoutError),
 )
+
+
+async def _be_the_only_writer(connection: asyncpg.Connection) -> None:
+    """Raises DatabaseError where there is another one; the server may still be ending the one before."""
+    for _ in range(LOCK_TRIES):
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
+            return
+        await asyncio.sleep(IDLE_SECONDS)
+    raise DatabaseError("another writer is at work on the database: is a second server using it?")
 
 
 class DatabaseWriter:
@@ -151,8 +161,7 @@ class DatabaseWriter:
             if not self._migrated:
                 await migrate(self._url, timescaledb_required=self._timescaledb_required)
                 self._migrated = True
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
-                raise DatabaseError("another writer is at work on the database: is a second server using it?")
+            await _be_the_only_writer(connection)
             await connection.execute(_SESSION)
             await self._resume(connection)
             self._error = None

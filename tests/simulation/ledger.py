@@ -98,13 +98,13 @@ class Ledger:
             elif event.order_id == 0:
                 assert event.status == 0 or kind in _STATUS_OF_ITS_OWN
             elif event.order_id not in self.open:
-                self._first(event, kind)
+                self._first(event, kind, command_kinds[event.seq])
             else:
                 self._next(event, kind, command_kinds[event.seq] == CommandKind.EXECUTION_REPORT)
 
     # --- Orders.
 
-    def _first(self, event: EventView, kind: EventKind) -> None:
+    def _first(self, event: EventView, kind: EventKind, command: int) -> None:
         """An order that is not open: a new one, or words about one that has ended."""
         if kind in (E.ORDER_REPLAYED, E.CANCEL_REJECTED, E.REPLACE_REJECTED):
             assert event.status in FINAL or event.status == 0
@@ -112,7 +112,8 @@ class Ledger:
         assert kind in (E.ORDER_ACCEPTED, E.ORDER_OPENED, E.ORDER_REJECTED), kind
         assert event.order_id >> SLOT_BITS == event.seq, "an order speaks again after its end"
         assert event.filled_quantity == 0
-        self._check_name(event)
+        if kind != E.ORDER_REJECTED or command != CommandKind.CLOSE_POSITION:  # its name stays free
+            self._check_name(event)
         self.slots[event.order_id & _SLOT_MASK] = event.order_id
         if kind == E.ORDER_REJECTED:
             assert event.status == S.REJECTED and event.code != Code.NONE
