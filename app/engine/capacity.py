@@ -39,7 +39,7 @@ class Capacity:
     events: int = 1 << 15  # of one batch; what does not fit follows in the next
     overrides: int = 1_024  # of limits, at the same time
     limit_changes: int = 1_024  # proposed and pending, or decided until their place is needed
-    repeats: int = 1 << 17  # orders of late, of accounts with MAX_REPEATED_ORDERS
+    repeats: int = 1 << 16  # orders of late, of accounts with MAX_REPEATED_ORDERS
 
     def __post_init__(self) -> None:
         for name in ("orders", "fills", "repeats"):

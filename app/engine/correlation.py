@@ -32,6 +32,7 @@ from app.engine.arithmetic import half_life_decay, log_ratio, log_ratio_of_near
 from app.engine.codes import Code
 from app.engine.emission import emit, room_for_events
 from app.engine.jit import force_inline, inline, kernel
+from app.engine.portfolio import ROUNDING
 from app.engine.state import FLOAT, LANES, SAMPLE_ROWS, SERIES_ROWS, State, aligned_zeros
 from app.engine.types import EventKind, RiskParameter, Scope, SeriesStatus
 
@@ -226,7 +227,10 @@ def _find_apart(st: State) -> None:
     for i in range(symbols):
         deviations[i] = math.sqrt(st.covariance[i * (stride + 1)])
         largest = max(largest, deviations[i])
-    st.risk_model[0].deviation_max = largest
+    model = st.risk_model[0]
+    model.deviation_max = largest
+    horizon = math.sqrt(model.horizon_us / model.interval_us)
+    model.factor = model.z_e9 * 1e-9 * horizon * (1.0 + ROUNDING)
     threshold = st.risk_model[0].correlation_threshold_ppm / _PPM
     for i in range(symbols):
         apart = st.apart[i * stride : (i + 1) * stride]

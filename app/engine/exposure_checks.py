@@ -17,6 +17,7 @@ from app.engine.verdicts import passes, refuses
 
 _HUNDRED = 100
 _INT64_MAX = (1 << 63) - 1
+_SMALL = 1 << 31
 
 
 @force_inline
@@ -26,20 +27,30 @@ def _base_units(steps: int, step: int) -> int:
 
 
 @force_inline
+def _is_within(steps: int, step: int, allowed: int) -> bool:
+    """Whether so many steps are no more than `allowed`, in 1e-8 of the base currency."""
+    if allowed == UNLIMITED:
+        return True
+    if steps < _SMALL and step < _SMALL:  # a product is cheaper than a quotient, where it fits
+        return bool(steps * step <= allowed)
+    return bool(steps <= allowed // step)
+
+
+@force_inline
 def _check_position(st: State, explain: bool, effect: Effect) -> int:
     order = st.candidate[0]
     symbol = order.symbol
     step = st.instruments[symbol].quantity_step_e8
     at = position_index(st, order.account, symbol)
     allowed = limit_in(st.account_symbol_limits[at:], Limit.MAX_POSITION)
-    within = allowed == UNLIMITED or effect.opens <= allowed // step
+    within = _is_within(effect.opens, step, allowed)
     observed = _base_units(effect.opens, step)
     passed = passes(st, explain, within, effect.reducing)
     if refuses(st, explain, Code.MAX_POSITION, passed, allowed, observed, Scope.ACCOUNT_SYMBOL):
         return Code.MAX_POSITION
     allowed = limit_in(st.symbol_limits[symbol:], Limit.MAX_POSITION)
     total = st.instruments[symbol].worst + effect.growth
-    within = allowed == UNLIMITED or total <= allowed // step
+    within = _is_within(total, step, allowed)
     observed = _base_units(total, step)
     passed = passes(st, explain, within, effect.reducing)
     if refuses(st, explain, Code.MAX_POSITION, passed, allowed, observed, Scope.SYMBOL):

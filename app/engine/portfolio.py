@@ -35,7 +35,7 @@ from app.engine.state import State
 
 FIRM_ROW = 0
 
-_ROUNDING = 2.0**-49  # 16 units of 2 ** -53: more than the operations of one step
+ROUNDING = 2.0**-49  # 16 units of 2 ** -53: more than the operations of one step
 
 
 @force_inline
@@ -55,8 +55,8 @@ def _add(st: State, row: int, symbol: int, middle: float, radius: float) -> None
         deviation = math.sqrt(own)
         portfolio = st.portfolios[row]
         size = st.risk_model[0].deviation_max * portfolio.measured_max
-        portfolio.drift += _ROUNDING * size
-        portfolio.error += _ROUNDING * size * size + 2.0 * abs(middle) * deviation * portfolio.drift
+        portfolio.drift += ROUNDING * size
+        portfolio.error += ROUNDING * size * size + 2.0 * abs(middle) * deviation * portfolio.drift
         portfolio.radius += radius * deviation
         portfolio.variance += middle * (2.0 * st.products[first + symbol] + middle * own)
         products = st.products[first : first + stride]
@@ -164,9 +164,7 @@ def ready_row(st: State, account: int, explain: bool) -> int:
 @force_inline
 def _money_at_risk(st: State, deviation: float) -> int:
     """Of a standard deviation, in money, of one interval; rounded up."""
-    model = st.risk_model[0]
-    factor = model.z_e9 * 1e-9 * math.sqrt(model.horizon_us / model.interval_us) * (1.0 + _ROUNDING)
-    return math.ceil(min(factor * deviation, float(MONEY_MAX)))
+    return math.ceil(min(st.risk_model[0].factor * deviation, float(MONEY_MAX)))
 
 
 @force_inline
@@ -177,8 +175,8 @@ def _deviation_with(st: State, row: int, symbol: int, middle: float, radius: flo
     own = st.covariance[symbol * stride + symbol]
     deviation = math.sqrt(own)
     size = st.risk_model[0].deviation_max * max(portfolio.measured_max, portfolio.measured + gross)
-    drift = portfolio.drift + _ROUNDING * size
-    error = portfolio.error + _ROUNDING * size * size + 2.0 * abs(middle) * deviation * drift
+    drift = portfolio.drift + ROUNDING * size
+    error = portfolio.error + ROUNDING * size * size + 2.0 * abs(middle) * deviation * drift
     product = st.products[row * stride + symbol]
     variance = portfolio.variance + middle * (2.0 * product + middle * own)
     return math.sqrt(max(variance + error, 0.0)) + portfolio.radius + radius * deviation + drift

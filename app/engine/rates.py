@@ -31,18 +31,21 @@ def take_tokens(st: State, account: int) -> int:
     """Take a token of the firm and one of the account, where both have one; whose is lacking."""
     if account == NO_SLOT:
         return Scope.NONE
-    lacking = lacking_token(st, account)
-    if lacking != Scope.NONE:
-        return lacking
     firm = st.firm[0]
     holder = st.accounts[account]
-    rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
-    if rate != UNLIMITED:
-        firm.order_tokens = tokens_at(firm.order_tokens, firm.order_tokens_ts, rate, firm.ts) - TOKEN
+    firm_rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
+    account_rate = limit_in(st.account_limits[account:], Limit.ORDER_RATE)
+    firm_tokens = tokens_at(firm.order_tokens, firm.order_tokens_ts, firm_rate, firm.ts)
+    tokens = tokens_at(holder.order_tokens, holder.order_tokens_ts, account_rate, firm.ts)
+    if firm_rate != UNLIMITED and firm_tokens < TOKEN:
+        return Scope.FIRM
+    if account_rate != UNLIMITED and tokens < TOKEN:
+        return Scope.ACCOUNT
+    if firm_rate != UNLIMITED:
+        firm.order_tokens = firm_tokens - TOKEN
         firm.order_tokens_ts = firm.ts
-    rate = limit_in(st.account_limits[account:], Limit.ORDER_RATE)
-    if rate != UNLIMITED:
-        holder.order_tokens = tokens_at(holder.order_tokens, holder.order_tokens_ts, rate, firm.ts) - TOKEN
+    if account_rate != UNLIMITED:
+        holder.order_tokens = tokens - TOKEN
         holder.order_tokens_ts = firm.ts
     return Scope.NONE
 

@@ -63,9 +63,9 @@ def count_repeat(st: State, explain: bool) -> int:
     """The how manieth of its like in the window the candidate is; unless explained it counts from now on."""
     order = st.candidate[0]
     firm = st.firm[0]
-    places = len(st.repeats)
+    mask = len(st.repeats) - 1  # a power of two
     if not explain:
-        _evict(st, firm.repeats % places)
+        _evict(st, firm.repeats & mask)
     hashed = _hash(order.account, order.symbol, order.side, order.price, order.quantity)
     at = _find(st, hashed, order)
     first = 0
@@ -76,7 +76,7 @@ def count_repeat(st: State, explain: bool) -> int:
     forgotten = st.accounts[order.account].repeats_forgotten
     since = firm.ts - firm.policy[Policy.REPEAT_WINDOW_US]
     while count > 0:
-        entry = st.repeats[(first - 1) % places]
+        entry = st.repeats[(first - 1) & mask]
         if first > forgotten and entry.ts >= since:
             break
         first = entry.next
@@ -91,7 +91,7 @@ def _remember(st: State, hashed: np.int64, at: int, first: int, count: int) -> N
     """Put the candidate into the ring, behind the newest of its like; `at` is NO_SLOT where there is none."""
     order = st.candidate[0]
     firm = st.firm[0]
-    place = firm.repeats % len(st.repeats)
+    place = firm.repeats & (len(st.repeats) - 1)
     firm.repeats += 1
     if at != NO_SLOT:
         st.repeats[at].next = firm.repeats

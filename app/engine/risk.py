@@ -188,29 +188,22 @@ def _check_instructions(st: State, explain: bool, duplicate: bool) -> int:
 
 
 @force_inline
-def _check_past(st: State, explain: bool) -> int:
-    """Where PRICE_MOVE_BPS asks for the mark as it was a while ago: whether that is known."""
+def _past_mark(st: State, explain: bool, basis_points: int, scope: int) -> tuple[int, int]:
+    """For PRICE_MOVE_BPS, where it is set: a refusal, and the mark of a window ago; 0: none is needed."""
     order = st.candidate[0]
-    basis_points, scope = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
     if basis_points == UNLIMITED or order.waiting or st.instruments[order.symbol].mark == 0:
-        return Code.NONE
+        return Code.NONE, 0
     past, age = past_mark_of(st, order.symbol)
     allowed = 2 * st.firm[0].policy[Policy.COLLAR_WINDOW_US]
     if refuses(st, explain, Code.MARKET_DATA_STALE, past > 0, allowed, age, scope):
-        return Code.MARKET_DATA_STALE
-    return Code.NONE
+        return Code.MARKET_DATA_STALE, 0
+    return Code.NONE, past
 
 
 @force_inline
-def _check_move(st: State, explain: bool) -> int:
+def _check_move(st: State, explain: bool, past: int, basis_points: int, scope: int) -> int:
     """How far the price, or the mark where there is none, is from the mark as it was a while ago."""
     order = st.candidate[0]
-    basis_points, scope = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
-    if basis_points == UNLIMITED:
-        return Code.NONE
-    past, _ = past_mark_of(st, order.symbol)
-    if past == 0:  # only explained; a check has ended before
-        return Code.NONE
     price = order.price if order.price > 0 else st.instruments[order.symbol].mark
     allowed = basis_points_of(past, basis_points)
     distance = abs(price - past)
@@ -228,7 +221,8 @@ def _check_market(st: State, explain: bool) -> int:
     passed = instrument.mark > 0 and age <= age_max
     if refuses(st, explain, Code.MARKET_DATA_STALE, passed, age_max, age, scope):
         return Code.MARKET_DATA_STALE
-    code = _check_past(st, explain)
+    move_max, mover = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
+    code, past = _past_mark(st, explain, move_max, mover)
     if code != Code.NONE:
         return code
     if needs_price(order.type):
@@ -239,7 +233,7 @@ def _check_market(st: State, explain: bool) -> int:
         passed = distance <= distance_max
         if refuses(st, explain, Code.PRICE_COLLAR, passed, distance_max, distance, scope):
             return Code.PRICE_COLLAR
-    return Code.NONE if order.waiting else _check_move(st, explain)
+    return Code.NONE if past == 0 else _check_move(st, explain, past, move_max, mover)
 
 
 @force_inline

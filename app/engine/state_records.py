@@ -289,6 +289,7 @@ RISK_MODEL = record(
     ("samples", "i8"),
     ("weight", "f8"),  # the largest of a symbol
     ("deviation_max", "f8"),  # the largest standard deviation of a symbol's returns
+    ("factor", "f8"),  # of value at risk over a standard deviation of one interval, rounded up
 )
 
 # Risk figures of the firm or an account; see `app.engine.portfolio`.
