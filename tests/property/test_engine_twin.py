@@ -129,7 +129,6 @@ def test_streams_reach_everything() -> None:
         pair.go_on(500)
         codes |= {event.code for event in pair.events}
         kinds.update(event.kind for event in pair.events)
-    print("SEEN", sorted(c.name for c in _NOT_HERE if c in codes))
     assert {code.name for code in Code if code not in codes} <= {code.name for code in _NOT_HERE}
     # Samples of marks have a twin of their own.
     others = {EventKind.NONE, EventKind.MARKS_SAMPLED, EventKind.RISK_MODEL_SET}

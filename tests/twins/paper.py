@@ -374,7 +374,15 @@ class PaperTwin:
             self.say(ReportKind.REPLACE_REJECTED, order, Code.VENUE_CAPACITY)
         else:
             self.out.append(
-                Report(ReportKind.REPLACED, order.order_id, order.account, order.symbol, price, quantity)
+                Report(
+                    ReportKind.REPLACED,
+                    order.order_id,
+                    order.account,
+                    order.symbol,
+                    price,
+                    quantity,
+                    code=event.code,
+                )
             )
             if stays:
                 order.quantity, order.remaining = quantity, quantity - filled
