@@ -123,9 +123,17 @@ class Book:
         shown = self.shown()
         for scope, holder in ((Scope.ACCOUNT, order.account), (Scope.FIRM, ACCOUNTS)):
             reported = verdicts[scope].observed
-            # The check's own allowance for roundings, and a ceiling of each.
-            assert shown.bounds[holder] - _ROUNDED <= reported <= shown.bounds[holder] * (1 + 1e-6) + 2
+            assert shown.bounds[holder] - _ROUNDED <= reported <= shown.bounds[holder] + self.allowance()
             self.reported[holder] = reported
+
+    def allowance(self) -> float:
+        """How far a check may report above what is shown: a ceiling of each, and its roundings.
+
+        They are of the size of the whole portfolio, also where its parts hedge each other to almost nothing.
+        """
+        state = self.desk.engine.state
+        model = state.risk_model[0]
+        return 2 + 1e-6 * model["factor"] * model["deviation_max"] * state.portfolios["measured_max"].max()
 
     def amend(self) -> None:
         if not self.open:
