@@ -210,6 +210,8 @@ class Walk:
     def pull(self, trigger: Trigger) -> None:
         """Make a trigger happen, and see that the order holds no less than it may still fill."""
         before = self.order.copy()
+        if trigger == T.REPLACE and not before["replace_quantity"]:
+            return  # nothing is asked for any more: a report of it would be an anomaly
         WALKED.send([self.command(trigger)])
         assert self.order["status"] != before["status"] or self.order["seq"] == WALKED.seq
         if self.order["status"] not in FINAL:
