@@ -133,7 +133,8 @@ class Book:
         """
         state = self.desk.engine.state
         model = state.risk_model[0]
-        return 2 + 1e-6 * model["factor"] * model["deviation_max"] * state.portfolios["measured_max"].max()
+        size = float(model["deviation_max"]) * float(state.portfolios["measured_max"].max())
+        return 2 + 1e-6 * float(model["factor"]) * size
 
     def amend(self) -> None:
         if not self.open:
