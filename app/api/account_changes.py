@@ -77,6 +77,12 @@ def split_reason(text: str) -> TransferReason:
     return TransferReason(reason, rest[:-1])
 
 
+def check_reason(reason: str | None) -> None:
+    """Raises Problem: one that reads as if it had an id would make a later transfer a repeat of this."""
+    if reason is not None and split_reason(reason).client_transfer_id is not None:
+        raise invalid_field("reason", f"must not end as an id is kept: '{_ID_MARK.strip()} ...]'")
+
+
 def _amount(request: NewTransfer) -> int:
     """In 1e-8 of the settlement currency. Raises Problem."""
     try:
@@ -88,11 +94,12 @@ def _amount(request: NewTransfer) -> int:
     return amount
 
 
-def _earlier(services: Services, account: int, client_transfer_id: str) -> EventView | None:
-    """The transfer of the account that has this id already."""
+def _earlier(services: Services, account: int, client_transfer_id: str) -> tuple[EventView, str] | None:
+    """The transfer of the account that has this id already, and its reason."""
     for event, text in services.risk_log.changes_of_kind(EventKind.CASH_TRANSFERRED):
-        if event.account == account and split_reason(text).client_transfer_id == client_transfer_id:
-            return event
+        given = split_reason(text)
+        if event.account == account and given.client_transfer_id == client_transfer_id:
+            return event, given.reason
     return None
 
 
@@ -131,6 +138,7 @@ async def transfer(
     """
     index = account_index(services, principal, account)
     amount = _amount(request)
+    check_reason(request.reason)
     given = TransferReason(request.reason, request.client_transfer_id)
     text = given.reason
     if given.client_transfer_id is not None:
@@ -143,8 +151,9 @@ async def transfer(
         if earlier is None:
             record = commands.transfer_cash(index, amount, principal.number, len(notes))
             event = (await submit(services, [*notes, record])).event
-        elif earlier.limit == amount:
-            event = earlier
+        elif earlier[0].limit == amount:
+            event, reason = earlier
+            given = TransferReason(reason, given.client_transfer_id)
         else:
             raise Problem(
                 409, "DUPLICATE_CLIENT_TRANSFER_ID", "this client transfer id was used for another amount"

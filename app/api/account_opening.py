@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 
 from app.api import commands
 from app.api.access import Admin, ExactRoute, Provided, json_response, problems
+from app.api.account_changes import check_reason
 from app.api.accounts import Account, account_content
 from app.api.decimals import decimal_text
 from app.api.errors import Problem, invalid_field
@@ -58,6 +59,7 @@ async def create_account(request: NewAccount, services: Provided, principal: Adm
     except ValueError:
         raise invalid_field("deposit", "must have at most 8 decimals and fit") from None
     values = _opening_limits(services, request)
+    check_reason(request.reason)
     reason = reason_text(request.reason)
     actor = principal.number
     async with services.reference_lock:

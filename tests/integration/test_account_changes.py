@@ -96,10 +96,25 @@ def test_a_repeat_moves_money_once(client: httpx.Client, account: str) -> None:
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.headers["idempotency-replayed"] == "true"
     assert again.json()["transfer_id"] == first.json()["transfer_id"]
+    assert again.json()["reason"] == first.json()["reason"] != "another"
     assert client.get(f"/v1/accounts/{account}").json()["cash"] == "1000010"
     other = _transfer(client, account, "11", client_transfer_id="march/1")
     _refused(other, 409, "DUPLICATE_CLIENT_TRANSFER_ID")
     assert _transfer(client, account, "10", client_transfer_id="march/2").status_code == 201
+
+
+def test_a_reason_cannot_pass_for_a_transfer_with_an_id(client: httpx.Client, account: str) -> None:
+    reason = "rent [client_transfer_id: april/1]"
+    opening = {"account": f"{account}-forged", "deposit": "10", "reason": reason}
+    for forged in (
+        _transfer(client, account, "10", reason=reason),
+        client.post("/v1/accounts", json=opening),
+    ):
+        assert "reason" in _refused(forged, 400, "INVALID_REQUEST")
+    unlike = _transfer(client, account, "10", reason="see [client_transfer_id: april/1] of the bank")
+    assert unlike.status_code == 201
+    assert _transfer(client, account, "10", client_transfer_id="april/1").status_code == 201
+    assert client.get(f"/v1/accounts/{account}").json()["cash"] == "1000020"
 
 
 def test_ids_are_an_accounts_own(api: ApiServer, client: httpx.Client, account: str) -> None:
