@@ -23,9 +23,6 @@ def reject_request(st: State, i: int, kind: int, slot: int, code: int) -> None:
         at = emit_order(st, kind, slot)
     event = st.events[at]
     event.code = code
-    event.scope = 0
-    event.limit = 0
-    event.observed = 0
     verdict = st.verdicts[verdict_place(code)]
     event.scope = verdict.scope
     event.limit = verdict.limit

@@ -305,16 +305,14 @@ def check_order(st: State, explain: bool, how: int, fault: int, duplicate: bool,
     `how`: NEW, AMEND, FIRE, CLOSE or CLOSE_BESIDE. `lacking`: whose rate leaves no token for it, as of
     `app.engine.rates.take_tokens`.
     """
-    order = st.candidate[0]
-    lowers = only_lowers(st, how, fault)
-    if not lowers:
-        code = _check_reference(st, explain)
-        if code != Code.NONE:
-            return code
-        if order.account < 0 or order.symbol < 0:  # explained so far; nothing more can be looked up
-            return Code.NONE
-    if lowers:
+    if only_lowers(st, how, fault):
         return _check_quantity(st, explain, how, fault, False)
+    code = _check_reference(st, explain)
+    if code != Code.NONE:
+        return code
+    order = st.candidate[0]
+    if order.account < 0 or order.symbol < 0:  # explained so far; nothing more can be looked up
+        return Code.NONE
     closing = fault == 0 and closes_all(st, how)
     if how != FIRE:
         code = _check_form(st, explain, how, fault, duplicate, closing)
