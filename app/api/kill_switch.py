@@ -153,7 +153,7 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
     records = [*notes, commands.set_trading_state(account, symbol, state, actor, len(notes))]
     if request.cancel_open_orders:
         records.append(commands.cancel_all(account, symbol, actor))
-    outcomes = (await services.loop.submit_batch(b"".join(records)))[len(notes) :]
+    outcomes = await services.loop.submit_batch(b"".join(records))
     raise_if_refused(services, outcomes[0])
     logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, log_text(request.reason))
     ended = outcomes[0]

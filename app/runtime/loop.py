@@ -164,7 +164,10 @@ class EngineLoop:
         return future
 
     def submit_batch(self, records: bytes | bytearray) -> asyncio.Future[list[Outcome]]:
-        """Queue COMMAND records that are applied one after the other, none in between. Raises as `submit`."""
+        """Queue COMMAND records that are applied one after the other, none in between. Raises as `submit`.
+
+        The outcomes are those of all that are no notes.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
         self.submit_for(FutureWaiter(future, single=False), records)
         return future

@@ -14,6 +14,7 @@ import numpy as np
 from app.codec.names import NameTables
 from app.codec.settle import ANSWERS, AWAITED, LINKS, ORDER, ORDER_WITH_FILLS, PLAIN, Scratch, Settled
 from app.engine.records import EVENT
+from app.engine.types import EventKind
 from app.runtime.views import EventView, event_view
 
 __all__ = ["ORDER", "ORDER_WITH_FILLS", "PLAIN"]
@@ -21,6 +22,9 @@ __all__ = ["ORDER", "ORDER_WITH_FILLS", "PLAIN"]
 logger = logging.getLogger(__name__)
 
 _ANSWERS = frozenset(ANSWERS)
+_NOTE = int(EventKind.NOTE_RECORDED)
+_EVENT_BYTES = EVENT.itemsize
+_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
 _LATEST, _FIRST_FILL, _NEXT_FILL, _REFUSAL = range(len(LINKS.names or ()))
 
 
@@ -72,6 +76,14 @@ class Told:
         others = [self._answer(index) for index in range(first, last + 1) if index != at]
         outcome.orders = [event_view(self._events, index) for index in others if index >= 0]
         return outcome
+
+    def outcomes(self, first: int, count: int) -> list[Outcome]:
+        """Of commands in a row; none of the notes among them, which may be most of them."""
+        return [self.outcome(number) for number in range(first, first + count) if not self._is_note(number)]
+
+    def _is_note(self, number: int) -> bool:
+        at: int = self._found[number][2]
+        return self._events[at * _EVENT_BYTES + _KIND_OFFSET] == _NOTE
 
     def events(self, number: int) -> list[EventView]:
         """All that one command has led to, what followed from it included."""
@@ -132,7 +144,7 @@ class FutureWaiter:
     def answer(self, told: Told, number: int) -> None:
         if self.future.done():  # the caller has gone away
             return
-        outcomes = [told.outcome(index) for index in range(number, number + self.count)]
+        outcomes = told.outcomes(number, self.count)
         self.future.set_result(outcomes[0] if self.single else outcomes)
 
     def fail(self, error: Exception) -> None:

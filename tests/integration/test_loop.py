@@ -10,6 +10,7 @@ import pytest
 
 from app import demo
 from app.api import commands
+from app.api.limit_commands import note_parts
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine
 from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType
@@ -77,6 +78,18 @@ def test_a_flood_past_the_inbox_is_refused_and_the_rest_is_answered(tmp_path: Pa
             assert int(loop.engine.state.firm[0]["open_orders"]) == INBOX_COMMANDS_MAX + 1
 
     asyncio.run(flood())
+
+
+def test_notes_have_no_outcome_of_their_own(tmp_path: Path) -> None:
+    async def batch() -> None:
+        async with running(tmp_path) as loop:
+            notes = note_parts("why " * 100, actor=0)
+            assert len(notes) > 1
+            records = [*notes, place("a"), *notes, place("b")]
+            outcomes = await loop.submit_batch(b"".join(records))
+            assert [outcome.event.kind for outcome in outcomes] == [EventKind.ORDER_OPENED] * 2
+
+    asyncio.run(batch())
 
 
 def test_outcomes_of_a_batch_and_of_cancel_all_are_in_order(tmp_path: Path) -> None:
