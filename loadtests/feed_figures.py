@@ -53,7 +53,7 @@ class _NoEngine:
 
 def measure_feed(rounds: int) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="bot4-bench-") as name:
-        paths = sorted(RECORDINGS.glob("*.gz"))
+        paths = sorted(RECORDINGS.glob("*_spot_*.gz"))
         source = "recorded from Binance" if paths else f"{MADE_UP_SECONDS} s made up, no recording is at hand"
         paths = paths or write_recordings(Path(name), INSTRUMENTS, MADE_UP_SECONDS, seed=1)
         return [

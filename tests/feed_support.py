@@ -47,7 +47,8 @@ CHAOS = {
 
 
 def recorded_files() -> list[Path]:
-    return sorted(RECORDINGS.glob("*.gz"))
+    """One market's: the recordings of futures beside them have the same symbols."""
+    return sorted(RECORDINGS.glob("*_spot_*.gz"))
 
 
 def generated_recordings(folder: Path, seconds: int, seed: int = 5) -> list[Path]:
