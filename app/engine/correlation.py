@@ -56,7 +56,6 @@ class Sample(IntEnum):
     SEEN = 1  # 1: there is a return, else 0
     RETURN = 2
     SHOCK = 3  # the vector u
-    DEVIATION = 4  # standard deviation of the returns, 0 where not measured
 
 
 assert len(Series) == SERIES_ROWS
@@ -218,19 +217,25 @@ def _separate(
 
 
 @inline
-def _find_apart(st: State) -> None:
-    """Mark the pairs below the threshold. What is not measured is never known to be apart."""
-    symbols = st.firm[0].symbols
+def _derive(st: State) -> None:
+    """What checks need of the covariance and the parameters, computed once."""
     stride = len(st.scales)
-    deviations = row(st.sample, Sample.DEVIATION, stride)
     largest = 0.0
-    for i in range(symbols):
-        deviations[i] = math.sqrt(st.covariance[i * (stride + 1)])
-        largest = max(largest, deviations[i])
+    for i in range(st.firm[0].symbols):
+        st.deviations[i] = math.sqrt(st.covariance[i * (stride + 1)])
+        largest = max(largest, st.deviations[i])
     model = st.risk_model[0]
     model.deviation_max = largest
     horizon = math.sqrt(model.horizon_us / model.interval_us)
     model.factor = model.z_e9 * 1e-9 * horizon * (1.0 + ROUNDING)
+
+
+@inline
+def _find_apart(st: State) -> None:
+    """Mark the pairs below the threshold. What is not measured is never known to be apart."""
+    symbols = st.firm[0].symbols
+    stride = len(st.scales)
+    deviations = st.deviations
     threshold = st.risk_model[0].correlation_threshold_ppm / _PPM
     for i in range(symbols):
         apart = st.apart[i * stride : (i + 1) * stride]
@@ -279,6 +284,7 @@ def _refresh(st: State) -> None:
     for symbol in range(symbols):
         _judge(st, symbol)
     _fill_covariance(st)
+    _derive(st)
     _find_apart(st)
     st.firm[0].model_version += 1
 

@@ -93,8 +93,11 @@ def effect_of(st: State, how: int, restricted: bool) -> Effect:
     position = st.positions[position_index(st, order.account, order.symbol)]
     multiplier = st.instruments[order.symbol].multiplier
     buy = order.side == Side.BUY
+    direction = 1 if buy else -1
     reduce_only = position.reduce_buy if buy else position.reduce_sell
     plain = (position.open_buy if buy else position.open_sell) - reduce_only
+    reach_now = _reach(position.quantity, order.side, plain, reduce_only)
+    reach_without = reach_now
     reserved = 0
     reserved_value = 0
     reserved_cost = 0
@@ -107,8 +110,7 @@ def effect_of(st: State, how: int, restricted: bool) -> Effect:
             reduce_only -= reserved
         else:
             plain -= reserved
-    direction = 1 if buy else -1
-    opens_before = direction * _reach(position.quantity, order.side, plain, reduce_only)
+        reach_without = _reach(position.quantity, order.side, plain, reduce_only)
     remaining = left_of(st)
     only_reduce = (order.flags & OrderFlag.REDUCE_ONLY) != 0
     if only_reduce:
@@ -116,25 +118,25 @@ def effect_of(st: State, how: int, restricted: bool) -> Effect:
     else:
         plain += remaining
     reach = _reach(position.quantity, order.side, plain, reduce_only)
-    highest = reach if buy else long_reach(position.quantity, position.open_buy, position.reduce_buy)
-    lowest = short_reach(position.quantity, position.open_sell, position.reduce_sell) if buy else reach
-    worst = max(abs(highest), abs(lowest))
+    if buy:
+        other = short_reach(position.quantity, position.open_sell, position.reduce_sell)
+    else:
+        other = long_reach(position.quantity, position.open_buy, position.reduce_buy)
+    worst = max(abs(reach), abs(other))
     opens = max(direction * reach, 0)
-    reducing = opens <= max(opens_before, 0)
+    reducing = opens <= max(direction * reach_without, 0)
     if only_reduce or restricted:
         reducing = restricted or worst <= position.worst
     price = worth_of(st, order)
     cost = cost_of(st, order, remaining)
-    now_highest = long_reach(position.quantity, position.open_buy, position.reduce_buy)
-    now_lowest = short_reach(position.quantity, position.open_sell, position.reduce_sell)
     return Effect(
         remaining,
         remaining - reserved,
         opens,
         worst,
         worst - position.worst,
-        highest - now_highest,
-        lowest - now_lowest,
+        reach - reach_now if buy else 0,
+        0 if buy else reach - reach_now,
         price,
         price * remaining * multiplier - reserved_value,
         cost,

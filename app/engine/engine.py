@@ -31,7 +31,14 @@ from app.engine.effect import NEW
 from app.engine.emission import emit, room_for_events
 from app.engine.jit import expand, force_inline, inline, kernel
 from app.engine.limit_overrides import end_overrides_due
-from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbours
+from app.engine.prefetch import (
+    AHEAD,
+    THEN,
+    prefetch_checked,
+    prefetch_command,
+    prefetch_neighbours,
+    prefetch_repeats,
+)
 from app.engine.rates import lacking_token, take_tokens
 from app.engine.records import COMMAND, EVENT
 from app.engine.restrictions import start_trimming
@@ -212,12 +219,16 @@ def _explain(directory: NDArray[np.int64], ts: int) -> int:
 def _check(directory: NDArray[np.int64], start: int, count: int) -> int:
     """How many of `State.commands[start:count]` would pass as new orders; places none of them.
 
-    Takes rate tokens as a real check does. For benchmarks: it is what `place`
-    spends on the decision alone.
+    Takes rate tokens as a real check does, and asks for memory ahead. For benchmarks: it is
+    what `place` spends in a batch on the decision alone.
     """
     st = attach(directory)
     passed = 0
     for i in range(start, count):
+        if i + AHEAD < count:
+            prefetch_checked(st, st.commands, i + AHEAD)
+        if i + THEN < count:
+            prefetch_repeats(st, st.commands, i + THEN)
         orders.describe(st, i)
         lacking = take_tokens(st, st.candidate[0].account)
         code = check_order(st, False, NEW, 0, False, lacking)

@@ -47,7 +47,7 @@ def _record_fill(st: State, i: int, slot: int) -> None:
     firm = st.firm[0]
     order = st.orders[slot]
     firm.fills += 1
-    at = (firm.fills - 1) % len(st.fills)
+    at = (firm.fills - 1) & (len(st.fills) - 1)  # a power of two
     fill = st.fills[at]
     if fill.number != 0:
         forget_execution(st, at)

@@ -30,13 +30,11 @@ _ASKED_FOR = int(OrderFlag.POST_ONLY) | int(OrderFlag.REDUCE_ONLY)
 def fingerprint(st: State, i: int) -> np.int64:
     """What an order asks for, as a hash: two requests with one client order id must agree in it."""
     c = st.commands[i]
-    h = mix(SEED, np.uint64(c.symbol))
-    h = mix(h, np.uint64(c.side + 16 * c.type + 256 * c.time_in_force))
-    h = mix(h, np.uint64(c.flags + 256 * c.self_trade_prevention + 65536 * c.fault))
-    h = mix(h, np.uint64(c.price))
-    h = mix(h, np.uint64(c.stop_price))
-    h = mix(h, np.uint64(c.quantity))
-    h = mix(h, np.uint64(c.expire_ts))
+    h = mix(SEED, np.uint64(c.symbol * 65536 + c.side + 16 * c.type + 256 * c.time_in_force))
+    h = mix(mix(h, np.uint64(c.price)), np.uint64(c.quantity))
+    other = mix(SEED, np.uint64(c.flags + 256 * c.self_trade_prevention + 65536 * c.fault))
+    other = mix(mix(other, np.uint64(c.stop_price)), np.uint64(c.expire_ts))
+    h = mix(h, other)  # two chains, so that they are computed side by side
     return np.int64(h >> _HALF)
 
 

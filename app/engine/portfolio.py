@@ -36,6 +36,7 @@ from app.engine.state import State
 FIRM_ROW = 0
 
 ROUNDING = 2.0**-49  # 16 units of 2 ** -53: more than the operations of one step
+_WELL_BELOW = 1.0 - 2.0**-32
 
 
 @force_inline
@@ -44,47 +45,41 @@ def row_of(account: int) -> int:
 
 
 @force_inline
-def _add(st: State, row: int, symbol: int, middle: float, radius: float) -> None:
-    """Add to middle and radius of what may be reached in one symbol."""
+def _spread(st: State, row: int, symbol: int, middle: float, gross: int) -> None:
+    """Carry changes of one symbol's middle and exposure to what the row knows of each symbol."""
     stride = len(st.scales)
-    first = row * stride
-    st.exposures[first + symbol] += middle
-    if st.scales[symbol] > 0.0:
-        at = symbol * stride
-        own = st.covariance[at + symbol]
-        deviation = math.sqrt(own)
-        portfolio = st.portfolios[row]
-        size = st.risk_model[0].deviation_max * portfolio.measured_max
-        portfolio.drift += ROUNDING * size
-        portfolio.error += ROUNDING * size * size + 2.0 * abs(middle) * deviation * portfolio.drift
-        portfolio.radius += radius * deviation
-        portfolio.variance += middle * (2.0 * st.products[first + symbol] + middle * own)
-        products = st.products[first : first + stride]
-        covariance = st.covariance[at : at + stride]
+    products = st.products[row * stride : (row + 1) * stride]
+    covariance = st.covariance[symbol * stride : (symbol + 1) * stride]
+    if gross == 0:  # a fill of what was open already, mostly
         for other in range(st.firm[0].symbols):
             products[other] += middle * covariance[other]
-
-
-@force_inline
-def _add_gross(st: State, row: int, symbol: int, change: int) -> None:
-    """Add `change` to the exposure, without its sign, in one symbol."""
-    if change == 0:
         return
-    stride = len(st.scales)
-    if st.scales[symbol] > 0.0:
-        portfolio = st.portfolios[row]
-        portfolio.measured += change
-        portfolio.measured_max = max(portfolio.measured_max, portfolio.measured)
     sums = st.exposures_apart[row * stride : (row + 1) * stride]
     apart = st.apart[symbol * stride : (symbol + 1) * stride]
     for other in range(st.firm[0].symbols):
-        sums[other] += change & apart[other]
+        products[other] += middle * covariance[other]
+        sums[other] += gross & apart[other]
 
 
 @inline
 def _follow(st: State, row: int, symbol: int, twice_middle: int, width: int, gross: int) -> None:
-    _add_gross(st, row, symbol, gross)
-    _add(st, row, symbol, 0.5 * float(twice_middle), 0.5 * float(width))
+    """Add to middle and radius of what may be reached in one symbol, and to the exposure in it."""
+    stride = len(st.scales)
+    middle = 0.5 * float(twice_middle)
+    st.exposures[row * stride + symbol] += middle
+    if st.scales[symbol] == 0.0:  # not measured, and known to be apart from nothing
+        return
+    portfolio = st.portfolios[row]
+    portfolio.measured += gross
+    portfolio.measured_max = max(portfolio.measured_max, portfolio.measured)
+    deviation = st.deviations[symbol]
+    size = st.risk_model[0].deviation_max * portfolio.measured_max
+    portfolio.drift += ROUNDING * size
+    portfolio.error += ROUNDING * size * size + 2.0 * abs(middle) * deviation * portfolio.drift
+    portfolio.radius += 0.5 * float(width) * deviation
+    own = st.covariance[symbol * stride + symbol]
+    portfolio.variance += middle * (2.0 * st.products[row * stride + symbol] + middle * own)
+    _spread(st, row, symbol, middle, gross)
 
 
 @force_inline
@@ -162,41 +157,45 @@ def ready_row(st: State, account: int, explain: bool) -> int:
 
 
 @force_inline
-def _money_at_risk(st: State, deviation: float) -> int:
-    """Of a standard deviation, in money, of one interval; rounded up."""
-    return math.ceil(min(st.risk_model[0].factor * deviation, float(MONEY_MAX)))
-
-
-@force_inline
-def _deviation_with(st: State, row: int, symbol: int, middle: float, radius: float, gross: int) -> float:
-    """The bound of the measured part as a standard deviation, in money, of one interval."""
+def _parts_with(
+    st: State, row: int, symbol: int, middle: float, radius: float, gross: int
+) -> tuple[float, float]:
+    """Of the bound, in money, of one interval: the variance of the middles, and what comes on top."""
     stride = len(st.scales)
     portfolio = st.portfolios[row]
     own = st.covariance[symbol * stride + symbol]
-    deviation = math.sqrt(own)
+    deviation = st.deviations[symbol]
     size = st.risk_model[0].deviation_max * max(portfolio.measured_max, portfolio.measured + gross)
     drift = portfolio.drift + ROUNDING * size
     error = portfolio.error + ROUNDING * size * size + 2.0 * abs(middle) * deviation * drift
     product = st.products[row * stride + symbol]
     variance = portfolio.variance + middle * (2.0 * product + middle * own)
-    return math.sqrt(max(variance + error, 0.0)) + portfolio.radius + radius * deviation + drift
+    return variance + error, portfolio.radius + radius * deviation + drift
 
 
 @force_inline
 def value_at_risk_with(
-    st: State, row: int, exposure: int, symbol: int, up: int, down: int, gross: int
+    st: State, row: int, exposure: int, symbol: int, up: int, down: int, gross: int, enough: int
 ) -> int:
     """The bound of a portfolio in one symbol of which so much more may be reached.
 
     `exposure` is all that the portfolio has now, whether measured or not. `up` and `down` are
-    changes, in money, of the highest and the lowest, `gross` of the exposure.
+    changes, in money, of the highest and the lowest, `gross` of the exposure. A bound that is seen at
+    once to be below `enough`, with far more to spare than roundings, is returned as that: most are,
+    and a comparison of squares is cheaper than a root.
     """
     unmeasured = exposure - st.portfolios[row].measured
     if st.scales[symbol] == 0.0:  # nothing of the change is measured
         unmeasured += gross
         up = down = gross = 0
-    deviation = _deviation_with(st, row, symbol, 0.5 * float(up + down), 0.5 * float(up - down), gross)
-    return unmeasured + _money_at_risk(st, deviation)
+    middle, radius = 0.5 * float(up + down), 0.5 * float(up - down)
+    variance, more = _parts_with(st, row, symbol, middle, radius, gross)
+    factor = st.risk_model[0].factor
+    room = _WELL_BELOW * float(enough - unmeasured) / factor - more
+    if room > 0.0 and variance < _WELL_BELOW * room * room:
+        return enough
+    deviation = math.sqrt(max(variance, 0.0)) + more
+    return unmeasured + math.ceil(min(factor * deviation, float(MONEY_MAX)))
 
 
 @force_inline

@@ -18,7 +18,8 @@ def _check_value_at_risk(
     """Of an account, or of the firm where it is -1; what is `harmless` passes whatever comes out."""
     row = ready_row(st, account, explain)
     exposure = st.firm[0].exposure if account < 0 else st.accounts[account].exposure
-    after = value_at_risk_with(st, row, exposure, st.candidate[0].symbol, up, down, gross)
+    enough = -1 if explain else allowed
+    after = value_at_risk_with(st, row, exposure, st.candidate[0].symbol, up, down, gross, enough)
     scope = Scope.FIRM if account < 0 else Scope.ACCOUNT
     passed = passes(st, explain, after <= allowed, harmless)
     if refuses(st, explain, Code.MAX_PORTFOLIO_VAR, passed, allowed, after, scope):

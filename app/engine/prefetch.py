@@ -14,9 +14,11 @@ from numba.extending import intrinsic
 from app.engine.capacity import SLOT_BITS
 from app.engine.hash_index import client_id_home, execution_home
 from app.engine.jit import force_inline
+from app.engine.limits import UNLIMITED, limit_in
 from app.engine.positions import position_index
+from app.engine.repeats import bucket_of, place_of
 from app.engine.state import Array, State
-from app.engine.types import CommandKind
+from app.engine.types import CommandKind, Limit, ReportKind
 
 # How many commands ahead: some 10 x 0.1 us, longer than memory takes where it is shared.
 AHEAD = 16
@@ -74,11 +76,39 @@ def slot_ahead(st: State, orders: int) -> int:
 
 
 @force_inline
+def _counts_repeats(st: State, c: Any) -> bool:
+    """Whether the order that a command asks for is counted among those like it."""
+    if not 0 <= c.account < st.firm[0].accounts:
+        return False
+    return bool(limit_in(st.account_limits[c.account :], Limit.MAX_REPEATED_ORDERS) != UNLIMITED)
+
+
+@force_inline
+def prefetch_checked(st: State, commands: Array, i: int) -> None:
+    """Ask for what the check of a new order will look at."""
+    c = commands[i]
+    if _counts_repeats(st, c):
+        _prefetch(st.repeat_buckets, bucket_of(st, c))
+    pair = position_index(st, c.account, c.symbol)
+    _prefetch(st.positions, pair)
+    _prefetch(st.account_symbol_limits, pair)
+
+
+@force_inline
+def prefetch_repeats(st: State, commands: Array, i: int) -> None:
+    """Ask for the order that a new one is compared with, and for the place that it will take."""
+    c = commands[i]
+    if _counts_repeats(st, c):
+        _prefetch(st.repeats, place_of(st, st.repeat_buckets[bucket_of(st, c)]))
+        _prefetch(st.repeats, place_of(st, st.firm[0].repeats + THEN))
+
+
+@force_inline
 def prefetch_neighbours(st: State, commands: Array, i: int) -> None:
-    """Ask for what the records lead to that have come meanwhile.
+    """Ask for what is known only by what has come meanwhile.
 
     The order of a report may leave its list: the orders beside it. A new order takes the slot of a
-    closed one: where that one's client order id stands in the index.
+    closed one, and a fill the place of an old one: where their ids stand in the index.
     """
     c = commands[i]
     if c.kind == CommandKind.PLACE_ORDER:
@@ -86,12 +116,16 @@ def prefetch_neighbours(st: State, commands: Array, i: int) -> None:
         if slot >= 0 and st.orders[slot].indexed:
             order = st.orders[slot]
             _prefetch(st.client_ids, client_id_home(st, order.account, order.client_order_id))
+        prefetch_repeats(st, commands, i)
     elif c.kind == CommandKind.EXECUTION_REPORT:
         order = st.orders[c.order_id & _SLOT_MASK & (len(st.orders) - 1)]
         if order.next >= 0:
             _prefetch_line(st.orders, order.next)
         if order.previous >= 0:
             _prefetch_line(st.orders, order.previous)
+        if st.reports[i].report == ReportKind.TRADE:
+            fill = st.fills[(st.firm[0].fills + THEN) & (len(st.fills) - 1)]
+            _prefetch(st.executions, execution_home(st, fill.symbol, fill.execution_id))
 
 
 @force_inline
@@ -105,9 +139,7 @@ def prefetch_request(st: State, commands: Array, i: int) -> None:
         slot = slot_ahead(st, AHEAD)
         if slot >= 0:
             _prefetch(st.orders, slot)
-        pair = position_index(st, c.account, c.symbol)
-        _prefetch(st.positions, pair)
-        _prefetch(st.account_symbol_limits, pair)
+        prefetch_checked(st, commands, i)
     elif kind == CommandKind.CANCEL_ORDER or kind == CommandKind.AMEND_ORDER:
         _prefetch(st.orders, c.order_id & _SLOT_MASK)
 

@@ -1,61 +1,76 @@
 """Like orders of late, counted for MAX_REPEATED_ORDERS: so many in any window, none unseen.
 
-1. A firm-wide ring keeps the newest orders of accounts that have the limit, each under the next number.
+1. A firm-wide ring keeps the newest orders of accounts that have the limit. They are numbered 1, 2, ...;
+   number n stands in place n - 1, and its number says whether it is still there.
 2. Orders are alike if account, symbol, side, price and quantity are equal. They form a chain from the
-   older to the newer one; a hash index leads to its newest, which knows the oldest that still counts, and
-   how many do. So a count takes time only for those that leave the window, each once.
-3. What counts is no older than the window and newer than the account's last resume.
-4. Whoever takes the place of another in the ring takes that one out of its chain first.
+   older to the newer one; the newest knows the oldest that still counts, and how many do. So a count
+   takes time only for those that leave the window, each once.
+3. The newest of each kind stand in buckets by their hash, each knowing the older one behind it. One that
+   has left the ring ends its bucket: all behind it have left before. So nobody needs to take it out.
+4. What counts is no older than the window and newer than the account's last resume.
 """
 
 from typing import Any
 
 import numpy as np
 
-from app.engine.hash_index import SEED, insert_entry, mix, position_in, remove_entry
-from app.engine.jit import inline
-from app.engine.state import NO_SLOT, State
+from app.engine.hash_index import SEED, mix
+from app.engine.jit import force_inline, inline
+from app.engine.state import State
 from app.engine.types import Policy
 
 _TOP_31_BITS = np.uint64(33)
 
 
-@inline
-def _hash(account: int, symbol: int, side: int, price: int, quantity: int) -> np.int64:
-    h = mix(mix(SEED, np.uint64(account)), np.uint64(symbol * 2 + side))
-    return np.int64(mix(mix(h, np.uint64(price)), np.uint64(quantity)) >> _TOP_31_BITS)
+@force_inline
+def bucket_of(st: State, one: Any) -> np.int64:
+    """Where an order, or the command that asks for it, is looked for."""
+    who = mix(mix(SEED, np.uint64(one.account)), np.uint64(one.symbol * 2 + one.side))
+    what = mix(mix(SEED, np.uint64(one.price)), np.uint64(one.quantity))
+    return np.int64(mix(who, what) >> _TOP_31_BITS) & (len(st.repeat_buckets) - 1)
+
+
+@force_inline
+def place_of(st: State, number: int) -> int:
+    return (number - 1) & (len(st.repeats) - 1)  # a power of two
+
+
+@force_inline
+def _newest_gone(st: State) -> int:
+    """The number of the newest that has left the ring, or will for the next one."""
+    return max(st.firm[0].repeats + 1 - len(st.repeats), 0)
 
 
 @inline
-def _find(st: State, hashed: np.int64, one: Any) -> int:
-    """Where the newest order like this one stands in the ring, or NO_SLOT."""
-    table = st.repeat_index
-    mask = len(table) - 1
-    at = hashed & mask
-    while table[at] != 0:
-        if table[at] >> 32 == hashed:
-            entry = st.repeats[position_in(table[at])]
-            same = entry.account == one.account and entry.symbol == one.symbol and entry.side == one.side
-            if same and entry.price == one.price and entry.quantity == one.quantity:
-                return position_in(table[at])
-        at = (at + 1) & mask
-    return NO_SLOT
+def _find(st: State, bucket: np.int64, one: Any) -> tuple[int, int]:
+    """The newest order like this one, and the one in front of it in its bucket: numbers, 0 is none."""
+    gone = _newest_gone(st)
+    front = 0
+    number = st.repeat_buckets[bucket]
+    while number > gone:
+        entry = st.repeats[place_of(st, number)]
+        same = entry.account == one.account and entry.symbol == one.symbol and entry.side == one.side
+        if same and entry.price == one.price and entry.quantity == one.quantity:
+            return number, front
+        front = number
+        number = entry.behind
+    return 0, 0
 
 
 @inline
-def _evict(st: State, place: int) -> None:
-    """Take the entry at a place out of its chain."""
-    old = st.repeats[place]
-    if old.number == 0:
+def _give_up_oldest(st: State) -> None:
+    """Take the oldest in the ring out of its chain: its place is needed."""
+    number = st.firm[0].repeats + 1 - len(st.repeats)
+    if number <= 0:
         return
-    hashed = _hash(old.account, old.symbol, old.side, old.price, old.quantity)
+    old = st.repeats[place_of(st, number)]
     if old.next == 0:
-        remove_entry(st.repeat_index, hashed, place)
         return
-    newest = st.repeats[_find(st, hashed, old)]
-    if newest.first == old.number:
-        newest.first = old.next
-        newest.count -= 1
+    newest, _ = _find(st, bucket_of(st, old), old)
+    entry = st.repeats[place_of(st, newest)]
+    if entry.first == number:
+        entry.first = old.next
+        entry.count -= 1
 
 
 @inline
@@ -63,41 +78,43 @@ def count_repeat(st: State, explain: bool) -> int:
     """The how manieth of its like in the window the candidate is; unless explained it counts from now on."""
     order = st.candidate[0]
     firm = st.firm[0]
-    mask = len(st.repeats) - 1  # a power of two
     if not explain:
-        _evict(st, firm.repeats & mask)
-    hashed = _hash(order.account, order.symbol, order.side, order.price, order.quantity)
-    at = _find(st, hashed, order)
+        _give_up_oldest(st)
+    bucket = bucket_of(st, order)
+    like, front = _find(st, bucket, order)
     first = 0
     count = 0
-    if at != NO_SLOT:
-        first = st.repeats[at].first
-        count = st.repeats[at].count
-    forgotten = st.accounts[order.account].repeats_forgotten
+    if like != 0:
+        first = st.repeats[place_of(st, like)].first
+        count = st.repeats[place_of(st, like)].count
+    ignored = max(st.accounts[order.account].repeats_forgotten, _newest_gone(st))
     since = firm.ts - firm.policy[Policy.REPEAT_WINDOW_US]
     while count > 0:
-        entry = st.repeats[(first - 1) & mask]
-        if first > forgotten and entry.ts >= since:
+        entry = st.repeats[place_of(st, first)]
+        if first > ignored and entry.ts >= since:
             break
         first = entry.next
         count -= 1
     if not explain:
-        _remember(st, hashed, at, first, count)
+        _remember(st, bucket, like, front, first, count)
     return count + 1
 
 
 @inline
-def _remember(st: State, hashed: np.int64, at: int, first: int, count: int) -> None:
-    """Put the candidate into the ring, behind the newest of its like; `at` is NO_SLOT where there is none."""
+def _remember(st: State, bucket: np.int64, like: int, front: int, first: int, count: int) -> None:
+    """Put the candidate into the ring, as the newest of its kind; `like`, `front`: as of `_find`."""
     order = st.candidate[0]
     firm = st.firm[0]
-    place = firm.repeats & (len(st.repeats) - 1)
     firm.repeats += 1
-    if at != NO_SLOT:
-        st.repeats[at].next = firm.repeats
-        remove_entry(st.repeat_index, hashed, at)
-    entry = st.repeats[place]
-    entry.number = firm.repeats
+    number = firm.repeats
+    if like != 0:
+        older = st.repeats[place_of(st, like)]
+        older.next = number
+        if front == 0:
+            st.repeat_buckets[bucket] = older.behind
+        else:
+            st.repeats[place_of(st, front)].behind = older.behind
+    entry = st.repeats[place_of(st, number)]
     entry.ts = firm.ts
     entry.account = order.account
     entry.symbol = order.symbol
@@ -105,9 +122,10 @@ def _remember(st: State, hashed: np.int64, at: int, first: int, count: int) -> N
     entry.price = order.price
     entry.quantity = order.quantity
     entry.next = 0
-    entry.first = first if count > 0 else firm.repeats
+    entry.first = first if count > 0 else number
     entry.count = count + 1
-    insert_entry(st.repeat_index, hashed, place)
+    entry.behind = st.repeat_buckets[bucket]
+    st.repeat_buckets[bucket] = number
 
 
 @inline

@@ -63,7 +63,8 @@ FLOAT = np.dtype("f8")
 INTEGER = np.dtype("i8")
 LANES = 8  # rows of numbers are whole vectors of so many
 SERIES_ROWS = 5
-SAMPLE_ROWS = 5
+SAMPLE_ROWS = 4
+BUCKETS_PER_REPEAT = 4  # so few strangers share one that hardly any order is compared with them
 
 Array = NDArray[np.void]
 
@@ -101,6 +102,7 @@ class State(NamedTuple):
     # Of the next ones a row is as long as `scales`: the symbols, rounded up.
     series: NDArray[np.float64]  # [row, symbol]; see app.engine.correlation
     scales: NDArray[np.float64]  # [symbol]: makes a covariance of an element of S; 0: not measured
+    deviations: NDArray[np.float64]  # [symbol]: standard deviation, of one interval; 0: not measured
     statuses: NDArray[np.int64]  # [symbol]: `SeriesStatus`
     sums: NDArray[np.float64]  # [symbol, symbol]: S, its upper triangle
     covariance: NDArray[np.float64]  # [symbol, symbol], of one interval; 0: not measured
@@ -111,7 +113,7 @@ class State(NamedTuple):
     exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
     marks: Array  # [symbol * MARKS + number % MARKS]: marks of late, for PRICE_MOVE_BPS
     repeats: Array  # ring: orders of late, for MAX_REPEATED_ORDERS
-    repeat_index: NDArray[np.int64]  # hash table over the newest of those that are alike
+    repeat_buckets: NDArray[np.int64]  # by hash: the newest of those that are alike
     # What goes in and comes out: not part of the state proper.
     commands: Array
     reports: Array  # the next five see the bytes of `commands`
@@ -149,6 +151,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "risk_model": RISK_MODEL,
     "series": FLOAT,
     "scales": FLOAT,
+    "deviations": FLOAT,
     "statuses": INTEGER,
     "sums": FLOAT,
     "covariance": FLOAT,
@@ -159,7 +162,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "exposures_apart": INTEGER,
     "marks": MARK,
     "repeats": REPEAT,
-    "repeat_index": SLOT_ENTRY,
+    "repeat_buckets": INTEGER,
     "commands": COMMAND,
     "reports": REPORT_COMMAND,
     "values": VALUE_COMMAND,
@@ -233,6 +236,7 @@ def allocate(capacity: Capacity) -> State:
         "risk_model": 1,
         "series": SERIES_ROWS * row,
         "scales": row,
+        "deviations": row,
         "statuses": row,
         "sums": row * row,
         "covariance": row * row,
@@ -243,7 +247,7 @@ def allocate(capacity: Capacity) -> State:
         "exposures_apart": portfolios * row,
         "marks": MARKS * capacity.symbols,
         "repeats": capacity.repeats,
-        "repeat_index": 2 * capacity.repeats,
+        "repeat_buckets": BUCKETS_PER_REPEAT * capacity.repeats,
         "commands": capacity.commands,
         "events": capacity.events,
         "verdicts": VERDICTS_MAX,

@@ -125,7 +125,7 @@ ACCOUNT = record(
     ("trading_state", "u1"),
     ("exists", "u1"),
     ("limits_set", "u1"),
-    ("repeats_forgotten", "i8"),  # `REPEAT.number` up to which nothing counts any more
+    ("repeats_forgotten", "i8"),  # number of the `REPEAT` up to which nothing counts any more
     ("portfolio_version", "i8"),  # the model's version that its portfolio row is of
     ("permission", "u1"),  # `Permission` for symbols that have none of their own; DEFAULT is ALLOWED
     ("unsettled", "u1"),  # 1: its equity has moved within a group of commands, see `app.engine.consequences`
@@ -153,10 +153,12 @@ POSITION = record(
 
 LIMITS = record(
     ("version", "i8"),
-    ("set_mask", "i8"),  # bit n: limit n is set
-    ("override_mask", "i8"),  # bit n: what is set is an override's value
+    ("set_mask", "i4"),  # bit n: limit n is set
+    ("override_mask", "i4"),  # bit n: what is set is an override's value
     ("value", "i8", (len(Limit),)),
+    multiple_of=CACHE_LINE_BYTES,
 )
+assert len(Limit) < 32, "masks of limits"
 
 OVERRIDE = record(
     ("number", "i8"),  # 1, 2, ...; 0 where the place is free
@@ -190,17 +192,19 @@ LIMIT_CHANGE = record(
 
 MARK = record(("ts", "i8"), ("price", "i8"))
 
+# See `app.engine.repeats`; `next`, `first` and `behind` are numbers, 0 is none.
 REPEAT = record(
-    ("number", "i8"),  # 1, 2, ... over all that were counted; its place in the ring
     ("ts", "i8"),
     ("price", "i8"),
     ("quantity", "i8"),
-    ("next", "i8"),  # number of the next one like it; 0: this is the newest
-    ("first", "i8"),  # of the newest: number of the oldest like it that counts
+    ("next", "i8"),  # the next one like it; none: this is the newest
+    ("first", "i8"),  # of the newest: the oldest like it that counts
+    ("behind", "i8"),  # of the newest: the next older one in its bucket
     ("account", "i4"),
     ("symbol", "i4"),
     ("count", "i4"),  # of the newest: how many count, itself included
     ("side", "u1"),
+    multiple_of=CACHE_LINE_BYTES,
 )
 
 HEAP_NODE = record(

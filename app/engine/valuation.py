@@ -18,6 +18,8 @@ from app.engine.state import State
 from app.engine.types import Limit, Side
 
 _PPM = 1_000_000
+_SMALL_NOTIONAL = 1 << 46
+_SMALL_PPM = 1 << 16
 
 
 @force_inline
@@ -69,6 +71,9 @@ def worth_of(st: State, order: Any) -> int:
 
 @force_inline
 def _fee_of(notional: int, ppm: int) -> int:
+    """Rounded up."""
+    if notional < _SMALL_NOTIONAL and ppm < _SMALL_PPM:  # the product fits: one quotient is enough
+        return (notional * ppm + _PPM - 1) // _PPM
     return notional // _PPM * ppm + (notional % _PPM * ppm + _PPM - 1) // _PPM
 
 

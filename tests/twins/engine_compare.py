@@ -152,12 +152,26 @@ def _check_account(state: State, twin: EngineTwin, index: int) -> None:
         )
 
 
+def numbers_in_buckets(state: State) -> list[int]:
+    """Of the orders that the buckets of `app.engine.repeats` lead to, without those that are gone."""
+    found = []
+    size = len(state.repeats)
+    gone = max(int(state.firm[0]["repeats"]) - size, 0)
+    for bucket in np.flatnonzero(state.repeat_buckets):
+        number = int(state.repeat_buckets[bucket])
+        while number > gone:
+            found.append(number)
+            number = int(state.repeats[(number - 1) % size]["behind"])
+    return found
+
+
 def _check_repeats(state: State, books: Books) -> None:
     names = ("account", "symbol", "side", "price", "quantity")
     for counted in books.repeats:
         entry = state.repeats[(counted.number - 1) % len(state.repeats)]
-        _same(entry, number=counted.number, ts=counted.ts, **dict(zip(names, counted.what, strict=True)))
-    assert np.count_nonzero(state.repeat_index) == len({counted.what for counted in books.repeats})
+        _same(entry, ts=counted.ts, **dict(zip(names, counted.what, strict=True)))
+    newest = {counted.what: counted.number for counted in books.repeats}
+    assert sorted(numbers_in_buckets(state)) == sorted(newest.values())
 
 
 def _check_instrument(state: State, twin: EngineTwin, symbol: int) -> None:
