@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from app.warmup import compile_kernels
 from loadtests.figures import Figure, table, write_document
 from loadtests.machine import ROOT, circumstances
 
@@ -37,6 +38,7 @@ PARTS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0: measured; 1: a part failed, or with --strict a figure was not met."""
     options = _parser().parse_args(arguments)
+    compile_kernels(lambda line: print(line, file=sys.stderr))  # marks must not age while kernels compile
     document = circumstances()
     figures: list[Figure] = []
     failed = False

@@ -103,7 +103,7 @@ class EngineLoop:
         self._level_count = 0
         self._marks: dict[int, int] = {}
         self._marks_due = False
-        self._time = TimeWatch()
+        self._time = TimeWatch(engine.state)
         self._time_due = False
         self._sample_due = False
         self._scheduled = False
@@ -312,7 +312,7 @@ class EngineLoop:
         now = self._clock.now()
         pieces = Pieces(self.engine, self._venue, self.seq, now)
         self._time_due = False
-        if self._time.is_due(self.engine.state, now):
+        if self._time.is_due(now):
             pieces.apply(ADVANCE_TIME)
         levels, self._levels, self._level_count = self._levels, [], 0
         for batch in levels:
@@ -395,7 +395,7 @@ class EngineLoop:
 
     def _keep_house(self) -> None:
         state, now = self.engine.state, self._clock.now()
-        self._time_due = self._time.look(state, now)
+        self._time_due = self._time.look(now)
         self._sample_due = self.marked.is_set() and sample_is_due(state, now)
         if self._time_due or self._sample_due:
             self._schedule()
