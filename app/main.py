@@ -160,6 +160,7 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # it would send clients, and their orders, where the request's Host says
     )
+    app.router.route_class = ExactRoute
     app.state.services = services
     app.state.desk = desk
     for module in ROUTERS:

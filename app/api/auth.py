@@ -84,6 +84,11 @@ class Principal:
         self.revoked_ts = revoked_ts
         self.watchers: set[Callable[[], None]] = set()
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether the key is bound to no accounts: it may see what is the firm's."""
+        return self.accounts is None
+
     def may_read(self, account: str) -> bool:
         return self.accounts is None or account in self.accounts
 

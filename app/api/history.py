@@ -25,14 +25,15 @@ from app.api.auth import Principal
 from app.api.csv_lines import csv_line
 from app.api.documents import CSV_TYPE, PiecewiseResponse, document, json_list
 from app.api.errors import invalid_field, unknown_order
-from app.api.history_rows import ROWS, Row
+from app.api.history_rows import ROWS, Row, told_row
 from app.api.schemas import TS_MAX
 from app.api.services import Services
 from app.runtime.reference import money_text
 from app.store.candles import candles_query
 from app.store.history import DAILY, ORDER_EVENTS, Selection, Table, moment
 
-PAGE_MAX = 1_000
+PAGE, PAGE_MAX = 100, 1_000
+CSV = "text/csv"
 CANDLES_MAX = 1_000
 DAYS_MAX = 366
 DAY_US = 86_400_000_000
@@ -57,7 +58,7 @@ class _Range(NamedTuple):
     start: int | None
     end: int | None
     cursor: str | None
-    limit: int
+    limit: int | None
     accept: str
 
 
@@ -67,9 +68,14 @@ def _range(
     start: Start = None,
     end: End = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    limit: Annotated[int | None, Query(ge=1, le=PAGE_MAX, description="100 if left out")] = None,
     accept: Annotated[str, Header()] = "application/json",
 ) -> _Range:
+    """Raises Problem: CSV has no pages."""
+    if CSV in accept:
+        for name, value in (("limit", limit), ("cursor", cursor)):
+            if value is not None:
+                raise invalid_field(name, "CSV has no pages: bound it by start and end")
     return _Range(account, symbol, start, end, cursor, limit, accept)
 
 
@@ -116,18 +122,18 @@ def _selection(services: Services, principal: Principal, asked: _Range, table: T
         start=asked.start,
         end=asked.end,
         after=None if asked.cursor is None else decode_cursor(asked.cursor, len(table.key)),
-        limit=asked.limit + 1,
+        limit=(asked.limit or PAGE) + 1,
     )
 
 
 async def _answer(
     services: Services, principal: Principal, kind: Row, selection: Selection, accept: str
 ) -> Response:
-    if "text/csv" in accept:
+    if CSV in accept:
         return await _csv(services, principal, kind, selection)
     rows = await services.history.page(kind.table, selection)
     limit = (selection.limit or 1) - 1
-    contents = (kind.content(services.reference, row) for row in rows[:limit])
+    contents = (told_row(kind, services.reference, row, principal.sees_all) for row in rows[:limit])
     items = await json_list(services, principal, contents)
     cursor = None
     if len(rows) > limit:
@@ -144,7 +150,8 @@ async def _csv(services: Services, principal: Principal, kind: Row, selection: S
         yield csv_line(kind.names).encode()
         rows = first
         while rows:
-            lines = (csv_line(kind.content(services.reference, row).values()) for row in rows)
+            contents = (told_row(kind, services.reference, row, principal.sees_all) for row in rows)
+            lines = (csv_line(content.values()) for content in contents)
             async for part in services.turns.spread(principal.number, lines):
                 yield "".join(part).encode()
             rows = await anext(batches, [])

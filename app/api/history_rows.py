@@ -9,7 +9,7 @@ import asyncpg
 from app.api.account_changes import split_reason
 from app.api.change_values import Changed, changed_values
 from app.api.errors import code_name
-from app.api.refusals import measure, scope_text
+from app.api.refusals import is_shared, measure, scope_text
 from app.api.replies import average_price
 from app.engine.types import (
     EventKind,
@@ -47,6 +47,14 @@ class Row:
     meaning: str
     names: tuple[str, ...]
     content: Callable[[Reference, Record], Content] = field(repr=False)
+
+
+def told_row(kind: Row, reference: Reference, row: Record, shows_shared: bool) -> Content:
+    """A row as it is told; `shows_shared`: with the numbers of scopes that other accounts are in."""
+    content = kind.content(reference, row)
+    if not shows_shared and "observed" in content and is_shared(row["code"], row["scope"]):
+        content |= {"limit": None, "observed": None}
+    return content
 
 
 def _name(kind: Any, value: int) -> str | int:

@@ -51,7 +51,7 @@ class EngineContents:
         return self._events.fill(event)
 
     def risk(self, event: tuple[Any, ...]) -> bytes | None:
-        return self._events.risk(event)
+        return self._events.risk(event, shows_shared=True)
 
     def account_name(self, account: int) -> str:
         return self._reference.account_names[account]

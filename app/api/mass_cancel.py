@@ -15,5 +15,5 @@ async def canceled_members(
 ) -> dict[str, Any]:
     """How it ended for each order, as JSON under `name`, and how often each way."""
     counts: dict[str, int] = {}
-    items = await json_list(services, principal, desk.canceled_items(outcomes, counts))
+    items = await json_list(services, principal, desk.canceled_items(principal, outcomes, counts))
     return {name: items, **counts}

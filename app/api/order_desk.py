@@ -70,7 +70,7 @@ class OrderDesk:
         if not principal.may_trade(account):
             raise _foreign_account(principal, account)
         record = commands.place_order(self._reference, order, principal.number)
-        self._loop.submit_for(PlaceRequest(self, order, respond), record)
+        self._loop.submit_for(PlaceRequest(self, principal, order, respond), record)
 
     def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
         """Make the parts of a long answer as orders leave room for it, then call `done`."""
@@ -82,13 +82,12 @@ class OrderDesk:
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
-    def placed(self, order: PlaceOrder | None, outcome: Outcome) -> Reply:
+    def placed(self, principal: Principal, order: PlaceOrder | None, outcome: Outcome) -> Reply:
         event = outcome.event
         if event.kind == _REPLAYED:
-            return self._replayed(order, event)
+            return self._replayed(principal, order, event)
         if event.status == _REJECTED:
-            content = refusal(self._reference, event, order)
-            return Reply(content["status"], content)
+            return self._refused(principal, event, order)
         content = order_content(self._reference, event)
         fills = outcome.fills
         if fills:
@@ -98,7 +97,11 @@ class OrderDesk:
             content["fills"] = []
         return Reply(201, content)
 
-    def _replayed(self, order: PlaceOrder | None, event: EventView) -> Reply:
+    def _refused(self, principal: Principal, event: EventView, order: PlaceOrder | None = None) -> Reply:
+        content = refusal(self._reference, event, order, shows_shared=principal.sees_all)
+        return Reply(content["status"], content)
+
+    def _replayed(self, principal: Principal, order: PlaceOrder | None, event: EventView) -> Reply:
         """The first order again, as it was when the repeat came."""
         slot = self.reader.slot(event.order_id)
         if slot is not None:
@@ -106,8 +109,7 @@ class OrderDesk:
             if seq < event.seq:
                 event = event._replace(seq=seq, ts=ts)
         if event.status == _REJECTED:
-            content = refusal(self._reference, event, order)
-            return Reply(content["status"], content, True)
+            return self._refused(principal, event, order)._replace(replayed=True)
         content = order_content(self._reference, event)
         content["fills"] = [] if slot is None else self.fills(slot, event)
         return Reply(200, content, True)
@@ -137,11 +139,11 @@ class OrderDesk:
         record = commands.close_position(
             account, symbol, cancel_open_orders, client_order_id, principal.number
         )
-        self._loop.submit_for(CloseRequest(self, respond), record)
+        self._loop.submit_for(CloseRequest(self, principal, respond), record)
 
-    def closed(self, outcome: Outcome) -> Reply:
+    def closed(self, principal: Principal, outcome: Outcome) -> Reply:
         """The first order, the others where the position was larger than one may be, and what made way."""
-        reply = self.placed(None, outcome)
+        reply = self.placed(principal, None, outcome)
         if reply.status >= 400:
             return reply
         further, made_way = [], []
@@ -170,13 +172,13 @@ class OrderDesk:
                 submissions.append((order, _foreign_account(principal, order["account"])))
         if not records:
             raise _foreign_account(principal, submissions[0][0]["account"])
-        self._loop.submit_for(BatchRequest(self, submissions, respond), records)
+        self._loop.submit_for(BatchRequest(self, principal, submissions, respond), records)
 
     def cancel(self, principal: Principal, order_id: str, respond: Respond) -> None:
         """Raises Problem (unknown or foreign order), EngineHalted, Overloaded."""
         number, account, symbol = self._find(principal, order_id)
         record = commands.cancel_order(account, symbol, number, principal.number)
-        self._loop.submit_for(ChangeRequest(self, respond), record)
+        self._loop.submit_for(ChangeRequest(self, principal, respond), record)
 
     def amend(self, principal: Principal, order_id: str, amend: AmendOrder, respond: Respond) -> None:
         """Raises as `cancel`, and StorageFull."""
@@ -185,14 +187,13 @@ class OrderDesk:
             raise Problem(409, "ORDER_CLOSED", "the order has already ended")
         instrument = self._reference.instruments[symbol]
         record = commands.amend_order(account, instrument, number, amend, principal.number)
-        self._loop.submit_for(ChangeRequest(self, respond), record)
+        self._loop.submit_for(ChangeRequest(self, principal, respond), record)
 
-    def changed(self, outcome: Outcome) -> Reply:
+    def changed(self, principal: Principal, outcome: Outcome) -> Reply:
         """The reply to a cancel or an amend."""
         event = outcome.event
         if event.kind in _REFUSED_REQUESTS:
-            content = refusal(self._reference, event)
-            return Reply(content["status"], content)
+            return self._refused(principal, event)
         return Reply(200, order_content(self._reference, event))
 
     def _find(self, principal: Principal, order_id: str) -> tuple[int, int, int]:
@@ -268,14 +269,16 @@ class OrderDesk:
             raise Problem(404, "UNKNOWN_SYMBOL", f"there is no symbol {symbol!r}")
         return index
 
-    def canceled_items(self, outcomes: Sequence[Outcome], counts: dict[str, int]) -> Iterator[dict[str, Any]]:
+    def canceled_items(
+        self, principal: Principal, outcomes: Sequence[Outcome], counts: dict[str, int]
+    ) -> Iterator[dict[str, Any]]:
         """How a mass cancel ended for each order; `counts` are how often each way, when all are told."""
         counts.update(canceled=0, pending=0, failed=0)
         for event in (event for outcome in outcomes for event in outcome.orders):
             if event.kind == EventKind.CANCEL_REJECTED:
                 counts["failed"] += 1
-                content = refusal(self._reference, event)
-                yield {"status": content["status"], "error": content}
+                refused = self._refused(principal, event)
+                yield {"status": refused.status, "error": refused.content}
                 continue
             content = order_content(self._reference, event)
             if event.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED):

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from app.api.auth import Principal
 from app.api.errors import Problem, internal_error, problem_of
 from app.api.replies import Answer, Reply
 from app.api.schemas import PlaceOrder
@@ -28,11 +29,11 @@ Submission = tuple[PlaceOrder, Problem | None]
 class Describer(Protocol):
     """Tells outcomes that are no plain orders."""
 
-    def placed(self, order: PlaceOrder, outcome: Outcome) -> Reply: ...
+    def placed(self, principal: Principal, order: PlaceOrder, outcome: Outcome) -> Reply: ...
 
-    def closed(self, outcome: Outcome) -> Reply: ...
+    def closed(self, principal: Principal, outcome: Outcome) -> Reply: ...
 
-    def changed(self, outcome: Outcome) -> Reply: ...
+    def changed(self, principal: Principal, outcome: Outcome) -> Reply: ...
 
     def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None: ...
 
@@ -61,13 +62,14 @@ async def answer_of(start: Callable[[Respond], None]) -> Answer:
 class PlaceRequest:
     """One new order."""
 
-    __slots__ = ("_desk", "_order", "_respond", "count", "first")
+    __slots__ = ("_desk", "_order", "_principal", "_respond", "count", "first")
 
     form = ORDER_WITH_FILLS
 
-    def __init__(self, desk: Describer, order: PlaceOrder, respond: Respond) -> None:
+    def __init__(self, desk: Describer, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
         self.first = self.count = 0
         self._desk = desk
+        self._principal = principal
         self._order = order
         self._respond = respond
 
@@ -76,7 +78,7 @@ class PlaceRequest:
         if body is not None:
             self._respond(Answer(201, body))
         else:
-            self._respond(self._desk.placed(self._order, told.outcome(number)).answer())
+            self._respond(self._desk.placed(self._principal, self._order, told.outcome(number)).answer())
 
     def fail(self, error: Exception) -> None:
         self._respond(failure_answer(error))
@@ -85,13 +87,14 @@ class PlaceRequest:
 class ChangeRequest:
     """A cancel or an amendment of one order."""
 
-    __slots__ = ("_desk", "_respond", "count", "first")
+    __slots__ = ("_desk", "_principal", "_respond", "count", "first")
 
     form = ORDER
 
-    def __init__(self, desk: Describer, respond: Respond) -> None:
+    def __init__(self, desk: Describer, principal: Principal, respond: Respond) -> None:
         self.first = self.count = 0
         self._desk = desk
+        self._principal = principal
         self._respond = respond
 
     def answer(self, told: Told, number: int) -> None:
@@ -99,7 +102,7 @@ class ChangeRequest:
         if body is not None:
             self._respond(Answer(200, body))
         else:
-            self._respond(self._desk.changed(told.outcome(number)).answer())
+            self._respond(self._desk.changed(self._principal, told.outcome(number)).answer())
 
     def fail(self, error: Exception) -> None:
         self._respond(failure_answer(error))
@@ -108,17 +111,18 @@ class ChangeRequest:
 class CloseRequest:
     """A position that is to be closed."""
 
-    __slots__ = ("_desk", "_respond", "count", "first")
+    __slots__ = ("_desk", "_principal", "_respond", "count", "first")
 
     form = PLAIN
 
-    def __init__(self, desk: Describer, respond: Respond) -> None:
+    def __init__(self, desk: Describer, principal: Principal, respond: Respond) -> None:
         self.first = self.count = 0
         self._desk = desk
+        self._principal = principal
         self._respond = respond
 
     def answer(self, told: Told, number: int) -> None:
-        self._respond(self._desk.closed(told.outcome(number)).answer())
+        self._respond(self._desk.closed(self._principal, told.outcome(number)).answer())
 
     def fail(self, error: Exception) -> None:
         self._respond(failure_answer(error))
@@ -127,13 +131,16 @@ class CloseRequest:
 class BatchRequest:
     """Many new orders, answered together; those with a problem did not reach the engine."""
 
-    __slots__ = ("_desk", "_respond", "_submissions", "count", "first")
+    __slots__ = ("_desk", "_principal", "_respond", "_submissions", "count", "first")
 
     form = ORDER_WITH_FILLS
 
-    def __init__(self, desk: Describer, submissions: list[Submission], respond: Respond) -> None:
+    def __init__(
+        self, desk: Describer, principal: Principal, submissions: list[Submission], respond: Respond
+    ) -> None:
         self.first = self.count = 0
         self._desk = desk
+        self._principal = principal
         self._submissions = submissions
         self._respond = respond
 
@@ -161,7 +168,7 @@ class BatchRequest:
             if isinstance(result, bytes):
                 yield result
                 continue
-            status, body, _ = self._desk.placed(*result).answer()
+            status, body, _ = self._desk.placed(self._principal, *result).answer()
             member = b"order" if status < 400 else b"error"
             yield b'{"status":%d,"%b":%b}' % (status, member, body)
 

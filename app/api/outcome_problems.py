@@ -11,7 +11,7 @@ def raise_if_refused(services: Services, outcome: Outcome) -> None:
     """Raises Problem with the code, its status and what was allowed and observed."""
     if not is_refused(outcome):
         return
-    content = refusal(services.reference, outcome.event)
+    content = refusal(services.reference, outcome.event, shows_shared=True)
     del content["order_id"]
     members = {name: content[name] for name in ("limit", "observed", "scope")}
     raise Problem(content["status"], content["code"], content["detail"], **members)

@@ -144,6 +144,22 @@ _REQUEST_DETAILS: dict[int, str] = {
     Code.INSUFFICIENT_MARGIN: "the account's margin leaves {limit}, and {observed} is asked for",
 }
 _OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
+_SHARED_DETAIL = "a limit that other accounts use too leaves no room for this ({scope})"
+
+# Rules of the instrument, which everybody may read.
+_PUBLIC = frozenset(
+    (
+        Code.UNKNOWN_SYMBOL,
+        Code.SYMBOL_NOT_TRADING,
+        Code.PRICE_INVALID,
+        Code.PRICE_TICK,
+        Code.STOP_PRICE_INVALID,
+        Code.QUANTITY_STEP,
+        Code.QUANTITY_MIN,
+        Code.QUANTITY_MAX,
+        Code.NOTIONAL_MIN,
+    )
+)
 
 
 _WORD = (1 << 64) - 1
@@ -192,6 +208,11 @@ def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int
     return None
 
 
+def is_shared(code: int, scope: int) -> bool:
+    """Whether the numbers of a check tell of other accounts too: then a trader is not shown them."""
+    return scope in (Scope.FIRM, Scope.SYMBOL) and code not in _PUBLIC
+
+
 def measure(
     reference: Reference, code: int, account: int, symbol: int, scope: int, limit: int, observed: int
 ) -> Measure:
@@ -222,15 +243,28 @@ def _asked(code: int, found: Measure, request: PlaceOrder | None) -> Measure:
     return found
 
 
-def refusal(reference: Reference, event: EventView, request: PlaceOrder | None = None) -> dict[str, Any]:
-    """The problem document of a refused order or request; its status is in it."""
-    code = event.code or Code.VENUE_REJECTED
-    found = measure(reference, code, event.account, event.symbol, event.scope, event.limit, event.observed)
-    found = _asked(code, found, request)
-    name = code_name(code) or "REFUSED"
+def _detail(event: EventView, code: int, hidden: bool) -> str:
     text = _DETAILS.get(code, _OTHER_DETAIL)
     if event.kind == EventKind.COMMAND_REJECTED:
         text = _REQUEST_DETAILS.get(code, text)
+    return _SHARED_DETAIL if hidden and "{limit}" in text else text
+
+
+def refusal(
+    reference: Reference, event: EventView, request: PlaceOrder | None = None, *, shows_shared: bool
+) -> dict[str, Any]:
+    """The problem document of a refused order or request; its status is in it.
+
+    `shows_shared`: whether who is told may see the numbers of scopes that other accounts are in.
+    """
+    code = event.code or Code.VENUE_REJECTED
+    found = measure(reference, code, event.account, event.symbol, event.scope, event.limit, event.observed)
+    found = _asked(code, found, request)
+    hidden = not shows_shared and is_shared(code, event.scope)
+    if hidden:
+        found = found._replace(limit=None, observed=None)
+    name = code_name(code) or "REFUSED"
+    text = _detail(event, code, hidden)
     detail = text.format(
         limit="unlimited" if found.limit is None else found.limit,
         observed="asked for" if found.observed is None else found.observed,

@@ -11,7 +11,7 @@ from app.api import commands
 from app.api.access import ExactRoute, Provided, Viewer, json_response, problems
 from app.api.auth import Principal
 from app.api.errors import code_name, forbidden
-from app.api.refusals import UNITS, Measure, Unit, measure, shown
+from app.api.refusals import UNITS, Measure, Unit, is_shared, measure, shown
 from app.api.schemas import PlaceOrder
 from app.api.services import Services
 from app.engine.capacity import MONEY_MAX
@@ -19,7 +19,6 @@ from app.engine.codes import Code
 from app.engine.engine import Verdict
 from app.engine.limits import UNLIMITED
 from app.engine.records import COMMAND
-from app.engine.types import Scope
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
 
@@ -35,20 +34,6 @@ _NO_HEADROOM = frozenset(
         Code.TRADING_HALTED,
         Code.REDUCING_ONLY,
         Code.ORDER_RATE,
-    )
-)
-# Rules of the instrument, which everybody may read.
-_PUBLIC = frozenset(
-    (
-        Code.UNKNOWN_SYMBOL,
-        Code.SYMBOL_NOT_TRADING,
-        Code.PRICE_INVALID,
-        Code.PRICE_TICK,
-        Code.STOP_PRICE_INVALID,
-        Code.QUANTITY_STEP,
-        Code.QUANTITY_MIN,
-        Code.QUANTITY_MAX,
-        Code.NOTIONAL_MIN,
     )
 )
 
@@ -71,11 +56,6 @@ class RiskVerdict(BaseModel):
     max_quantity: str | None = Field(
         description="the largest quantity with which this order would pass now; null where none would"
     )
-
-
-def _is_others(verdict: Verdict) -> bool:
-    """Whether a check's numbers are of a scope that other accounts are in, and no rule of the instrument."""
-    return verdict.scope in (Scope.FIRM, Scope.SYMBOL) and verdict.code not in _PUBLIC
 
 
 def _unlimited_left_out(verdict: Verdict, found: Measure) -> Measure:
@@ -136,7 +116,7 @@ def verdict_content(services: Services, command: NDArray[np.void], principal: Pr
             verdict.limit,
             verdict.observed,
         )
-        shows = principal.accounts is None or not _is_others(verdict)
+        shows = principal.sees_all or not is_shared(verdict.code, verdict.scope)
         found = _unlimited_left_out(verdict, found)
         checks.append(
             {

@@ -104,8 +104,8 @@ class StreamContents:
     def note(self, event: RawEvent) -> None:
         self._risk.note(event)
 
-    def risk(self, event: RawEvent) -> bytes | None:
-        return self._risk.item(event)
+    def risk(self, event: RawEvent, *, shows_shared: bool) -> bytes | None:
+        return self._risk.item(event, shows_shared)
 
     # Snapshots of what is made of events.
 

@@ -10,7 +10,7 @@ import orjson
 from app.api.change_values import changed_values
 from app.api.errors import code_name
 from app.api.limit_scopes import LimitScope, scope_content
-from app.api.refusals import measure, scope_text
+from app.api.refusals import is_shared, measure, scope_text
 from app.api.risk_parameters import parameters_content
 from app.api.services import Services
 from app.engine.records import NOTE_EVENT
@@ -67,14 +67,17 @@ class RiskItems:
         if len(self._notes) > NOTES_REMEMBERED:
             self._notes.popitem(last=False)
 
-    def item(self, event: RawEvent) -> bytes | None:
+    def item(self, event: RawEvent, shows_shared: bool) -> bytes | None:
         """None where an event says nothing about limits, rules and states."""
         kind = event[KIND]
         tell = self._tell.get(kind)
         if tell is None or (kind in _REFUSALS and event[_CODE] not in BREACH_CODES):
             return None
         view = EventView._make(event)
-        return orjson.dumps(tell(view) | {"ts": view.ts})
+        content = tell(view) | {"ts": view.ts}
+        if kind in _REFUSALS and not shows_shared and is_shared(view.code, view.scope):
+            content |= {"limit": None, "observed": None}
+        return orjson.dumps(content)
 
     def _reason(self, event: EventView) -> str | None:
         parts = [self._notes.get(seq) for seq in range(event.seq - event.notes, event.seq)]

@@ -117,7 +117,7 @@ class _Watcher:
             Channel.FILLS: lambda event: (
                 contents.fill(event) if event[KIND] == EventKind.ORDER_FILLED else None
             ),
-            Channel.RISK: contents.risk,
+            Channel.RISK: lambda event: contents.risk(event, shows_shared=topic.index == EVERY_INDEX),
         }[topic.channel]
 
     async def run(self, from_seq: int | None) -> Subscription:

@@ -48,8 +48,11 @@ class Contents(Protocol):
     def note(self, event: RawEvent) -> None:
         """A NOTE_RECORDED: `risk` of an event soon after may have to quote it."""
 
-    def risk(self, event: RawEvent) -> bytes | None:
-        """What an event says about limits and states; None where it says nothing."""
+    def risk(self, event: RawEvent, *, shows_shared: bool) -> bytes | None:
+        """What an event says about limits and states; None where it says nothing.
+
+        `shows_shared`: with the numbers of scopes that more than one account is in.
+        """
 
     def open_orders(self, account: int) -> Iterator[bytes]:
         """Raises SnapshotTooLarge."""

@@ -1,4 +1,7 @@
-"""Which event is shown where: each is encoded once and given to the logs that show it."""
+"""Which event is shown where: each is encoded once and given to the logs that show it.
+
+What `risk` says of one account is encoded apart: it has no numbers of scopes that others are in.
+"""
 
 from collections.abc import Mapping
 
@@ -47,8 +50,12 @@ class Router:
     def _route_risk(self, event: RawEvent, touched: list[LogStream]) -> None:
         if event[KIND] == _NOTE:
             self._contents.note(event)
-        elif _is_shown(event, self._risk):
-            _show(event, self._risk, self._contents.risk(event), touched)
+            return
+        for index in {event[ACCOUNT], EVERY_INDEX}:
+            stream = self._risk.get(index)
+            if stream is not None:
+                item = self._contents.risk(event, shows_shared=index == EVERY_INDEX)
+                _add(stream, event, item, touched)
 
     def _wanted(self) -> NDArray[np.uint8]:
         wanted = np.zeros(self._contents.accounts(), np.uint8)
@@ -85,9 +92,10 @@ def _show(event: RawEvent, streams: _Logs, item: bytes | None, touched: list[Log
     if item is None:
         return
     account = event[ACCOUNT]
-    own = streams.get(account) if account >= 0 else None
-    every = streams.get(EVERY_INDEX)
-    if own is not None and own.add(event[SEQ], item):
-        touched.append(own)
-    if every is not None and every.add(event[SEQ], item):
-        touched.append(every)
+    _add(streams.get(account) if account >= 0 else None, event, item, touched)
+    _add(streams.get(EVERY_INDEX), event, item, touched)
+
+
+def _add(stream: LogStream | None, event: RawEvent, item: bytes | None, touched: list[LogStream]) -> None:
+    if stream is not None and item is not None and stream.add(event[SEQ], item):
+        touched.append(stream)

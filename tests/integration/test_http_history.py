@@ -88,6 +88,39 @@ def test_csv_has_the_same_rows(server: ApiServer) -> None:
             assert rows == shown, name
 
 
+def test_csv_has_no_pages(server: ApiServer) -> None:
+    with server.client() as client:
+        for parameter in ({"limit": 3}, {"cursor": "AAAA"}):
+            answer = client.get("/v1/history/fills", params=parameter, headers={"accept": "text/csv"})
+            assert answer.status_code == 400
+            assert [error["path"] for error in answer.json()["errors"]] == list(parameter)
+
+
+def test_a_trader_is_not_shown_the_numbers_of_the_firm(server: ApiServer) -> None:
+    """Rows of its own orders that a limit of all has refused: the limit is others' too."""
+    _, key = server.make_key("trader", "other")
+    reason = "a test"
+    with server.client() as client, server.client(key) as trader:
+        firm = {"limits": {"MAX_GROSS_EXPOSURE": "54321"}, "reason": reason}
+        client.put("/v1/limits/firm", json=firm).raise_for_status()
+        try:
+            refused = trader.post("/v1/orders", json=limit_order("other", quantity="5")).json()
+        finally:
+            firm = {"limits": {"MAX_GROSS_EXPOSURE": None}, "reason": reason}
+            client.put("/v1/limits/firm", json=firm).raise_for_status()
+        assert refused["code"] == "MAX_GROSS_EXPOSURE"
+        _catch_up(client)
+        order_id = refused["order_id"]
+        for path in ("orders", f"orders/{order_id}/events", "risk-events"):
+            for reader, limit in ((client, "54321"), (trader, None)):
+                rows = pages(reader, f"/v1/history/{path}", account="other")
+                row = next(row for row in rows if row["order_id"] == order_id)
+                assert row["code"] == "MAX_GROSS_EXPOSURE" and row["limit"] == limit
+                assert (row["observed"] is None) == (limit is None)
+                text = reader.get(f"/v1/history/{path}", headers={"accept": "text/csv"}).text
+                assert ("54321" in text) == (limit is not None)
+
+
 def test_orders_and_what_happened_to_them(server: ApiServer) -> None:
     with server.client() as client:
         orders = pages(client, "/v1/history/orders", account="mine")
@@ -214,7 +247,9 @@ def test_a_trader_sees_its_accounts_only(server: ApiServer) -> None:
             items = pages(all_of_them, f"/v1/history/{name}")
             theirs = pages(trader, f"/v1/history/{name}")
             if name != "limit-changes":
-                assert theirs == [item for item in items if item["account"] == "other"]
+                assert [item["seq"] for item in theirs] == [
+                    item["seq"] for item in items if item["account"] == "other"
+                ]
             assert 0 < len(theirs) < len(items)
             assert trader.get(f"/v1/history/{name}", params={"account": "mine"}).status_code == 404
         assert trader.get("/v1/history/daily-pnl", params={"account": "mine"}).status_code == 404

@@ -163,8 +163,8 @@ def test_the_queue_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         released.wait(30)
         os.fsync(descriptor)
 
-    monkeypatch.setattr(journal, "sync_data", slow)
     journaled = Journaled(tmp_path, queue_bytes_max=5_000)
+    monkeypatch.setattr(journal, "sync_data", slow)  # not before: a new segment is synced at once
     while not journaled.writer.full:
         journaled.tick()
     assert journaled.writer.backlog_bytes >= 5_000
