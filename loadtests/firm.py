@@ -103,6 +103,11 @@ class Firm:
         self.seq += len(commands)
         return commands
 
+    @property
+    def now(self) -> int:
+        """When the next command comes."""
+        return self._first_ts + self._paused_us + self.seq + 1
+
     def apply(self, commands: Records) -> Records:
         """Stamp and apply; the events are valid until the next call."""
         return self.engine.process(self.stamp(commands))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.engine.engine import Engine
+from app.engine.records import COMMAND, EVENT
 from app.engine.types import EventKind, ReportKind
 from app.venues.paper.venue import PaperVenue
 from loadtests.engine_figures import SHAPE, without_garbage_collection
@@ -74,29 +75,37 @@ class Churn:
         return ids
 
     def _apply(self, commands: Records) -> Records:
+        """The events by which the commands were sent on, one for each, in their order."""
+        events = self._by_engine(commands) if self._venue is None else self._with(self._venue, commands)
+        routed = events[np.isin(events["kind"], _ROUTED)]
+        if len(routed) != len(commands):
+            raise RuntimeError(f"refused: {np.unique(events['code'])}")
+        return routed
+
+    def _by_engine(self, commands: Records) -> Records:
         firm = self.firm
         process = firm.engine.process
         firm.stamp(commands)
         started = perf_counter()
         events = process(commands)
         self.seconds += perf_counter() - started
-        routed = events.copy()
-        if not np.isin(routed["kind"], _ROUTED).all():
-            raise RuntimeError(f"refused: {np.unique(routed['code'])}")
-        if self._venue is None:
-            cancels = routed["kind"] == EventKind.CANCEL_REQUESTED
-            reports = firm.stamp(firm.reports(routed, np.where(cancels, ReportKind.CANCELED, ReportKind.NEW)))
-            started = perf_counter()
-            process(reports)
-            self.seconds += perf_counter() - started
-            return routed
+        events = events.copy()
+        cancels = events["kind"] == EventKind.CANCEL_REQUESTED
+        reports = firm.stamp(firm.reports(events, np.where(cancels, ReportKind.CANCELED, ReportKind.NEW)))
         started = perf_counter()
-        caused = [routed]
-        while caused:  # the venue is told all events, those of its own reports too
-            told = np.concatenate(caused) if len(caused) > 1 else caused[0]
-            caused = [process(firm.stamp(batch)).copy() for batch in self._venue.execute(told)]
+        process(reports)
         self.seconds += perf_counter() - started
-        return routed
+        return events
+
+    def _with(self, venue: PaperVenue, commands: Records) -> Records:
+        """As the server applies them."""
+        firm = self.firm
+        records = commands.tobytes()
+        started = perf_counter()
+        applied = venue.apply(firm.engine, records, firm.seq + 1, firm.now)
+        self.seconds += perf_counter() - started
+        firm.seq += len(applied.commands) // COMMAND.itemsize
+        return np.frombuffer(applied.events, EVENT)
 
 
 def _compare(rounds: int, *, venue: bool) -> tuple[dict[int, list[float]], Churn]:
