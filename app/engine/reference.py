@@ -11,9 +11,10 @@ from app.engine.instrument_rules import instrument_code, max_price_of, misfit, m
 from app.engine.jit import inline
 from app.engine.limit_changes import refuse, reject
 from app.engine.marks import remember_mark
-from app.engine.positions import equity_of, position_index, revalue, touch_equity
+from app.engine.positions import equity_of, position_index, reserve, revalue, touch_equity
 from app.engine.state import NO_SLOT, State
 from app.engine.types import EventKind, InstrumentStatus, Permission, Scope
+from app.engine.valuation import cost_of, fee_ppm_of
 
 DAY_US = 86_400_000_000
 LEVERAGE_MAX = 1_000  # of an account, whole times
@@ -61,6 +62,21 @@ def _instrument_is_refused(st: State, i: int) -> bool:
 
 
 @inline
+def _reserve_higher_fee(st: State, symbol: int) -> None:
+    """Fills of what is open cost more than was reserved for them; a lower fee frees nothing that is."""
+    for account in range(st.firm[0].accounts):
+        if st.positions[position_index(st, account, symbol)].open_orders == 0:
+            continue
+        slot = st.accounts[account].first_open
+        while slot != NO_SLOT:
+            order = st.orders[slot]
+            if order.symbol == symbol:
+                cost = max(order.reserved_cost, cost_of(st, order, order.reserved))
+                reserve(st, slot, order.reserved, order.reserved_price, cost)
+            slot = order.next
+
+
+@inline
 def set_instrument(st: State, i: int) -> None:
     """Add the next instrument, or change one: all but its name, currency, tick and step."""
     if _instrument_is_refused(st, i):
@@ -81,6 +97,7 @@ def set_instrument(st: State, i: int) -> None:
     instrument.max_quantity = c.max_quantity
     instrument.max_price = max_price_of(c.max_quantity, instrument.multiplier)
     instrument.min_notional = c.min_notional
+    fee_before = fee_ppm_of(instrument)
     instrument.maker_fee_ppm = c.maker_fee_ppm
     instrument.taker_fee_ppm = c.taker_fee_ppm
     instrument.mark_spread_max_bps = c.mark_spread_max_bps
@@ -90,6 +107,8 @@ def set_instrument(st: State, i: int) -> None:
     instrument.status = c.status
     instrument.version += 1
     firm.symbols = max(firm.symbols, c.symbol + 1)
+    if fee_ppm_of(instrument) > fee_before:
+        _reserve_higher_fee(st, c.symbol)
     at = emit(st, EventKind.INSTRUMENT_SET)
     st.events[at].symbol = c.symbol
     st.events[at].status = c.status

@@ -70,6 +70,12 @@ def worth_of(st: State, order: Any) -> int:
 
 
 @force_inline
+def fee_ppm_of(instrument: Any) -> int:
+    """What a fill may be charged at the most; 0 where it is always paid a rebate."""
+    return max(instrument.taker_fee_ppm, instrument.maker_fee_ppm, 0)
+
+
+@force_inline
 def _fee_of(notional: int, ppm: int) -> int:
     """Rounded up."""
     if notional < _SMALL_NOTIONAL and ppm < _SMALL_PPM:  # the product fits: one quotient is enough
@@ -84,6 +90,5 @@ def cost_of(st: State, order: Any, quantity: int) -> int:
     reference = reference_of(st, order)
     price = _worst_price(st, order)
     lost = max(price - reference if order.side == Side.BUY else reference - price, 0)
-    ppm = max(instrument.taker_fee_ppm, instrument.maker_fee_ppm, 0)
-    fee = _fee_of(worth_of(st, order) * quantity * instrument.multiplier, ppm)
+    fee = _fee_of(worth_of(st, order) * quantity * instrument.multiplier, fee_ppm_of(instrument))
     return lost * quantity * instrument.multiplier + fee

@@ -8,6 +8,7 @@ from app.engine.codes import Code
 from app.engine.types import EventKind, InstrumentStatus, Limit, OrderStatus, Policy, Scope
 from app.runtime.views import EventView
 from tests.engine_support import Command
+from tests.twins.engine_effect import cost
 from tests.twins.engine_model import MONEY_MAX, Account, Books, Instrument, Order
 
 DAY = 24 * 60 * 60 * 1_000_000
@@ -196,7 +197,14 @@ class ReferenceTwin(Teller):
         instrument.min_quantity, instrument.max_quantity = c.min_quantity, c.max_quantity
         instrument.min_notional, instrument.status = c.min_notional, c.status
         instrument.quote, instrument.mark_spread_max_bps = c.quote, c.mark_spread_max_bps
+        before = max(instrument.maker_fee_ppm, instrument.taker_fee_ppm, 0)
         instrument.maker_fee_ppm, instrument.taker_fee_ppm = c.maker_fee_ppm, c.taker_fee_ppm
+        if max(c.maker_fee_ppm, c.taker_fee_ppm, 0) > before:
+            for account in self.books.accounts:
+                for order in account.open.values():
+                    if order.symbol == c.symbol:
+                        dearer = max(order.reserved_cost, cost(self.books, order, order.reserved))
+                        order.reserve(order.reserved, order.reserved_price, dearer)
         instrument.stops_due = True  # they may have been reached while it did not trade
         self.say(EventKind.INSTRUMENT_SET, symbol=c.symbol, status=c.status, limit=instrument.max_price)
 

@@ -51,6 +51,20 @@ def test_the_fee(side: int, price: int) -> None:
     assert poor(1_001, 1_000).one(place(0, 0, side, 10, price)).kind == E.ORDER_ACCEPTED
 
 
+@pytest.mark.parametrize("kind", [OrderType.LIMIT, OrderType.STOP])
+def test_a_higher_fee_is_reserved_for_what_is_open(kind: OrderType) -> None:
+    """Else a fill could leave less than the margin that was checked, and the next order pass."""
+    made = poor(2_000, 1_000)
+    prices = {"price": 100} if kind == OrderType.LIMIT else {"stop_price": 100}
+    made.send(mark(0, 90))
+    made.one(place(0, 0, BUY, 10, type=kind, **prices))
+    cost = int(made.account(0)["open_cost"])
+    made.send(instrument(0, taker_fee_ppm=0, maker_fee_ppm=50_000))
+    assert made.account(0)["open_cost"] == cost - 1 + 50
+    made.send(instrument(0, taker_fee_ppm=0, maker_fee_ppm=0))
+    assert made.account(0)["open_cost"] == cost - 1 + 50, "what is reserved stays until it is open no more"
+
+
 def test_the_edge_of_the_collar_of_a_market_order() -> None:
     for equity, kind in ((1_099, E.ORDER_REJECTED), (1_100, E.ORDER_ACCEPTED)):
         made = poor(equity)
