@@ -88,7 +88,7 @@ def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
     def decode(body: bytes | str) -> T:
         if len(body) > _UNCOUNTED_BYTES and values_in(body) > VALUES_MAX:
             raise invalid_request(_too_many(VALUES_MAX))
-        check_shape(body)
+        check_shape(body, flat=True)
         try:
             return validate_json(body)  # type: ignore[no-any-return]
         except ValidationError as error:

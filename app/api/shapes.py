@@ -2,7 +2,8 @@
 
 A validator lists all that is wrong, and a megabyte can be wrong in a hundred thousand
 places. So of a large request a quick look is taken first: how many members its objects
-have, and how many values there are at all. What passes has few enough for any validator.
+have, how many values there are at all, and how many of them inside of what should be one
+value. What passes has few enough for any validator.
 """
 
 from typing import Any
@@ -21,6 +22,11 @@ COMMAS_MAX = BATCH_ORDERS_MAX * (len(ORDER_MEMBERS) + 3)
 MEMBERS_MAX = SYMBOL_PERMISSIONS_MAX + 8
 ITEMS_MAX = BATCH_ORDERS_MAX
 _DEPTH = 3  # of a batch in a message: message, params, orders
+_LISTS = frozenset(("orders", "channels"))
+# Objects and lists of a request besides those of its orders or channels: message, params, the list.
+_CONTAINERS_MAX = 4
+NESTED_MAX = 64
+_NESTED_DEPTH = 8
 
 
 def has_few_values(body: bytes | str) -> bool:
@@ -28,8 +34,11 @@ def has_few_values(body: bytes | str) -> bool:
     return (body.count(",") if isinstance(body, str) else body.count(b",")) <= COMMAS_MAX
 
 
-def check_shape(body: bytes | str) -> None:
-    """Raises Problem (400) where a large request is of no shape that any request has."""
+def check_shape(body: bytes | str, *, flat: bool = False) -> None:
+    """Raises Problem (400) where a large request is of no shape that any request has.
+
+    `flat`: of a request that has orders or channels, and else nothing that is made of several values.
+    """
     if len(body) <= SMALL_BYTES_MAX:
         return
     if not has_few_values(body):
@@ -39,6 +48,41 @@ def check_shape(body: bytes | str) -> None:
     except orjson.JSONDecodeError:
         return  # the validator says what is wrong, and where
     _check(content, "", _DEPTH)
+    if flat and _has_more_containers(body, content) and _nested(content) > NESTED_MAX:
+        raise invalid_request("it has lists and objects where single values belong")
+
+
+def _has_more_containers(body: bytes | str, content: Any) -> bool:
+    """Whether there may be more objects and lists than a flat request has; a quick look at the text."""
+    opened = (
+        body.count("{") + body.count("[") if isinstance(body, str) else body.count(b"{") + body.count(b"[")
+    )
+    inner = content.get("params", content) if isinstance(content, dict) else content
+    lists = [inner.get(name) for name in _LISTS] if isinstance(inner, dict) else []
+    return opened > _CONTAINERS_MAX + sum(len(each) for each in lists if isinstance(each, list))
+
+
+def _nested(content: Any) -> int:
+    """How many values stand inside of what should be one value."""
+    if not isinstance(content, dict):
+        return _size(content, _NESTED_DEPTH)
+    found = 0
+    for name, value in content.items():
+        if name == "params":
+            found += _nested(value)
+        elif name in _LISTS and isinstance(value, list):
+            items = [item.values() if isinstance(item, dict) else (item,) for item in value]
+            found += sum(_size(each, _NESTED_DEPTH) for values in items for each in values)
+        else:
+            found += _size(value, _NESTED_DEPTH)
+    return found
+
+
+def _size(value: Any, depth: int) -> int:
+    if not isinstance(value, dict | list):
+        return 0
+    inside = value.values() if isinstance(value, dict) else value
+    return len(value) + (sum(_size(each, depth - 1) for each in inside) if depth else 0)
 
 
 def _check(content: Any, path: str, depth: int) -> None:
@@ -47,7 +91,8 @@ def _check(content: Any, path: str, depth: int) -> None:
             raise invalid_field(path or "body", f"an object has at most {MEMBERS_MAX} members")
         if depth:
             for name, value in content.items():
-                _check(value, f"{path}.{name}"[:64].lstrip("."), depth - 1)
+                if isinstance(value, dict | list):
+                    _check(value, f"{path}.{name}"[:64].lstrip("."), depth - 1)
     elif isinstance(content, list):
         if len(content) > ITEMS_MAX:
             raise invalid_field(path or "body", f"a list has at most {ITEMS_MAX} items")

@@ -346,6 +346,11 @@ JUNK: dict[str, Body] = {
     "members at the top": _MANY,
     "members of each": {"orders": [{"account": "big", **{f"m{number}": 1 for number in range(15)}}] * 1_000},
     "values": {"orders": [_WRONG] * 1_000},
+    "objects": {f"o{number}": dict.fromkeys(map(str, range(200)), 1) for number in range(80)},
+    "objects of an order": {
+        "orders": [limit_order("big") | {"account": {"x": [1] * 900, "y": [1] * 900}}] * 8
+    },
+    "lists of an order": {"orders": [limit_order("big") | {"account": [[[1] * 900] * 15]}]},
     "last": {"orders": [*[limit_order("big", quantity="0.00001")] * 999, {}]},
     "numbers": {"orders": [1] * 100_000},
     "lists": {"orders": [[]] * 100_000},
