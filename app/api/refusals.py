@@ -144,7 +144,15 @@ _REQUEST_DETAILS: dict[int, str] = {
     Code.INSUFFICIENT_MARGIN: "the account's margin leaves {limit}, and {observed} is asked for",
 }
 _OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
-_SHARED_DETAIL = "a limit that other accounts use too leaves no room for this ({scope})"
+# Where other accounts use the limit too, and who is told may not see its numbers.
+_SHARED_DETAILS: dict[int, str] = {
+    Code.MARKET_DATA_STALE: "the symbol's mark is missing or too old ({scope})",
+    Code.PRICE_COLLAR: "the price is further from the reference than is allowed ({scope})",
+    Code.ORDER_RATE: "more orders in a second than are allowed ({scope})",
+    Code.CANCEL_RATE: "more cancels in a second than are allowed ({scope})",
+    Code.ORDER_CAPACITY: "the engine holds as many open orders as it can",
+}
+_SHARED_DETAIL = "more than a limit allows; its numbers are not shown to a key of an account ({scope})"
 
 # Rules of the instrument, which everybody may read.
 _PUBLIC = frozenset(
@@ -247,7 +255,7 @@ def _detail(event: EventView, code: int, hidden: bool) -> str:
     text = _DETAILS.get(code, _OTHER_DETAIL)
     if event.kind == EventKind.COMMAND_REJECTED:
         text = _REQUEST_DETAILS.get(code, text)
-    return _SHARED_DETAIL if hidden and "{limit}" in text else text
+    return _SHARED_DETAILS.get(code, _SHARED_DETAIL) if hidden and "{limit}" in text else text
 
 
 def refusal(

@@ -62,14 +62,14 @@ def _has_more_containers(body: bytes | str, content: Any) -> bool:
     return opened > _CONTAINERS_MAX + sum(len(each) for each in lists if isinstance(each, list))
 
 
-def _nested(content: Any) -> int:
+def _nested(content: Any, in_params: bool = False) -> int:
     """How many values stand inside of what should be one value."""
     if not isinstance(content, dict):
         return _size(content, _NESTED_DEPTH)
     found = 0
     for name, value in content.items():
-        if name == "params":
-            found += _nested(value)
+        if name == "params" and not in_params:
+            found += _nested(value, in_params=True)
         elif name in _LISTS and isinstance(value, list):
             items = [item.values() if isinstance(item, dict) else (item,) for item in value]
             found += sum(_size(each, _NESTED_DEPTH) for values in items for each in values)

@@ -164,10 +164,7 @@ class EngineLoop:
         return future
 
     def submit_batch(self, records: bytes | bytearray) -> asyncio.Future[list[Outcome]]:
-        """Queue COMMAND records that are applied one after the other, none in between. Raises as `submit`.
-
-        The outcomes are those of all that are no notes.
-        """
+        """Queue COMMAND records, applied in a row; outcomes of all but notes. Raises as `submit`."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self.submit_for(FutureWaiter(future, single=False), records)
         return future

@@ -88,6 +88,15 @@ def test_on_the_stream(api: ApiServer, account: str, trader: str, scope: str) ->
                 assert (breach["observed"] is None) == (limit is None)
 
 
+def test_without_numbers_it_still_says_what_is_wrong(api: ApiServer, account: str, trader: str) -> None:
+    """What no limit of the account's own says stands under the firm: here, that there is no mark."""
+    with api.client(trader) as own:
+        order = limit_order(account, symbol="SOL-USDT", price="1.00", quantity="10")
+        refused = own.post("/v1/orders", json=order).json()
+    assert (refused["code"], refused["limit"], refused["observed"]) == ("MARKET_DATA_STALE", None, None)
+    assert refused["detail"] == "the symbol's mark is missing or too old (firm)"
+
+
 def test_of_the_account_itself_the_numbers_are_told(
     api: ApiServer, client: httpx.Client, account: str
 ) -> None:
