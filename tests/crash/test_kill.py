@@ -135,7 +135,7 @@ def _check(client: Client, orders: dict[str, Order]) -> None:
 
 
 @pytest.mark.parametrize(
-    "points", [pytest.param(3, id="short"), pytest.param(50, id="long", marks=pytest.mark.slow)]
+    "points", [pytest.param(6, id="short"), pytest.param(50, id="long", marks=pytest.mark.slow)]
 )
 def test_nothing_acknowledged_is_lost(points: int, data_dir: Path) -> None:
     seed = int(os.environ.get("BOT4_TEST_SEED", time.time_ns() % 1_000_000))

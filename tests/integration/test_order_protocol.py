@@ -261,7 +261,8 @@ def test_more_heads_than_are_remembered(
 
 def test_a_client_that_does_not_read_is_not_read_either(api: ApiServer, account: str) -> None:
     """What it sends stays with it; when it reads, it gets all answers, in order."""
-    count, orders = 60, [limit_order(account, quantity="0.000001")] * 1_000
+    # Fifty megabytes: the system may hold up to 37 of a connection that nobody reads (tcp_rmem, tcp_wmem).
+    count, orders = 400, [limit_order(account, quantity="0.000001")] * 1_000
     batch = request("POST", "/v1/orders/batch", {"orders": orders})
     with RawClient(api, receive_buffer=4_096) as slow, RawClient(api) as other:
         sent = slow.send_until_stuck(batch, count)

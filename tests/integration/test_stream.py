@@ -165,6 +165,7 @@ def test_the_system_is_shown_each_second_and_heartbeats_come(watcher: Watcher, a
 
 
 def test_batch_packs_a_tick_into_one_frame(api: ApiServer, client: httpx.Client, account: str) -> None:
+    api.show_market()  # enough for all: an order that is filled in two parts has more messages
     with watch(api) as packed, watch(api) as single:
         for watcher in (packed, single):
             watcher.subscribe(
