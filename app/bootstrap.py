@@ -20,23 +20,22 @@ from typing import Any
 import numpy as np
 
 from app import __version__, demo
-from app.api.asgi import Receive, Scope, Send
 from app.api.auth import KeyStore
-from app.api.breaker_alarm import BreakerAlarm
+from app.api.http.asgi import Receive, Scope, Send
+from app.api.http.order_connection import order_protocol
 from app.api.key_budget import Allowance, KeyBudgets
-from app.api.limit_commands import set_policy
-from app.api.order_desk import OrderDesk
-from app.api.order_protocol import order_protocol
+from app.api.order_entry.desk import OrderDesk
 from app.api.services import Services
-from app.api.stream import StreamSocket
-from app.api.stream_contents import StreamContents
 from app.api.template_store import TemplateStore
 from app.api.turns import Turns
+from app.api.websocket.stream import StreamSocket
+from app.commands.limits import set_policy
+from app.documents.breaker_alarm import BreakerAlarm
+from app.documents.stream_items import StreamContents
 from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
 from app.engine.types import OrderStatus, Policy
-from app.hot_projector import hot_projection
 from app.main import create_app
 from app.market.feed import open_feed
 from app.market.market_data import MarketData
@@ -58,6 +57,7 @@ from app.runtime.start_times import StartTimes
 from app.settings import Settings, SettingsError
 from app.store.dependencies import Dependencies
 from app.store.history import History
+from app.store.hot_projector import hot_projection
 from app.store.projector import database_projection
 from app.store.trade_handover import TradeHandover
 from app.store.writer import PROJECTION

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from app.api import commands
-from app.api.limit_commands import change_limits
+from app.commands import orders as commands
+from app.commands.limits import change_limits
 from app.engine.capacity import MONEY_MAX
 from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit
 from app.market.demo_instruments import DEMO_INSTRUMENTS, DemoInstrument

@@ -11,12 +11,16 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
-from app.api import (
+from app.api.http.asgi import Application
+from app.api.http.decoding import invalid_problem
+from app.api.http.gate import Gate
+from app.api.http.large_response import LargeResponse
+from app.api.http.order_application import BodyLimit, HotLane
+from app.api.order_entry.desk import OrderDesk
+from app.api.routes import (
     account_changes,
-    account_opening,
     accounts,
     breaches,
-    closing,
     history,
     instruments,
     keys,
@@ -34,11 +38,13 @@ from app.api import (
     settlement,
     system,
 )
-from app.api.access import ExactRoute, Observer, problems
-from app.api.asgi import Application
-from app.api.decoding import invalid_problem
-from app.api.documents import LargeResponse
-from app.api.errors import (
+from app.api.routes import close_position as closing
+from app.api.routes import open_account as account_opening
+from app.api.routes.access import ExactRoute, Observer, problems
+from app.api.routes.examples import add_examples
+from app.api.services import Services
+from app.api.websocket.trade import TradeSocket
+from app.documents.problems import (
     Problem,
     engine_halted,
     history_timeout,
@@ -48,12 +54,6 @@ from app.api.errors import (
     overloaded,
     storage_full,
 )
-from app.api.examples import add_examples
-from app.api.gate import Gate
-from app.api.hot_lane import BodyLimit, HotLane
-from app.api.order_desk import OrderDesk
-from app.api.services import Services
-from app.api.trade_socket import TradeSocket
 from app.runtime.loop import EngineHalted, Overloaded, StorageFull
 from app.store.history import HistoryTimeout, HistoryUnavailable
 

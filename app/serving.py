@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 
 from app import __version__
-from app.api.direct_socket import DirectSocket
+from app.api.websocket.connection import DirectSocket
 from app.bootstrap import Server
 from app.settings import Settings
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from app.codec.match_replies import AWAITED, Scratch
 from app.codec.names import name_tables
-from app.codec.settle import AWAITED, Scratch
 from app.codec.stream_json import StreamWriter
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine, stamp
@@ -62,7 +62,7 @@ def _run_all() -> None:
         pass
     venue.depth(0, 1)
     tables = name_tables((), ())
-    Scratch().settle(
+    Scratch().match(
         np.zeros(1, EVENT), np.zeros(1, np.int64), np.zeros(1, np.uint8), np.zeros(1, AWAITED), tables
     )
     StreamWriter().write(np.zeros(1, EVENT).tobytes(), np.zeros(1, np.uint8), tables)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from app.api.history import CANDLE_SECONDS, CANDLES_MAX, DAY_US, DAYS_MAX, encode_cursor
+from app.api.routes.history import CANDLE_SECONDS, CANDLES_MAX, DAY_US, DAYS_MAX, encode_cursor
 from app.store.candles import candles_query
 from app.store.history import (
     AUDIT,

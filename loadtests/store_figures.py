@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from app.embedded import EmbeddedServers
-from app.runtime.durable_mark import DurableReader
+from app.runtime.durable_watermark import DurableReader
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.journal_reader import JournalReader
 from app.store.database import connect, migrate

@@ -10,8 +10,8 @@ import math
 from collections import OrderedDict
 from time import monotonic
 
-from app.api.asgi import Scope
-from app.api.errors import Problem, too_many_requests
+from app.api.http.asgi import Scope
+from app.documents.problems import Problem, too_many_requests
 from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """What a key may ask for beside orders: so many requests a second, and so much of the event loop's time.
 
-Orders, cancels and what else makes a risk smaller are not counted (`app.api.gate`), so nobody who may
+Orders, cancels and what else makes a risk smaller are not counted (`app.api.http.gate`), so nobody who may
 only read can hold them up, and a key that has used up its budget can still get out.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import thread_time
 from typing import Any
 
-from app.api.errors import Problem, too_many_requests
+from app.documents.problems import Problem, too_many_requests
 
 # What may be used at once after a while of silence, in seconds of the rate and of the share.
 RATE_BURST_SECONDS = 2.0

@@ -1,4 +1,4 @@
-"""An order, or an execution, as JSON: byte for byte what `app.api.replies` describes.
+"""An order, or an execution, as JSON: byte for byte what `app.documents.orders` describes.
 
 Names of accounts, symbols and client orders are restricted to characters that
 JSON does not escape, so they are copied as they are.

@@ -1,4 +1,4 @@
-"""What streams show of orders and executions, as JSON, as `app.api.stream_contents` describes it.
+"""What streams show of orders and executions, as JSON, as `app.documents.stream_items` describes it.
 
 One call writes all events of a block that somebody watches. What a kernel cannot tell
 (the refusal of a cancel or an amend, numbers beyond its range) is left to Python.

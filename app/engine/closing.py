@@ -17,7 +17,15 @@ from app.engine.emission import emit_order, room_for_events
 from app.engine.flow_checks import count_message
 from app.engine.hash_index import SEED, mix
 from app.engine.jit import inline
-from app.engine.orders import admit, change_status, check_new, describe, find_earlier, open_order, refuse
+from app.engine.orders import (
+    admit,
+    change_status,
+    check_new,
+    find_earlier,
+    load_candidate,
+    open_order,
+    refuse,
+)
 from app.engine.positions import make_reduce_only, position_index, reducible_by
 from app.engine.rates import take_tokens
 from app.engine.state import NO_SLOT, State
@@ -44,7 +52,7 @@ _CANCELING = 2  # `cursor` is the next order that makes way
 @inline
 def _describe_close(st: State, i: int, asked_for: int) -> None:
     """Make the order for what is left of the position, less `asked_for`, the candidate."""
-    describe(st, i)
+    load_candidate(st, i)
     order = st.candidate[0]
     held = 0
     if order.account >= 0 and order.symbol >= 0:

@@ -2,12 +2,9 @@
 
 A fill moves equity, equity trips a breaker, the breaker's state trims orders, a mark fires stops. Each
 of these may need more events than there is room for, so none calls the next: each leaves a note in the
-firm's record (`trim_account`, `first_unsettled`, `alarm`, `stops_due`), and `settle` works the notes
-off in a fixed order, one step at a time. A step looks for room before it does anything, and what it
-has done is not done again, so the events are the same for a buffer of any size.
-
-Equity is looked at only when all that belongs together is booked: both sides of a trade, all marks of
-one moment (`more` in their commands). In between it is nobody's.
+firm's record (`trim_account`, `first_unsettled`, `alarm`, `stops_due`), and `finish_consequences` works
+the notes off in a fixed order, one step at a time. A step looks for room before it does anything, and
+what it has done is not done again, so the events are the same for a buffer of any size.
 """
 
 from app.engine.jit import inline
@@ -36,7 +33,7 @@ def _look_at_equity(st: State) -> None:
 
 
 @inline
-def settle(st: State) -> bool:
+def finish_consequences(st: State) -> bool:
     """Everything that follows; False if it has to go on when there is room for more events."""
     firm = st.firm[0]
     while True:

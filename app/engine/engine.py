@@ -10,22 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine import (
-    amends,
-    cancels,
-    correlation,
-    executions,
-    expiries,
-    notes,
-    orders,
-    reference,
-    trading_state,
-)
+from app.engine import amends, cancels, correlation, executions, expiries, orders, reference, trading_state
+from app.engine import reasons as notes
 from app.engine.administration import administer
 from app.engine.capacity import DEFAULT_CAPACITY, EVENTS_PER_COMMAND_MAX, Capacity
 from app.engine.closing import close_position
 from app.engine.codes import Code
-from app.engine.consequences import settle
+from app.engine.consequences import finish_consequences
 from app.engine.directory import directory_of
 from app.engine.effect import NEW
 from app.engine.emission import emit, room_for_events
@@ -55,7 +46,7 @@ def _advance_time(st: State, fresh: bool) -> bool:
     if fresh:
         reference.start_day(st)
     while True:
-        if not settle(st):
+        if not finish_consequences(st):
             return False
         symbol = trading_state.overdue_symbol(st)
         if symbol == NO_SLOT:
@@ -144,7 +135,7 @@ def _apply(st: State, i: int) -> bool:
         if not _carry_out(st, i):
             return False
         firm.progress = _CARRIED_OUT
-    return settle(st)
+    return finish_consequences(st)
 
 
 @force_inline
@@ -200,7 +191,7 @@ def _explain(directory: NDArray[np.int64], ts: int) -> int:
     seq_now = firm.seq
     ts_now = firm.ts
     firm.ts = ts
-    orders.describe(st, 0)
+    orders.load_candidate(st, 0)
     candidate = st.candidate[0]
     earlier, duplicate = orders.find_earlier(st)
     for at in range(len(st.verdicts)):
@@ -229,7 +220,7 @@ def _check(directory: NDArray[np.int64], start: int, count: int) -> int:
             prefetch_checked(st, st.commands, i + AHEAD)
         if i + THEN < count:
             prefetch_repeats(st, st.commands, i + THEN)
-        orders.describe(st, i)
+        orders.load_candidate(st, i)
         lacking = take_tokens(st, st.candidate[0].account)
         code = check_order(st, False, NEW, 0, False, lacking)
         passed += code == Code.NONE

@@ -38,7 +38,7 @@ def max_price_of(max_quantity: int, multiplier: int) -> int:
 
 @inline
 def _can_be_held(c: Any) -> bool:
-    """Whether an instrument's numbers fit; `app.api.instrument_reasons` says why not."""
+    """Whether an instrument's numbers fit; `app.documents.instrument_reasons` says why not."""
     if c.price_tick_e12 <= 0 or c.quantity_step_e8 <= 0 or not 0 <= c.min_notional <= MONEY_MAX:
         return False
     multiplier = multiplier_of(c.price_tick_e12, c.quantity_step_e8)

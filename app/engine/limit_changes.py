@@ -180,7 +180,7 @@ def _part_code(st: State, at: int) -> int:
 
 
 @inline
-def take_back(st: State, limits: Array, count: int) -> None:
+def roll_back(st: State, limits: Array, count: int) -> None:
     """Restore what the first `count` staged changes have replaced."""
     for back in range(count):
         change = st.staged[count - 1 - back]
@@ -204,12 +204,12 @@ def put_request(st: State, limits: Array, alone: bool) -> int:
         change = st.staged[at]
         change.old = own_value(st, limits, change)
         if alone and loosens(limits, change, change.old, change.value):
-            take_back(st, limits, at)
+            roll_back(st, limits, at)
             return Code.SECOND_PERSON_REQUIRED
         put_own(st, limits, change, change.value)
     for at in range(count):
         if st.staged[at].value != NO_LIMIT and contradiction(limits, st.staged[at].limit) >= 0:
-            take_back(st, limits, count)
+            roll_back(st, limits, count)
             return Code.LIMIT_CONTRADICTION
     return Code.NONE
 
@@ -230,7 +230,7 @@ def is_stale(st: State, i: int, limits: Array) -> bool:
 
 
 @inline
-def tell_limits(st: State, i: int, limits: Array) -> bool:
+def emit_limits(st: State, i: int, limits: Array) -> bool:
     """LIMIT_SET for each staged change: the new value and the old; False while there is no room."""
     firm = st.firm[0]
     c = st.values[i]
@@ -276,7 +276,7 @@ def set_limit(st: State, i: int, fresh: bool) -> bool:
             return True
         limits[0].version += 1
         firm.progress = 1
-    if not tell_limits(st, i, limits):
+    if not emit_limits(st, i, limits):
         return False
     firm.staged = 0
     return True

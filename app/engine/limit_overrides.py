@@ -19,8 +19,8 @@ from app.engine.limit_changes import (
     put_request,
     refuse_change,
     reject,
+    roll_back,
     stage,
-    take_back,
 )
 from app.engine.state import Array, State
 from app.engine.types import EventKind, OverrideEnd
@@ -105,7 +105,7 @@ def set_override(st: State, i: int) -> None:
     if code == Code.NONE:
         code = put_request(st, limits, needs_second_person(st, c.actor))
         if code == Code.NONE:  # as a value it fits; now as what it is
-            take_back(st, limits, 1)
+            roll_back(st, limits, 1)
             code = override_code(st, limits, change)
     firm.staged = 0
     if code != Code.NONE:

@@ -11,15 +11,15 @@ from app.engine.codes import Code
 from app.engine.emission import emit, room_for_events
 from app.engine.jit import inline
 from app.engine.limit_changes import (
+    emit_limits,
     is_stale,
     limits_of,
     own_value,
     put_request,
     refuse_change,
     reject,
+    roll_back,
     stage,
-    take_back,
-    tell_limits,
     tell_staged,
 )
 from app.engine.limit_overrides import override_code, start_override
@@ -69,7 +69,7 @@ def _proposal_code(st: State, i: int, limits: Array) -> int:
     code = put_request(st, limits, False)
     if code != Code.NONE:
         return code
-    take_back(st, limits, firm.staged)
+    roll_back(st, limits, firm.staged)
     for at in range(firm.staged):
         if st.staged[at].expires_ts != 0:
             if firm.staged > 1:
@@ -179,7 +179,7 @@ def _put_approved(st: State, limits: Array) -> int:
     """Let the staged request take effect, but for an override, which is only checked."""
     code = put_request(st, limits, False)
     if code == Code.NONE and st.staged[0].expires_ts != 0:
-        take_back(st, limits, 1)
+        roll_back(st, limits, 1)
         code = override_code(st, limits, st.staged[0])
         if code == Code.INVALID_VALUE:
             code = Code.CHANGE_STALE  # its time was good once
@@ -223,7 +223,7 @@ def approve_change(st: State, i: int, fresh: bool) -> bool:
         firm.progress = 1
     limits = limits_of(st, first.scope, first.account, first.symbol)
     if first.expires_ts == 0:
-        if not tell_limits(st, i, limits):
+        if not emit_limits(st, i, limits):
             return False
     elif firm.progress == 1:
         start_override(st, limits, first, c.notes, c.actor)

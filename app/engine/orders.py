@@ -46,7 +46,7 @@ def queue_place(st: State) -> int:
 
 
 @inline
-def describe(st: State, i: int) -> None:
+def load_candidate(st: State, i: int) -> None:
     """Make the order that a command asks for the candidate."""
     c = st.commands[i]
     firm = st.firm[0]
@@ -199,7 +199,7 @@ def open_order(st: State, slot: int) -> None:
 
 @inline
 def place(st: State, i: int) -> None:
-    describe(st, i)
+    load_candidate(st, i)
     account = st.candidate[0].account
     lacking = take_tokens(st, account)
     earlier, duplicate = find_earlier(st)

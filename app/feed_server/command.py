@@ -15,7 +15,7 @@ from app.feed_server.generated import DemoMarketInstrument, write_recordings
 from app.feed_server.recorded_market import RecordedMarket, RecordingError, load
 from app.feed_server.server import FeedServer
 from app.market.demo_instruments import DEMO_INSTRUMENTS
-from app.market.pace import MAX_SPEED
+from app.market.playback_clock import MAX_SPEED
 
 MADE_UP_SECONDS = 60  # over and over again
 SPEED_MAX = 1e6

@@ -23,7 +23,7 @@ from websockets.http11 import Request, Response
 from app.feed_server.faults import FaultError, Faults
 from app.feed_server.recorded_market import Message, RecordedMarket
 from app.feed_server.subscriber import Subscriber
-from app.market.pace import SLEEP_S_MIN, SLICE_NS_MAX, Pace
+from app.market.playback_clock import SLEEP_S_MIN, SLICE_NS_MAX, Pace
 
 CONNECTIONS_MAX = 300
 SNAPSHOT_LEVELS, SNAPSHOT_LEVELS_MAX = 100, 5_000

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from app.market.binance import LEVELS_MAX, REST_URL, STREAM_URL, BinanceSpot
 from app.market.connection import ConnectionLimits
 from app.market.live_feed import FeedLimits, LiveFeed
-from app.market.pace import MAX_SPEED
+from app.market.playback_clock import MAX_SPEED
 from app.market.replay import ReplayFeed, wall_clock_us
 from app.market.synthetic import SyntheticFeed
 from app.market.types import Feed, MarketInstrument, MarketSink

@@ -26,9 +26,9 @@ from app.market.books import MarketBooks
 from app.market.connection import ConnectionFailed, ConnectionLimits, FeedConnection
 from app.market.depth_requests import DepthRequests, RequestLimits
 from app.market.exchange import Exchange
-from app.market.followed import Subscriptions, difference
 from app.market.messages import DepthSnapshot, DepthUpdate, Trade
-from app.market.trade_numbers import TradeNumbers
+from app.market.subscriptions import Subscriptions, added_and_removed
+from app.market.trade_dedup import TradeNumbers
 from app.market.types import FeedState, MarketInstrument, MarketSink
 
 _log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class LiveFeed:
             self._running = False
 
     def follow(self, instruments: Sequence[MarketInstrument]) -> None:
-        added, removed = difference(self.books.books.keys(), instruments)
+        added, removed = added_and_removed(self.books.books.keys(), instruments)
         if added:
             self._subscriptions.add(added)
             self.books.add(added)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from app.market.binance import BinanceDecoder
 from app.market.books import MarketBooks
-from app.market.followed import difference
 from app.market.messages import Trade
-from app.market.pace import SLEEP_S_MIN, SLICE_NS_MAX, Pace
+from app.market.playback_clock import SLEEP_S_MIN, SLICE_NS_MAX, Pace
 from app.market.recording import RecordedMessage, Recording
+from app.market.subscriptions import added_and_removed
 from app.market.types import FeedState, MarketInstrument, MarketSink
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class ReplayFeed:
 
     def follow(self, instruments: Sequence[MarketInstrument]) -> None:
         """What the recordings have of a new one is played from its next pass on, where it has a snapshot."""
-        added, removed = difference(self.books.books.keys(), instruments)
+        added, removed = added_and_removed(self.books.books.keys(), instruments)
         self.decoder.add(added)
         self.books.add(added)
         self.decoder.remove(removed)

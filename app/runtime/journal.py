@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-from app.runtime.durable_mark import DurableMark
+from app.runtime.durable_watermark import DurableWatermark
 from app.runtime.folder_lock import FolderLock
 from app.runtime.segments import (
     COMMAND_BYTES,
@@ -86,7 +86,7 @@ class JournalWriter:
         try:
             self._open_newest(next_seq)
             sync_data(self._descriptor)  # what recovery found may have been written only, not synced
-            self._durable_mark = DurableMark(folder, next_seq - 1)
+            self._durable_watermark = DurableWatermark(folder, next_seq - 1)
         except BaseException:
             self._lock.release()
             raise
@@ -136,7 +136,7 @@ class JournalWriter:
         self._queue.put(None)
         self._thread.join()
         os.close(self._descriptor)
-        self._durable_mark.close()
+        self._durable_watermark.close()
         self._lock.release()
 
     def _open_newest(self, next_seq: int) -> None:
@@ -196,7 +196,7 @@ class JournalWriter:
                 else:
                     self._bytes_out += size
                     self.durable_seq = ticks[-1].last_seq
-                    self._durable_mark.set(self.durable_seq)
+                    self._durable_watermark.set(self.durable_seq)
                     self._on_durable(self.durable_seq)
 
     def _write(self, ticks: list[_Tick], size: int) -> None:

@@ -29,7 +29,7 @@ from app.engine.types import (
     Side,
     TimeInForce,
 )
-from app.runtime.durable_mark import check_end, marked_seq
+from app.runtime.durable_watermark import check_end, marked_seq
 from app.runtime.journal_reader import JournalReader, TornTail
 from app.runtime.plain_text import cell
 from app.runtime.segments import Segment, list_segments

@@ -32,10 +32,18 @@ from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
 from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
-from app.runtime.outcomes import NO_REQUESTS, EventsWaiter, FutureWaiter, Outcome, Teller, Waiter, tell
+from app.runtime.outcomes import (
+    NO_REQUESTS,
+    EventsWaiter,
+    FutureWaiter,
+    Outcome,
+    ReplyMatcher,
+    Waiter,
+    deliver,
+)
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
-from app.runtime.tick import ADVANCE_TIME, SAMPLE_MARKS, Pieces, Tick, mark_commands
+from app.runtime.tick import ADVANCE_TIME, SAMPLE_MARKS, Tick, TickBuilder, mark_commands
 from app.runtime.timers import TimeWatch, sample_is_due
 from app.runtime.views import EventView
 from app.venues.base import Venue
@@ -125,15 +133,15 @@ class EngineLoop:
             on_failure=lambda error: self._loop.call_soon_threadsafe(self._halt, str(error)),
         )
         self._opened = True
-        self._teller = Teller(self.reference.name_tables())
+        self._matcher = ReplyMatcher(self.reference.name_tables())
         self._keep_house()
         self._release_marks()
 
     def resume(self, open_orders: NDArray[np.void]) -> None:
         """Give the venue, after a restart, the ORDER records that it had, and take what it reports."""
-        pieces = Pieces(self.engine, self._venue, self.seq, self._clock.now())
-        pieces.take_reports(self._venue.resume(open_orders))
-        self._commit(pieces, [], time.perf_counter_ns())
+        builder = TickBuilder(self.engine, self._venue, self.seq, self._clock.now())
+        builder.take_reports(self._venue.resume(open_orders))
+        self._commit(builder, [], time.perf_counter_ns())
 
     async def close(self) -> None:
         """Refuse what comes, finish what is there, wait for the disk."""
@@ -218,7 +226,7 @@ class EngineLoop:
     @property
     def name_tables(self) -> NameTables:
         """Names as they are behind the last durable tick."""
-        return self._teller.tables
+        return self._matcher.tables
 
     @property
     def at_rest(self) -> bool:
@@ -289,55 +297,55 @@ class EngineLoop:
         started = time.perf_counter_ns()
         waiters, self._waiters = self._waiters, []
         try:
-            pieces = self._apply()
+            builder = self._apply()
         except Exception as error:  # a bug: the state may be half changed, so nothing may go on from it
             logger.exception("the engine failed")
             self._in_flight.append(Tick(self.seq, b"", NO_REQUESTS, waiters, [], started, 0))
             self._halt(f"internal error: {error!r}")
             return
         first_submit_ns = self._first_submit_ns
-        self._commit(pieces, waiters, started)
+        self._commit(builder, waiters, started)
         if waiters:
             self.latency["queue"].record(started - first_submit_ns, len(waiters))
 
-    def _apply(self) -> Pieces:
+    def _apply(self) -> TickBuilder:
         """Apply all that has come in.
 
         Time comes first, so that nothing trades after it has expired and a new day's marks are the
         new day's; client commands come last, so that they meet the newest market.
         """
         now = self._clock.now()
-        pieces = Pieces(self.engine, self._venue, self.seq, now)
+        builder = TickBuilder(self.engine, self._venue, self.seq, now)
         self._time_due = False
         if self._time.is_due(now):
-            pieces.apply(ADVANCE_TIME)
+            builder.apply(ADVANCE_TIME)
         levels, self._levels, self._level_count = self._levels, [], 0
         for batch in levels:
-            pieces.take_reports(self._venue.apply_levels(batch))
+            builder.take_reports(self._venue.apply_levels(batch))
         if self._marks_due:
             self._marks_due = False
             self.marked.set()
             marks, self._marks = self._marks, {}
-            pieces.apply(mark_commands(marks))
+            builder.apply(mark_commands(marks))
         if self._sample_due:
             self._sample_due = False
-            pieces.apply(SAMPLE_MARKS)
+            builder.apply(SAMPLE_MARKS)
         count, self._count = self._count, 0
         if count:
-            pieces.apply_requests(self._inbox_view[: count * _COMMAND_BYTES])
-        self.seq = pieces.seq
-        return pieces
+            builder.apply_requests(self._inbox_view[: count * _COMMAND_BYTES])
+        self.seq = builder.seq
+        return builder
 
-    def _commit(self, pieces: Pieces, waiters: list[Waiter], started: int) -> None:
-        self.seq = pieces.seq
-        if not pieces.commands:
+    def _commit(self, builder: TickBuilder, waiters: list[Waiter], started: int) -> None:
+        self.seq = builder.seq
+        if not builder.commands:
             return
         self.ticks += 1
-        count = pieces.seq - pieces.first_seq + 1
-        events = b"".join(pieces.events)
+        count = builder.seq - builder.first_seq + 1
+        events = b"".join(builder.events)
         applied = time.perf_counter_ns()
-        self._in_flight.append(Tick(pieces.seq, events, pieces.requests, waiters, [], applied, count))
-        self.journal.append(b"".join(pieces.commands), events, pieces.first_seq, pieces.seq)
+        self._in_flight.append(Tick(builder.seq, events, builder.requests, waiters, [], applied, count))
+        self.journal.append(b"".join(builder.commands), events, builder.first_seq, builder.seq)
         self.latency["engine"].record(applied - started, count)  # not before: the disk need not wait for it
 
     # After the disk.
@@ -353,11 +361,11 @@ class EngineLoop:
             self._schedule()
 
     def _deliver(self, tick: Tick) -> None:
-        told, reference_changed = self._teller.settle(tick.events, tick.requests, tick.waiters)
+        replies, reference_changed = self._matcher.match(tick.events, tick.requests, tick.waiters)
         if reference_changed:
             self.reference.refresh(self.engine.state)
-            self._teller.tables = self.reference.name_tables()
-        tell(tick.waiters, told)
+            self._matcher.tables = self.reference.name_tables()
+        deliver(tick.waiters, replies)
         tick.pass_barriers()
         for observer in self._observers:
             observer(tick.events)

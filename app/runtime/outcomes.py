@@ -1,7 +1,7 @@
-"""What became of each command of a tick, told to those who wait for it.
+"""What became of each command of a tick, and the reply to who waits for it.
 
 A kernel sorts the events back to their commands and writes the orders that are
-asked for as JSON. The rest is told as events, made into tuples only where
+asked for as JSON. The rest is given as events, made into tuples only where
 somebody looks at them.
 """
 
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from app.codec.match_replies import ANSWERS, AWAITED, LINKS, ORDER, ORDER_WITH_FILLS, PLAIN, Matched, Scratch
 from app.codec.names import NameTables
-from app.codec.settle import ANSWERS, AWAITED, LINKS, ORDER, ORDER_WITH_FILLS, PLAIN, Scratch, Settled
 from app.engine.records import EVENT
 from app.engine.types import EventKind
 from app.runtime.views import EventView, event_view
@@ -32,7 +32,7 @@ class Outcome:
     """What one command has led to within its tick.
 
     `event`: the newest event of its order, or the command's own where it has none or was
-    refused; what the venue refused of it is told by the refusal. `fills`: the executions of its
+    refused; what the venue refused of it is shown by the refusal. `fills`: the executions of its
     order. `orders`: the newest event of each other order that the command itself has touched, or
     why the venue refused to; above all of CANCEL_ALL, and SET_TRADING_STATE that cancels.
     """
@@ -45,16 +45,16 @@ class Outcome:
         self.orders: list[EventView] = []
 
 
-class Told:
+class Replies:
     """The outcomes of a tick's awaited commands, by their number among these."""
 
-    __slots__ = ("_events", "_found", "_json", "_settled")
+    __slots__ = ("_events", "_found", "_json", "_matched")
 
-    def __init__(self, events: bytes, settled: Settled) -> None:
+    def __init__(self, events: bytes, matched: Matched) -> None:
         self._events = events
-        self._settled = settled
-        self._found = settled.found.tolist()
-        self._json = settled.out
+        self._matched = matched
+        self._found = matched.found.tolist()
+        self._json = matched.out
 
     def order_json(self, number: int) -> bytes | None:
         """The order as JSON, if that form was asked for and the outcome is an order that was not refused."""
@@ -96,7 +96,7 @@ class Told:
         return refusal if refusal >= 0 else self._link(event, _LATEST)
 
     def _link(self, event: int, field: int) -> int:
-        return int(self._settled.links[event].item()[field])
+        return int(self._matched.links[event].item()[field])
 
 
 class Requests(NamedTuple):
@@ -110,7 +110,7 @@ NO_REQUESTS = Requests(b"", b"")
 
 
 class Waiter(Protocol):
-    """Who waits for the outcomes of commands `first` to `first + count - 1` of a tick, told in `form`.
+    """Who waits for the outcomes of commands `first` to `first + count - 1` of a tick, written in `form`.
 
     The loop sets both numbers. Exactly one of `answer` and `fail` is called, once.
     """
@@ -122,11 +122,11 @@ class Waiter(Protocol):
     def form(self) -> int:
         """PLAIN, ORDER or ORDER_WITH_FILLS."""
 
-    def answer(self, told: Told, number: int) -> None:
+    def answer(self, replies: Replies, number: int) -> None:
         """They are durable; the first of them is `number`."""
 
     def fail(self, error: Exception) -> None:
-        """They may be in effect or not, and nobody will be told more."""
+        """They may be in effect or not, and nobody will hear more."""
 
 
 class FutureWaiter:
@@ -141,10 +141,10 @@ class FutureWaiter:
         self.future = future
         self.single = single
 
-    def answer(self, told: Told, number: int) -> None:
+    def answer(self, replies: Replies, number: int) -> None:
         if self.future.done():  # the caller has gone away
             return
-        outcomes = told.outcomes(number, self.count)
+        outcomes = replies.outcomes(number, self.count)
         self.future.set_result(outcomes[0] if self.single else outcomes)
 
     def fail(self, error: Exception) -> None:
@@ -160,39 +160,39 @@ class EventsWaiter(FutureWaiter):
     def __init__(self, future: "asyncio.Future[Any]") -> None:
         super().__init__(future, single=False)
 
-    def answer(self, told: Told, number: int) -> None:
+    def answer(self, replies: Replies, number: int) -> None:
         if not self.future.done():
-            self.future.set_result([told.events(index) for index in range(number, number + self.count)])
+            self.future.set_result([replies.events(index) for index in range(number, number + self.count)])
 
 
-class Teller:
+class ReplyMatcher:
     """Settles ticks; `tables` holds the names of now."""
 
     def __init__(self, tables: NameTables) -> None:
         self.tables = tables
         self._scratch = Scratch()
 
-    def settle(self, events: bytes, requests: Requests, waiters: list[Waiter]) -> tuple[Told, bool]:
+    def match(self, events: bytes, requests: Requests, waiters: list[Waiter]) -> tuple[Replies, bool]:
         """The outcomes for waiters in the order of their commands; whether reference data has changed."""
         flat: list[int] = []
         for waiter in waiters:
             flat += (waiter.first, waiter.count, waiter.form)
-        settled = self._scratch.settle(
+        matched = self._scratch.match(
             np.frombuffer(events, EVENT),
             np.frombuffer(requests.seqs, np.int64),
             np.frombuffer(requests.kinds, np.uint8),
             np.array(flat, np.int64).view(AWAITED),
             self.tables,
         )
-        return Told(events, settled), settled.reference_changed
+        return Replies(events, matched), matched.reference_changed
 
 
-def tell(waiters: list[Waiter], told: Told) -> None:
+def deliver(waiters: list[Waiter], replies: Replies) -> None:
     """Answer everyone; what goes wrong with one is its own affair."""
     number = 0
     for waiter in waiters:
         try:
-            waiter.answer(told, number)
+            waiter.answer(replies, number)
         except Exception:  # a bug in one transport must not keep the others from their answers
             logger.exception("an answer could not be given")
         number += waiter.count

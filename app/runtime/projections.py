@@ -86,7 +86,7 @@ class ProjectionProcess:
         self.dropped = 0  # what was handed over while the child was not there, or too slow to take it
         self.restarts = 0
         self.alarm = False
-        # Told with each look whether the projection is too far behind, and how far in one line.
+        # Replies with each look whether the projection is too far behind, and how far in one line.
         self.on_alarm: Callable[[bool, str], None] = lambda _alarm, _text: None
         self._folder = folder
         self._command = command

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.state import State
-from app.runtime.durable_mark import check_end, marked_seq
+from app.runtime.durable_watermark import check_end, marked_seq
 from app.runtime.folder_lock import FolderLock
 from app.runtime.journal_reader import JournalReader, cut
 from app.runtime.segments import JournalCorrupt

@@ -18,7 +18,7 @@ from app.engine.engine import Engine
 from app.engine.records import COMMAND
 from app.engine.state import state_hash
 from app.engine.types import CommandKind
-from app.runtime.durable_mark import check_end, marked_seq
+from app.runtime.durable_watermark import check_end, marked_seq
 from app.runtime.journal_reader import JournalReader
 from app.runtime.recovery import check_whole, replay_into
 from app.runtime.segments import list_segments

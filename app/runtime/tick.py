@@ -41,7 +41,7 @@ class Tick(NamedTuple):
                 barrier.set_exception(error)
 
 
-class Pieces(Steps):
+class TickBuilder(Steps):
     """The commands and events of one tick, as they pile up; all of them have the time `now`."""
 
     __slots__ = ("first_seq", "requests")

@@ -9,7 +9,7 @@ import time
 
 import asyncpg
 
-from app.store.advice import place_of, with_advice
+from app.store.error_hints import place_of, with_advice
 
 CONNECTIONS_MAX = 8
 CONNECT_SECONDS_MAX = 10.0

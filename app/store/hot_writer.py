@@ -17,7 +17,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.runtime.durable_mark import DurableReader, journal_identity
+from app.runtime.durable_watermark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STATUS_SECONDS, ProjectionStatus, write_status
 from app.store import hot_keys as keys

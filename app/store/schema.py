@@ -10,8 +10,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from app.store.advice import with_advice
 from app.store.database import DatabaseError, connect
+from app.store.error_hints import with_advice
 
 _ROOT = Path(__file__).resolve().parents[2]
 # Merely installed it cannot be made: the server must have loaded it at its start.

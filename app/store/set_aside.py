@@ -14,8 +14,8 @@ from typing import Any
 import asyncpg
 
 from app.runtime.plain_text import log_text
-from app.store.advice import first_line
 from app.store.copy_format import halves_of
+from app.store.error_hints import first_line
 from app.store.projection import Rows
 
 logger = logging.getLogger(__name__)

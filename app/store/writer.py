@@ -19,15 +19,15 @@ import asyncpg
 import numpy as np
 
 from app.engine.capacity import DEFAULT_CAPACITY, Capacity
-from app.runtime.durable_mark import DurableReader, journal_identity
+from app.runtime.durable_watermark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STARTING, STATUS_SECONDS, ProjectionStatus, read_status, write_status
-from app.store.advice import first_line, with_advice
-from app.store.beginning import RECORD_GAP, first_seq, is_out_of_reach, oldest_replica, state_of
 from app.store.candles import roll_up
 from app.store.copy_format import Kind, Values, encode_rows
 from app.store.database import DatabaseError, connect, migrate
+from app.store.error_hints import first_line, with_advice
 from app.store.projection import SNAPSHOT_US, Projected, Rows, project
+from app.store.seed_from_snapshot import RECORD_GAP, first_seq, is_out_of_reach, oldest_replica, state_of
 from app.store.set_aside import REFUSED, SetAside, execute_apart, write_apart
 from app.store.statements import (
     BEGIN_PROGRESS,

@@ -14,8 +14,8 @@ from itertools import islice
 from app.streams.budget import Budget
 from app.streams.client import WAITING_BYTES_MAX, WAITING_BYTES_TOTAL_MAX, Client
 from app.streams.codec import Chunk
-from app.streams.lull import Lull
 from app.streams.stream import Stream
+from app.streams.yield_to_orders import YieldToOrders
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class FanOut:
         busy: Callable[[], bool],
         on_done: Callable[[], None],
     ) -> None:
-        self.lull = Lull(self._write, busy)
+        self.yielding = YieldToOrders(self._write, busy)
         self._budget = budget
         self._clients = clients
         self._on_done = on_done
@@ -54,9 +54,9 @@ class FanOut:
         for subscription in stream.subscriptions:
             subscription.deliver(chunk)
             waiting[subscription.client] = None
-        if waiting and not self.lull.planned:
-            self.lull.begin()
-            self.lull.plan()
+        if waiting and not self.yielding.planned:
+            self.yielding.begin()
+            self.yielding.plan()
 
     def _write(self) -> None:
         """One slice."""
@@ -68,7 +68,7 @@ class FanOut:
         self._check_bounds(clients)
         self._budget.spend(time.perf_counter() - started)
         if self._waiting:
-            self.lull.go_on(self._budget.wait_seconds())
+            self.yielding.go_on(self._budget.wait_seconds())
         else:
             self._on_done()
 

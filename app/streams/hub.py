@@ -23,7 +23,6 @@ from app.streams.codec import Chunk, text_frame
 from app.streams.contents import SEQ, Contents
 from app.streams.fan_out import FanOut
 from app.streams.history import RecentEvents
-from app.streams.lull import Lull
 from app.streams.router import Router
 from app.streams.states import (
     INTERVAL_SECONDS,
@@ -33,6 +32,7 @@ from app.streams.states import (
 )
 from app.streams.stream import LogStream, StateStream, Stream
 from app.streams.topics import LOGS, Channel, Topic
+from app.streams.yield_to_orders import YieldToOrders
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Hub:
         self.clients: dict[Client, None] = {}
         self._router = Router(contents, self.logs, self.states)
         self._fan_out = FanOut(self.budget, self.clients, self._is_busy, self._go_on)
-        self._publishing = Lull(self.publish, self._is_busy)
+        self._publishing = YieldToOrders(self.publish, self._is_busy)
         self._keys: Counter[int] = Counter()
         self._arrived: list[bytes] = []
         self._arrived_ts = 0  # when the first of it was durable
@@ -89,7 +89,7 @@ class Hub:
             if timer is not None:
                 timer.cancel()
         self._publishing.cancel()
-        self._fan_out.lull.cancel()
+        self._fan_out.yielding.cancel()
 
     # Connections.
 
@@ -153,7 +153,7 @@ class Hub:
         if self._resting:
             self._rest()
         self._publishing.passed()
-        self._fan_out.lull.passed()
+        self._fan_out.yielding.passed()
 
     def _is_busy(self) -> bool:
         """Whether an order may be on its way."""

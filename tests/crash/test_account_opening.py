@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.server_process import AUTHORIZATION, ServerProcess
+from tests.support.process import AUTHORIZATION, ServerProcess
 
 LIMITS = {"MAX_ORDER_NOTIONAL": "5000", "MAX_OPEN_ORDERS": 20, "ORDER_RATE": 10, "MAX_PORTFOLIO_VAR": "900"}
 KILLS = 3

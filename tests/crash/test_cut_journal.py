@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.runtime.durable_mark import marked_seq
+from app.runtime.durable_watermark import marked_seq
 from app.runtime.segments import list_segments
-from tests.api_support import limit_order
-from tests.server_process import AUTHORIZATION, ServerProcess
+from tests.support.api import limit_order
+from tests.support.process import AUTHORIZATION, ServerProcess
 
 
 def test_a_journal_that_was_cut(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from app.embedded.postgres import Postgres
-from app.runtime.durable_mark import DurableReader
+from app.runtime.durable_watermark import DurableReader
 from app.runtime.follower import Replica
 from app.runtime.projections import read_status
 from app.store.database import connect
-from tests.database_support import compare
-from tests.server_process import AUTHORIZATION, ServerProcess
+from tests.support.database import compare
+from tests.support.process import AUTHORIZATION, ServerProcess
 
 _SECONDS_MAX = 120.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.server_process import AUTHORIZATION, ServerProcess
+from tests.support.process import AUTHORIZATION, ServerProcess
 
 _SECONDS_MAX = 60
 

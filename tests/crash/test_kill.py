@@ -19,7 +19,7 @@ from app.engine.engine import Engine
 from app.engine.state import state_hash
 from app.runtime.recovery import recover
 from app.runtime.replay import replay
-from tests.server_process import AUTHORIZATION, ServerProcess
+from tests.support.process import AUTHORIZATION, ServerProcess
 
 IN_FLIGHT = 64
 LOAD_SECONDS = (0.02, 0.6)

@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 
-from tests.api_support import limit_order, market_order
-from tests.server_process import ADMIN_KEY, AUTHORIZATION, ServerProcess
-from tests.stream_support import Watcher, check_chain, watch
+from tests.support.api import limit_order, market_order
+from tests.support.process import ADMIN_KEY, AUTHORIZATION, ServerProcess
+from tests.support.stream import Watcher, check_chain, watch
 
 CHANNELS = ("orders", "fills", "risk")
 
@@ -26,7 +26,7 @@ def follow(watcher: Watcher, from_seq: int | None) -> None:
     """Read all that comes on the channels until it is quiet."""
     again = {} if from_seq is None else {"from_seq": from_seq}
     watcher.subscribe(*({"name": name, "account": "load"} for name in CHANNELS), **again)
-    watcher.settle()
+    watcher.wait_until_quiet()
 
 
 def test_a_stream_resumes_from_the_journal(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_stream_resumes_from_the_journal(tmp_path: Path) -> None:
         with watch(process.url, ADMIN_KEY) as watcher:
             follow(watcher, None)
             place(client, *[market_order("load", quantity="0.001") for _ in range(20)])
-            watcher.settle()
+            watcher.wait_until_quiet()
             first = {name: watcher.of(name, "load") for name in CHANNELS}
         seqs.append(min(messages[-1]["seq"] for messages in first.values()))
         # Nobody watches: many ticks, then the end without a word.
@@ -54,7 +54,7 @@ def test_a_stream_resumes_from_the_journal(tmp_path: Path) -> None:
         with watch(process.url, ADMIN_KEY) as watcher:
             follow(watcher, seqs[0])
             place(client, limit_order("load", price="900.00", quantity="0.01"))
-            watcher.settle()
+            watcher.wait_until_quiet()
             again = {name: watcher.of(name, "load") for name in CHANNELS}
         for name in CHANNELS:
             assert not [message for message in again[name] if message["type"] == "snapshot"]

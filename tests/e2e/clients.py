@@ -11,7 +11,7 @@ from typing import Any, Self
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from tests.server_process import AUTHORIZATION
+from tests.support.process import AUTHORIZATION
 
 SECONDS_MAX = 30.0
 

@@ -7,7 +7,7 @@ that comes behind them, trades. A price shown stays until the recording says oth
 from pathlib import Path
 from typing import Self
 
-from tests.market_support import Pairs, depth, snapshot, touch, trade
+from tests.support.market import Pairs, depth, snapshot, touch, trade
 
 START_NS = 1_723_161_253_000_000_000
 QUIET_STEP_MS = 500

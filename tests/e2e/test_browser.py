@@ -14,7 +14,7 @@ from tests.conftest import unavailable
 from tests.e2e.browser import find_chromium, open_page
 from tests.e2e.clients import HttpClient
 from tests.e2e.recordings import MarketRecording
-from tests.server_process import ADMIN_KEY, ServerProcess
+from tests.support.process import ADMIN_KEY, ServerProcess
 
 HERE = Path(__file__).parent
 SCREENSHOT = HERE.parents[1] / "build/e2e/trade_page.png"

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 
 from app.settings import variables
 from tests.e2e.clients import HttpClient, order
-from tests.server_process import ADMIN_KEY, AUTHORIZATION, ServerProcess
+from tests.support.process import ADMIN_KEY, AUTHORIZATION, ServerProcess
 
 SECONDS_MAX = 120
 IN_FLIGHT = 32
@@ -296,7 +296,7 @@ def test_a_server_that_is_starting_lives_but_is_not_ready(data_dir: Path, tmp_pa
             f"{url}/v1/orders", json=order("BUY", "0.01"), headers=AUTHORIZATION, timeout=SECONDS_MAX
         )
         assert (refused.status_code, refused.json()["code"]) == (503, "NOT_READY")
-        # Told to stop, it does not first compile to the end, nor does it claim to be ready.
+        # Replies to stop, it does not first compile to the end, nor does it claim to be ready.
         process.send_signal(signal.SIGTERM)
         assert process.wait(SECONDS_MAX) == 0
         said = data_dir.with_suffix(".log").read_text()

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.clients import HttpClient, order
-from tests.feed_support import FeedServerProcess, generated_recordings
-from tests.server_process import ServerProcess
+from tests.support.feed import FeedServerProcess, generated_recordings
+from tests.support.process import ServerProcess
 
 MARK_AGE_US_MAX = 500_000
 SECONDS_MAX = 30.0

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e.clients import HttpClient, order
-from tests.server_process import ADMIN_KEY, ServerProcess
+from tests.support.process import ADMIN_KEY, ServerProcess
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 SECONDS_MAX = 60

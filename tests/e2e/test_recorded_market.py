@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.clients import Content, HttpClient, order, trade_client
 from tests.e2e.recordings import ASKS, BIDS, MarketRecording
-from tests.server_process import ADMIN_KEY, ServerProcess
+from tests.support.process import ADMIN_KEY, ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT.parent / "shared/data/binance"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api_support import ApiServer
-from tests.stream_support import Watcher, watch
+from tests.support.api import ApiServer
+from tests.support.stream import Watcher, watch
 
 _MARKS_SECONDS_MAX = 30
 

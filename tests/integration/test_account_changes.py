@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from bot4_client import Client, Refused
-from tests.api_support import ADMIN_KEY, ApiServer, market_order
-from tests.stream_support import Watcher
+from tests.support.api import ADMIN_KEY, ApiServer, market_order
+from tests.support.stream import Watcher
 
 WHY = {"reason": "größere Einlage"}
 

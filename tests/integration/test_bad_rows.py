@@ -15,7 +15,7 @@ from app.runtime.projections import ProjectionProcess, ProjectionStatus, write_s
 from app.store.copy_format import Kind, Values, encode_rows, halves_of
 from app.store.database import connect
 from app.store.writer import PROJECTION, DatabaseWriter
-from tests.histories import TradingHistory, write_ticks
+from tests.support.journals import TradingHistory, write_ticks
 
 
 @pytest.fixture

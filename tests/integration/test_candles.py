@@ -14,7 +14,7 @@ from app.engine.engine import Engine
 from app.store.candles import candles_query
 from app.store.database import connect, migrate
 from app.store.writer import MARKET_TRADE, DatabaseWriter
-from tests.histories import TradingHistory, write_ticks
+from tests.support.journals import TradingHistory, write_ticks
 
 BEGIN = 1_700_000_000_000_000
 HOURS = 30

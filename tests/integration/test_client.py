@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bot4_client import Channel, Client, Forbidden, OutcomeUnknown, Refused, Unauthorized, stream
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
-from tests.cutting_proxy import CuttingProxy
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
+from tests.support.cutting_proxy import CuttingProxy
 
 Run = Callable[[Callable[[Client, CuttingProxy], Awaitable[None]]], None]
 

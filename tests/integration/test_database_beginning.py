@@ -9,7 +9,7 @@ import pytest
 
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.engine import Engine
-from app.runtime.durable_mark import DurableReader
+from app.runtime.durable_watermark import DurableReader
 from app.runtime.projections import write_status
 from app.runtime.retention import prune
 from app.runtime.segments import JournalError, list_segments
@@ -17,8 +17,8 @@ from app.runtime.snapshots import list_snapshots, save_snapshot
 from app.store.database import DatabaseError, connect
 from app.store.rebuild import rebuild
 from app.store.writer import DatabaseWriter
-from tests.database_support import compare
-from tests.histories import TradingHistory, write_ticks
+from tests.support.database import compare
+from tests.support.journals import TradingHistory, write_ticks
 
 TICKS = 10
 

@@ -26,8 +26,8 @@ from app.engine.types import (
 )
 from app.store.database import connect
 from app.store.writer import DatabaseWriter
-from tests import engine_support
-from tests.engine_support import (
+from tests.support import engine as engine_support
+from tests.support.engine import (
     BUY,
     Command,
     Desk,
@@ -45,7 +45,7 @@ from tests.engine_support import (
     risk_model,
     trading_state,
 )
-from tests.histories import write_ticks
+from tests.support.journals import write_ticks
 
 ALICE, BOB, CAROL = 7, 8, 9
 SECOND = 1_000_000

@@ -16,9 +16,9 @@ import pytest
 
 from app.embedded.postgres import Postgres
 from app.runtime.projections import read_status
-from app.store.advice import place_of
 from app.store.database import DatabaseError, connect, migrate
-from tests.server_process import AUTHORIZATION, ServerProcess
+from app.store.error_hints import place_of
+from tests.support.process import AUTHORIZATION, ServerProcess
 
 PASSWORD = "a-secret: that is/never@shown"
 WRONG = "wrong-and-secret-too"

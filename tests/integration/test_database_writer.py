@@ -10,13 +10,13 @@ import pytest
 
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.engine import Engine
-from app.runtime.durable_mark import DurableReader
+from app.runtime.durable_watermark import DurableReader
 from app.runtime.segments import JournalError, list_segments
 from app.store.database import DatabaseError, connect
 from app.store.rebuild import rebuild
 from app.store.writer import MARKET_TRADE, RETRIED, DatabaseWriter
-from tests.database_support import compare
-from tests.histories import TradingHistory, write_ticks
+from tests.support.database import compare
+from tests.support.journals import TradingHistory, write_ticks
 
 TICKS, COMMANDS = 12, 40
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.api import socket_door, watched_protocol
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order
+from app.api.http import connection as watched_protocol
+from app.api.websocket import handshake as socket_door
 from tests.integration.test_order_protocol import RawClient, request
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 
 PROMPT_SECONDS = 0.3
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.api_support import ApiServer, limit_order
+from tests.support.api import ApiServer, limit_order
 
 _PADDING_BYTES = 1 << 20
 

@@ -11,8 +11,8 @@ import pytest
 from app.market.binance import BinanceDecoder
 from app.market.messages import Message
 from app.market.types import FeedState
-from tests.api_support import ApiServer
-from tests.feed_support import (
+from tests.support.api import ApiServer
+from tests.support.feed import (
     CheckingSink,
     FeedServerProcess,
     following,
@@ -21,7 +21,7 @@ from tests.feed_support import (
     quick_limits,
     until,
 )
-from tests.market_support import BTC, ETH, Instrument
+from tests.support.market import BTC, ETH, Instrument
 
 SECONDS_MAX = 30
 

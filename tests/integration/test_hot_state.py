@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from app.embedded.valkey import Valkey
 from app.store import hot_keys as keys
 from app.store.hot_reader import HotReader, NotSynced
-from tests.api_support import ApiServer, limit_order, market_order
+from tests.support.api import ApiServer, limit_order, market_order
 
 _SECONDS_MAX = 60
 _ACCOUNT_FIELDS = ("cash", "equity", "initial_margin", "realised_pnl", "fees", "trading_state", "open_orders")
@@ -47,7 +47,7 @@ class Projector:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app.hot_projector", str(self._journal)],
+            [sys.executable, "-m", "app.store.hot_projector", str(self._journal)],
             env={**os.environ, "BOT4_REDIS_URL": self._url},
             stdin=subprocess.PIPE,
         )

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer, limit_order
+from tests.support.api import ApiServer, limit_order
 
 ROLES = ("viewer", "trader", "risk", "admin")
 

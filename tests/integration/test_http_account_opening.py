@@ -10,7 +10,7 @@ import pytest
 
 from app.engine.types import CommandKind
 from app.runtime.journal_reader import JournalReader
-from tests.api_support import ApiServer, limit_order
+from tests.support.api import ApiServer, limit_order
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api_support import ApiServer, limit_order
-from tests.stream_support import watch
+from tests.support.api import ApiServer, limit_order
+from tests.support.stream import watch
 
 REASON = "because a test says so"
 _LOG_SECONDS_MAX = 10

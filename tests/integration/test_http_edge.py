@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api import connection_sweep, watched_protocol
-from app.api.errors import Problem
-from app.api.hot_lane import decode_orders
-from app.api.trade_messages import decode_request
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order
+from app.api.http import connection as watched_protocol
+from app.api.http import sweep as connection_sweep
+from app.api.http.order_application import decode_orders
+from app.api.websocket.trade_messages import decode_request
+from app.documents.problems import Problem
 from tests.integration.test_order_protocol import RawClient, request
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 
 KIB = 1 << 10
 MIB = 1 << 20

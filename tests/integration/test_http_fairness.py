@@ -12,7 +12,7 @@ import pytest
 from app.api.auth import KeyStore, Role
 from app.api.failed_keys import BURST
 from app.api.key_budget import AT_ONCE_MAX, Allowance, KeyBudget
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 
 RATE = 50
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.store.database import connect
 from app.store.history import moment
-from tests.api_support import ApiServer, limit_order, market_order
+from tests.support.api import ApiServer, limit_order, market_order
 
 FILLS = 25
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from app.engine.types import Side
 from app.market.types import LEVEL_UPDATE, FeedState, LevelKind
-from tests.api_support import ApiServer, limit_order, market_order
+from tests.support.api import ApiServer, limit_order, market_order
 
 _NUMBERS = count(1)
 _SECONDS_MAX = 30

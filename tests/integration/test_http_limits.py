@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.limit_commands import set_policy
+from app.commands.limits import set_policy
 from app.engine.types import Limit, Policy
-from tests.api_support import ApiServer, limit_order
+from tests.support.api import ApiServer, limit_order
 
 REASON = "because a test says so"
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer, limit_order, market_order
-from tests.stream_support import watch
+from tests.support.api import ApiServer, limit_order, market_order
+from tests.support.stream import watch
 
 REASON = "because a test says so"
 

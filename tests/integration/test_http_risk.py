@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer, limit_order, market_order
-from tests.stream_support import watch
+from tests.support.api import ApiServer, limit_order, market_order
+from tests.support.stream import watch
 
 PARAMETERS = "/v1/risk/parameters"
 _SAMPLED_SECONDS_MAX = 60

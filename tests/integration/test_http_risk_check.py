@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer, limit_order, market_order
+from tests.support.api import ApiServer, limit_order, market_order
 
 STEP = Decimal("0.00001")  # of BTC-USDT
 

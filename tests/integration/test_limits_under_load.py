@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.api import commands
-from app.api.schemas import PlaceOrder
+from app.commands import orders as commands
+from app.documents.schemas import PlaceOrder
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.types import EventKind, Limit, OrderStatus, TradingState
 from app.runtime.journal_reader import JournalReader
 from app.runtime.replay import replay
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
-from tests.server_process import AUTHORIZATION, ServerProcess
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
+from tests.support.process import AUTHORIZATION, ServerProcess
 
 CONNECTIONS = 64
 _BETA = "/v1/limits/accounts/beta"

@@ -9,7 +9,7 @@ import pytest
 from app.market.connection import ConnectionLimits
 from app.market.depth_requests import RequestLimits
 from app.market.types import FeedState
-from tests.feed_support import (
+from tests.support.feed import (
     CHAOS,
     INSTRUMENTS,
     CheckingSink,
@@ -23,7 +23,7 @@ from tests.feed_support import (
     recorded_files,
     until,
 )
-from tests.market_support import BTC
+from tests.support.market import BTC
 
 SECONDS = 40
 SPEED = "20"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app import demo
-from app.api import commands
-from app.api.limit_commands import note_parts
+from app.commands import orders as commands
+from app.commands.limits import note_parts
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine
 from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType

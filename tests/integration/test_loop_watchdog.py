@@ -20,8 +20,8 @@ from app.engine.records import EVENT
 from app.engine.types import EventKind, Limit, Permission, Scope, Side, TradingState
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.runtime.risk_log import CHANGES_MAX, REFUSALS_MAX
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order
-from tests.loop_probe import LoopProbe, ask
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order
+from tests.support.loop_probe import LoopProbe, ask
 
 HELD_SECONDS_MAX = 0.005
 TRIES = 5

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer
-from tests.market_support import depth, snapshot, touch
-from tests.stream_support import watch
-from tests.trading_desk import TradingDesk
+from tests.support.api import ApiServer
+from tests.support.market import depth, snapshot, touch
+from tests.support.stream import watch
+from tests.support.trading_desk import TradingDesk
 
 SANE = ([("150.00", "100")], [("150.02", "100")])
 NO_ASKS = ([("150.00", "100")], [("1500.00", "100")])

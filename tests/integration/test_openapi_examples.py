@@ -9,9 +9,9 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from app.api.examples import EXAMPLES, Example
+from app.api.routes.examples import EXAMPLES, Example
 from app.main import ROUTERS
-from tests.api_support import ApiServer, limit_order, market_order
+from tests.support.api import ApiServer, limit_order, market_order
 
 
 @pytest.fixture

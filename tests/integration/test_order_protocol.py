@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.api import order_protocol
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order
+from app.api.http import order_connection as order_protocol
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 
 _SECONDS_MAX = 10
 

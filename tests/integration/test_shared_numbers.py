@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer, limit_order
 from tests.integration.test_trade_socket import ask, open_socket
-from tests.stream_support import watch
+from tests.support.api import ApiServer, limit_order
+from tests.support.stream import watch
 
 ALLOWED = "43210"  # steps or money: no other number in an answer
 
@@ -73,11 +73,11 @@ def test_on_the_stream(api: ApiServer, account: str, trader: str, scope: str) ->
         every.subscribe({"name": "risk"})
         every.snapshot("risk", "*")
         trading.post("/v1/orders", json=too_much(account))
-        own.settle()
-        every.settle()
+        own.wait_until_quiet()
+        every.wait_until_quiet()
         with watch(api, trader) as later:
             later.subscribe({"name": "risk"}, from_seq=since)
-            later.settle()
+            later.wait_until_quiet()
             for watcher, key, limit in ((own, account, None), (later, account, None), (every, "*", ALLOWED)):
                 updates = [each for each in watcher.of("risk", key) if each["type"] == "update"]
                 items = [item for each in updates for item in each["data"]]

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api import direct_socket
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order
+from app.api.websocket import connection as direct_socket
 from tests.integration.test_order_protocol import RawClient, request
 from tests.integration.test_trade_frames import frame, ping_op
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 
 MIB = 1 << 20
 PATHS = ["/v1/trade", "/v1/stream"]

@@ -10,12 +10,13 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from app.api import socket_door, stream, stream_session
+from app.api.websocket import handshake as socket_door
+from app.api.websocket import stream, stream_session
 from app.streams import fan_out, hub
 from app.streams.topics import Channel
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
-from tests.slow_watcher import SlowWatcher
-from tests.stream_support import Message, Watcher, check_chain, stream_url, watch
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
+from tests.support.slow_watcher import SlowWatcher
+from tests.support.stream import Message, Watcher, check_chain, stream_url, watch
 
 
 def place(client: httpx.Client, order: Message) -> Message:
@@ -178,7 +179,7 @@ def test_batch_packs_a_tick_into_one_frame(api: ApiServer, client: httpx.Client,
         orders = [market_order(account) for _ in range(20)]
         assert client.post("/v1/orders/batch", json={"orders": orders}).status_code == 200
         for watcher in (packed, single):
-            watcher.settle()
+            watcher.wait_until_quiet()
         assert packed.of("orders", account)[1:] == single.of("orders", account)[1:]
         assert packed.of("fills", account)[1:] == single.of("fills", account)[1:]
         assert single.frames - before[1] == 60
@@ -190,7 +191,7 @@ def test_unsubscribed_is_silent(client: httpx.Client, watcher: Watcher, account:
     answer = watcher.ask("unsubscribe", channels=[{"name": "orders", "account": account}, {"name": "system"}])
     assert answer["result"]["channels"] == [{"name": "orders", "key": account}]
     place(client, market_order(account))
-    watcher.settle()
+    watcher.wait_until_quiet()
     assert len(watcher.of("orders", account)) == 1
 
 
@@ -219,7 +220,7 @@ def test_a_resume_goes_on_exactly_where_it_broke_off(
         first.snapshot("risk", account)
         place(client, market_order(account))
         first.update("fills", account)
-        first.settle()
+        first.wait_until_quiet()
     seqs = {name: first.of(name, account)[-1]["seq"] for name in ("orders", "fills", "risk")}
     for _ in range(3):
         place(client, market_order(account))
@@ -229,7 +230,7 @@ def test_a_resume_goes_on_exactly_where_it_broke_off(
         again.wait(lambda message: message.get("type") == "resumed" and message["channel"] == "risk")
         place(client, market_order(account))
         again.update("orders", account, lambda order: order["order_id"] == newest(client, account))
-        again.settle()
+        again.wait_until_quiet()
     for name, count in (("orders", 8), ("fills", 4), ("risk", 1)):
         messages = again.of(name, account)
         assert messages[0]["prev_seq"] == seqs[name]
@@ -275,7 +276,7 @@ def test_a_trader_sees_its_own_accounts_only(api: ApiServer, client: httpx.Clien
         place(client, market_order(other))
         place(client, market_order(account))
         watcher.update("accounts", account)
-        watcher.settle()
+        watcher.wait_until_quiet()
         assert {message["key"] for message in watcher.seen if "key" in message} == {account}
         assert f"{account}-other" not in json.dumps([m for m in watcher.seen if "channel" in m])
 
@@ -369,10 +370,10 @@ def test_who_reads_nothing_is_closed_and_can_resume(
         while len(api.server.hub.clients) == 2:
             assert time.monotonic() < deadline
             assert client.post("/v1/orders/batch", json=body).status_code == 200
-            honest.settle(0.05)
+            honest.wait_until_quiet(0.05)
             assert max(api.call(lambda: [each.waiting_bytes for each in api.server.hub.clients])) <= 1 << 20
         assert deaf.close_code() == fan_out.CLOSE_TOO_SLOW
-        honest.settle()
+        honest.wait_until_quiet()
         check_chain(honest.of("orders", account))
     client.delete("/v1/orders", params={"account": account})
 
@@ -396,7 +397,7 @@ def test_the_market_is_conflated_for_who_is_behind(
         api.call(behind.resume)
         book = watcher.snapshot("book", "BTC-USDT", before)
         position = watcher.snapshot("positions", account, before)
-        watcher.settle()
+        watcher.wait_until_quiet()
         assert book["data"] == [without(client.get("/v1/market/BTC-USDT/book").json(), "ts")]
         assert position["data"] == client.get(f"/v1/accounts/{account}/positions").json()["items"]
         since = watcher.seen[before:]
@@ -500,7 +501,7 @@ def test_connections_without_a_key_are_bounded(api: ApiServer, monkeypatch: pyte
 def test_a_snapshot_too_large_is_refused_by_name(
     client: httpx.Client, watcher: Watcher, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.api import stream_contents
+    from app.documents import stream_items as stream_contents
 
     monkeypatch.setattr(stream_contents, "SNAPSHOT_ORDERS_MAX", 1)
     for _ in range(2):

@@ -12,10 +12,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from app.streams.history import RecentEvents
-from tests.api_support import ApiServer, limit_order, market_order
-from tests.server_process import ADMIN_KEY as PROCESS_KEY
-from tests.server_process import ServerProcess
-from tests.stream_support import Message, Watcher, check_chain, stream_url, watch
+from tests.support.api import ApiServer, limit_order, market_order
+from tests.support.process import ADMIN_KEY as PROCESS_KEY
+from tests.support.process import ServerProcess
+from tests.support.stream import Message, Watcher, check_chain, stream_url, watch
 
 LOGS = ("orders", "fills", "risk")
 CHANNELS = (*LOGS, "positions", "accounts")
@@ -69,18 +69,18 @@ def test_a_trader_is_told_of_its_own_accounts_live_and_resumed(
         for name in LOGS:
             witness.snapshot(name, "*")
         trader.subscribe(*all_, batch=batch)
-        trader.settle()
+        trader.wait_until_quiet()
         since = min(message["seq"] for message in told(trader) if message["channel"] in LOGS)
         trade(client, *own, *others)
-        trader.settle()
-        witness.settle()
+        trader.wait_until_quiet()
+        witness.wait_until_quiet()
         if from_journal:
             forget(api)
         with watch(api, key) as again:
             again.subscribe(*all_, from_seq=since, batch=batch)
             trade(client, *others, *own)
             for found in (trader, again, witness):
-                found.settle()
+                found.wait_until_quiet()
         for watcher in (trader, again):
             assert {message["key"] for message in told(watcher)} == set(own)
             text = json.dumps(told(watcher))
@@ -112,7 +112,7 @@ def test_others_are_refused_on_every_channel_however_it_is_asked(api: ApiServer,
             assert ended["status"] == 403
             for key_text in ("*", ""):
                 assert watcher.subscribe({"name": name, "account": key_text})["status"] in (400, 403)
-            watcher.settle(0.1)
+            watcher.wait_until_quiet(0.1)
             assert not told(watcher), "where one is refused, none is subscribed"
 
 

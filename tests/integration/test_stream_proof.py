@@ -21,11 +21,11 @@ import pytest
 from app.streams.client import WAITING_BYTES_MAX
 from app.streams.fan_out import CLOSE_TOO_SLOW
 from bot4_client import Client, LiveReplica
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
-from tests.cutting_proxy import CuttingProxy
-from tests.server_process import ADMIN_KEY as PROCESS_KEY
-from tests.server_process import ServerProcess
-from tests.slow_watcher import SlowWatcher
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.process import ADMIN_KEY as PROCESS_KEY
+from tests.support.process import ServerProcess
+from tests.support.slow_watcher import SlowWatcher
 
 WATCHERS = 50
 OF_ALL = 4  # of them; the others watch one account each

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from app.api.limit_commands import note_parts
+from app.commands.limits import note_parts
 from app.engine.codes import Code
 from app.engine.records import VALUE_COMMAND
 from app.engine.types import (
@@ -19,8 +19,8 @@ from app.engine.types import (
     TradingState,
 )
 from app.runtime.views import EVENT_BYTES, event_view, field_names, layout
-from tests.api_support import ApiServer, limit_order
-from tests.stream_support import Message, Watcher, check_chain, watch
+from tests.support.api import ApiServer, limit_order
+from tests.support.stream import Message, Watcher, check_chain, watch
 
 _VALUE_LAYOUT = layout(VALUE_COMMAND)
 
@@ -192,7 +192,7 @@ def test_risk_tells_policies_and_parameters_to_who_may_read_all(
     assert (found["reason"], found["version"]) == ("a test", new["version"])
     watcher.update("risk", "*", lambda item: item == {"event": "risk_parameters", **new})
     client.patch("/v1/risk/parameters", json={"half_life": old["half_life"], "reason": "a test"})
-    watcher.settle()
+    watcher.wait_until_quiet()
     assert {item["event"] for message in watcher.of("risk", account) for item in message["data"]} <= {
         *("limits", "trading_state", "utilisation")
     }
@@ -244,7 +244,7 @@ def test_a_trader_is_told_of_its_own_accounts_alone(
         submit(api, CommandKind.SET_POLICY, code=int(Policy.MAKER_CHECKER), value=0)
         found = trader.update("risk", account, lambda item: item["event"] == "permission")
         assert found["reason"] == account
-        trader.settle()
+        trader.wait_until_quiet()
         told = [message for message in trader.seen if "channel" in message]
         assert other not in json.dumps(told)
         assert "policy" not in json.dumps(trader.seen)

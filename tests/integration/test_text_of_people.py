@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.runtime.plain_text import cell, is_storable, log_text, storable_text
-from tests.api_support import ApiServer
+from tests.support.api import ApiServer
 
 FORMULAS = ['=HYPERLINK("http://x")', "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "\uff1d1"]
 

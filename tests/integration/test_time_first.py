@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app import demo
-from app.api import limit_commands
+from app.commands import limits as limit_commands
 from app.engine.codes import Code
 from app.engine.engine import Engine
 from app.engine.reference import DAY_US
@@ -25,9 +25,9 @@ from app.runtime.loop import EngineLoop
 from app.runtime.reference import Reference
 from app.runtime.views import EventView, event_views
 from app.venues.paper.venue import PaperVenue
-from tests.api_support import ApiServer
 from tests.integration.test_loop import CAPACITY, MARK, place
-from tests.trading_desk import TradingDesk
+from tests.support.api import ApiServer
+from tests.support.trading_desk import TradingDesk
 
 TRIES = 40
 LIFE_US = 30_000

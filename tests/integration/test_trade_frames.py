@@ -15,8 +15,8 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from app.api import trade_session
-from tests.api_support import ADMIN_KEY, ApiServer
+from app.api.websocket import trade_session
+from tests.support.api import ADMIN_KEY, ApiServer
 
 _SECONDS_MAX = 10
 _MASK = b"\x12\x34\x56\x78"

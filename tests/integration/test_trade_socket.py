@@ -17,8 +17,10 @@ from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
-from app.api import direct_socket, socket_door, trade_session
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order, market_order
+from app.api.websocket import connection as direct_socket
+from app.api.websocket import handshake as socket_door
+from app.api.websocket import trade_session
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
 
 _SECONDS_MAX = 10
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from app.engine.types import Policy
-from tests.api_support import ApiServer
-from tests.trading_desk import TradingDesk
+from tests.support.api import ApiServer
+from tests.support.trading_desk import TradingDesk
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer
 from tests.integration.test_order_protocol import RawClient, request
 from tests.integration.test_trade_socket import answer, ask, open_socket
-from tests.trading_desk import TradingDesk
+from tests.support.api import ApiServer
+from tests.support.trading_desk import TradingDesk
 
 TRIES = 20
 

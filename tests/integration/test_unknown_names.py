@@ -10,10 +10,10 @@ from fastapi.routing import APIRoute
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from app.api.access import ExactRoute
+from app.api.routes.access import ExactRoute
 from app.main import ROUTERS
-from tests.api_support import ADMIN_KEY, ApiServer, limit_order
-from tests.stream_support import Watcher, stream_url
+from tests.support.api import ADMIN_KEY, ApiServer, limit_order
+from tests.support.stream import Watcher, stream_url
 
 Operation = dict[str, Any]
 

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api_support import ApiServer
 from tests.integration.test_order_protocol import RawClient, request
 from tests.integration.test_trade_socket import ask, open_socket
-from tests.stream_support import watch
-from tests.trading_desk import TradingDesk
+from tests.support.api import ApiServer
+from tests.support.stream import watch
+from tests.support.trading_desk import TradingDesk
 
 Refusal = tuple[int, dict[str, Any]]
 Amend = Callable[[dict[str, Any], dict[str, Any]], Refusal]  # an order, and the changes
@@ -170,7 +170,7 @@ def test_a_replace_while_nothing_matches(desk: TradingDesk) -> None:
         watcher.snapshot("orders", account)
         assert desk.refused(desk.amend(order, price="149.00")) == "SYMBOL_NOT_TRADING"
         lower = desk.amend(order, quantity="2")
-        watcher.settle()
+        watcher.wait_until_quiet()
         told = [item for message in watcher.of("orders", account)[1:] for item in message["data"]]
     shown = desk.order(order)
     assert shown["status"] == "NEW"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.engine.state import state_hash
 from app.engine.types import Limit
-from tests import engine_support as build
-from tests.limit_worlds import VALUES, Fork, World, any_place
+from tests.support import engine as build
+from tests.support.limit_worlds import VALUES, Fork, World, any_place
 
 BATCH, ONE_BY_ONE = Fork(), Fork()
 

@@ -1,4 +1,4 @@
-"""The kernel that writes orders as JSON against the plain description in `app.api.replies`."""
+"""The kernel that writes orders as JSON against the plain description in `app.documents.orders`."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.replies import event_fill, order_content
-from app.codec import settle as codec
+from app.codec import match_replies as codec
+from app.codec.match_replies import AWAITED, Scratch
 from app.codec.names import NameTables
-from app.codec.settle import AWAITED, Scratch
+from app.documents.orders import event_fill, order_content
 from app.engine.codes import Code
 from app.engine.records import EVENT
 from app.engine.types import CommandKind, EventKind, Liquidity, OrderStatus, OrderType, Side, TimeInForce
@@ -111,7 +111,7 @@ def told(reference: Reference, events: Any, *, fills: bool) -> bytes | None:
     awaited["form"] = codec.ORDER_WITH_FILLS if fills else codec.ORDER
     seqs = events["seq"][:1].astype(np.int64)
     kinds = np.full(1, CommandKind.PLACE_ORDER, np.uint8)
-    settled = SCRATCH.settle(events, seqs, kinds, awaited, tables_of(reference))
+    settled = SCRATCH.match(events, seqs, kinds, awaited, tables_of(reference))
     found = settled.found[0]
     return settled.out[found["start"] : found["end"]] if found["end"] else None
 

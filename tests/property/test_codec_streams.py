@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.replies import order_content
-from app.api.stream_contents import stream_fill
 from app.codec.stream_json import BLOCK_EVENTS, FILLS, ORDERS, WRITTEN_KINDS, StreamWriter
+from app.documents.orders import order_content
+from app.documents.stream_items import stream_fill
 from app.engine.records import EVENT
 from app.engine.types import EventKind
 from app.runtime.views import event_view

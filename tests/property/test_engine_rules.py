@@ -23,9 +23,9 @@ from app.engine.types import (
     TradingState,
 )
 from app.runtime.views import EventView
-from tests import engine_support as build
-from tests.engine_support import BUY, SELL, Command, desk
-from tests.limit_worlds import CAPACITY, Fork
+from tests.support import engine as build
+from tests.support.engine import BUY, SELL, Command, desk
+from tests.support.limit_worlds import CAPACITY, Fork
 
 PRICE = 1_000
 STEP = 10**8

@@ -28,12 +28,12 @@ from app.engine.types import (
     TimeInForce,
 )
 from app.runtime.views import EventView
-from tests import engine_support as build
-from tests.engine_limit_streams import ACCOUNTS, SYMBOLS
-from tests.engine_streams import Stream, opening
-from tests.engine_support import Command, Desk, events_of, pack
-from tests.twins.engine import EngineTwin
-from tests.twins.engine_compare import check_same
+from tests.models.engine import EngineTwin
+from tests.models.engine_compare import check_same
+from tests.support import engine as build
+from tests.support.engine import Command, Desk, events_of, pack
+from tests.support.engine_commands import Stream, opening
+from tests.support.engine_limit_commands import ACCOUNTS, SYMBOLS
 
 # Small, so that slots and executions are used again and command and event buffers overflow.
 SIZES = {"accounts": 4, "symbols": 3, "orders": 64, "open_orders": 40, "fills": 16}
@@ -42,7 +42,7 @@ CAPACITY = Capacity(**SIZES, commands=256, events=64)
 
 # Checks that are still to come, and what takes more than a few accounts and symbols.
 _NOT_HERE = {
-    # Too rare in random streams: tests/unit/test_engine_breakers.py has them.
+    # Too rare in random streams: tests/unit/engine/test_breakers.py has them.
     Code.REPEATED_ORDER, Code.MAX_ORDER_TO_TRADE_RATIO, Code.VENUE_REJECTIONS, Code.MAX_LEVERAGE,
     Code.UNKNOWN_EXECUTION, Code.VENUE_CAPACITY, Code.ACCOUNT_CAPACITY, Code.SYMBOL_CAPACITY,
     Code.ORDER_CAPACITY, Code.LIMITS_NOT_SET, Code.STALE_VERSION, Code.OVERRIDE_EXISTS,

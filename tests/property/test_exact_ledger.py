@@ -29,9 +29,9 @@ from app.engine.types import (
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.runtime.views import event_views
 from app.venues.paper import PaperVenue
-from tests import engine_support as build
-from tests.engine_support import Command, pack
-from tests.exact_ledger import ExactLedger, Holder, Market, units
+from tests.models.exact_ledger import ExactLedger, Holder, Market, units
+from tests.support import engine as build
+from tests.support.engine import Command, pack
 
 Records = NDArray[np.void]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.runtime.journal_reader import JournalReader
 from app.runtime.segments import FRAME_MAGIC, JournalError, list_segments
-from tests.histories import write_journal
+from tests.support.journals import write_journal
 
 TICKS = st.lists(st.integers(1, 6), min_size=1, max_size=6)
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from app.engine.codes import Code
 from app.engine.state import State
 from app.engine.types import CommandKind, Limit, OrderFlag, OrderStatus, Permission, Scope, Side, TradingState
-from tests import engine_support as build
-from tests.engine_support import Command
-from tests.limit_worlds import (
+from tests.models.engine_model import reach
+from tests.support import engine as build
+from tests.support.engine import Command
+from tests.support.limit_worlds import (
     ACCOUNTS,
     KEPT,
     KEPT_VALUE,
@@ -32,7 +33,6 @@ from tests.limit_worlds import (
     places,
     refusal,
 )
-from tests.twins.engine_model import reach
 
 _PASSED = 10**6
 _USED = (

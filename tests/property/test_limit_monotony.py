@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from app.engine.codes import Code
 from app.engine.types import EventKind, Limit, Policy, Scope
-from tests import engine_support as build
-from tests.engine_support import Command, pack
-from tests.limit_worlds import (
+from tests.support import engine as build
+from tests.support.engine import Command, pack
+from tests.support.limit_worlds import (
     ACCOUNTS,
     KEPT,
     SYMBOLS,

@@ -10,7 +10,7 @@ from app.engine.types import Side
 from app.market.book_sync import BookSync, Outcome
 from app.market.level_batch import LevelBatch
 from app.market.messages import DepthSnapshot, DepthUpdate, Levels, TouchUpdate
-from tests.market_support import ReplicaSink
+from tests.support.market import ReplicaSink
 
 Book = tuple[dict[int, int], dict[int, int]]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.market.binance import BinanceDecoder
 from app.market.books import MarketBooks
 from app.market.grid import Grid
-from tests.market_support import BTC, ETH, ReplicaSink, depth, snapshot, stream, touch, trade
+from tests.support.market import BTC, ETH, ReplicaSink, depth, snapshot, stream, touch, trade
 
 MESSAGES = [
     snapshot(10, [("100.00", "1.0")], [("101.00", "1.0")]),

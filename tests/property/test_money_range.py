@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.engine.capacity import MONEY_MAX, SUM_MAX, Capacity
 from app.engine.codes import Code
 from app.engine.types import EventKind, InstrumentStatus, Limit, Scope
-from tests.engine_support import (
+from tests.support.engine import (
     BUY,
     SELL,
     Desk,

@@ -13,9 +13,9 @@ from app.engine.types import EventKind, InstrumentStatus, OrderType, Scope, Side
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.venues.paper import PaperVenue
 from app.venues.paper.state import PaperLimits
-from tests.twins.paper import Event, PaperTwin, Report, report_bytes
-from tests.twins.paper_checks import check_book
-from tests.twins.paper_desk import (
+from tests.models.paper import Event, PaperTwin, Report, report_bytes
+from tests.models.paper_checks import check_book
+from tests.models.paper_desk import (
     MAKER_PPM,
     MULTIPLIER,
     TAKER_PPM,

@@ -16,7 +16,7 @@ from app.engine.capacity import Capacity
 from app.engine.codes import Code
 from app.engine.types import EventKind, Limit, OrderFlag, OrderType, ReportKind, Scope
 from app.runtime.risk_figures import account_portfolio, firm_portfolio
-from tests.engine_support import (
+from tests.support.engine import (
     BUY,
     SELL,
     Command,

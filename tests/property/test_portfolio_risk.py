@@ -14,7 +14,8 @@ from app.engine.codes import Code
 from app.engine.engine import Engine
 from app.engine.state import RISK_MODEL_DEFAULTS, state_hash
 from app.engine.types import EventKind, Limit, ReportKind, Scope, TimeInForce
-from tests.engine_support import (
+from tests.models.correlation import History
+from tests.support.engine import (
     BUY,
     SELL,
     Command,
@@ -32,7 +33,6 @@ from tests.engine_support import (
     sample_marks,
     trade,
 )
-from tests.twins.correlation import History
 
 CAPACITY = Capacity(accounts=4, symbols=5, orders=256, open_orders=128, fills=256, commands=64, events=256)
 ACCOUNTS = 3

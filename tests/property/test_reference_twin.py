@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from app.engine.capacity import Capacity
 from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit, Scope
-from tests import engine_support as build
-from tests.engine_support import Command, Desk
-from tests.twins.engine import EngineTwin
+from tests.models.engine import EngineTwin
+from tests.support import engine as build
+from tests.support.engine import Command, Desk
 
 CAPACITY = Capacity(
     accounts=4, symbols=4, orders=64, open_orders=40, fills=16, commands=64, events=256, repeats=16

@@ -5,7 +5,7 @@ import numpy as np
 from app.engine.state import NO_SLOT, State
 from app.engine.types import OrderStatus, Side
 from app.venues.paper import PaperVenue
-from tests.simulation.ledger import Ledger, Money, Order, Position
+from tests.models.simulation_ledger import Ledger, Money, Order, Position
 
 _WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 

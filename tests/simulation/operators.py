@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from app.engine.records import VALUE_COMMAND
 from app.engine.types import CommandKind, InstrumentStatus, Limit, Policy, Scope
-from tests import engine_support as build
-from tests.simulation.rules import RuleBook
-from tests.twins.engine_reference import PLACES
+from tests.models.engine_reference import PLACES
+from tests.models.simulation_rules import RuleBook
+from tests.support import engine as build
 
 Records = NDArray[np.void]
 

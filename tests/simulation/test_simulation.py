@@ -19,13 +19,13 @@ from app.engine.state import state_hash
 from app.engine.types import EventKind
 from app.runtime.views import event_views
 from app.venues.paper import PaperVenue
-from tests.engine_support import FIRST_TS
+from tests.models.paper_checks import check_book
+from tests.models.simulation_ledger import Ledger
+from tests.models.simulation_rules import RuleBook
 from tests.simulation.checks import check_engine, check_venue
-from tests.simulation.ledger import Ledger
 from tests.simulation.operators import MULTIPLIERS, STEPS_E8, opening
-from tests.simulation.rules import RuleBook
 from tests.simulation.traffic import Traffic
-from tests.twins.paper_checks import check_book
+from tests.support.engine import FIRST_TS
 
 Records = NDArray[np.void]
 

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from app.engine.records import COMMAND
 from app.engine.state import state_hash
-from app.runtime.tick import Pieces
+from app.runtime.tick import TickBuilder
 from app.runtime.views import event_views
 from app.venues.paper import PaperVenue
+from tests.models.paper_checks import check_book
 from tests.simulation.checks import check_venue
 from tests.simulation.test_simulation import World, seeds
-from tests.twins.paper_checks import check_book
 
 # (commands, events) of the engine's buffers: which of them is full first, and how often. The smallest is
 # less than one command needs, and the inbox, which is as long as the buffer of commands, less than a batch.
@@ -57,7 +57,7 @@ class TurnWorld(VenueWorld):
         self.pieces = pieces
 
     def tick(self, commands: NDArray[np.void]) -> None:
-        pieces = Pieces(self.engine, self.venue, self.seq, self.ts)
+        pieces = TickBuilder(self.engine, self.venue, self.seq, self.ts)
         pieces.take_reports(self.venue.apply_levels(self.traffic.levels()))
         self.requested += len(commands)
         injected: set[int] = set()

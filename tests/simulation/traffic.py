@@ -13,8 +13,8 @@ from app.engine.types import (
     TimeInForce,
 )
 from app.market.types import LEVEL_UPDATE, LevelKind
+from tests.models.simulation_rules import RuleBook
 from tests.simulation.operators import ACCOUNTS, START_PRICE, SYMBOLS, Operators
-from tests.simulation.rules import RuleBook
 
 Records = NDArray[np.void]
 

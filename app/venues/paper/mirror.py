@@ -4,7 +4,7 @@ A reduce-only order must not trade beyond the position that it reduces, and what
 that position is can only be told at the match: other orders of the account may have
 traded since it came. The same holds for orders of those who may only reduce. The
 venue never looks at the engine's state while commands are applied (see
-`app.venues.paper.turn`), so it keeps a copy of its own:
+`app.venues.paper.run_to_quiescence`), so it keeps a copy of its own:
 
 1. Positions move with the trades that it reports, and with POSITION_SETTLED.
 2. Trading states, permissions and instruments come as events. What restricts holds as soon as the

@@ -17,8 +17,8 @@ from app.venues.paper.displayed import apply_updates, merge_depth
 from app.venues.paper.execution import execute_events, note_events
 from app.venues.paper.mirror import begin_with
 from app.venues.paper.records import PRICE_LEVEL, REPORTS_PER_STEP_MAX
+from app.venues.paper.run_to_quiescence import COUNT_BITS, reporting_into, run_to_quiescence
 from app.venues.paper.state import PaperLimits, allocate
-from app.venues.paper.turn import COUNT_BITS, reporting_into, take_turn
 from app.venues.steps import Steps
 
 Records = NDArray[np.void]
@@ -91,7 +91,7 @@ class PaperVenue:
         if size <= len(self._inbox):
             self._inbox[:size] = commands
             count = size // _COMMAND_BYTES
-            found = take_turn(engine.directory, self._turn_directory, 0, count, first_seq, ts)
+            found = run_to_quiescence(engine.directory, self._turn_directory, 0, count, first_seq, ts)
             if found >= 0:
                 return Applied(
                     bytes(engine.input[: (found >> COUNT_BITS) * _COMMAND_BYTES]),
@@ -114,7 +114,7 @@ class PaperVenue:
         size = len(commands)
         self._inbox[:size] = commands
         count = size // _COMMAND_BYTES
-        found = take_turn(engine.directory, self._turn_directory, 0, count, parts.seq + 1, ts)
+        found = run_to_quiescence(engine.directory, self._turn_directory, 0, count, parts.seq + 1, ts)
         self._go_on(engine, parts, found, count, ts)
         return bytes(self._seqs[: count * _SEQ_BYTES])
 
@@ -126,7 +126,7 @@ class PaperVenue:
             taken = int(venue["taken"])
             if taken == count:
                 return
-            found = take_turn(engine.directory, self._turn_directory, taken, count, parts.seq + 1, ts)
+            found = run_to_quiescence(engine.directory, self._turn_directory, taken, count, parts.seq + 1, ts)
         self._gather(engine, parts, found, ts)
 
     def _gather(self, engine: Engine, parts: Steps, found: int, ts: int) -> None:

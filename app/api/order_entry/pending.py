@@ -1,0 +1,179 @@
+"""Orders, cancels and amendments on their way: each waits in the engine's loop and answers its transport.
+
+Most answers are JSON that a kernel has written already (`app.codec`). What is
+left, refusals and repeats, is rendered from events by the desk.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from app.api.auth import Principal
+from app.documents.orders import Answer, Reply
+from app.documents.problems import Problem, internal_error, problem_of
+from app.documents.schemas import PlaceOrder
+from app.runtime.outcomes import ORDER, ORDER_WITH_FILLS, PLAIN, Outcome, Replies
+
+logger = logging.getLogger(__name__)
+
+# Takes the answer to one request, once.
+Respond = Callable[[Answer], None]
+
+# Outcomes of a batch that are no plain orders and are rendered at once: about half a millisecond.
+DESCRIBED_AT_ONCE_MAX = 50
+
+Submission = tuple[PlaceOrder, Problem | None]
+
+
+class Describer(Protocol):
+    """Tells outcomes that are no plain orders."""
+
+    def placed(self, principal: Principal, order: PlaceOrder, outcome: Outcome) -> Reply: ...
+
+    def closed(self, principal: Principal, outcome: Outcome) -> Reply: ...
+
+    def changed(self, principal: Principal, outcome: Outcome) -> Reply: ...
+
+    def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None: ...
+
+
+def failure_answer(error: Exception) -> Answer:
+    """The problem that stands for an error; a bug is logged and answered as one."""
+    problem = problem_of(error)
+    if problem is None:
+        logger.error("a request for orders failed", exc_info=error)
+        problem = internal_error()
+    return Answer(problem.status, problem.body())
+
+
+async def answer_of(start: Callable[[Respond], None]) -> Answer:
+    """For transports that wait in a coroutine. Raises what `start` raises."""
+    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def respond(answer: Answer) -> None:
+        if not answered.done():  # the caller may have gone away
+            answered.set_result(answer)
+
+    start(respond)
+    return await answered
+
+
+class PlaceRequest:
+    """One new order."""
+
+    __slots__ = ("_desk", "_order", "_principal", "_respond", "count", "first")
+
+    form = ORDER_WITH_FILLS
+
+    def __init__(self, desk: Describer, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
+        self.first = self.count = 0
+        self._desk = desk
+        self._principal = principal
+        self._order = order
+        self._respond = respond
+
+    def answer(self, replies: Replies, number: int) -> None:
+        body = replies.order_json(number)
+        if body is not None:
+            self._respond(Answer(201, body))
+        else:
+            self._respond(self._desk.placed(self._principal, self._order, replies.outcome(number)).answer())
+
+    def fail(self, error: Exception) -> None:
+        self._respond(failure_answer(error))
+
+
+class ChangeRequest:
+    """A cancel or an amendment of one order."""
+
+    __slots__ = ("_desk", "_principal", "_respond", "count", "first")
+
+    form = ORDER
+
+    def __init__(self, desk: Describer, principal: Principal, respond: Respond) -> None:
+        self.first = self.count = 0
+        self._desk = desk
+        self._principal = principal
+        self._respond = respond
+
+    def answer(self, replies: Replies, number: int) -> None:
+        body = replies.order_json(number)
+        if body is not None:
+            self._respond(Answer(200, body))
+        else:
+            self._respond(self._desk.changed(self._principal, replies.outcome(number)).answer())
+
+    def fail(self, error: Exception) -> None:
+        self._respond(failure_answer(error))
+
+
+class CloseRequest:
+    """A position that is to be closed."""
+
+    __slots__ = ("_desk", "_principal", "_respond", "count", "first")
+
+    form = PLAIN
+
+    def __init__(self, desk: Describer, principal: Principal, respond: Respond) -> None:
+        self.first = self.count = 0
+        self._desk = desk
+        self._principal = principal
+        self._respond = respond
+
+    def answer(self, replies: Replies, number: int) -> None:
+        self._respond(self._desk.closed(self._principal, replies.outcome(number)).answer())
+
+    def fail(self, error: Exception) -> None:
+        self._respond(failure_answer(error))
+
+
+class BatchRequest:
+    """Many new orders, answered together; those with a problem did not reach the engine."""
+
+    __slots__ = ("_desk", "_principal", "_respond", "_submissions", "count", "first")
+
+    form = ORDER_WITH_FILLS
+
+    def __init__(
+        self, desk: Describer, principal: Principal, submissions: list[Submission], respond: Respond
+    ) -> None:
+        self.first = self.count = 0
+        self._desk = desk
+        self._principal = principal
+        self._submissions = submissions
+        self._respond = respond
+
+    def answer(self, replies: Replies, number: int) -> None:
+        results: list[bytes | tuple[PlaceOrder, Outcome]] = []
+        described = 0
+        for order, problem in self._submissions:
+            if problem is not None:
+                results.append(b'{"status":%d,"error":%b}' % (problem.status, problem.body()))
+                continue
+            body = replies.order_json(number)
+            if body is not None:
+                results.append(b'{"status":201,"order":%b}' % body)
+            else:
+                results.append((order, replies.outcome(number)))
+                described += 1
+            number += 1
+        if described > DESCRIBED_AT_ONCE_MAX:  # a thousand refusals would hold the loop
+            self._desk.tell_in_turns(self._told(results), self._end)
+        else:
+            self._end(list(self._told(results)))
+
+    def _told(self, results: list[bytes | tuple[PlaceOrder, Outcome]]) -> Iterator[bytes]:
+        for result in results:
+            if isinstance(result, bytes):
+                yield result
+                continue
+            status, body, _ = self._desk.placed(self._principal, *result).answer()
+            member = b"order" if status < 400 else b"error"
+            yield b'{"status":%d,"%b":%b}' % (status, member, body)
+
+    def _end(self, results: list[bytes]) -> None:
+        self._respond(Answer(200, b'{"results":[%b]}' % b",".join(results)))
+
+    def fail(self, error: Exception) -> None:
+        self._respond(failure_answer(error))

@@ -1,0 +1,183 @@
+"""Orders over HTTP, as OpenAPI describes them; `app.api.http.order_application` answers the busiest."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, Query, Response
+
+from app.api.auth import Principal
+from app.api.http.large_response import document, json_list
+from app.api.order_entry.desk import OrderDesk
+from app.api.order_entry.mass_cancel import canceled_members
+from app.api.order_entry.pending import Respond, answer_of
+from app.api.routes.access import (
+    Desk,
+    ExactRoute,
+    Provided,
+    Trader,
+    Viewer,
+    account_index,
+    answer_response,
+    json_response,
+    problems,
+    symbol_index,
+)
+from app.api.services import Services
+from app.documents.orders import order_content
+from app.documents.problems import invalid_field
+from app.documents.schemas import (
+    ORDERS_PAGE_MAX,
+    AmendOrder,
+    BatchResults,
+    CanceledOrders,
+    CancelScope,
+    Order,
+    OrderPage,
+    PlaceOrder,
+    PlaceOrders,
+)
+
+router = APIRouter(prefix="/v1", tags=["orders"], route_class=ExactRoute)
+
+AccountQuery = Annotated[str | None, Query(max_length=36)]
+SymbolQuery = Annotated[str | None, Query(max_length=24)]
+_BY_CLIENT_ID = "/orders/by-client-id/{account}/{client_order_id:path}"
+_REPLAYED: dict[int | str, dict[str, Any]] = {
+    200: {"model": Order, "description": "the first result again; header `Idempotency-Replayed: true`"}
+}
+
+
+async def _answered(start: Callable[[Respond], None]) -> Response:
+    return answer_response(await answer_of(start))
+
+
+@router.post(
+    "/orders", status_code=201, response_model=Order, responses={**_REPLAYED, **problems(409, 413, 422)}
+)
+async def place_order(order: PlaceOrder, desk: Desk, principal: Trader) -> Response:
+    """Place an order. The answer comes when it is durable and has the fills of its arrival in it."""
+    return await _answered(partial(desk.place, principal, order))
+
+
+@router.post("/orders/batch", response_model=BatchResults, responses=problems(413))
+async def place_orders(batch: PlaceOrders, desk: Desk, principal: Trader) -> Response:
+    """Place up to 1,000 orders; the results are in their order. A malformed order refuses the whole batch."""
+    return await _answered(partial(desk.place_batch, principal, batch))
+
+
+@router.patch("/orders/{order_id}", response_model=Order, responses=problems(404, 409, 413, 422))
+async def amend_order(order_id: str, amend: AmendOrder, desk: Desk, principal: Trader) -> Response:
+    """Change price or total quantity; the place in the queue is kept only if the quantity falls."""
+    return await _answered(partial(desk.amend, principal, order_id, amend))
+
+
+@router.delete("/orders/{order_id}", response_model=Order, responses=problems(404, 409))
+async def cancel_order(order_id: str, desk: Desk, principal: Trader) -> Response:
+    return await _answered(partial(desk.cancel, principal, order_id))
+
+
+@router.delete("/orders", response_model=CanceledOrders, responses=problems(404))
+async def cancel_orders(
+    services: Provided,
+    desk: Desk,
+    principal: Trader,
+    account: AccountQuery = None,
+    symbol: SymbolQuery = None,
+    scope: Annotated[
+        CancelScope | None, Query(description="firm: all accounts that the key may trade, in place of one")
+    ] = None,
+) -> Response:
+    """Cancel all open orders of an account, or with `scope=firm` of all accounts that the key may trade.
+
+    One of the two has to be named. With `symbol` only the orders in this symbol.
+    """
+    outcomes = await desk.cancel_all(principal, account, symbol, scope)
+    return document(
+        services, principal, **await canceled_members(services, desk, principal, outcomes, "items")
+    )
+
+
+@router.get("/orders", response_model=OrderPage, responses=problems(404))
+async def list_orders(
+    services: Provided,
+    desk: Desk,
+    principal: Viewer,
+    account: AccountQuery = None,
+    symbol: SymbolQuery = None,
+    status: Literal["open", "all"] = "open",
+    cursor: Annotated[str | None, Query(max_length=32)] = None,
+    limit: Annotated[int, Query(ge=1, le=ORDERS_PAGE_MAX)] = 100,
+) -> Response:
+    """Orders that the engine holds, newest first; closed ones only while it needs their room for no other."""
+    accounts = _readable(services, principal, account)
+    slots = await desk.reader.newest(
+        accounts,
+        None if symbol is None else symbol_index(services, symbol),
+        status == "open",
+        _cursor_id(cursor),
+        limit + 1,
+    )
+    views = await services.turns.all_of(principal.number, map(desk.reader.view, slots[:limit]))
+    await services.loop.durable()
+    items = await json_list(services, principal, (order_content(services.reference, view) for view in views))
+    cursor = str(views[-1].order_id) if len(slots) > limit else None
+    return document(services, principal, items=items, next_cursor=cursor)
+
+
+def _readable(services: Services, principal: Principal, account: str | None) -> Any:
+    """Indexes of the accounts asked for that the key may read; None for all."""
+    if account is not None:
+        return np.array([account_index(services, principal, account)], np.int32)
+    if principal.accounts is None:
+        return None
+    known = services.reference.accounts
+    return np.array([known[name] for name in principal.accounts if name in known], np.int32)
+
+
+def _cursor_id(cursor: str | None) -> int:
+    if cursor is None:
+        return (1 << 63) - 1
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 19 and int(cursor) < 1 << 63):
+        raise invalid_field("cursor", "is not one that this API gave")
+    return int(cursor)
+
+
+@router.get(_BY_CLIENT_ID, response_model=Order, responses=problems(404))
+async def get_order_by_client_id(
+    account: str, client_order_id: str, services: Provided, desk: Desk, principal: Viewer
+) -> Response:
+    slot = desk.find_by_client_id(principal, account, client_order_id)
+    return await _order_response(services, desk, slot)
+
+
+@router.patch(_BY_CLIENT_ID, response_model=Order, responses=problems(404, 409, 413, 422))
+async def amend_order_by_client_id(
+    account: str, client_order_id: str, amend: AmendOrder, desk: Desk, principal: Trader
+) -> Response:
+    """As by `order_id`: the newest order that the account placed under this id."""
+    order_id = desk.order_id_of(principal, account, client_order_id)
+    return await _answered(partial(desk.amend, principal, order_id, amend))
+
+
+@router.delete(_BY_CLIENT_ID, response_model=Order, responses=problems(404, 409))
+async def cancel_order_by_client_id(
+    account: str, client_order_id: str, desk: Desk, principal: Trader
+) -> Response:
+    """As by `order_id`: the newest order that the account placed under this id."""
+    order_id = desk.order_id_of(principal, account, client_order_id)
+    return await _answered(partial(desk.cancel, principal, order_id))
+
+
+@router.get("/orders/{order_id}", response_model=Order, responses=problems(404))
+async def get_order(order_id: str, services: Provided, desk: Desk, principal: Viewer) -> Response:
+    return await _order_response(services, desk, desk.find(principal, order_id))
+
+
+async def _order_response(services: Services, desk: OrderDesk, slot: int) -> Response:
+    view = desk.reader.view(slot)
+    content = order_content(services.reference, view)
+    content["fills"] = desk.fills(slot, view)
+    await services.loop.durable()
+    return json_response(content)

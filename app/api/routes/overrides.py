@@ -1,0 +1,177 @@
+"""Overrides: another value of one limit that ends by itself."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel
+
+from app.api.auth import Principal
+from app.api.http.large_response import document, json_list
+from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
+from app.api.routes.etags import IfMatch, expected_version
+from app.api.routes.limit_changes import (
+    LimitRequest,
+    change_request_content,
+    reason_text,
+    submit,
+    submit_change,
+)
+from app.api.routes.limit_paths import PATHS, LimitScope, override_at
+from app.api.routes.limit_values import check_scope, limit_text, limit_units
+from app.api.services import Services
+from app.commands import limits as limit_commands
+from app.documents.problems import Problem, invalid_field
+from app.documents.refusals import scope_text
+from app.documents.schemas import NewOverride, Reason
+from app.engine.limit_overrides import OVERRIDE_US_MAX
+from app.engine.types import CommandKind, Limit, Scope
+
+router = APIRouter(prefix="/v1/limits", tags=["limits"], route_class=ExactRoute)
+
+
+class Override(BaseModel):
+    id: str
+    scope: str
+    limit: str
+    value: str | int
+    own_value: str | int | None
+    expires_at: int
+    created_ts: int
+    actor: int
+
+
+class Overrides(BaseModel):
+    items: list[Override]
+    next_cursor: str | None
+
+
+def override_content(services: Services, record: Any) -> dict[str, Any]:
+    limit = Limit(int(record["limit"]))
+    return {
+        "id": str(record["number"]),
+        "scope": scope_text(
+            services.reference, int(record["scope"]), int(record["account"]), int(record["symbol"])
+        ),
+        "limit": limit.name,
+        "value": limit_text(limit, int(record["value"])),
+        "own_value": limit_text(limit, int(record["own_value"])),
+        "expires_at": int(record["expires_ts"]),
+        "created_ts": int(record["created_ts"]),
+        "actor": int(record["actor"]),
+    }
+
+
+async def _list(services: Services, principal: Principal, wanted: Any) -> Response:
+    records = services.state.overrides[wanted]  # a copy
+    newest_first = records[np.argsort(records["number"])[::-1]]
+    items = await json_list(
+        services, principal, (override_content(services, record) for record in newest_first)
+    )
+    await services.loop.durable()
+    return document(services, principal, items=items, next_cursor=None)
+
+
+@router.get("/overrides", response_model=Overrides, responses=problems())
+async def list_overrides(services: Provided, principal: Viewer) -> Response:
+    """All that are in force, newest first; to a trader those of its accounts."""
+    overrides = services.state.overrides
+    wanted = overrides["number"] != 0
+    if principal.accounts is not None:
+        known = services.reference.accounts
+        mine = [known[name] for name in principal.accounts if name in known]
+        own = (overrides["scope"] == Scope.ACCOUNT) | (overrides["scope"] == Scope.ACCOUNT_SYMBOL)
+        wanted &= own & np.isin(overrides["account"], mine)
+    return await _list(services, principal, wanted)
+
+
+@router.delete("/overrides/{override_id}", response_model=Override, responses=problems(404, 409, 422))
+async def end_override(
+    override_id: int,
+    services: Provided,
+    principal: RiskManager,
+    reason: Annotated[Reason, Query()],
+) -> Response:
+    """End it before its time: what applied before applies again. The answer is what has ended."""
+    overrides = services.state.overrides
+    found = overrides[overrides["number"] == override_id] if 0 < override_id < 1 << 63 else overrides[:0]
+    if not len(found):
+        raise Problem(404, "UNKNOWN_OVERRIDE", "there is no such override, or it has ended")
+    content = override_content(services, found[0])
+    text = reason_text(reason)
+    await submit(
+        services,
+        limit_commands.decide(CommandKind.END_OVERRIDE, override_id, principal.number, text),
+    )
+    return json_response(content)
+
+
+def _check_end(services: Services, expires_at: int) -> None:
+    now = services.clock.now()
+    if not now < expires_at <= now + OVERRIDE_US_MAX:
+        days = OVERRIDE_US_MAX // 86_400_000_000
+        raise invalid_field("expires_at", f"must be in the future, by {days} days at most; now is {now}")
+
+
+def _add_routes(path: str, find_scope: Any) -> None:
+    Scoped = Annotated[LimitScope, Depends(find_scope)]  # noqa: N806  # a type
+
+    async def create_override(
+        request: NewOverride,
+        services: Provided,
+        principal: RiskManager,
+        scope: Scoped,
+        if_match: IfMatch = None,
+    ) -> Response:
+        """Let another value apply until `expires_at`; a limit has one override at the most.
+
+        202 with the request where it loosens and needs a second person.
+        """
+        if request.limit not in Limit.__members__:
+            raise invalid_field("limit", "there is no such limit")
+        limit = Limit[request.limit]
+        check_scope(limit, scope.kind)
+        value = limit_units(limit, request.value)
+        _check_end(services, request.expires_at)
+        waiting = await submit_change(
+            services,
+            principal,
+            CommandKind.SET_OVERRIDE,
+            scope,
+            {limit: value},
+            request.reason,
+            expected=expected_version(if_match),
+            expires_ts=request.expires_at,
+        )
+        if waiting is not None:
+            return json_response(change_request_content(services, waiting), 202)
+        record = override_at(services, scope, limit)
+        if record is None:  # it was a matter of milliseconds
+            raise Problem(409, "OVERRIDE_ENDED", "the override has ended already")
+        return json_response(override_content(services, record), 201)
+
+    async def scope_overrides(services: Provided, principal: Viewer, scope: Scoped) -> Response:
+        """Those of this scope that are in force."""
+        overrides = services.state.overrides
+        account, symbol = scope.indexes
+        wanted = (overrides["number"] != 0) & (overrides["scope"] == scope.kind)
+        if account >= 0:
+            wanted &= overrides["account"] == account
+        if symbol >= 0:
+            wanted &= overrides["symbol"] == symbol
+        return await _list(services, principal, wanted)
+
+    waits: dict[int | str, dict[str, Any]] = {
+        202: {"model": LimitRequest, "description": "it waits for a second person"}
+    }
+    router.post(
+        f"{path}/overrides",
+        status_code=201,
+        response_model=Override,
+        responses={**waits, **problems(404, 409, 412, 413, 422)},
+    )(create_override)
+    router.get(f"{path}/overrides", response_model=Overrides, responses=problems(404))(scope_overrides)
+
+
+for _path, _find_scope in PATHS.items():
+    _add_routes(_path, _find_scope)

@@ -1,0 +1,119 @@
+"""Changes and breaches as the API shows them."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from app.api.routes.limit_paths import LimitScope
+from app.api.services import Services
+from app.documents.changes import LIMIT_KINDS, Changed, changed_values
+from app.documents.problems import code_name
+from app.documents.refusals import measure, scope_text
+from app.engine.types import EventKind, OverrideEnd, TradingState
+from app.runtime.risk_log import Change
+from app.runtime.views import EventView
+
+HISTORY_PAGE_MAX = 1_000
+
+_NOTHING = Changed(None, None, None)
+_VERSIONED = LIMIT_KINDS | {EventKind.RISK_MODEL_SET}
+_OF_REQUESTS = frozenset((EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED))
+_OF_OVERRIDES = frozenset((EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED))
+
+
+BREAKER = "breaker"
+
+
+def actor_name(services: Services, actor: int, cause: int) -> str | None:
+    """Whose key it was, or BREAKER where a code is the cause; None for the system itself."""
+    return BREAKER if cause else services.keys.name_of(actor)
+
+
+class RiskChange(BaseModel):
+    """Something that a person, or the engine by itself (`actor` 0), has changed."""
+
+    kind: str = Field(examples=["LIMIT_SET"])
+    seq: int
+    ts: int
+    scope: str | None
+    limit: str | None = Field(description="the limit, rule or parameter")
+    old: str | int | None
+    new: str | int | None
+    code: str | None = Field(description="of a breaker that tripped: the cause")
+    version: int | None = Field(description="of the scope's limits, or of the parameters, after the change")
+    expires_at: int | None
+    override_id: str | None
+    change_id: str | None
+    ended: str | None = Field(description="of an override: EXPIRED or REMOVED")
+    actor: int = Field(description="number of the key; 0 is the system")
+    actor_name: str | None = Field(description="whose key; or `breaker`")
+    reason: str | None
+
+
+class RiskHistory(BaseModel):
+    items: list[RiskChange]
+    next_cursor: str | None
+    complete_since_ts: int
+
+
+def is_of_scope(event: EventView, scope: LimitScope) -> bool:
+    """Whether an event is about the limits or the state of exactly this scope."""
+    if event.scope != scope.kind:
+        return False
+    account, symbol = scope.indexes
+    return (account < 0 or event.account == account) and (symbol < 0 or event.symbol == symbol)
+
+
+def change_content(services: Services, change: Change) -> dict[str, Any]:
+    event = change.event
+    kind = event.kind
+    what = changed_values(kind, event.code, event.observed, event.limit) or _NOTHING
+    if kind == EventKind.BREAKER_TRIPPED:
+        what = Changed(None, TradingState(event.liquidity).name, TradingState(event.status).name)
+    cause = event.code if kind in (EventKind.BREAKER_TRIPPED, EventKind.TRADING_STATE_SET) else 0
+    return {
+        "kind": EventKind(kind).name,
+        "seq": event.seq,
+        "ts": event.ts,
+        "scope": scope_text(services.reference, event.scope, event.account, event.symbol),
+        "limit": what.name,
+        "old": what.old,
+        "new": what.new,
+        "code": code_name(cause),
+        "version": event.last_quantity if kind in _VERSIONED and event.last_quantity else None,
+        "expires_at": event.expire_ts or None,
+        "override_id": str(event.execution_id) if kind in _OF_OVERRIDES else None,
+        "change_id": str(event.execution_id) if kind in _OF_REQUESTS else None,
+        "ended": OverrideEnd(event.status).name if kind == EventKind.OVERRIDE_ENDED else None,
+        "actor": event.fee,
+        "actor_name": actor_name(services, event.fee, cause),
+        "reason": change.reason or None,
+    }
+
+
+class Refusal(BaseModel):
+    ts: int
+    seq: int
+    account: str | None
+    symbol: str | None
+    order_id: str | None
+    code: str
+    limit: str | int | None
+    observed: str | int | None
+    scope: str | None
+
+
+def refusal_content(services: Services, event: EventView) -> dict[str, Any]:
+    reference = services.reference
+    found = measure(
+        reference, event.code, event.account, event.symbol, event.scope, event.limit, event.observed
+    )
+    return {
+        "ts": event.ts,
+        "seq": event.seq,
+        "account": reference.account_names[event.account] if event.account >= 0 else None,
+        "symbol": reference.instruments[event.symbol].symbol if event.symbol >= 0 else None,
+        "order_id": str(event.order_id) if event.order_id else None,
+        "code": code_name(event.code),
+        **found._asdict(),
+    }

@@ -1,0 +1,137 @@
+"""Parameters of the covariance and of value at risk: shown, and changed with a reason."""
+
+import logging
+from statistics import NormalDist
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
+from app.api.routes.limit_changes import reason_text, submit
+from app.commands import orders as commands
+from app.commands.limits import note_parts
+from app.documents.problems import invalid_field
+from app.documents.schemas import Closed, Decimal, Reason
+from app.engine.state import State
+from app.engine.types import RiskParameter
+from app.runtime.decimals import DecimalInput, JsonNumber, decimal_text, ratio_text
+from app.runtime.plain_text import log_text
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
+
+_NORMAL = NormalDist()
+_PPM_DECIMALS = 6
+
+
+class RiskParameters(BaseModel):
+    """`version` counts changes; `z` follows from `confidence`."""
+
+    version: int
+    half_life: Annotated[int, Field(description="samples")]
+    interval_us: int
+    horizon_us: int
+    confidence: Decimal
+    z: Decimal
+    correlation_threshold: Decimal
+    mark_age_us_max: int
+    samples_min: int
+
+
+class ParameterChange(Closed):
+    """What is not given stays. Another interval forgets all samples."""
+
+    half_life: Annotated[int, Field(ge=1, le=1_000_000, description="samples")] | None = None
+    interval_us: Annotated[int, Field(ge=100_000, le=3_600_000_000)] | None = None
+    horizon_us: Annotated[int, Field(ge=100_000, le=365 * 86_400_000_000)] | None = None
+    confidence: Annotated[DecimalInput, Field(description="above 0.5, below 1")] | None = None
+    correlation_threshold: Annotated[DecimalInput, Field(description="0 to 1")] | None = None
+    mark_age_us_max: Annotated[int, Field(ge=1, le=86_400_000_000)] | None = None
+    samples_min: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
+    reason: Reason
+
+
+def parameters_content(state: State) -> dict[str, Any]:
+    model = state.risk_model[0]
+    plain = ("version", "half_life", "interval_us", "horizon_us", "mark_age_us_max", "samples_min")
+    z_e9 = int(model["z_e9"])
+    threshold_ppm = int(model["correlation_threshold_ppm"])
+    return {
+        **{name: int(model[name]) for name in plain},
+        "confidence": _confidence_text(z_e9),
+        "z": ratio_text(z_e9, 10**9, 9),
+        "correlation_threshold": ratio_text(threshold_ppm, 10**6, _PPM_DECIMALS),
+    }
+
+
+def _confidence_text(z_e9: int) -> str:
+    return ratio_text(round(_NORMAL.cdf(z_e9 / 1e9) * 1e6), 10**6, _PPM_DECIMALS)
+
+
+def parameter_shown(parameter: RiskParameter, value: int) -> tuple[str, str | int]:
+    """Name and value of a parameter of the engine, as this API has them."""
+    if parameter == RiskParameter.Z_E9:
+        return "confidence", _confidence_text(value)
+    if parameter == RiskParameter.CORRELATION_THRESHOLD_PPM:
+        return "correlation_threshold", ratio_text(value, 10**6, _PPM_DECIMALS)
+    return parameter.name.lower(), value
+
+
+@router.get("/parameters", response_model=RiskParameters, responses=problems())
+async def get_parameters(services: Provided, _principal: Viewer) -> Response:
+    content = parameters_content(services.state)
+    await services.loop.durable()
+    return json_response(content)
+
+
+def _ppm(name: str, value: str | int | JsonNumber) -> int:
+    """A decimal from 0 to 1 in millionths. Raises Problem."""
+    whole, _, fraction = decimal_text(value).partition(".")
+    if len(fraction) > _PPM_DECIMALS or len(whole) > 1 or int(whole) > 1:
+        raise invalid_field(name, "must be from 0 to 1, with at most 6 decimals")
+    ppm = int(whole) * 10**6 + int(fraction.ljust(_PPM_DECIMALS, "0"))
+    if ppm > 10**6:
+        raise invalid_field(name, "must be from 0 to 1, with at most 6 decimals")
+    return ppm
+
+
+def _changed(state: State, change: ParameterChange) -> dict[str, int]:
+    """All parameters of the engine's command. Raises Problem."""
+    given = change.model_fields_set - {"reason"}
+    if not given:
+        raise invalid_field("body", "name at least one parameter")
+    model = state.risk_model[0]
+    values = {name: int(model[name]) for name in commands.RISK_MODEL_FIELDS}
+    for name in given:
+        value = getattr(change, name)
+        if value is None:
+            raise invalid_field(name, "must not be null")
+        if name in values:
+            values[name] = value
+    if change.confidence is not None:
+        confidence = _ppm("confidence", change.confidence) / 1e6
+        if not 0.5 < confidence < 1:
+            raise invalid_field("confidence", "must be above 0.5 and below 1")
+        values["z_e9"] = round(_NORMAL.inv_cdf(confidence) * 1e9)
+    if change.correlation_threshold is not None:
+        values["correlation_threshold_ppm"] = _ppm("correlation_threshold", change.correlation_threshold)
+    if values["horizon_us"] < values["interval_us"]:
+        raise invalid_field("horizon_us", "must not be shorter than the interval")
+    return values
+
+
+@router.patch("/parameters", response_model=RiskParameters, responses=problems(413, 422))
+async def change_parameters(change: ParameterChange, services: Provided, principal: RiskManager) -> Response:
+    """Takes effect between two orders, like a limit; who, why, old and new are in the firm's history."""
+    notes = note_parts(reason_text(change.reason), principal.number)
+    async with services.reference_lock:  # what is not given must still be so when the command applies
+        values = _changed(services.state, change)
+        await submit(services, [*notes, commands.set_risk_model(values, principal.number, len(notes))])
+    logger.warning(
+        "risk parameters set by key %d to %s: %s", principal.number, values, log_text(change.reason)
+    )
+    content = parameters_content(services.state)
+    await services.loop.durable()
+    return json_response(content)

@@ -1,0 +1,53 @@
+"""A line in the log for each circuit breaker that trips: people are called by what the log says."""
+
+import logging
+
+from app.documents.problems import code_name
+from app.documents.refusals import measure
+from app.engine.records import EVENT
+from app.engine.types import EventKind, TradingState
+from app.runtime.reference import Reference
+from app.runtime.views import EVENT_BYTES, event_view
+
+logger = logging.getLogger(__name__)
+
+_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+_TRIPPED = int(EventKind.BREAKER_TRIPPED)
+
+
+class BreakerAlarm:
+    """An observer of the engine's loop."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+
+    def observe(self, events: bytes) -> None:
+        """EVENT records of a tick, durable."""
+        kinds = events[_KIND_OFFSET::EVENT_BYTES]
+        index = kinds.find(_TRIPPED)
+        while index >= 0:
+            self._warn(events[index * EVENT_BYTES : (index + 1) * EVENT_BYTES])
+            index = kinds.find(_TRIPPED, index + 1)
+
+    def _warn(self, record: bytes) -> None:
+        event = event_view(record)
+        found = measure(
+            self._reference,
+            event.code,
+            event.account,
+            event.symbol,
+            event.scope,
+            event.limit,
+            event.observed,
+        )
+        logger.warning(
+            "breaker tripped: %s %s by %s, observed %s, limit %s, open orders: %d rest, %d to end, seq %d",
+            found.scope,
+            TradingState(event.status).name,
+            code_name(event.code),
+            found.observed,
+            found.limit,
+            event.quantity,
+            event.last_quantity,
+            event.seq,
+        )

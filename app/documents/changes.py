@@ -1,0 +1,63 @@
+"""What an administrator's event has changed, in words: its name, the old and the new value.
+
+Of a transfer the new value is the amount.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import NamedTuple
+
+from app.api.routes.limit_values import limit_text
+from app.api.routes.risk_parameters import parameter_shown
+from app.engine.types import EventKind, Limit, Permission, Policy, RiskParameter, TradingState
+from app.runtime.reference import money_text
+
+# Changes of one limit: `code` is the limit.
+LIMIT_KINDS = frozenset(
+    (EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED, EventKind.CHANGE_PROPOSED)
+)
+
+Shown = str | int | None
+
+
+class Changed(NamedTuple):
+    """`name`: of the limit, rule, parameter or figure of an account; None where there is none."""
+
+    name: str | None
+    old: Shown
+    new: Shown
+
+
+def changed_values(kind: int, code: int, old: int, new: int) -> Changed | None:
+    """In words, from the integers of an event; None for other kinds."""
+    if kind in LIMIT_KINDS and code in _LIMITS:
+        limit = Limit(code)
+        return Changed(limit.name, limit_text(limit, old), limit_text(limit, new))
+    if kind == EventKind.RISK_MODEL_SET and code in _PARAMETERS:
+        parameter = RiskParameter(code)
+        name, shown = parameter_shown(parameter, new)
+        return Changed(name, parameter_shown(parameter, old)[1], shown)
+    if kind == EventKind.POLICY_SET and code in _POLICIES:
+        return Changed(Policy(code).name, old, new)
+    if kind == EventKind.PERMISSION_SET:
+        return Changed(None, _name(Permission, old), _name(Permission, new))
+    if kind == EventKind.TRADING_STATE_SET:
+        return Changed(None, _name(TradingState, old), _name(TradingState, new))
+    if kind == EventKind.CASH_TRANSFERRED:
+        return Changed("cash", None, money_text(new))
+    if kind == EventKind.ACCOUNT_SET:
+        return Changed("leverage", old or None, new)
+    return None
+
+
+_LIMITS = frozenset(int(limit) for limit in Limit)
+_PARAMETERS = frozenset(int(parameter) for parameter in RiskParameter)
+_POLICIES = frozenset(int(policy) for policy in Policy)
+
+
+def _name(kind: Callable[[int], IntEnum], value: int) -> Shown:
+    """The member's name; the number where this version does not know it."""
+    try:
+        return kind(value).name
+    except ValueError:
+        return value
