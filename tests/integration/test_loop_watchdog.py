@@ -1,5 +1,7 @@
 """No route, and no message, holds the event loop longer than 5 ms, whatever there is to be told.
 
+On a processor slower than the reference (`tests.support.loop_probe`) it is as much longer.
+
 The routes are those of the OpenAPI document: one that is not in the table fails the test.
 """
 
@@ -21,7 +23,7 @@ from app.engine.types import EventKind, Limit, Permission, Scope, Side, TradingS
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.runtime.risk_log import CHANGES_MAX, REFUSALS_MAX
 from tests.support.api import ADMIN_KEY, ApiServer, limit_order
-from tests.support.loop_probe import LoopProbe, ask
+from tests.support.loop_probe import LoopProbe, ask, slowness
 
 HELD_SECONDS_MAX = 0.005
 TRIES = 5
@@ -298,8 +300,12 @@ def test_every_route_is_watched(full: ApiServer) -> None:
     assert {("GET", "/openapi.json"), *found} == set(REQUESTS)
 
 
+def _is_short(held: float) -> bool:
+    return held <= HELD_SECONDS_MAX or held <= HELD_SECONDS_MAX * slowness()
+
+
 def _shown(held: list[float]) -> list[str]:
-    return [f"{each * 1e3:.1f} ms" for each in held]
+    return [*(f"{each * 1e3:.1f} ms" for each in held), f"processor {slowness():.1f} times as slow"]
 
 
 def _watch(
@@ -316,15 +322,9 @@ def _watch(
         probe.start()
         status, size = ask(full, method, target.replace("{taker}", taker), text, accept)
         held.append(probe.stop())
-        if held[-1] <= HELD_SECONDS_MAX:
+        if _is_short(held[-1]):
             return
-    assert min(held) <= HELD_SECONDS_MAX, (
-        method,
-        target,
-        status,
-        size,
-        _shown(held),
-    )
+    raise AssertionError((method, target, status, size, _shown(held)))
 
 
 @pytest.mark.parametrize(("method", "path"), REQUESTS)
@@ -406,13 +406,9 @@ def _watch_socket(full: ApiServer, probe: LoopProbe, path: str, before: Body | N
             connection.recv(30)
             time.sleep(0.2)  # what follows, a snapshot in parts, is on its way
             held.append(probe.stop())
-        if held[-1] <= HELD_SECONDS_MAX:
+        if _is_short(held[-1]):
             return
-    assert min(held) <= HELD_SECONDS_MAX, (
-        path,
-        str(message)[:100],
-        _shown(held),
-    )
+    raise AssertionError((path, str(message)[:100], _shown(held)))
 
 
 @pytest.mark.parametrize("name", TRADE_MESSAGES)

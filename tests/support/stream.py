@@ -55,12 +55,16 @@ class Watcher:
         self.seen += found if isinstance(found, list) else [found]
 
     def snapshot(self, channel: str, key: str, since: int = 0) -> Message:
-        return self.wait(
-            lambda message: (
-                message.get("type") == "snapshot" and message["channel"] == channel and message["key"] == key
-            ),
-            since,
-        )
+        """The first whole one; its parts, which are as many as the server's time asks for, are one here."""
+        data: list[Any] = []
+
+        def is_whole(message: Message) -> bool:
+            if message.get("type") != "snapshot" or (message["channel"], message["key"]) != (channel, key):
+                return False
+            data.extend(message["data"])
+            return not message.get("more")
+
+        return self.wait(is_whole, since) | {"data": data}
 
     def update(self, channel: str, key: str, wanted: Callable[[Any], bool] = bool, since: int = 0) -> Any:
         """The first item of an update for which `wanted` is true."""
