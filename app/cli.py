@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = Settings.from_environment()
         for name in unknown_variables():
-            print(f"bot4: {name} is no setting and is ignored (see bot4 serve --help)", file=sys.stderr)
+            print(f"bot4: {name} is not a setting and is ignored (see bot4 serve --help)", file=sys.stderr)
         status: int = options.command(settings, options)
     except SettingsError as error:
         print(f"bot4: {error}", file=sys.stderr)

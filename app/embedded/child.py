@@ -1,4 +1,4 @@
-"""A server as a child process: started with a bounded wait, stopped in order, orphans found again."""
+"""Child process: a server started with a bounded wait and stopped in order; orphans are found again."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Under which account PostgreSQL runs: it refuses root.
+"""Identity of the embedded PostgreSQL: the account under which it runs, as it refuses root.
 
 For an ordinary user it is the user. For root it is an account without rights,
 `postgres` or `nobody`; and where that account could not enter the folders on

@@ -1,4 +1,4 @@
-"""Runs a feed server from the command line's options."""
+"""Command `bot4 feed-server`: it runs a feed server from the command line's options."""
 
 import argparse
 import asyncio

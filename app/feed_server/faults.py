@@ -1,4 +1,4 @@
-"""What goes wrong on request: by probability, from a seed, so that it goes wrong the same way again."""
+"""Faults on request: by probability and from a seed, so that they repeat."""
 
 import random
 from collections import Counter
@@ -57,7 +57,7 @@ NAMES = tuple(each.name for each in fields(Faults))
 
 def _number(name: str, text: str) -> float:
     if name not in NAMES:
-        raise FaultError(f"there is no fault {name!r}, but {', '.join(NAMES)}")
+        raise FaultError(f"fault {name!r} is unknown; allowed: {', '.join(NAMES)}")
     low, high = _SMALLEST.get(name, 0), _LARGEST.get(name, 1)
     try:
         value = float(text)

@@ -1,4 +1,4 @@
-"""Recordings of a market that nobody recorded, for where none is at hand.
+"""Generated recordings of a synthetic market, for where no real one is at hand.
 
 A synthetic market (`app.market.synthetic`) told as Binance would tell it: depth updates, touches, trades,
 and a snapshot a few steps after the beginning. The same for the same seed.

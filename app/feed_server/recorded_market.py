@@ -1,4 +1,4 @@
-"""A recording as an endless market: passes follow on each other without a break in any numbering.
+"""Recorded market without an end: passes follow each other without a break in any numbering.
 
 The books are kept beside it, so that a snapshot can be had at any moment. Where a pass begins, one depth
 update of our own turns the book at the recording's end into the one at its beginning; update ids,

@@ -1,4 +1,4 @@
-"""Serves a recorded market as Binance does: `/stream?streams=...`, `/ws/...`, `GET /api/v3/depth`.
+"""Feed server: a recorded market served as Binance does: `/stream?streams=...`, `/ws/...`, `/api/v3/depth`.
 
 Beside that it tells how it is (`GET /status`) and takes faults while it runs: `GET /faults?drop=0.01`
 sets probabilities, `GET /faults?now=cut` or `now=half_open` hits all connections at once, `GET /faults`

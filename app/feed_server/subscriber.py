@@ -1,4 +1,4 @@
-"""One connection of a feed server: what it has subscribed to, and what it is sent."""
+"""Subscriber: one connection of a feed server, with its subscriptions and what it is sent."""
 
 from collections.abc import Callable, Collection
 from typing import Any

@@ -1,4 +1,4 @@
-"""How long to wait before the next try."""
+"""Backoff: how long to wait before the next try."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Binance spot market data: where it is, how it is asked for, and raw messages to `app.market.messages`.
+"""Binance spot market data: addresses, requests, and raw messages turned into `app.market.messages`.
 
 Combined streams (`{"stream": ..., "data": ...}`) of bookTicker, trade and depth,
 and the REST depth snapshot, which does not say which symbol it is of. Nothing a

@@ -1,4 +1,4 @@
-"""Keeps one symbol's book in step with the exchange, and says when it is not.
+"""Book synchroniser: one symbol's book in step with the exchange, or known not to be.
 
 The exchange's rules for spot: depth updates are kept until a snapshot comes; those
 that end at or before the snapshot's `lastUpdateId` are dropped; the first one applied

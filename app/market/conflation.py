@@ -1,4 +1,4 @@
-"""Displayed depth for a reader who is behind: only what counts now."""
+"""Conflation of displayed depth: a reader who is behind gets only what counts now."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Asks an exchange for depth snapshots: no more often than it allows, and until it gets them."""
+"""Depth snapshot requests: no more often than an exchange allows, and until they succeed."""
 
 import asyncio
 import logging

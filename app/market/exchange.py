@@ -1,4 +1,4 @@
-"""What a live feed must know of an exchange: another one is another file like `app.market.binance`."""
+"""Exchange protocol: what a live feed must know. Another one is another file like `app.market.binance`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""From the setting BOT4_FEED to a market feed."""
+"""Feed factory: the setting BOT4_FEED turned into a market feed."""
 
 import asyncio
 import math

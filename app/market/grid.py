@@ -1,4 +1,4 @@
-"""Decimal text to integers on a grid of ticks or steps, exactly.
+"""Grid: decimal text turned into whole ticks or steps, exactly.
 
 Prices and quantities repeat a lot in a feed, and a dictionary that computes what
 it does not hold yet answers a repeated text in one C call, several times faster

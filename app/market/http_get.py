@@ -1,4 +1,4 @@
-"""One GET request, for a feed that needs a snapshot now and then: no pool, no redirects, no proxy.
+"""GET requests for a feed that needs a snapshot now and then: no pool, no redirects, no proxy.
 
 Bounded in time and size, and cancelled like anything else, which a blocking client in a thread is not.
 """

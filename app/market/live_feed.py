@@ -1,4 +1,4 @@
-"""A market feed from an exchange, that never gives up and says what it has missed.
+"""Live feed: market data from an exchange. It never gives up and says what it has missed.
 
 One connection carries all streams. Depth that has a gap, or no beginning, waits for a snapshot
 (`app.market.depth_requests`); a connection that is lost takes all books with it at once, because nobody

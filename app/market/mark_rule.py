@@ -1,4 +1,4 @@
-"""Of which books a mark is made.
+"""Mark rule: which books a mark is made of.
 
 A mark decides stops, margin and breakers. One order far away from the market, or none at all on a
 side, moves the middle of a book without a trade: such a middle is no price, and the mark before it

@@ -1,4 +1,4 @@
-"""What is known of the market outside: it stands between the feed and everybody who listens to it.
+"""Market data: what is known of the outside market, between the feed and all who listen to it.
 
 The feed delivers here. What moves the engine goes straight on to it; the rest is kept for readers
 (prices, recent trades, candles, the state of each symbol) and told to observers. Everything

@@ -1,4 +1,4 @@
-"""What an exchange says, in ticks and steps, the same for every exchange.
+"""Exchange messages in ticks and steps, the same for every exchange.
 
 A decoder (`app.market.binance`) makes these from raw messages; `app.market.books`
 keeps books from them. Update ids are the exchange's numbering of the changes of

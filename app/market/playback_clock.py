@@ -1,4 +1,4 @@
-"""At what pace a recording is played."""
+"""Playback clock: the pace at which a recording is played."""
 
 import asyncio
 import math

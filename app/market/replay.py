@@ -1,4 +1,4 @@
-"""A market feed from recorded exchange messages.
+"""Replay feed: a market feed from recorded exchange messages.
 
 Paced by the receive times of the recording, at a chosen speed. At its end it starts
 over by default: each symbol's book is cleared and comes back with the recording's

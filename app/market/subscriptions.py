@@ -1,4 +1,4 @@
-"""Which instruments a feed follows, and what of it the exchange is still to be told."""
+"""Subscriptions: the instruments that a feed follows, and which of them the exchange is still to be told."""
 
 from collections.abc import Collection, Iterable, Sequence
 

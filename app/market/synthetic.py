@@ -1,4 +1,4 @@
-"""A market that nobody recorded: correlated random walks with plausible books.
+"""Synthetic market: correlated random walks with plausible books.
 
 `SyntheticMarket` makes the market step by step and knows no clock: the same
 instruments, start marks and seed give the same steps, whatever the pace at which they are

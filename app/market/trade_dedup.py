@@ -1,4 +1,4 @@
-"""Which trades are new, which have been told before, which are missing: by their numbers."""
+"""Trade deduplication: which trades are new, repeated or missing, by their numbers."""
 
 from collections import deque
 

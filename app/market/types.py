@@ -1,4 +1,4 @@
-"""What a market feed delivers, whatever its source, and what is told of it to others."""
+"""Market types: what a market feed delivers, whatever its source, and what others are told of it."""
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum

@@ -1,4 +1,4 @@
-"""Where timestamps come from: microseconds since the epoch, never going backwards."""
+"""Clock: timestamps in microseconds since the epoch that never go backwards."""
 
 import time
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Two small files beside the journal, for the processes that follow it.
+"""Durable watermark and identity: two small files beside the journal, for the processes that follow it.
 
 `durable` holds the sequence number of the last command that is on disk: eight
 bytes of shared memory that the journal's writer sets after each `fdatasync`.

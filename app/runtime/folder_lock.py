@@ -1,4 +1,4 @@
-"""One writer per folder: an advisory lock that the system releases when its process dies."""
+"""Folder lock: one writer per folder, by an advisory lock that the system releases when its process dies."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Follows a journal while a server writes it: what projections are fed from.
+"""Journal follower: it reads a journal that a server is still writing, and feeds the projections.
 
 Only what is durable is handed out. Batches are whole frames, many at a time,
 in bounded memory; whoever is slow reads later from the disk, and the server

@@ -1,4 +1,4 @@
-"""Keeps the journal's folder: a snapshot each time a segment is sealed, old files removed, size watched."""
+"""Housekeeping of the journal's folder: snapshots of sealed segments, old files removed, size watched."""
 
 import asyncio
 import logging

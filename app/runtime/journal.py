@@ -1,4 +1,4 @@
-"""Appends ticks to the journal and makes them durable, in a thread of its own.
+"""Journal writer: it appends ticks and makes them durable, in a thread of its own.
 
 Everything that waits is written as one frame with one write and one fdatasync;
 the loop goes on meanwhile and what it adds makes the next frame. The thread

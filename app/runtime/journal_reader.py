@@ -1,4 +1,4 @@
-"""Reads a journal back, in order, checking everything on the way.
+"""Journal reader: frames in order, with every check on the way.
 
 What cannot be read is either a torn tail - the last frame of the last segment,
 which a crash interrupted and nobody was told of - or damage. After a torn frame

@@ -1,4 +1,4 @@
-"""What an operator asks of a journal: what is in it, whether it is sound, and its records as CSV.
+"""Journal tools for operators: what is in it, whether it is sound, and its records as CSV.
 
 Read-only, also beside a running server: a frame that is being written at the
 end looks like a torn tail, and is reported as one.

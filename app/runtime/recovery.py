@@ -1,4 +1,4 @@
-"""Brings an engine to where the journal ends: the newest usable snapshot, then the rest replayed.
+"""Recovery: an engine brought to the journal's end, from the newest usable snapshot and a replay of the rest.
 
 What the engine says on the way must be, byte for byte, what it said when the
 journal was written; otherwise this build does not continue that history, and

@@ -1,4 +1,4 @@
-"""Replays a journal from its first command: the function behind `bot4 replay`.
+"""Replay of a journal from its first command: the function behind `bot4 replay`.
 
 Where the first segments have been removed, from the oldest snapshot that the rest continues.
 """

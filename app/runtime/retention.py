@@ -1,4 +1,4 @@
-"""How long the journal's files are kept, and how much disk they may take.
+"""Retention: how long the journal's files are kept, and how much disk they may take.
 
 A segment goes when nobody can need it again: the second newest snapshot covers
 it (the newest alone might turn out damaged) and every projection has passed it.

@@ -1,4 +1,4 @@
-"""Saves the engine's state to a file and loads it back, so that a restart need not replay it all.
+"""Snapshots: the engine's state saved to a file and loaded back, so that a restart replays little.
 
 A snapshot is `snapshot-<seq of the last command in it, 20 digits>.b4s`: a prefix
 with a CRC over the rest, a JSON header, then of each persistent array the part

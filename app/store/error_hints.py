@@ -1,4 +1,4 @@
-"""What is wrong with the database in one line, and what an operator can do about it; never a password."""
+"""Database errors in one line, with what an operator can do about them; never a password."""
 
 import ssl
 from urllib.parse import parse_qs, urlsplit
@@ -8,19 +8,19 @@ import asyncpg
 _URL = "BOT4_DATABASE_URL"
 # By SQLSTATE, https://www.postgresql.org/docs/current/errcodes-appendix.html; of a class, its two digits.
 _BY_STATE = {
-    "28P01": f"right the password in {_URL}, or that of the role in the database",
-    "28000": f"right the user in {_URL}, or let it in: CREATE ROLE, pg_hba.conf",
-    "3D000": f"create it with CREATE DATABASE, or right the name in {_URL}",
+    "28P01": f"correct the password in {_URL}, or that of the role in the database",
+    "28000": f"correct the user in {_URL}, or give it access: CREATE ROLE, pg_hba.conf",
+    "3D000": f"create it with CREATE DATABASE, or correct the name in {_URL}",
     "42501": f"the user of {_URL} must own the database's tables and may create some: "
     "GRANT ALL ON SCHEMA public",
-    "42704": f"right what follows the ? in {_URL}",
-    "25006": f"it is a standby, or read-only: name the primary in {_URL}",
+    "42704": f"correct what follows the ? in {_URL}",
+    "25006": f"it is a standby or read-only: put the address of the primary into {_URL}",
     "53100": "make room on the database's disk",
     "53200": "give it more memory, or raise max_locks_per_transaction",
-    "53300": "raise max_connections, or end what else is connected",
+    "53300": "raise max_connections, or close other connections",
     "58P01": "the server does not have the version of timescaledb that made this database: install it",
     "55000": "add timescaledb to shared_preload_libraries and restart the database",
-    "42P07": "its tables have names that are needed here: name an empty database",
+    "42P07": "it already has tables with the names that Bot4 needs: use an empty database",
     "57": "",  # it is starting or stopping: that ends by itself
     "08": f"is it running, and is {_URL} right?",
 }

@@ -1,4 +1,4 @@
-"""Reads history from the database, with a bounded number of connections and bounded time.
+"""History reader: rows from the database, with a bounded number of connections and bounded time.
 
 Newest first, a page at a time: a page begins behind the key of the last row of
 the one before, so that no page costs more than the first, and rows that come in

@@ -1,4 +1,4 @@
-"""Hot state in Redis: which keys there are. Everything begins with `bot4:`.
+"""Hot state in Redis: its keys. Each begins with `bot4:`.
 
 bot4:meta                 hash: `seq` and `ts` of the last command that is in all of this; `journal`:
                           whose; `synced`: 1, missing while all is written anew; `layout`

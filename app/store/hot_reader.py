@@ -1,4 +1,4 @@
-"""Reads hot state from Redis, in any process: `HotReader.connect("redis://...")`.
+"""Hot state reader, for any process: `HotReader.connect("redis://...")`.
 
 Needs redis-py alone. Documents come as dictionaries, decimals as text; see
 `app.store.hot_keys` for what is where.

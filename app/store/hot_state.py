@@ -1,4 +1,4 @@
-"""What the hot state in Redis has to become, as Redis commands: all of it, or what a batch has changed."""
+"""Hot state as Redis commands: all of it, or what a batch has changed."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol

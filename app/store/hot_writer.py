@@ -1,4 +1,4 @@
-"""Keeps the hot state in Redis: follows the journal, one transaction for each batch.
+"""Hot state writer: it follows the journal, with one transaction for each batch.
 
 Each transaction checks that Redis still stands where the last one left it. If
 not - it was flushed, restarted without its data, or belongs to another journal -

@@ -1,4 +1,4 @@
-"""What the events of a batch leave of each order: the row of `orders` in the database."""
+"""Latest orders: the row of `orders` that the events of a batch leave for each."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Fills a database anew from the journal of a server that is stopped: behind `bot4 db rebuild`."""
+"""Rebuild: a database filled anew from the journal of a stopped server, behind `bot4 db rebuild`."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A new database beside a journal whose beginning is gone: how things are, not how they came to be so.
+"""Seed of a new database from a snapshot, where the journal's beginning is gone: states without history.
 
 The journal's oldest segments go once snapshots cover them and the database has passed
 them. A database that comes later cannot be told what was in them, but the oldest snapshot says

@@ -1,4 +1,4 @@
-"""Rows that the database will not hold: set aside, so that one of them does not stop all that follow.
+"""Rows set aside because the database refuses them, so that one of them does not stop all that follow.
 
 The journal has what they were made of. Here is kept which they were, in a file beside the
 journal, so that somebody can look; when it has been removed, the count begins anew.

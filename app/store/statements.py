@@ -1,4 +1,4 @@
-"""What the writer says to the database, beside COPY: the latest state, and how far it is."""
+"""SQL statements of the writer, beside COPY: the latest state, and how far the writer is."""
 
 _CHANGED = (
     *("seq", "status", "code", "scope", "flags", "price", "stop_price", "quantity", "filled_quantity"),

@@ -1,4 +1,4 @@
-"""Gives the trades of the outside market to the database's writer: at most once.
+"""Trade handover: trades of the outside market for the database's writer, each at most once.
 
 They are in no journal, so what the writer cannot take in time is dropped and counted.
 """

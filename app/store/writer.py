@@ -1,4 +1,4 @@
-"""Writes what is durable into the database: exactly once, at its own pace, whatever happens to either side.
+"""Database writer: durable commands and events, each exactly once, at its own pace, whatever fails.
 
 How far it is stands in the database and moves in the transaction that writes the rows. A
 transaction whose outcome is not known is settled by looking there: either it

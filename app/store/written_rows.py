@@ -1,4 +1,4 @@
-"""How the rows of one transaction go into their tables."""
+"""Rows of one transaction on their way into their tables."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any

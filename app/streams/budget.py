@@ -1,4 +1,4 @@
-"""How much of the event loop's time watching may take: orders come first."""
+"""Budget of watching: its share of the event loop's time. Orders come first."""
 
 import time
 from collections.abc import Callable

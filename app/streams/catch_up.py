@@ -1,4 +1,4 @@
-"""From the first request for a topic to the moment from which it is live.
+"""Catch-up: from the first request for a topic to the moment from which it is live.
 
 A new watcher of a log gets a snapshot, one that comes back gets what it missed: from
 memory, else from the journal on disk. Either takes time, and meanwhile more happens.
@@ -234,7 +234,7 @@ class _Watcher:
         finally:
             steps.close()
         if self._position == before:
-            raise LookupError("the journal has no more")
+            raise LookupError("the journal ends too early")
 
     async def _send_step(self, step: Step) -> None:
         """Encode what of a step belongs to the topic, in turns."""

@@ -1,4 +1,4 @@
-"""One connection that watches: what waits for it, and what happens when it does not read.
+"""Client of a stream: one connection, what waits for it, and what happens when it does not read.
 
 Writes are never awaited. What the transport cannot take at once is in its buffer;
 when that is full the transport says so, and until it has drained, market data and

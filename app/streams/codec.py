@@ -1,4 +1,4 @@
-"""The bytes of stream messages: made once, whoever and however many receive them.
+"""Codec of stream messages: bytes that are made once, however many receive them.
 
 Frames that a server sends are not masked, so a whole frame can be shared too.
 """

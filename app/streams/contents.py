@@ -1,4 +1,4 @@
-"""What the hub asks of those who know how things are shown: JSON, item by item."""
+"""Contents protocol: what the hub asks of those who know how things are shown, as JSON, item by item."""
 
 from collections.abc import Collection, Hashable, Iterator
 from typing import Any, Protocol

@@ -1,4 +1,4 @@
-"""From messages to connections, a few connections at a time.
+"""Fan-out: messages sent to the connections that watch, a few connections at a time.
 
 A write to a socket takes about as long as an order takes in the engine, so fifty of
 them in a row would make every order behind them late. Between two slices the event

@@ -1,4 +1,4 @@
-"""What has happened, for those who come back: the newest events in memory, older ones from the journal."""
+"""Recent history for clients that come back: the newest events in memory, older ones from the journal."""
 
 import os
 import zlib

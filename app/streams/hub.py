@@ -1,4 +1,4 @@
-"""The stream hub: takes the events of each tick when they are durable, and sends them to who watches.
+"""Stream hub: it takes the events of each tick once they are durable and sends them to all who watch.
 
 An event is encoded once (`app.streams.router`), however many watch. What a tick costs
 beyond that is, for each watcher, an append and a write that is never awaited

@@ -1,4 +1,4 @@
-"""Trades, candles, prices and books of the market outside, on their way to who watches them."""
+"""Market streams: trades, candles, prices and books of the outside market, for all who watch them."""
 
 import asyncio
 from collections.abc import Hashable

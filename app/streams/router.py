@@ -1,4 +1,4 @@
-"""Which event is shown where: each is encoded once and given to the logs that show it.
+"""Event router: each event is encoded once and given to the logs that show it.
 
 What `risk` says of one account is encoded apart: it has no numbers of scopes that others are in.
 """

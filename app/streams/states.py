@@ -1,4 +1,4 @@
-"""Positions, accounts, marks, books and the system's figures: how things are, sent when they have changed.
+"""State streams: positions, accounts, marks, books and the system's figures, sent when they have changed.
 
 Events only mark what has changed. What it is now is read a little later, at a moment
 when nothing that is not durable has been applied, and at most so often and so much of

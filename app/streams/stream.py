@@ -1,4 +1,4 @@
-"""One topic as its watchers share it: the chain of messages, and who receives them."""
+"""Stream: one topic as its watchers share it, the chain of its messages and who receives them."""
 
 from collections.abc import Hashable, Mapping
 

@@ -1,4 +1,4 @@
-"""What can be watched: channels, and the keys that divide them."""
+"""Topics: the channels that can be watched, and the keys that divide them."""
 
 from enum import StrEnum
 from typing import NamedTuple

@@ -86,7 +86,7 @@ def test_a_wrong_setting_is_named_in_one_line(name: str, value: str, data_dir: P
 def test_what_is_no_setting_is_said_and_ignored(data_dir: Path) -> None:
     done = _bot4(data_dir, "keys", "list", BOT4_PROT="1")
     assert done.returncode == 0
-    assert "BOT4_PROT is no setting" in done.stderr
+    assert "BOT4_PROT is not a setting" in done.stderr
 
 
 def test_a_port_in_use_is_named_in_one_line(data_dir: Path) -> None:

@@ -89,7 +89,7 @@ def refusal(url: str, **options: bool) -> str:
 def test_a_wrong_password(guarded: GuardedPostgres) -> None:
     line = refusal(guarded.url(WRONG))
     assert "password authentication failed" in line
-    assert "right the password in BOT4_DATABASE_URL" in line
+    assert "correct the password in BOT4_DATABASE_URL" in line
 
 
 def test_a_role_and_a_database_that_are_not_there(guarded: GuardedPostgres) -> None:
@@ -198,10 +198,10 @@ def test_a_server_with_a_wrong_password_serves_and_goes_on_once_it_is_right(
                 break
             assert time.monotonic() < deadline, reason
             time.sleep(0.1)
-        assert "right the password in BOT4_DATABASE_URL" in reason and "secret" not in reason
+        assert "correct the password in BOT4_DATABASE_URL" in reason and "secret" not in reason
         health = httpx.get(f"{server.url}/health/ready")
         assert health.status_code == 200 and "database" in health.json()["degraded"]
-        assert "right the password in BOT4_DATABASE_URL" in server.output()
+        assert "correct the password in BOT4_DATABASE_URL" in server.output()
         asyncio.run(guarded.execute(f"ALTER ROLE trader PASSWORD '{WRONG}'"))
         while not read_status(server.journal, "database").seq:
             assert time.monotonic() < deadline + _SECONDS_MAX

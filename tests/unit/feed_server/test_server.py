@@ -167,7 +167,7 @@ def test_the_same_seed_gives_the_same_faults() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"dorp": "1"}, "no fault 'dorp', but drop, duplicate"),
+        ({"dorp": "1"}, "fault 'dorp' is unknown; allowed: drop, duplicate"),
         ({"drop": "1.5"}, "drop must be from 0 to 1, not '1.5'"),
         ({"drop": "often"}, "not 'often'"),
         ({"drop": "nan"}, "not 'nan'"),
