@@ -12,13 +12,13 @@ from app.api.routes.risk_parameters import parameters_content
 from app.api.services import Services
 from app.documents.changes import changed_values
 from app.documents.problems import code_name
+from app.documents.raw_events import KIND, RawEvent, SnapshotTooLarge
 from app.documents.refusals import is_shared, measure, scope_text
 from app.engine.records import NOTE_EVENT
 from app.engine.types import EventKind, OverrideEnd, Permission, Policy, Scope, TradingState
 from app.runtime.reference import money_text
 from app.runtime.risk_log import BREACH_CODES
 from app.runtime.views import EVENT_LAYOUT, EventView, field_names, layout
-from app.streams.contents import KIND, RawEvent, SnapshotTooLarge
 
 SNAPSHOT_SCOPES_MAX = 2_000
 NOTES_REMEMBERED = 1_024

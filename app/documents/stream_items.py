@@ -16,6 +16,7 @@ from app.api.services import Services
 from app.codec.stream_json import StreamWriter, Written
 from app.documents.order_reader import OrderReader
 from app.documents.orders import event_fill, fill_content, order_content
+from app.documents.raw_events import EVERY_INDEX, RawEvent, SnapshotTooLarge
 from app.documents.risk_items import RiskItems
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
@@ -24,8 +25,6 @@ from app.engine.types import EventKind, OrderStatus, Side
 from app.market.types import Candle
 from app.runtime.reference import Reference
 from app.runtime.views import EventView
-from app.streams.contents import RawEvent, SnapshotTooLarge
-from app.streams.topics import EVERY_INDEX
 
 BOOK_LEVELS = 20
 FILLS_SHOWN = 100

@@ -12,16 +12,16 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
+from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, ORDER_KINDS, SEQ, RawEvent
 from app.engine.types import EventKind
 from app.runtime.segments import JournalError, list_segments
 from app.runtime.views import EVENT_BYTES, EVENT_LAYOUT
 from app.streams.client import Client, Subscription
 from app.streams.codec import ITEMS_MAX, Chunk
-from app.streams.contents import ACCOUNT, KIND, ORDER_KINDS, SEQ, RawEvent
 from app.streams.history import Step, journal_steps
 from app.streams.hub import Hub
 from app.streams.stream import LogStream, StateStream, messages_of
-from app.streams.topics import EVERY_INDEX, LOGS, Channel, Topic
+from app.streams.topics import LOGS, Channel, Topic
 
 logger = logging.getLogger(__name__)
 

@@ -1,30 +1,14 @@
 """Contents protocol: what the hub asks of those who know how things are shown, as JSON, item by item."""
 
 from collections.abc import Collection, Hashable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.codec.stream_json import WRITTEN_KINDS, Written
-from app.engine.types import EventKind
+from app.codec.stream_json import Written
+from app.documents.raw_events import RawEvent
 from app.market.types import Candle
-from app.runtime.views import EventView
-
-# An event as its layout unpacks it; see `app.runtime.views`.
-RawEvent = tuple[Any, ...]
-
-SEQ = EventView._fields.index("seq")
-ACCOUNT = EventView._fields.index("account")
-SYMBOL = EventView._fields.index("symbol")
-KIND = EventView._fields.index("kind")
-
-# Each shows a whole order as it was after the event.
-ORDER_KINDS = frozenset((*WRITTEN_KINDS, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED))
-
-
-class SnapshotTooLarge(Exception):
-    """There is more to show at once than a snapshot may hold; the message says what to do instead."""
 
 
 class Contents(Protocol):

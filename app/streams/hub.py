@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
+from app.documents.raw_events import SEQ
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineHalted, EngineLoop
 from app.runtime.views import EVENT_LAYOUT
 from app.streams.budget import Budget
 from app.streams.client import Client, Wire
 from app.streams.codec import Chunk, text_frame
-from app.streams.contents import SEQ, Contents
+from app.streams.contents import Contents
 from app.streams.fan_out import FanOut
 from app.streams.history import RecentEvents
 from app.streams.router import Router

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.codec.stream_json import BLOCK_EVENTS, FILLS, ORDERS
+from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, ORDER_KINDS, SEQ, RawEvent
 from app.engine.types import EventKind
 from app.runtime.views import EVENT_BYTES, EVENT_LAYOUT
-from app.streams.contents import ACCOUNT, KIND, ORDER_KINDS, SEQ, Contents, RawEvent
+from app.streams.contents import Contents
 from app.streams.states import States
 from app.streams.stream import LogStream
-from app.streams.topics import EVERY_INDEX, Channel
+from app.streams.topics import Channel
 
 _NOTE = int(EventKind.NOTE_RECORDED)
 _FILLED = int(EventKind.ORDER_FILLED)

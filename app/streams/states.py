@@ -9,11 +9,12 @@ from collections.abc import Callable, Hashable, Mapping
 from time import perf_counter
 from typing import Any
 
+from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, SYMBOL, RawEvent
 from app.engine.types import EventKind
 from app.streams.codec import Chunk
-from app.streams.contents import ACCOUNT, KIND, SYMBOL, Contents, RawEvent
+from app.streams.contents import Contents
 from app.streams.stream import StateStream
-from app.streams.topics import EVERY_INDEX, Channel
+from app.streams.topics import Channel
 
 INTERVAL_SECONDS = 0.1
 SYSTEM_SECONDS = 1.0

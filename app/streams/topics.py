@@ -23,7 +23,6 @@ OF_ACCOUNTS = LOGS | {Channel.POSITIONS, Channel.ACCOUNTS}
 OF_SYMBOLS = frozenset((Channel.BOOK, Channel.TRADES, Channel.MARKS, Channel.CANDLES))
 
 EVERY = "*"
-EVERY_INDEX = -1
 
 
 class Topic(NamedTuple):

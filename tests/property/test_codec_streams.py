@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from app.codec.stream_json import BLOCK_EVENTS, FILLS, ORDERS, WRITTEN_KINDS, StreamWriter
 from app.documents.orders import order_content
+from app.documents.raw_events import ORDER_KINDS
 from app.documents.stream_items import stream_fill
 from app.engine.records import EVENT
 from app.engine.types import EventKind
 from app.runtime.views import event_view
-from app.streams.contents import ORDER_KINDS
 from tests.property.test_codec_orders import (
     fill_events,
     instrument,

@@ -12,11 +12,11 @@ from app.api.websocket.handshake import CLOSE_UNAUTHORIZED, Id, answer_frame, re
 from app.api.websocket.stream_messages import decode_request
 from app.api.websocket.trade_messages import request_id
 from app.documents.problems import Problem, forbidden, internal_error, invalid_request, problem_of
+from app.documents.raw_events import EVERY_INDEX, SnapshotTooLarge
 from app.streams.catch_up import CatchUp, Gone
 from app.streams.client import Client, Subscription
-from app.streams.contents import SnapshotTooLarge
 from app.streams.hub import Hub
-from app.streams.topics import EVERY, EVERY_INDEX, OF_ACCOUNTS, Channel, Topic
+from app.streams.topics import EVERY, OF_ACCOUNTS, Channel, Topic
 
 logger = logging.getLogger(__name__)
 

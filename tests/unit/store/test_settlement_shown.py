@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from app.documents.raw_events import EVERY_INDEX
 from app.documents.redis_documents import EngineContents
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.types import EventKind, InstrumentStatus, Side
@@ -16,7 +17,7 @@ from app.store import hot_keys as keys
 from app.store.hot_state import HotState
 from app.store.projection import Projected, Rows, project
 from app.streams.states import States
-from app.streams.topics import EVERY_INDEX, Channel
+from app.streams.topics import Channel
 from tests.support.engine import Desk, bought, desk, instrument, mark, note, pack, settle
 
 _SIZES = {2: "h", 4: "i", 8: "q"}

@@ -1,0 +1,25 @@
+"""Events as tuples: what documents and those who pass them on share about them."""
+
+from typing import Any
+
+from app.codec.stream_json import WRITTEN_KINDS
+from app.engine.types import EventKind
+from app.runtime.views import EventView
+
+# An event as its layout unpacks it; see `app.runtime.views`.
+RawEvent = tuple[Any, ...]
+
+SEQ = EventView._fields.index("seq")
+ACCOUNT = EventView._fields.index("account")
+SYMBOL = EventView._fields.index("symbol")
+KIND = EventView._fields.index("kind")
+
+# Each shows a whole order as it was after the event.
+ORDER_KINDS = frozenset((*WRITTEN_KINDS, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED))
+
+# In the place of an account or symbol: all of them.
+EVERY_INDEX = -1
+
+
+class SnapshotTooLarge(Exception):
+    """There is more to show at once than a snapshot may hold; the message says what to do instead."""
