@@ -7,10 +7,10 @@ import numpy as np
 import orjson
 
 from app.api.routes.accounts import account_content, position_content
-from app.api.routes.instruments import instrument_content
 from app.api.routes.limit_paths import LimitScope
 from app.api.routes.limit_values import limit_text
 from app.api.services import Services
+from app.documents.instruments import instrument_content
 from app.documents.order_reader import OrderReader
 from app.documents.orders import order_content
 from app.documents.stream_items import StreamContents
@@ -73,7 +73,7 @@ class EngineContents:
         return self._events.holders(symbol)
 
     def instrument(self, symbol: int) -> bytes:
-        return orjson.dumps(instrument_content(self._services, self._reference.instruments[symbol]))
+        return orjson.dumps(instrument_content(self.state, self._reference.instruments[symbol]))
 
     def mark(self, symbol: int) -> bytes:
         record = self.state.instruments[symbol]

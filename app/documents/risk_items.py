@@ -8,12 +8,12 @@ import numpy as np
 import orjson
 
 from app.api.routes.limit_paths import LimitScope, scope_content
-from app.api.routes.risk_parameters import parameters_content
 from app.api.services import Services
 from app.documents.changes import changed_values
 from app.documents.problems import code_name
 from app.documents.raw_events import KIND, RawEvent, SnapshotTooLarge
 from app.documents.refusals import is_shared, measure, scope_text
+from app.documents.risk_parameters import parameters_content
 from app.engine.records import NOTE_EVENT
 from app.engine.types import EventKind, OverrideEnd, Permission, Policy, Scope, TradingState
 from app.runtime.reference import money_text

@@ -22,10 +22,11 @@ from app.api.routes.outcome_problems import raise_if_refused
 from app.api.services import Services
 from app.commands import orders as commands
 from app.documents.instrument_reasons import instrument_reason
+from app.documents.instruments import PPM_PER_BPS, Instrument, instrument_content
 from app.documents.problems import Problem, invalid_field, status_of_code
-from app.documents.schemas import Decimal, InstrumentChange, NewInstrument
+from app.documents.schemas import InstrumentChange, NewInstrument
 from app.engine.codes import Code
-from app.engine.types import InstrumentStatus, TradingState
+from app.engine.types import InstrumentStatus
 from app.runtime.decimals import JsonNumber, decimal_text
 from app.runtime.reference import (
     INTEGER_MAX,
@@ -35,32 +36,10 @@ from app.runtime.reference import (
     Grid,
     InstrumentView,
     OutOfRange,
-    money_text,
 )
 from app.runtime.views import EventView
 
 router = APIRouter(prefix="/v1/instruments", tags=["instruments"], route_class=ExactRoute)
-
-_PPM_PER_BPS = 100
-
-
-class Instrument(BaseModel):
-    symbol: str
-    base: str
-    quote: str
-    price_tick: Decimal
-    quantity_step: Decimal
-    min_quantity: Decimal
-    max_quantity: Decimal
-    max_price: Decimal
-    min_notional: Decimal
-    maker_fee_bps: Decimal
-    taker_fee_bps: Decimal
-    mark_spread_max_bps: int
-    status: str
-    trading_state: str
-    mark: Decimal | None
-    mark_ts: int | None
 
 
 class Instruments(BaseModel):
@@ -68,35 +47,8 @@ class Instruments(BaseModel):
     next_cursor: str | None
 
 
-def instrument_content(services: Services, view: InstrumentView) -> dict[str, Any]:
-    record = services.state.instruments[view.index]
-    mark = int(record["mark"])
-    return {
-        "symbol": view.symbol,
-        "base": view.base,
-        "quote": view.quote,
-        "price_tick": view.price_text(1),
-        "quantity_step": view.quantity_text(1),
-        "min_quantity": view.quantity_text(view.min_quantity),
-        "max_quantity": view.quantity_text(view.max_quantity),
-        "max_price": view.price_text(view.max_price),
-        "min_notional": money_text(view.min_notional),
-        "maker_fee_bps": _bps_text(view.maker_fee_ppm),
-        "taker_fee_bps": _bps_text(view.taker_fee_ppm),
-        "mark_spread_max_bps": view.mark_spread_max_bps,
-        "status": InstrumentStatus(view.status).name,
-        "trading_state": TradingState(int(record["trading_state"])).name,
-        "mark": view.price_text(mark) if mark else None,
-        "mark_ts": int(record["mark_ts"]) or None,
-    }
-
-
-def _bps_text(ppm: int) -> str:
-    return f"{Exact(ppm) / _PPM_PER_BPS:f}"
-
-
 def _ppm(bps: str) -> int:
-    return int(Exact(bps) * _PPM_PER_BPS)
+    return int(Exact(bps) * PPM_PER_BPS)
 
 
 def parse_field(path: str, grid: Grid, value: str | int | JsonNumber, meaning: str) -> int:
@@ -174,7 +126,7 @@ async def _set(services: Services, view: InstrumentView, actor: int) -> dict[str
     if is_refused(outcome) and outcome.event.code == Code.INVALID_VALUE:
         raise Problem(422, "INVALID_VALUE", instrument_reason(view) or "a value is out of range")
     raise_if_refused(services, outcome)
-    return instrument_content(services, services.reference.instruments[view.index])
+    return instrument_content(services.state, services.reference.instruments[view.index])
 
 
 def _in_use(view: InstrumentView, event: EventView) -> Problem:
@@ -197,7 +149,7 @@ def _in_use(view: InstrumentView, event: EventView) -> Problem:
 @router.get("", response_model=Instruments, responses=problems())
 async def list_instruments(services: Provided, principal: Viewer) -> Response:
     views = list(services.reference.instruments)
-    items = await json_list(services, principal, (instrument_content(services, view) for view in views))
+    items = await json_list(services, principal, (instrument_content(services.state, view) for view in views))
     await services.loop.durable()
     return document(services, principal, items=items, next_cursor=None)
 
@@ -205,7 +157,7 @@ async def list_instruments(services: Provided, principal: Viewer) -> Response:
 @router.get("/{symbol}", response_model=Instrument, responses=problems(404))
 async def get_instrument(symbol: str, services: Provided, _principal: Viewer) -> Response:
     view = services.reference.instruments[symbol_index(services, symbol)]
-    content = instrument_content(services, view)
+    content = instrument_content(services.state, view)
     await services.loop.durable()
     return json_response(content)
 

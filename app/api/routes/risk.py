@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from app.api.http.large_response import document, json_list
 from app.api.routes.access import ExactRoute, Provided, Viewer, problems
-from app.api.routes.risk_parameters import RiskParameters, parameters_content
 from app.api.services import Services
 from app.documents.problems import forbidden
+from app.documents.risk_parameters import RiskParameters, parameters_content
 from app.documents.schemas import Decimal
 from app.engine.correlation import Series
 from app.engine.limits import UNLIMITED

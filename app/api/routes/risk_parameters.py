@@ -1,43 +1,25 @@
 """Parameters of the covariance and of value at risk: shown, and changed with a reason."""
 
 import logging
-from statistics import NormalDist
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.routes.limit_changes import reason_text, submit
 from app.commands import orders as commands
 from app.commands.limits import note_parts
 from app.documents.problems import invalid_field
-from app.documents.schemas import Closed, Decimal, Reason
+from app.documents.risk_parameters import NORMAL, PPM_DECIMALS, RiskParameters, parameters_content
+from app.documents.schemas import Closed, Reason
 from app.engine.state import State
-from app.engine.types import RiskParameter
-from app.runtime.decimals import DecimalInput, JsonNumber, decimal_text, ratio_text
+from app.runtime.decimals import DecimalInput, JsonNumber, decimal_text
 from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
-
-_NORMAL = NormalDist()
-_PPM_DECIMALS = 6
-
-
-class RiskParameters(BaseModel):
-    """`version` counts changes; `z` follows from `confidence`."""
-
-    version: int
-    half_life: Annotated[int, Field(description="samples")]
-    interval_us: int
-    horizon_us: int
-    confidence: Decimal
-    z: Decimal
-    correlation_threshold: Decimal
-    mark_age_us_max: int
-    samples_min: int
 
 
 class ParameterChange(Closed):
@@ -53,32 +35,6 @@ class ParameterChange(Closed):
     reason: Reason
 
 
-def parameters_content(state: State) -> dict[str, Any]:
-    model = state.risk_model[0]
-    plain = ("version", "half_life", "interval_us", "horizon_us", "mark_age_us_max", "samples_min")
-    z_e9 = int(model["z_e9"])
-    threshold_ppm = int(model["correlation_threshold_ppm"])
-    return {
-        **{name: int(model[name]) for name in plain},
-        "confidence": _confidence_text(z_e9),
-        "z": ratio_text(z_e9, 10**9, 9),
-        "correlation_threshold": ratio_text(threshold_ppm, 10**6, _PPM_DECIMALS),
-    }
-
-
-def _confidence_text(z_e9: int) -> str:
-    return ratio_text(round(_NORMAL.cdf(z_e9 / 1e9) * 1e6), 10**6, _PPM_DECIMALS)
-
-
-def parameter_shown(parameter: RiskParameter, value: int) -> tuple[str, str | int]:
-    """Name and value of a parameter of the engine, as this API has them."""
-    if parameter == RiskParameter.Z_E9:
-        return "confidence", _confidence_text(value)
-    if parameter == RiskParameter.CORRELATION_THRESHOLD_PPM:
-        return "correlation_threshold", ratio_text(value, 10**6, _PPM_DECIMALS)
-    return parameter.name.lower(), value
-
-
 @router.get("/parameters", response_model=RiskParameters, responses=problems())
 async def get_parameters(services: Provided, _principal: Viewer) -> Response:
     content = parameters_content(services.state)
@@ -89,9 +45,9 @@ async def get_parameters(services: Provided, _principal: Viewer) -> Response:
 def _ppm(name: str, value: str | int | JsonNumber) -> int:
     """A decimal from 0 to 1 in millionths. Raises Problem."""
     whole, _, fraction = decimal_text(value).partition(".")
-    if len(fraction) > _PPM_DECIMALS or len(whole) > 1 or int(whole) > 1:
+    if len(fraction) > PPM_DECIMALS or len(whole) > 1 or int(whole) > 1:
         raise invalid_field(name, "must be from 0 to 1, with at most 6 decimals")
-    ppm = int(whole) * 10**6 + int(fraction.ljust(_PPM_DECIMALS, "0"))
+    ppm = int(whole) * 10**6 + int(fraction.ljust(PPM_DECIMALS, "0"))
     if ppm > 10**6:
         raise invalid_field(name, "must be from 0 to 1, with at most 6 decimals")
     return ppm
@@ -114,7 +70,7 @@ def _changed(state: State, change: ParameterChange) -> dict[str, int]:
         confidence = _ppm("confidence", change.confidence) / 1e6
         if not 0.5 < confidence < 1:
             raise invalid_field("confidence", "must be above 0.5 and below 1")
-        values["z_e9"] = round(_NORMAL.inv_cdf(confidence) * 1e9)
+        values["z_e9"] = round(NORMAL.inv_cdf(confidence) * 1e9)
     if change.correlation_threshold is not None:
         values["correlation_threshold_ppm"] = _ppm("correlation_threshold", change.correlation_threshold)
     if values["horizon_us"] < values["interval_us"]:
