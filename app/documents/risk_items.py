@@ -16,8 +16,8 @@ from app.documents.refusals import is_shared, measure, scope_text
 from app.documents.risk_parameters import parameters_content
 from app.engine.records import NOTE_EVENT
 from app.engine.types import EventKind, OverrideEnd, Permission, Policy, Scope, TradingState
+from app.runtime.breaches import REFUSED_REQUESTS, is_breach
 from app.runtime.reference import money_text
-from app.runtime.risk_log import BREACH_CODES
 from app.runtime.views import EVENT_LAYOUT, EventView, field_names, layout
 
 SNAPSHOT_SCOPES_MAX = 2_000
@@ -33,7 +33,6 @@ _OF_REQUESTS = {
     int(EventKind.CHANGE_APPROVED): "change_approved",
     int(EventKind.CHANGE_REJECTED): "change_rejected",
 }
-_REFUSALS = (EventKind.ORDER_REJECTED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED)
 _CODE = EventView._fields.index("code")
 _NOTE_LAYOUT = layout(NOTE_EVENT)
 _NOTE_SEQ, _NOTE_LENGTH, _NOTE_TEXT = map(field_names(NOTE_EVENT).index, ("seq", "length", "text"))
@@ -47,7 +46,7 @@ class RiskItems:
         self._reference = services.reference
         self._notes: OrderedDict[int, bytes] = OrderedDict()  # text by seq
         self._tell: dict[int, Callable[[EventView], dict[str, Any]]] = {
-            **dict.fromkeys(map(int, _REFUSALS), self._breach),
+            **dict.fromkeys(map(int, REFUSED_REQUESTS), self._breach),
             **dict.fromkeys(_OF_LIMITS, self._limit),
             **dict.fromkeys(_OF_REQUESTS, self._decision),
             int(EventKind.BREAKER_TRIPPED): self._breaker,
@@ -71,11 +70,11 @@ class RiskItems:
         """None where an event says nothing about limits, rules and states."""
         kind = event[KIND]
         tell = self._tell.get(kind)
-        if tell is None or (kind in _REFUSALS and event[_CODE] not in BREACH_CODES):
+        if tell is None or (kind in REFUSED_REQUESTS and not is_breach(kind, event[_CODE])):
             return None
         view = EventView._make(event)
         content = tell(view) | {"ts": view.ts}
-        if kind in _REFUSALS and not shows_shared and is_shared(view.code, view.scope):
+        if kind in REFUSED_REQUESTS and not shows_shared and is_shared(view.code, view.scope):
             content |= {"limit": None, "observed": None}
         return orjson.dumps(content)
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.engine.codes import Code
 from app.engine.records import EVENT, NOTE_EVENT
 from app.engine.reference import DAY_US
 from app.engine.types import EventKind
+from app.runtime.breaches import REFUSED_REQUESTS, is_breach
 from app.runtime.journal_reader import JournalReader
 from app.runtime.segments import JournalError, list_segments
 from app.runtime.views import EVENT_BYTES, EventView, event_view, layout
@@ -47,15 +47,9 @@ CHANGES = frozenset(
         EventKind.CASH_TRANSFERRED,
     )
 )
-_REFUSALS = frozenset((EventKind.ORDER_REJECTED, EventKind.REPLACE_REJECTED, EventKind.CANCEL_REJECTED))
 _NOTE = int(EventKind.NOTE_RECORDED)
 
-# What was wrong with the order itself is its sender's business, not a breach of a limit.
-BREACH_CODES = frozenset(
-    code for code in Code if code <= Code.SYMBOL_RESTRICTED or Code.ORDER_RATE <= code < Code.ORDER_CAPACITY
-) - {Code.NONE, Code.UNKNOWN_ACCOUNT, Code.UNKNOWN_SYMBOL, Code.SYMBOL_NOT_TRADING}
-
-_WANTED = CHANGES | _REFUSALS | {EventKind.NOTE_RECORDED}
+_WANTED = CHANGES | REFUSED_REQUESTS | {EventKind.NOTE_RECORDED}
 _NOT_WANTED = bytes(kind for kind in range(256) if kind not in _WANTED)
 _IS_WANTED = np.array([kind in _WANTED for kind in range(256)])
 _TS_OFFSET = EVENT.fields["ts"][1] if EVENT.fields else 0
@@ -176,7 +170,7 @@ class RiskLog:
                 self._changes.append((record, reason))
                 if event.kind == EventKind.TRADING_STATE_SET:
                     self._states[event.scope, event.account, event.symbol] = (event.ts, reason)
-            elif event.code in BREACH_CODES:
+            elif is_breach(event.kind, event.code):
                 self._refusals.append(record)
                 self._day(event.ts).add(event.account, event.code)
 
@@ -217,7 +211,7 @@ class RiskLog:
         return reason.decode(errors="replace") if reason and set_ts == ts else None
 
     def refusals(self) -> Iterator[EventView]:
-        """Newest first; those of what was asked for and refused with a code in BREACH_CODES.
+        """Newest first; those of what was asked for and refused, and is a breach.
 
         Those that there are now, whatever comes while they are looked at.
         """

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.capacity import SLOT_BITS
-from app.engine.codes import Code
 from app.engine.records import NOTE_BYTES, NOTE_EVENT
 from app.engine.state import State
 from app.engine.types import EventKind, Side
+from app.runtime.breaches import are_breaches
 from app.runtime.follower import JournalBatch, Replica
 from app.runtime.plain_text import storable_text
 from app.runtime.reference import text_of
@@ -43,11 +43,6 @@ _LIMIT_KINDS = (
     *(EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED),
 )
 _RISK_KINDS = (EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED)
-# Refusals that are risk's: trading states and limits, not what is wrong with the order itself.
-_RISK_CODES = (
-    Code.REDUCE_ONLY,
-    *(code for code in Code if code <= Code.LIMITS_NOT_SET or Code.ORDER_RATE <= code < Code.ORDER_CAPACITY),
-)
 
 
 def _lookup(members: tuple[int, ...], size: int) -> NDArray[np.bool_]:
@@ -60,7 +55,6 @@ _IS_ORDER = _lookup(_ORDER_KINDS, 256)
 _IS_AUDITED = ~_lookup((*_ORDER_KINDS, *_SILENT_KINDS), 256)
 _IS_LIMIT = _lookup(_LIMIT_KINDS, 256)
 _IS_RISK = _lookup(_RISK_KINDS, 256)
-_IS_RISK_CODE = _lookup(tuple(code for code in _RISK_CODES if code), 1 << 16)
 _MOVES_ACCOUNT = _lookup(
     (
         *(EventKind.ORDER_FILLED, EventKind.ACCOUNT_SET, EventKind.CASH_TRANSFERRED),
@@ -284,9 +278,8 @@ def _administration(batch: JournalBatch) -> list[Rows | None]:
     """Few events, or refusals; with who asked for it, and the reason that was noted."""
     events = batch.events
     kinds = events["kind"]
-    refused = (kinds == EventKind.ORDER_REJECTED) & _IS_RISK_CODE[events["code"]]
     selected = {
-        "risk_events": _IS_RISK[kinds] | refused,
+        "risk_events": _IS_RISK[kinds] | are_breaches(kinds, events["code"]),
         "limit_changes": _IS_LIMIT[kinds],
         "audit_log": _IS_AUDITED[kinds],
     }

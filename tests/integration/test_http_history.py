@@ -140,6 +140,35 @@ def test_orders_and_what_happened_to_them(server: ApiServer) -> None:
         assert sum(candle["trades"] for candle in candles) > 0
 
 
+def test_refused_amends_and_cancels_are_risk_events(server: ApiServer) -> None:
+    """As in the report of breaches: whoever asks afterwards sees the same, wherever it is asked."""
+    _, key = server.make_key("trader", "other")
+    limits = "/v1/limits/accounts/other"
+    with server.client() as client, server.client(key) as trader:
+        placed = client.post("/v1/orders", json=limit_order("other", post_only=True)).json()
+        path = f"/v1/orders/{placed['order_id']}"
+
+        def limited(name: str, value: object) -> None:
+            body = {"limits": {name: value}, "reason": "a test"}
+            client.put(limits, json=body).raise_for_status()
+
+        limited("MAX_ORDER_QUANTITY", "0.01")
+        assert client.patch(path, json={"quantity": "5"}).json()["code"] == "MAX_ORDER_QUANTITY"
+        limited("MAX_ORDER_QUANTITY", None)
+        limited("CANCEL_RATE", 0)
+        assert client.delete(path).json()["code"] == "CANCEL_RATE"
+        limited("CANCEL_RATE", None)
+        assert client.delete(path).json()["status"] == "CANCELED"
+        _catch_up(client)
+        for reader in (client, trader):
+            rows = pages(reader, "/v1/history/risk-events", account="other")
+            own = {(row["event"], row["code"]) for row in rows if row["order_id"] == placed["order_id"]}
+            assert own == {("REPLACE_REJECTED", "MAX_ORDER_QUANTITY"), ("CANCEL_REJECTED", "CANCEL_RATE")}
+        breaches = client.get("/v1/risk/breaches").json()["refusals"]
+        codes = {row["code"] for row in breaches if row["order_id"] == placed["order_id"]}
+        assert codes == {"MAX_ORDER_QUANTITY", "CANCEL_RATE"}
+
+
 def test_what_was_refused_of_an_order_is_not_shown_as_the_order_s(server: ApiServer) -> None:
     """T10: a refused amend or cancel is among the order's events; the order is as it was."""
     with server.client() as client:
