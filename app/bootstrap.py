@@ -85,22 +85,20 @@ class Server:
     """One server: `start`, then `stop`. `notify` is told what takes time while it starts."""
 
     settings: Settings
+    clock: SystemClock
+    keys: KeyStore
+    templates: TemplateStore
+    folder_lock: FolderLock
     notify: Notify = _quiet
     new_admin_key: str | None = None
     failure: BaseException | None = None
     cut_off: bool = False  # told to stop while it was starting
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    _folder_lock: FolderLock | None = None
     _snapshot_seq: int = 0
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         settings = self.settings
-        _check_feed(settings)
-        for folder in (settings.data_dir, settings.journal_dir):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.clock = SystemClock()
-        self.keys, self.new_admin_key = KeyStore.open(settings.data_dir, settings.admin_key, self.clock.now)
         self.engine = Engine(DEFAULT_CAPACITY)
         self.reference = Reference.from_state(self.engine.state)
         self.venue = PaperVenue(self.engine.state, DEFAULT_CAPACITY)
@@ -123,7 +121,7 @@ class Server:
             started_ts=self.clock.now(),
             body_bytes_max=settings.max_body_bytes,
             disk=self.disk,
-            templates=TemplateStore.open(settings.data_dir / "limit-templates.json", self.clock.now),
+            templates=self.templates,
             risk_log=self.risk_log,
             alarms=Alarms(self.clock.now),
             dependencies=self.dependencies.status,
@@ -162,9 +160,8 @@ class Server:
         self.started.set()
 
     async def start(self) -> None:
-        """Make ready. Raises what stands in the way: RecoveryError, JournalError, FolderLocked, OSError."""
+        """Make ready. Raises what stands in the way: RecoveryError, JournalError, OSError."""
         folder = self.settings.journal_dir
-        self._folder_lock = FolderLock(folder)
         self._spawn(self.dependencies.start())
         described = asyncio.ensure_future(asyncio.to_thread(self.services.describe))
         times = StartTimes()
@@ -246,8 +243,7 @@ class Server:
         if self.loop.seq - self._snapshot_seq >= _SNAPSHOT_COMMANDS_MIN and not self.loop.failed:
             await asyncio.to_thread(save_snapshot, self.engine, self.settings.journal_dir)
             await prune_now(self.settings.journal_dir, self._passed_seq())
-        if self._folder_lock is not None:
-            self._folder_lock.release()
+        self.folder_lock.release()
         await self.dependencies.stop()
 
     def _passed_seq(self) -> int:
@@ -339,6 +335,26 @@ class Server:
                 logger.info("feed %s has ended", feed.name)
                 return
             await asyncio.sleep(_FEED_RETRY_SECONDS)
+
+
+def build(settings: Settings, notify: Notify = _quiet) -> Server:
+    """A server that is ready to start, and holds its folder until it is stopped.
+
+    The lock comes before anything that writes: a second server on the folder leaves nothing behind.
+    Raises SettingsError, FolderLocked, KeyFileError, TemplateFileError, OSError.
+    """
+    _check_feed(settings)
+    for folder in (settings.data_dir, settings.journal_dir):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FolderLock(settings.journal_dir)
+    try:
+        clock = SystemClock()
+        keys, new_admin_key = KeyStore.open(settings.data_dir, settings.admin_key, clock.now)
+        templates = TemplateStore.open(settings.data_dir / "limit-templates.json", clock.now)
+        return Server(settings, clock, keys, templates, lock, notify, new_admin_key)
+    except BaseException:  # whatever it is, it is raised again
+        lock.release()
+        raise
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ import uvloop
 
 from app import __version__
 from app.api.websocket.connection import DirectSocket
-from app.bootstrap import Server
+from app.bootstrap import Notify, Server, build
 from app.settings import Settings
 
 _SHUTDOWN_SECONDS = 10
@@ -70,11 +70,20 @@ def _http_server(server: Server) -> uvicorn.Server:
     return _HttpServer(config)
 
 
+def _prepare(settings: Settings, *notify: Notify) -> tuple[Server, socket.socket]:
+    """A server, and the socket that it will listen on: none is held where the other cannot be had."""
+    listener = _listen(settings)
+    try:
+        return build(settings, *notify), listener
+    except BaseException:  # whatever it is, it is raised again
+        listener.close()
+        raise
+
+
 @contextlib.asynccontextmanager
 async def running_server(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
     """A ready server on a real socket in this event loop, and its URL; for tests."""
-    server = Server(settings)
-    listener = _listen(settings)
+    server, listener = _prepare(settings)
     http = _http_server(server)
     serving = asyncio.ensure_future(http.serve([listener]))
     try:
@@ -95,8 +104,7 @@ def serve(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    server = Server(settings, notify=_say)
-    listener = _listen(settings)
+    server, listener = _prepare(settings, _say)
     http = _http_server(server)
     # The web server passes a signal on once it has shut down: ours then has no more to do.
     for number in (signal.SIGINT, signal.SIGTERM):
