@@ -17,6 +17,9 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+# Of its own: who seeds or watches the global one, as tests do, is not disturbed.
+_SPREAD = random.Random()  # noqa: S311  # spreads retries, no secret
+
 STATUS_SECONDS = 0.5  # between two reports
 STALE_SECONDS = 10.0  # without a report for so long: stuck
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 0.5, 30.0
@@ -148,7 +151,7 @@ class ProjectionProcess:
                 await asyncio.shield(self._end())
             if time.monotonic() - started > RESTART_SECONDS_MAX:
                 pause = RESTART_SECONDS_MIN
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # spreads restarts, no secret
+            await asyncio.sleep(pause * _SPREAD.uniform(0.8, 1.2))
             pause = min(pause * 2, RESTART_SECONDS_MAX)
             self.restarts += 1
 

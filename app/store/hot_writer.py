@@ -25,6 +25,9 @@ from app.store.hot_state import HotContents, HotState, RedisCommand
 
 logger = logging.getLogger(__name__)
 
+# Of its own: who seeds or watches the global one, as tests do, is not disturbed.
+_SPREAD = random.Random()  # noqa: S311  # spreads retries, no secret
+
 NAME = "redis"
 POLL_SECONDS = 0.01
 REVALUE_SECONDS = 1.0
@@ -72,7 +75,7 @@ class HotWriter:
                 displaced = True
             except (RedisError, ConnectionError, TimeoutError) as error:
                 self._report(f"Redis cannot be used: {str(error) or type(error).__name__}")
-                await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # spreads retries
+                await asyncio.sleep(pause * _SPREAD.uniform(0.8, 1.2))
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
             finally:
                 await client.aclose()
