@@ -39,6 +39,9 @@ from app.store.written_rows import STATEMENT_SECONDS_MAX, copy_rows, key_row, pa
 
 logger = logging.getLogger(__name__)
 
+# Of its own: who seeds or watches the global one, as tests do, is not disturbed.
+_SPREAD = random.Random()  # noqa: S311  # spreads retries, no secret
+
 PROJECTION = "database"
 # Of journal in one transaction: the further behind, the more, up to what is bounded memory.
 BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1 << 20, 16 << 20
@@ -132,7 +135,7 @@ class DatabaseWriter:
                     self._error = str(error) if known else f"the database failed: {with_advice(error)}"
                 if self.progress_seq > begun:
                     pause = PAUSE_SECONDS_MIN
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+                await asyncio.sleep(pause * _SPREAD.uniform(0.5, 1.5))
                 pause = min(2 * pause, PAUSE_SECONDS_MAX)
         finally:
             reporting.cancel()
