@@ -234,6 +234,14 @@ class Server:
                 logger.warning("BOT4_%s=%d from now on", policy.name, wanted)
 
     async def stop(self) -> None:
+        """Finish what is under way; whatever fails, the folder is let go and the embedded servers end."""
+        try:
+            await self._finish()
+        finally:
+            self.folder_lock.release()
+            await self.dependencies.stop()
+
+    async def _finish(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -243,8 +251,6 @@ class Server:
         if self.loop.seq - self._snapshot_seq >= _SNAPSHOT_COMMANDS_MIN and not self.loop.failed:
             await asyncio.to_thread(save_snapshot, self.engine, self.settings.journal_dir)
             await prune_now(self.settings.journal_dir, self._passed_seq())
-        self.folder_lock.release()
-        await self.dependencies.stop()
 
     def _passed_seq(self) -> int:
         """The last command that every projection has passed."""

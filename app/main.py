@@ -54,7 +54,7 @@ from app.documents.problems import (
     overloaded,
     storage_full,
 )
-from app.runtime.loop import EngineHalted, Overloaded, StorageFull
+from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
 from app.store.history import HistoryTimeout, HistoryUnavailable
 
 DESCRIPTION = """A trading engine: orders, accounts, limits.

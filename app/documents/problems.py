@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from app.engine.codes import Code
-from app.runtime.loop import EngineHalted, Overloaded, StorageFull
+from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1

@@ -36,7 +36,7 @@ SNAPSHOT_ORDERS_MAX = 20_000
 _FILLS_SEARCHED = 10_000
 
 _INTERVAL_NAMES = {seconds: name for name, seconds in INTERVALS_S.items()}
-_REFUSED_REQUESTS = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
+_REFUSED_CHANGES = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
 _FILLED = int(OrderStatus.FILLED)
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _SIDES = tuple(side.name for side in Side)
@@ -87,7 +87,7 @@ class StreamContents:
 
     def order(self, event: RawEvent) -> bytes | None:
         view = EventView._make(event)
-        if view.kind in _REFUSED_REQUESTS:
+        if view.kind in _REFUSED_CHANGES:
             # FILLED by a refusal: a replace to more was all that kept the order open.
             if view.status > _FILLED or not _venue_refused(view.code):
                 return None

@@ -209,12 +209,12 @@ def zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.frombuffer(memory, dtype)
 
 
-def allocate(capacity: Capacity) -> State:
-    """Empty arrays of the sizes in `capacity`."""
+def _lengths(capacity: Capacity) -> dict[str, int]:
+    """How many records each array has, by its name."""
     pairs = capacity.accounts * capacity.symbols
     row = -(-capacity.symbols // LANES) * LANES
     portfolios = capacity.accounts + 3
-    lengths = {
+    return {
         "firm": 1,
         "accounts": capacity.accounts,
         "instruments": capacity.symbols,
@@ -254,7 +254,11 @@ def allocate(capacity: Capacity) -> State:
         "candidate": 1,
         "sample": SAMPLE_ROWS * row,
     }
-    arrays = {name: zeros(length, DTYPES[name]) for name, length in lengths.items()}
+
+
+def allocate(capacity: Capacity) -> State:
+    """Empty arrays of the sizes in `capacity`."""
+    arrays = {name: zeros(length, DTYPES[name]) for name, length in _lengths(capacity).items()}
     views = ("reports", "values", "instrument_commands", "account_commands", "note_commands")
     for name in (*views, "risk_model_commands"):
         arrays[name] = arrays["commands"].view(DTYPES[name])

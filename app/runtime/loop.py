@@ -45,6 +45,7 @@ from app.runtime.reference import Reference
 from app.runtime.retention import DiskState
 from app.runtime.tick import ADVANCE_TIME, SAMPLE_MARKS, Tick, TickBuilder, mark_commands
 from app.runtime.timers import TimeWatch, sample_is_due
+from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
 from app.runtime.views import EventView
 from app.venues.base import Venue
 
@@ -57,18 +58,6 @@ HOUSEKEEPING_SECONDS = 0.05
 _COMMAND_BYTES = COMMAND.itemsize
 _KIND_OFFSET = COMMAND.fields["kind"][1] if COMMAND.fields else 0
 _MAY_ADD_RISK = bytes((CommandKind.PLACE_ORDER, CommandKind.AMEND_ORDER))
-
-
-class EngineHalted(Exception):
-    """The journal cannot be written, or the engine has met a bug: nothing is accepted any more."""
-
-
-class Overloaded(Exception):
-    """The inbox or the journal's queue is full: try again in a moment."""
-
-
-class StorageFull(Exception):
-    """The journal has used up its disk budget: nothing that may add risk is accepted, cancels are."""
 
 
 class EngineLoop:

@@ -34,7 +34,7 @@ _OF_ALL_ACCOUNTS = frozenset((EventKind.DAY_STARTED,))
 _FINAL = int(OrderStatus.FILLED)
 # They tell of an order that has not changed.
 _UNCHANGED = frozenset((EventKind.ORDER_REPLAYED, EventKind.EXECUTION_ANOMALY))
-_REFUSED_REQUESTS = frozenset((EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED))
+_REFUSED_CHANGES = frozenset((EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED))
 _KIND_NAMES = {int(kind): kind.name for kind in EventKind}
 
 
@@ -142,7 +142,7 @@ class HotState:
             if event[_ORDER_ID]:
                 if kind in _UNCHANGED:
                     continue
-                if kind not in _REFUSED_REQUESTS or self._contents.order(event) is not None:
+                if kind not in _REFUSED_CHANGES or self._contents.order(event) is not None:
                     orders[event[_ORDER_ID]] = event
                 if event[_ACCOUNT] >= 0 and event[_SYMBOL] >= 0:
                     pairs.add((event[_ACCOUNT], event[_SYMBOL]))

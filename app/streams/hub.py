@@ -16,7 +16,8 @@ from pathlib import Path
 
 from app.documents.raw_events import SEQ
 from app.runtime.clock import Clock
-from app.runtime.loop import EngineHalted, EngineLoop
+from app.runtime.loop import EngineLoop
+from app.runtime.unavailable import EngineHalted
 from app.runtime.views import EVENT_LAYOUT
 from app.streams.budget import Budget
 from app.streams.client import Client, Wire

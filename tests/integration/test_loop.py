@@ -17,9 +17,10 @@ from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType
 from app.runtime import journal
 from app.runtime.clock import SystemClock
 from app.runtime.journal import JournalWriter
-from app.runtime.loop import INBOX_COMMANDS_MAX, EngineHalted, EngineLoop, Overloaded
+from app.runtime.loop import INBOX_COMMANDS_MAX, EngineLoop
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
+from app.runtime.unavailable import EngineHalted, Overloaded
 from app.runtime.views import COMMAND_LAYOUT
 from app.venues.paper.venue import PaperVenue
 

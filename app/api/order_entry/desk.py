@@ -33,7 +33,7 @@ from app.runtime.views import EventView
 
 _REPLAYED = int(EventKind.ORDER_REPLAYED)
 _REJECTED = int(OrderStatus.REJECTED)
-_REFUSED_REQUESTS = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED, EventKind.COMMAND_REJECTED)
+_REFUSED_CHANGES = (EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED, EventKind.COMMAND_REJECTED)
 _PENDING = (OrderStatus.PENDING_CANCEL, OrderStatus.UNKNOWN)
 _WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_REPLACE)
 
@@ -192,7 +192,7 @@ class OrderDesk:
     def changed(self, principal: Principal, outcome: Outcome) -> Reply:
         """The reply to a cancel or an amend."""
         event = outcome.event
-        if event.kind in _REFUSED_REQUESTS:
+        if event.kind in _REFUSED_CHANGES:
             return self._refused(principal, event)
         return Reply(200, order_content(self._reference, event))
 

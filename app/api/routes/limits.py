@@ -43,6 +43,22 @@ async def _scope_response(services: Services, scope: LimitScope) -> Response:
     return response
 
 
+async def _changes_of(
+    services: Services, principal: Principal, scope: LimitScope, before_seq: int | None, count: int
+) -> list[Change]:
+    """Changes of exactly this scope before a command, newest first; `count` or a few more, if there are."""
+    found: list[Change] = []
+    async for part in services.turns.spread(principal.number, services.risk_log.changes()):
+        found += [
+            change
+            for change in part
+            if is_of_scope(change.event, scope) and (before_seq is None or change.event.seq < before_seq)
+        ]
+        if len(found) >= count:
+            break
+    return found
+
+
 def _add_routes(path: str, find_scope: Any) -> None:
     Scoped = Annotated[LimitScope, Depends(find_scope)]  # noqa: N806  # a type
 
@@ -84,15 +100,7 @@ def _add_routes(path: str, find_scope: Any) -> None:
         """Changes, newest first: who, when, why, old and new. From the newest part of the journal, kept in
         memory (20,000 changes): `complete_since_ts` says from when on nothing is missing."""
         log = services.risk_log
-        found: list[Change] = []
-        async for part in services.turns.spread(principal.number, log.changes()):
-            found += [
-                change
-                for change in part
-                if is_of_scope(change.event, scope) and (before_seq is None or change.event.seq < before_seq)
-            ]
-            if len(found) > limit:
-                break
+        found = await _changes_of(services, principal, scope, before_seq, limit + 1)
         shown = found[:limit]
         items = await json_list(services, principal, (change_content(services, each) for each in shown))
         await services.loop.durable()

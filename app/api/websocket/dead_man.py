@@ -10,8 +10,9 @@ import logging
 from enum import Enum, auto
 
 from app.commands import orders as commands
-from app.runtime.loop import EngineHalted, EngineLoop, Overloaded
+from app.runtime.loop import EngineLoop
 from app.runtime.outcomes import Outcome
+from app.runtime.unavailable import EngineHalted, Overloaded
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """A settlement where it is shown: in the database's rows, in Redis, on the streams."""
 
 from pathlib import Path
-from struct import unpack_from
 from typing import Any
 
 import orjson
@@ -15,32 +14,11 @@ from app.runtime.follower import JournalBatch, Replica
 from app.runtime.views import event_views
 from app.store import hot_keys as keys
 from app.store.hot_state import HotState
-from app.store.projection import Projected, Rows, project
+from app.store.projection import Projected, project
 from app.streams.states import States
 from app.streams.topics import Channel
+from tests.support.copy_rows import values
 from tests.support.engine import Desk, bought, desk, instrument, mark, note, pack, settle
-
-_SIZES = {2: "h", 4: "i", 8: "q"}
-
-
-def values(rows: Rows | None) -> list[dict[str, int | bytes]]:
-    """Rows of PostgreSQL's binary COPY format: integers, and texts as bytes."""
-    assert rows is not None
-    found, at = [], 0
-    for _ in range(rows.count):
-        assert unpack_from(">h", rows.content, at)[0] == len(rows.columns)
-        at += 2
-        row: dict[str, int | bytes] = {}
-        for column in rows.columns:
-            (size,) = unpack_from(">i", rows.content, at)
-            at += 4
-            if column != "reason" and size > 0:
-                row[column] = unpack_from(f">{_SIZES[size]}", rows.content, at)[0]
-            elif size > 0:
-                row[column] = rows.content[at : at + size]
-            at += max(size, 0)
-        found.append(row)
-    return found
 
 
 @pytest.fixture

@@ -19,11 +19,12 @@ from app.engine.state import allocate
 from app.market.market_data import MarketData
 from app.runtime.alarms import Alarms
 from app.runtime.clock import VirtualClock
-from app.runtime.loop import EngineHalted, EngineLoop, Overloaded, StorageFull
+from app.runtime.loop import EngineLoop
 from app.runtime.outcomes import Waiter
 from app.runtime.reference import Reference
 from app.runtime.retention import DiskBudget
 from app.runtime.risk_log import RiskLog
+from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
 from app.venues.base import Venue
 
 KEY = "a-key-from-the-environment"

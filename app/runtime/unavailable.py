@@ -1,0 +1,13 @@
+"""Unavailable: why the engine takes no command now, whatever the command asks for."""
+
+
+class EngineHalted(Exception):
+    """The journal cannot be written, or the engine has met a bug: nothing is accepted any more."""
+
+
+class Overloaded(Exception):
+    """The inbox or the journal's queue is full: try again in a moment."""
+
+
+class StorageFull(Exception):
+    """The journal has used up its disk budget: nothing that may add risk is accepted, cancels are."""
