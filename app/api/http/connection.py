@@ -26,6 +26,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.auth import KeyStore
+from app.api.http.head_reader import HEADERS_MAX
 from app.api.http.lingering import LingeringConnection, PoliteTransport
 from app.api.http.sweep import ConnectionSweep, UnreadWatch
 from app.api.websocket.handshake_rules import handshake_problem
@@ -48,7 +49,6 @@ STOP_SECONDS_MAX = 8.0
 
 # Of one head, and again of what is no content within a body: trailers, extensions of chunks.
 HEAD_BYTES_MAX = 64 << 10
-HEADERS_MAX = 100
 # A body without a valid key is passed over as it comes; one of more, or without a length, is not waited for.
 UNKNOWN_BYTES_MAX = 16 << 10
 

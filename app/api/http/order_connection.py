@@ -11,14 +11,14 @@ One request of a connection is under way at a time. What a client has sent
 beyond it waits here, and when that is much the connection is not read.
 """
 
-import re
 from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.api.auth import KeyStore, Principal
-from app.api.http.connection import HEADERS_MAX, WatchedProtocol
+from app.api.http.connection import WatchedProtocol
+from app.api.http.head_reader import Head, OrderAction, head_bytes, read_head
 from app.api.http.order_application import ORDER_BYTES_MAX, decode_amend, decode_order, decode_orders
 from app.api.http.sweep import ConnectionSweep, allowed_connections
 from app.api.order_entry.desk import OrderDesk
@@ -28,31 +28,15 @@ from app.documents.orders import Answer
 from app.documents.problems import problem_headers
 from app.runtime.loop import EngineLoop
 
-PLAIN_HEAD_BYTES_MAX = 4_096
 HEADS_MAX = 4_096  # remembered, of all connections
 
-_HEAD_END = b"\r\n\r\n"
-_REQUEST = re.compile(
-    rb"(POST /v1/orders|POST /v1/orders/batch|(?:DELETE|PATCH) /v1/orders/([0-9]{1,19})) HTTP/1\.1"
-)
-# One class of characters each, so that no header takes longer than it is long.
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(rb"[\x20-\x7e]*")
-_LENGTH = re.compile(rb"[0-9]{1,9}")
-# Headers that change how a message is framed or answered.
-_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"content-encoding"))
 
-_PLACE, _PLACE_BATCH, _CANCEL, _AMEND = range(4)
-_KINDS = {b"POST /v1/orders": _PLACE, b"POST /v1/orders/batch": _PLACE_BATCH}
+class PlainRequest(NamedTuple):
+    """A plain head with a valid key in it; `size` is that of head and body."""
 
-
-class Head(NamedTuple):
-    """What the head of a plain request says."""
-
-    kind: int
-    length: int  # of the body
-    order_id: str
+    head: Head
     principal: Principal
+    size: int
 
 
 class OrderLane:
@@ -62,63 +46,54 @@ class OrderLane:
         self._loop: EngineLoop = services.loop
         self._keys: KeyStore = services.keys
         self._desk = desk
-        self._bytes_max = (ORDER_BYTES_MAX, services.body_bytes_max, 0, ORDER_BYTES_MAX)
-        self._heads: dict[bytes, Head] = {}
+        self._body_bytes_max = {
+            OrderAction.PLACE: ORDER_BYTES_MAX,
+            OrderAction.PLACE_BATCH: services.body_bytes_max,
+            OrderAction.CANCEL: 0,
+            OrderAction.AMEND: ORDER_BYTES_MAX,
+        }
+        self._known: dict[bytes, PlainRequest] = {}
 
-    def find(self, raw: bytes) -> Head | None:
-        """What a request's head, blank line included, asks of us; None where it is for others to answer."""
-        if not self._loop.ready:
+    def find(self, data: bytes | bytearray) -> PlainRequest | None:
+        """The request that `data` begins with; None where it is for others to answer."""
+        size = head_bytes(data)
+        if not (size and self._loop.ready):
             return None
-        head = self._heads.get(raw)
-        if head is None:
-            head = self._read(raw)
-            if head is not None and head.kind <= _PLACE_BATCH:
-                if len(self._heads) >= HEADS_MAX:
-                    self._heads.clear()
-                self._heads[raw] = head
-        elif head.principal.revoked_ts:
-            del self._heads[raw]
+        raw = bytes(data[:size])
+        request = self._known.get(raw)
+        if request is None:
+            return self._read(raw)
+        if request.principal.revoked_ts:
+            del self._known[raw]
             return None
-        return head
+        return request
 
-    def _read(self, raw: bytes) -> Head | None:
-        lines = raw[: -len(_HEAD_END)].split(b"\r\n")
-        request = _REQUEST.fullmatch(lines[0])
-        if request is None or len(lines) > 1 + HEADERS_MAX:
+    def _read(self, raw: bytes) -> PlainRequest | None:
+        head = read_head(raw)
+        if not isinstance(head, Head) or head.body_size > self._body_bytes_max[head.action]:
             return None
-        found: dict[bytes, bytes] = {}
-        for line in lines[1:]:
-            name, colon, value = line.partition(b":")
-            value = value.strip(b" \t")
-            if not (colon and _NAME.fullmatch(name) and _VALUE.fullmatch(value)):
-                return None
-            name = name.lower()
-            if name in found or name in _NOT_PLAIN:
-                return None
-            found[name] = value
-        if found.get(b"connection", b"keep-alive").lower() != b"keep-alive":
-            return None
-        kind = _KINDS.get(request[1], _CANCEL if request[1].startswith(b"DELETE") else _AMEND)
-        length = found.get(b"content-length", b"0" if kind == _CANCEL else b"")
-        if not _LENGTH.fullmatch(length) or int(length) > self._bytes_max[kind]:
-            return None
-        principal = self._keys.of_header(found.get(b"authorization", b""))
+        principal = self._keys.of_header(head.authorization)
         if principal is None:
             return None
-        return Head(kind, int(length), (request[2] or b"").decode(), principal)
+        request = PlainRequest(head, principal, head.size + head.body_size)
+        if not head.order_id:  # else the next one is another
+            if len(self._known) >= HEADS_MAX:
+                self._known.clear()
+            self._known[raw] = request
+        return request
 
-    def handle(self, head: Head, body: bytes, respond: Respond) -> None:
+    def handle(self, request: PlainRequest, body: bytes, respond: Respond) -> None:
         """Start on a request; `respond` is called once, now or later."""
-        desk = self._desk
+        desk, action, principal = self._desk, request.head.action, request.principal
         try:
-            if head.kind == _PLACE:
-                desk.place(head.principal, decode_order(body), respond)
-            elif head.kind == _PLACE_BATCH:
-                desk.place_batch(head.principal, decode_orders(body), respond)
-            elif head.kind == _CANCEL:
-                desk.cancel(head.principal, head.order_id, respond)
+            if action is OrderAction.PLACE:
+                desk.place(principal, decode_order(body), respond)
+            elif action is OrderAction.PLACE_BATCH:
+                desk.place_batch(principal, decode_orders(body), respond)
+            elif action is OrderAction.CANCEL:
+                desk.cancel(principal, request.head.order_id, respond)
             else:
-                desk.amend(head.principal, head.order_id, decode_amend(body), respond)
+                desk.amend(principal, request.head.order_id, decode_amend(body), respond)
         except Exception as error:  # noqa: BLE001  # an expected one becomes its problem, a bug a logged 500
             respond(failure_answer(error))
 
@@ -144,11 +119,11 @@ class OrderProtocol(WatchedProtocol):
             self._held += data
             self.go_on()
             return
-        head, begin = self._plain_head(data)
-        if head is None:
+        request = self._find(data)
+        if request is None:
             self._feed(data)
             return
-        end = begin + head.length
+        end = request.size
         if len(data) < end:
             self._held += data
             self._wanted = end
@@ -156,7 +131,7 @@ class OrderProtocol(WatchedProtocol):
             return
         if len(data) > end:
             self._held += data[end:]
-        self._begin(head, data[begin:end])
+        self._begin(request, data[request.head.size : end])
 
     def _feed(self, data: bytes) -> None:
         """What uvicorn's way takes of it; the rest is held."""
@@ -187,39 +162,36 @@ class OrderProtocol(WatchedProtocol):
         if len(held) < max(self._wanted, 1):
             return
         self._wanted = 0
-        head, begin = self._plain_head(held)
-        if head is None:
+        request = self._find(held)
+        if request is None:
             data = self.take_held()
             self.flow.release()
             self._feed(data)
             return
-        end = begin + head.length
+        end = request.size
         if len(held) < end:
             self._wanted = end
             self.since = self.loop.time()
             self.flow.release()
             return
-        body = bytes(held[begin:end])
+        body = bytes(held[request.head.size : end])
         del held[:end]
         if len(held) <= HIGH_WATER_LIMIT:
             self.flow.release()
-        self._begin(head, body)
+        self._begin(request, body)
 
-    def _plain_head(self, data: bytes | bytearray) -> tuple[Head | None, int]:
-        """The plain request that `data` begins with, and where its body begins."""
-        if self.in_message or self.in_cycle:
-            return None, 0
-        end = data.find(_HEAD_END, 0, PLAIN_HEAD_BYTES_MAX) + len(_HEAD_END)
-        return (self.lane.find(bytes(data[:end])) if end >= len(_HEAD_END) else None), end
+    def _find(self, data: bytes | bytearray) -> PlainRequest | None:
+        """The plain request that `data` begins with, if the turn is its."""
+        return None if self.in_message or self.in_cycle else self.lane.find(data)
 
     @property
     def busy(self) -> bool:
         return self._answering or bool(self._held) or self.in_cycle
 
-    def _begin(self, head: Head, body: bytes) -> None:
+    def _begin(self, request: PlainRequest, body: bytes) -> None:
         self._answering = True
         self.since = 0.0
-        self.lane.handle(head, body, self._respond)
+        self.lane.handle(request, body, self._respond)
 
     # What goes out.
 

@@ -1,0 +1,109 @@
+"""Head reader: which order request the first bytes of an HTTP/1.1 connection plainly are.
+
+It takes bytes and returns what they say; it keeps nothing and decides nothing about keys,
+bodies or the engine. A head is plain when all of this holds:
+
+1. Its request line is one of ours, letter by letter: no query, no percent-encoding.
+2. It ends, blank line included, within `PLAIN_HEAD_BYTES_MAX`, and has at most `HEADERS_MAX` fields.
+3. A field is a token, a colon and visible ASCII on one line, and each name occurs once.
+4. No field changes how the message is framed or answered; `Connection` says keep-alive at most.
+5. `Content-Length` says how long the body is. A cancel may leave it out, and has none then.
+
+`NOT_PLAIN` is no verdict: a parser that knows the whole of HTTP reads such a head, and
+may well find a request in it.
+"""
+
+import re
+from enum import Enum, auto
+from typing import Literal, NamedTuple, TypeAlias
+
+PLAIN_HEAD_BYTES_MAX = 4_096
+HEADERS_MAX = 100
+
+HEAD_END = b"\r\n\r\n"
+
+
+class OrderAction(Enum):
+    """What a plain request asks for."""
+
+    PLACE = auto()
+    PLACE_BATCH = auto()
+    CANCEL = auto()
+    AMEND = auto()
+
+
+class Head(NamedTuple):
+    """The head of a plain request. `order_id` is empty where the request names no order."""
+
+    action: OrderAction
+    order_id: str
+    authorization: bytes
+    size: int  # of the head itself, blank line included
+    body_size: int
+
+
+class NoHead(Enum):
+    """Why there is no head: its end has not come, or it is not plain."""
+
+    INCOMPLETE = auto()
+    NOT_PLAIN = auto()
+
+
+Incomplete: TypeAlias = Literal[NoHead.INCOMPLETE]
+NotPlain: TypeAlias = Literal[NoHead.NOT_PLAIN]
+
+_REQUEST = re.compile(
+    rb"(POST /v1/orders|POST /v1/orders/batch|(?:DELETE|PATCH) /v1/orders/([0-9]{1,19})) HTTP/1\.1"
+)
+_ACTIONS = {b"POST /v1/orders": OrderAction.PLACE, b"POST /v1/orders/batch": OrderAction.PLACE_BATCH}
+# One class of characters each, so that no field takes longer than it is long.
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\x20-\x7e]*")
+_LENGTH = re.compile(rb"[0-9]{1,9}")
+_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"content-encoding"))
+
+
+def head_bytes(data: bytes | bytearray) -> int:
+    """How many bytes the head at the beginning has, blank line included; 0 if its end is not there."""
+    end = data.find(HEAD_END, 0, PLAIN_HEAD_BYTES_MAX)
+    return 0 if end < 0 else end + len(HEAD_END)
+
+
+def read_head(data: bytes | bytearray) -> Head | Incomplete | NotPlain:
+    """The head that `data` begins with; what follows it is not looked at."""
+    size = head_bytes(data)
+    if not size:
+        return NoHead.NOT_PLAIN if len(data) >= PLAIN_HEAD_BYTES_MAX else NoHead.INCOMPLETE
+    lines = bytes(data[: size - len(HEAD_END)]).split(b"\r\n")
+    request = _REQUEST.fullmatch(lines[0])
+    fields = _read_fields(lines[1:])
+    if request is None or fields is None:
+        return NoHead.NOT_PLAIN
+    action = _action(request[1])
+    body_size = fields.get(b"content-length", b"0" if action is OrderAction.CANCEL else b"")
+    if not _LENGTH.fullmatch(body_size) or fields.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        return NoHead.NOT_PLAIN
+    order_id = (request[2] or b"").decode()
+    return Head(action, order_id, fields.get(b"authorization", b""), size, int(body_size))
+
+
+def _action(request: bytes) -> OrderAction:
+    by_method = OrderAction.CANCEL if request.startswith(b"DELETE") else OrderAction.AMEND
+    return _ACTIONS.get(request, by_method)
+
+
+def _read_fields(lines: list[bytes]) -> dict[bytes, bytes] | None:
+    """Values by names in small letters; None where a line is not plain, or there are too many."""
+    if len(lines) > HEADERS_MAX:
+        return None
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        value = value.strip(b" \t")
+        if not (colon and _NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            return None
+        name = name.lower()
+        if name in found or name in _NOT_PLAIN:
+            return None
+        found[name] = value
+    return found
