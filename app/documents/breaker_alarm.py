@@ -4,14 +4,14 @@ import logging
 
 from app.documents.problems import code_name
 from app.documents.refusals import measure
-from app.engine.records import EVENT
+from app.engine.records import EVENT, field_offset
 from app.engine.types import EventKind, TradingState
 from app.runtime.reference import Reference
 from app.runtime.views import EVENT_BYTES, event_view
 
 logger = logging.getLogger(__name__)
 
-_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+_KIND_OFFSET = field_offset(EVENT, "kind")
 _TRIPPED = int(EventKind.BREAKER_TRIPPED)
 
 

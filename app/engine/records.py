@@ -43,6 +43,12 @@ def record(*fields: Field, multiple_of: int = 1) -> np.dtype[np.void]:
     return np.dtype(filled, align=True)
 
 
+def field_offset(record_type: np.dtype[np.void], name: str) -> int:
+    """The byte offset of a field within its record."""
+    assert record_type.fields is not None
+    return int(record_type.fields[name][1])
+
+
 _HEADER = (("seq", "i8"), ("ts", "i8"), ("account", "i4"), ("symbol", "i4"), ("kind", "u1"))
 
 COMMAND = record(

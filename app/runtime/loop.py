@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from app.codec.names import NameTables
 from app.engine.engine import Engine, Verdict
-from app.engine.records import COMMAND
+from app.engine.records import COMMAND, field_offset
 from app.engine.types import CommandKind
 from app.market.conflation import newest_levels
 from app.market.types import LEVEL_UPDATE
@@ -56,7 +56,7 @@ PENDING_LEVELS_MAX = 1 << 16
 HOUSEKEEPING_SECONDS = 0.05
 
 _COMMAND_BYTES = COMMAND.itemsize
-_KIND_OFFSET = COMMAND.fields["kind"][1] if COMMAND.fields else 0
+_KIND_OFFSET = field_offset(COMMAND, "kind")
 _MAY_ADD_RISK = bytes((CommandKind.PLACE_ORDER, CommandKind.AMEND_ORDER))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.codec.match_replies import ANSWERS, AWAITED, LINKS, ORDER, ORDER_WITH_FILLS, PLAIN, Matched, Scratch
 from app.codec.names import NameTables
-from app.engine.records import EVENT
+from app.engine.records import EVENT, field_offset
 from app.engine.types import EventKind
 from app.runtime.views import EventView, event_view
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _ANSWERS = frozenset(ANSWERS)
 _NOTE = int(EventKind.NOTE_RECORDED)
 _EVENT_BYTES = EVENT.itemsize
-_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+_KIND_OFFSET = field_offset(EVENT, "kind")
 _LATEST, _FIRST_FILL, _NEXT_FILL, _REFUSAL = range(len(LINKS.names or ()))
 
 

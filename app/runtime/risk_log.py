@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.engine.records import EVENT, NOTE_EVENT
+from app.engine.records import EVENT, NOTE_EVENT, field_offset
 from app.engine.reference import DAY_US
 from app.engine.types import EventKind
 from app.runtime.breaches import REFUSED_REQUESTS, is_breach
@@ -52,8 +52,8 @@ _NOTE = int(EventKind.NOTE_RECORDED)
 _WANTED = CHANGES | REFUSED_REQUESTS | {EventKind.NOTE_RECORDED}
 _NOT_WANTED = bytes(kind for kind in range(256) if kind not in _WANTED)
 _IS_WANTED = np.array([kind in _WANTED for kind in range(256)])
-_TS_OFFSET = EVENT.fields["ts"][1] if EVENT.fields else 0
-_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+_TS_OFFSET = field_offset(EVENT, "ts")
+_KIND_OFFSET = field_offset(EVENT, "kind")
 _NOTE_LAYOUT = layout(NOTE_EVENT)
 _SEQ, _LENGTH, _TEXT = 0, 5, 7
 

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from app.engine.engine import Engine
-from app.engine.records import COMMAND
+from app.engine.records import COMMAND, field_offset
 from app.engine.types import CommandKind
 from app.runtime.outcomes import NO_REQUESTS, Requests, Waiter
 from app.venues.base import Venue
 from app.venues.steps import Steps
 
-_KIND_OFFSET = COMMAND.fields["kind"][1] if COMMAND.fields else 0
+_KIND_OFFSET = field_offset(COMMAND, "kind")
 
 
 class Tick(NamedTuple):

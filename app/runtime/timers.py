@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine.records import field_offset
 from app.engine.reference import DAY_US
 from app.engine.state import NO_SLOT, State
 from app.engine.state_records import FIRM, HEAP_NODE
@@ -15,8 +16,7 @@ _WORD = np.dtype(np.int64).itemsize
 
 def _word_of(record: np.dtype[np.void], field: str) -> int:
     """Which word of a record is a field."""
-    assert record.fields is not None
-    return int(record.fields[field][1]) // _WORD
+    return field_offset(record, field) // _WORD
 
 
 _NEXT_OVERRIDE, _EXPIRY_ROOT, _DAY_START = (

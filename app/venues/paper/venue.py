@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from app.engine.capacity import Capacity
 from app.engine.directory import directory_of
 from app.engine.engine import Engine, stamp
-from app.engine.records import COMMAND, EVENT
+from app.engine.records import COMMAND, EVENT, field_offset
 from app.engine.state import State
 from app.engine.types import EventKind, OrderStatus, Side
 from app.venues.base import Applied
@@ -28,7 +28,7 @@ _RESUMED_AT_ONCE = 1 << 14
 
 _EVENT_COUNT = (1 << COUNT_BITS) - 1
 _COMMAND_BYTES, _EVENT_BYTES, _SEQ_BYTES = COMMAND.itemsize, EVENT.itemsize, 8
-_KIND_OFFSET = EVENT.fields["kind"][1] if EVENT.fields else 0
+_KIND_OFFSET = field_offset(EVENT, "kind")
 _RESTRICTING = {int(EventKind.TRADING_STATE_SET), int(EventKind.PERMISSION_SET)}
 
 _ROUTED_AGAIN = {
