@@ -63,7 +63,7 @@ from app.store.trade_handover import TradeHandover
 from app.store.writer import PROJECTION
 from app.streams.hub import Hub
 from app.streams.market import MarketStreams
-from app.venues.paper.venue import PaperVenue
+from app.venues.paper import PaperStepper, PaperVenue
 from app.warmup import compile_kernels
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,14 @@ class Server:
         self.engine = Engine(DEFAULT_CAPACITY)
         self.reference = Reference.from_state(self.engine.state)
         self.venue = PaperVenue(self.engine.state, DEFAULT_CAPACITY)
-        self.loop = EngineLoop(self.engine, self.venue, self.reference, self.clock, settings.mark_interval_ms)
+        self.loop = EngineLoop(
+            self.engine,
+            self.venue,
+            PaperStepper(self.engine, self.venue),
+            self.reference,
+            self.clock,
+            settings.mark_interval_ms,
+        )
         self.market = MarketData(self.loop, spread_max_bps=self._mark_spread_max_bps)
         self.disk = DiskBudget(settings.journal_dir, settings.journal_bytes_max, self.loop.on_disk_state)
         self.risk_log = RiskLog()

@@ -15,7 +15,7 @@ from app.engine.records import COMMAND, EVENT
 from app.engine.state_records import ORDER
 from app.engine.types import CommandKind
 from app.market.types import LEVEL_UPDATE
-from app.venues.paper.venue import PaperVenue
+from app.venues.paper import PaperStepper, PaperVenue
 
 _CAPACITY = Capacity(
     accounts=2, symbols=2, orders=1 << 6, open_orders=1 << 5, fills=1 << 6, commands=1 << 10, events=1 << 10
@@ -51,7 +51,7 @@ def _run_all() -> None:
     stamp(command, 1, 1)
     command["kind"] = CommandKind.ADVANCE_TIME
     events = engine.process(command).copy()
-    venue.apply(engine, command.tobytes(), 2, 2)
+    PaperStepper(engine, venue).step(command.tobytes(), 2, 2)
     engine.explain(command, 1)
     engine.check(command)
     for _ in venue.execute(events):

@@ -10,7 +10,7 @@ import numpy as np
 from app.engine.engine import Engine
 from app.engine.records import COMMAND, EVENT
 from app.engine.types import EventKind, ReportKind
-from app.venues.paper.venue import PaperVenue
+from app.venues.paper import PaperStepper, PaperVenue
 from loadtests.engine_figures import SHAPE, without_garbage_collection
 from loadtests.figures import Figure
 from loadtests.firm import Firm, Ids, Records
@@ -36,7 +36,9 @@ class Churn:
     def __init__(self, open_orders: int, *, venue: bool) -> None:
         self.firm = Firm()
         engine: Engine = self.firm.engine
-        self._venue = PaperVenue(engine.state, engine.capacity) if venue else None
+        self._stepper: PaperStepper | None = None
+        if venue:
+            self._stepper = PaperStepper(engine, PaperVenue(engine.state, engine.capacity))
         self._open: Ids = np.zeros(0, np.int64)
         self._turn = np.zeros(0, np.int64)
         self.seconds = 0.0
@@ -76,7 +78,7 @@ class Churn:
 
     def _apply(self, commands: Records) -> Records:
         """The events by which the commands were sent on, one for each, in their order."""
-        events = self._by_engine(commands) if self._venue is None else self._with(self._venue, commands)
+        events = self._by_engine(commands) if self._stepper is None else self._with(self._stepper, commands)
         routed = events[np.isin(events["kind"], _ROUTED)]
         if len(routed) != len(commands):
             raise RuntimeError(f"refused: {np.unique(events['code'])}")
@@ -97,12 +99,12 @@ class Churn:
         self.seconds += perf_counter() - started
         return events
 
-    def _with(self, venue: PaperVenue, commands: Records) -> Records:
+    def _with(self, stepper: PaperStepper, commands: Records) -> Records:
         """As the server applies them."""
         firm = self.firm
         records = commands.tobytes()
         started = perf_counter()
-        applied = venue.apply(firm.engine, records, firm.seq + 1, firm.now)
+        applied = stepper.step(records, firm.seq + 1, firm.now)
         self.seconds += perf_counter() - started
         firm.seq += len(applied.commands) // COMMAND.itemsize
         return np.frombuffer(applied.events, EVENT)

@@ -18,7 +18,7 @@ from app.runtime.clock import SystemClock
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import Reference
-from app.venues.paper.venue import PaperVenue
+from app.venues.paper import PaperStepper, PaperVenue
 from loadtests.engine_figures import SHAPE, without_garbage_collection
 from loadtests.figures import Figure, median_of_rounds, percentiles
 from loadtests.firm import MARK, SYMBOLS, Firm
@@ -97,7 +97,8 @@ async def _rounds(rounds: int) -> list[dict[str, float]]:
     firm = Firm(first_ts=clock.now() - _SET_UP_US)  # the loop goes on in the time of the real clock
     engine = firm.engine
     venue = PaperVenue(engine.state, DEFAULT_CAPACITY)
-    loop = EngineLoop(engine, venue, Reference.from_state(engine.state), clock)
+    stepper = PaperStepper(engine, venue)
+    loop = EngineLoop(engine, venue, stepper, Reference.from_state(engine.state), clock)
     journals: list[_NoJournalHere] = []
 
     def open_journal(

@@ -7,9 +7,10 @@ nothing is left to do; only then the next client command is applied. All command
 events of a tick are one unit in the journal. Only when the journal says that it is on
 disk do callers get answers.
 
-The venue here lives in this process and dies with it, so nothing has left the
-house before the journal has it; a venue outside would be routed to from
-`_deliver`, after the disk.
+A stepper applies the commands. The paper venue's is engine and book together: it lives
+in this process and dies with it, so nothing has left the house before the journal has
+it. That of a venue outside is the engine alone, and an observer of durable events
+routes (`app.venues.base`).
 """
 
 import asyncio
@@ -48,6 +49,7 @@ from app.runtime.timers import TimeWatch, sample_is_due
 from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
 from app.runtime.views import EventView
 from app.venues.base import Venue
+from app.venues.stepper import Stepper
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class EngineLoop:
         self,
         engine: Engine,
         venue: Venue,
+        stepper: Stepper,
         reference: Reference,
         clock: Clock,
         mark_interval_ms: int = 200,
@@ -89,6 +92,7 @@ class EngineLoop:
         self.overloads = 0
         self.marked = asyncio.Event()
         self._venue = venue
+        self._stepper = stepper
         self._clock = clock
         self._mark_interval = mark_interval_ms / 1_000
         self._inbox = bytearray(INBOX_COMMANDS_MAX * _COMMAND_BYTES)
@@ -128,7 +132,7 @@ class EngineLoop:
 
     def resume(self, open_orders: NDArray[np.void]) -> None:
         """Give the venue, after a restart, the ORDER records that it had, and take what it reports."""
-        builder = TickBuilder(self.engine, self._venue, self.seq, self._clock.now())
+        builder = self._begin_tick(self._clock.now())
         builder.take_reports(self._venue.resume(open_orders))
         self._commit(builder, [], time.perf_counter_ns())
 
@@ -304,7 +308,7 @@ class EngineLoop:
         new day's; client commands come last, so that they meet the newest market.
         """
         now = self._clock.now()
-        builder = TickBuilder(self.engine, self._venue, self.seq, now)
+        builder = self._begin_tick(now)
         self._time_due = False
         if self._time.is_due(now):
             builder.apply(ADVANCE_TIME)
@@ -324,6 +328,9 @@ class EngineLoop:
             builder.apply_requests(self._inbox_view[: count * _COMMAND_BYTES])
         self.seq = builder.seq
         return builder
+
+    def _begin_tick(self, now: int) -> TickBuilder:
+        return TickBuilder(self.engine, self._venue, self._stepper, self.seq, now)
 
     def _commit(self, builder: TickBuilder, waiters: list[Waiter], started: int) -> None:
         self.seq = builder.seq

@@ -10,6 +10,7 @@ from app.engine.records import COMMAND, field_offset
 from app.engine.types import CommandKind
 from app.runtime.outcomes import NO_REQUESTS, Requests, Waiter
 from app.venues.base import Venue
+from app.venues.stepper import Stepper
 from app.venues.steps import Steps
 
 _KIND_OFFSET = field_offset(COMMAND, "kind")
@@ -44,16 +45,17 @@ class Tick(NamedTuple):
 class TickBuilder(Steps):
     """The commands and events of one tick, as they pile up; all of them have the time `now`."""
 
-    __slots__ = ("first_seq", "requests")
+    __slots__ = ("_stepper", "first_seq", "requests")
 
-    def __init__(self, engine: Engine, venue: Venue, seq: int, now: int) -> None:
+    def __init__(self, engine: Engine, venue: Venue, stepper: Stepper, seq: int, now: int) -> None:
         super().__init__(engine, venue, seq, now)
+        self._stepper = stepper
         self.first_seq = seq + 1
         self.requests = NO_REQUESTS
 
     def apply(self, commands: bytes | memoryview) -> bytes:
-        """Apply COMMAND records, each with whatever the venue makes of it; which seqs they got."""
-        applied = self._venue.apply(self._engine, commands, self.seq + 1, self._ts)
+        """Apply COMMAND records, each with all that it leads to in this tick; which seqs they got."""
+        applied = self._stepper.step(commands, self.seq + 1, self._ts)
         self.add(applied.commands, applied.events)
         return applied.seqs
 

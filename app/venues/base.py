@@ -2,37 +2,30 @@
 
 Orders reach a venue as route events (ORDER_ACCEPTED, ORDER_TRIGGERED,
 CANCEL_REQUESTED, REPLACE_REQUESTED) and what becomes of them comes back as
-EXECUTION_REPORT commands: the engine learns of an outcome in no other way.
+EXECUTION_REPORT commands: the engine learns of an outcome in no other way. A
+venue never runs the engine: that is a stepper's part (`app.venues.stepper`).
 
 The paper venue answers at once: it lives in the process and dies with it, so a
 tick's commands, reports and events are one journal frame and nothing has left
-the house before that frame is on disk; `apply` lets it go back and forth with the
-engine without a stop in between, command by command. A live venue differs in two ways. Its
-adapter is given events only after the journal has them on disk, because what
-has been sent cannot be taken back; and its reports come later, by the inbox,
-as commands of some other tick. Such an adapter is fed from the bus of durable
-events; `apply` then applies the commands and no more, `execute` sends and yields
-nothing, and `resume` asks the venue about every open order instead of rebuilding
-a book.
+the house before that frame is on disk. Its stepper lets engine and book go back
+and forth without a stop in between, command by command.
+
+A live venue differs in two ways. Its adapter is given events only after the
+journal has them on disk, because what has been sent cannot be taken back; and
+its reports come later, as commands of some other tick. So its stepper is the
+engine alone, and the adapter is fed from the bus of durable events: `execute`
+sends and yields nothing, `apply_levels` keeps what is displayed and yields
+nothing, `note` has nothing to do, and `resume` asks the venue about every open
+order instead of rebuilding a book.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.engine import Engine
-
 Records = NDArray[np.void]
-
-
-class Applied(NamedTuple):
-    """What commands have led to."""
-
-    commands: bytes  # all COMMAND records, the venue's reports among them, in the order of their seq
-    events: bytes  # all EVENT records
-    seqs: bytes  # of the given commands, as int64
 
 
 class Venue(Protocol):
@@ -42,9 +35,6 @@ class Venue(Protocol):
     """
 
     name: str
-
-    def apply(self, engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
-        """Stamp COMMAND records and apply each, with whatever the venue makes of it, before the next."""
 
     def execute(self, events: Records) -> Iterator[Records]:
         """Carry out the route events among these EVENT records, in order. It is given all events that

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app import demo
@@ -13,16 +14,22 @@ from app.commands import orders as commands
 from app.commands.limits import note_parts
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine
-from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType
+from app.engine.records import EVENT
+from app.engine.state_records import ORDER
+from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType, ReportKind
 from app.runtime import journal
 from app.runtime.clock import SystemClock
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import INBOX_COMMANDS_MAX, EngineLoop
+from app.runtime.outcomes import Outcome
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
 from app.runtime.unavailable import EngineHalted, Overloaded
 from app.runtime.views import COMMAND_LAYOUT
-from app.venues.paper.venue import PaperVenue
+from app.venues.base import Venue
+from app.venues.paper import PaperStepper, PaperVenue
+from app.venues.stepper import EngineStepper
+from tests.support.scripted_venue import ScriptedVenue
 
 CAPACITY = Capacity(
     accounts=8,
@@ -43,11 +50,13 @@ def place(client_order_id: str = "", quantity: int = 100, price: int = 6_000_000
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[EngineLoop]:
+async def running(folder: Path, outside: Venue | None = None) -> AsyncIterator[EngineLoop]:
+    """A loop with the paper venue, or with the engine alone in front of one that is `outside`."""
     engine = Engine(CAPACITY)
-    venue = PaperVenue(engine.state, CAPACITY)
+    paper = PaperVenue(engine.state, CAPACITY)
+    venue, stepper = (outside, EngineStepper(engine)) if outside else (paper, PaperStepper(engine, paper))
     reference = Reference.from_state(engine.state)
-    loop = EngineLoop(engine, venue, reference, SystemClock(), mark_interval_ms=1)
+    loop = EngineLoop(engine, venue, stepper, reference, SystemClock(), mark_interval_ms=1)
     loop.start(partial(JournalWriter, folder))
     await demo.set_up(loop)
     loop.on_mark(0, MARK)
@@ -112,6 +121,40 @@ def test_outcomes_of_a_batch_and_of_cancel_all_are_in_order(tmp_path: Path) -> N
             assert [order.client_order_id.rstrip(b"\0") for order in done.orders] == [b"a", b"c"]
 
     asyncio.run(batch())
+
+
+def test_a_venue_outside_is_routed_to_behind_the_disk_and_reports_in_a_later_tick(tmp_path: Path) -> None:
+    venue = ScriptedVenue(
+        {
+            EventKind.ORDER_ACCEPTED: [ReportKind.NEW],
+            EventKind.CANCEL_REQUESTED: [ReportKind.CANCELED],
+        }
+    )
+
+    async def trade() -> None:
+        async with running(tmp_path, venue) as loop:
+            reported: list[asyncio.Future[list[Outcome]]] = []
+
+            def route(events: bytes) -> None:
+                assert np.frombuffer(events, EVENT)["seq"].max() <= loop.durable_seq
+                batches = venue.execute(np.frombuffer(events, EVENT))
+                reported.extend(loop.submit_batch(reports.tobytes()) for reports in batches)
+
+            loop.observe(route)
+            loop.resume(np.zeros(0, ORDER))
+            placed = (await loop.submit(place("a"))).event
+            assert placed.status == OrderStatus.PENDING_NEW
+            (opened,) = await reported.pop()
+            assert (opened.event.order_id, opened.event.status) == (placed.order_id, OrderStatus.NEW)
+            asked = (await loop.submit(commands.cancel_order(2, 0, placed.order_id, actor=0))).event
+            assert asked.status == OrderStatus.PENDING_CANCEL
+            (ended,) = await reported.pop()
+            assert (ended.event.order_id, ended.event.status) == (placed.order_id, OrderStatus.CANCELED)
+            numbers = [placed.seq, opened.event.seq, asked.seq, ended.event.seq]
+            assert numbers == sorted(set(numbers))
+            assert [event.seq for event in venue.routed] == [placed.seq, asked.seq]
+
+    asyncio.run(trade())
 
 
 def test_a_clean_end_answers_what_is_there_and_refuses_what_comes(tmp_path: Path) -> None:

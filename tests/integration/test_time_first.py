@@ -24,7 +24,7 @@ from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
 from app.runtime.reference import Reference
 from app.runtime.views import EventView, event_views
-from app.venues.paper.venue import PaperVenue
+from app.venues.paper import PaperStepper, PaperVenue
 from tests.integration.test_loop import CAPACITY, MARK, place
 from tests.support.api import ApiServer
 from tests.support.trading_desk import TradingDesk
@@ -136,7 +136,8 @@ class Watched:
 async def watched(folder: Path) -> AsyncIterator[Watched]:
     engine, clock = Engine(CAPACITY), VirtualClock(START + DAY_US - 10 * S)
     venue, reference = PaperVenue(engine.state, CAPACITY), Reference.from_state(engine.state)
-    loop = EngineLoop(engine, venue, reference, clock, mark_interval_ms=1)
+    stepper = PaperStepper(engine, venue)
+    loop = EngineLoop(engine, venue, stepper, reference, clock, mark_interval_ms=1)
     loop.start(partial(JournalWriter, folder))
     await demo.set_up(loop)
     made = Watched(loop, clock)

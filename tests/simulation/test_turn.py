@@ -10,7 +10,7 @@ from app.engine.records import COMMAND
 from app.engine.state import state_hash
 from app.runtime.tick import TickBuilder
 from app.runtime.views import event_views
-from app.venues.paper import PaperVenue
+from app.venues.paper import PaperStepper, PaperVenue
 from tests.models.paper_checks import check_book
 from tests.simulation.checks import check_venue
 from tests.simulation.test_simulation import World, seeds
@@ -54,10 +54,11 @@ class TurnWorld(VenueWorld):
     def __init__(self, seed: int, commands: int = 256, events: int = 512, pieces: int = 1 << 20) -> None:
         super().__init__(seed, commands, events)
         self.venue: WatchedVenue = WatchedVenue(self.engine.state, self.engine.capacity)
+        self.stepper = PaperStepper(self.engine, self.venue)
         self.pieces = pieces
 
     def tick(self, commands: NDArray[np.void]) -> None:
-        pieces = TickBuilder(self.engine, self.venue, self.seq, self.ts)
+        pieces = TickBuilder(self.engine, self.venue, self.stepper, self.seq, self.ts)
         pieces.take_reports(self.venue.apply_levels(self.traffic.levels()))
         self.requested += len(commands)
         injected: set[int] = set()

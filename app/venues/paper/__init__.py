@@ -9,6 +9,7 @@ price, when another user takes it or when displayed depth of the other side
 reaches its price.
 """
 
+from app.venues.paper.stepper import PaperStepper
 from app.venues.paper.venue import PaperVenue
 
-__all__ = ["PaperVenue"]
+__all__ = ["PaperStepper", "PaperVenue"]

@@ -8,26 +8,20 @@ from numpy.typing import NDArray
 
 from app.engine.capacity import Capacity
 from app.engine.directory import directory_of
-from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, EVENT, field_offset
 from app.engine.state import State
 from app.engine.types import EventKind, OrderStatus, Side
-from app.venues.base import Applied
 from app.venues.paper.displayed import apply_updates, merge_depth
 from app.venues.paper.execution import execute_events, note_events
 from app.venues.paper.mirror import begin_with
 from app.venues.paper.records import PRICE_LEVEL, REPORTS_PER_STEP_MAX
-from app.venues.paper.run_to_quiescence import COUNT_BITS, reporting_into, run_to_quiescence
 from app.venues.paper.state import PaperLimits, allocate
-from app.venues.steps import Steps
 
 Records = NDArray[np.void]
 
 # At a restart orders become events, which are larger: so many at a time.
 _RESUMED_AT_ONCE = 1 << 14
 
-_EVENT_COUNT = (1 << COUNT_BITS) - 1
-_COMMAND_BYTES, _EVENT_BYTES, _SEQ_BYTES = COMMAND.itemsize, EVENT.itemsize, 8
 _KIND_OFFSET = field_offset(EVENT, "kind")
 _RESTRICTING = {int(EventKind.TRADING_STATE_SET), int(EventKind.PERMISSION_SET)}
 
@@ -73,9 +67,6 @@ class PaperVenue:
         self.state = allocate(capacity, limits or PaperLimits(), engine_state.instruments)
         self.directory = directory_of(self.state)
         self._reports = self.state.reports.view(COMMAND)
-        self._turn_directory = reporting_into(engine_state, self.state)
-        self._inbox = self.state.inbox.view(np.uint8).data.cast("B")
-        self._seqs = self.state.seqs.view(np.uint8).data.cast("B")
         self._begin()
 
     def _begin(self) -> None:
@@ -84,65 +75,6 @@ class PaperVenue:
         venue = self.state.venue[0]
         known = int(self._engine_state.firm[0]["last_execution_id"])
         venue["last_execution_id"] = max(int(venue["last_execution_id"]), known)
-
-    def apply(self, engine: Engine, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
-        """See `Venue.apply`; `engine` is the one whose state this venue was made for."""
-        size = len(commands)
-        if size <= len(self._inbox):
-            self._inbox[:size] = commands
-            count = size // _COMMAND_BYTES
-            found = run_to_quiescence(engine.directory, self._turn_directory, 0, count, first_seq, ts)
-            if found >= 0:
-                return Applied(
-                    bytes(engine.input[: (found >> COUNT_BITS) * _COMMAND_BYTES]),
-                    bytes(engine.output[: (found & _EVENT_COUNT) * _EVENT_BYTES]),
-                    bytes(self._seqs[: count * _SEQ_BYTES]),
-                )
-            parts = Steps(engine, self, first_seq - 1, ts)
-            self._go_on(engine, parts, found, count, ts)
-            seqs = bytes(self._seqs[: count * _SEQ_BYTES])
-        else:
-            parts = Steps(engine, self, first_seq - 1, ts)
-            seqs = b"".join(
-                self._apply_part(engine, parts, commands[start : start + len(self._inbox)], ts)
-                for start in range(0, size, len(self._inbox))
-            )
-        return Applied(b"".join(parts.commands), b"".join(parts.events), seqs)
-
-    def _apply_part(self, engine: Engine, parts: Steps, commands: bytes | memoryview, ts: int) -> bytes:
-        """Apply as many commands as the inbox holds; the numbers that they were given."""
-        size = len(commands)
-        self._inbox[:size] = commands
-        count = size // _COMMAND_BYTES
-        found = run_to_quiescence(engine.directory, self._turn_directory, 0, count, parts.seq + 1, ts)
-        self._go_on(engine, parts, found, count, ts)
-        return bytes(self._seqs[: count * _SEQ_BYTES])
-
-    def _go_on(self, engine: Engine, parts: Steps, found: int, count: int, ts: int) -> None:
-        """Gather what the kernel `found`, and where a buffer was used up, go on until all are applied."""
-        venue = self.state.venue[0]
-        while found < 0:
-            self._gather(engine, parts, -1 - found, ts)
-            taken = int(venue["taken"])
-            if taken == count:
-                return
-            found = run_to_quiescence(engine.directory, self._turn_directory, taken, count, parts.seq + 1, ts)
-        self._gather(engine, parts, found, ts)
-
-    def _gather(self, engine: Engine, parts: Steps, found: int, ts: int) -> None:
-        """Take over the commands and events of a turn; if its last command is not done, finish it."""
-        venue = self.state.venue[0]
-        count, events = found >> COUNT_BITS, found & _EVENT_COUNT
-        applied, carried_out = int(venue["applied"]), int(venue["cursor"])
-        done = bytes(engine.output[: events * _EVENT_BYTES])
-        under_way = venue["matching"] or venue["reopened"]
-        if applied == count and carried_out == events and not under_way:
-            parts.add(bytes(engine.input[: count * _COMMAND_BYTES]), done)
-            return
-        stamp(engine.state.commands[:count], parts.seq + 1, ts)
-        done += engine.go_on(applied, count)
-        parts.add(bytes(engine.input[: count * _COMMAND_BYTES]), done)
-        parts.carry_out(done[carried_out * _EVENT_BYTES :])
 
     def execute(self, events: Records) -> Iterator[Records]:
         """Carry out the route events among these EVENT records, in order.
@@ -165,7 +97,7 @@ class PaperVenue:
 
     def note(self, events: bytes) -> None:
         """See `Venue.note`: an order that is matching may have tripped a breaker."""
-        if _RESTRICTING.intersection(events[_KIND_OFFSET::_EVENT_BYTES]):
+        if _RESTRICTING.intersection(events[_KIND_OFFSET :: EVENT.itemsize]):
             note_events(self.directory, np.frombuffer(bytearray(events), EVENT))
 
     def apply_levels(self, levels: Records) -> Iterator[Records]:
