@@ -25,13 +25,14 @@ from app.api.http.asgi import Receive, Scope, Send
 from app.api.http.order_connection import order_protocol
 from app.api.key_budget import Allowance, KeyBudgets
 from app.api.order_entry.desk import OrderDesk
+from app.api.routes.system import system_content
 from app.api.services import Services
 from app.api.template_store import TemplateStore
 from app.api.turns import Turns
 from app.api.websocket.stream import StreamSocket
 from app.commands.limits import set_policy
 from app.documents.breaker_alarm import BreakerAlarm
-from app.documents.stream_items import StreamContents
+from app.documents.stream_items import Sources, StreamItems
 from app.embedded import EmbeddedServers
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
@@ -138,7 +139,18 @@ class Server:
         )
         desk = OrderDesk(self.services)
         self.http_protocol = order_protocol(self.services, desk)
-        self.hub = Hub(self.loop, StreamContents(self.services), settings.journal_dir, self.clock)
+        items = StreamItems(
+            Sources(
+                state=self.engine.state,
+                reference=self.reference,
+                venue=self.venue,
+                market=self.market,
+                clock=self.clock,
+                name_tables=lambda: self.loop.name_tables,
+                system=lambda: system_content(self.services),
+            )
+        )
+        self.hub = Hub(self.loop, items, settings.journal_dir, self.clock)
         stream_socket = StreamSocket(self.services, self.hub, settings.allowed_origins or frozenset())
         self._app = create_app(self.services, desk, stream_socket)
 

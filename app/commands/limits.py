@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from app.commands.orders import scope_of
 from app.engine.records import NOTE_BYTES, NOTE_COMMAND, VALUE_COMMAND
 from app.engine.types import CommandKind, Limit, Permission, Policy
+from app.runtime.limit_scope import scope_of
 from app.runtime.views import layout
 
 # Of one reason; more is refused before it comes here.

@@ -21,6 +21,7 @@ from app.engine.types import (
     TimeInForce,
 )
 from app.runtime.decimals import JsonNumber, decimal_text
+from app.runtime.limit_scope import scope_of
 from app.runtime.reference import Grid, InstrumentView, OffGrid, OutOfRange, Reference
 from app.runtime.views import COMMAND_LAYOUT, field_names, layout
 
@@ -183,12 +184,6 @@ def amend_order(
         quantity=quantity,
         fault=fault,
     )
-
-
-def scope_of(account: int | None, symbol: int | None) -> Scope:
-    if account is None:
-        return Scope.FIRM if symbol is None else Scope.SYMBOL
-    return Scope.ACCOUNT if symbol is None else Scope.ACCOUNT_SYMBOL
 
 
 def _index(value: int | None) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
-from app.api.routes.limit_values import limit_text
+from app.documents.limits import limit_text
 from app.documents.risk_parameters import parameter_shown
 from app.engine.types import EventKind, Limit, Permission, Policy, RiskParameter, TradingState
 from app.runtime.reference import money_text

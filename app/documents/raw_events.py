@@ -9,10 +9,11 @@ from app.runtime.views import EventView
 # An event as its layout unpacks it; see `app.runtime.views`.
 RawEvent = tuple[Any, ...]
 
-SEQ = EventView._fields.index("seq")
-ACCOUNT = EventView._fields.index("account")
-SYMBOL = EventView._fields.index("symbol")
-KIND = EventView._fields.index("kind")
+# The places of fields in it.
+_place = EventView._fields.index
+SEQ, INDEX, KIND = map(_place, ("seq", "index", "kind"))
+ACCOUNT, SYMBOL, SCOPE = map(_place, ("account", "symbol", "scope"))
+ORDER_ID, STATUS, CODE = map(_place, ("order_id", "status", "code"))
 
 # Each shows a whole order as it was after the event.
 ORDER_KINDS = frozenset((*WRITTEN_KINDS, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED))

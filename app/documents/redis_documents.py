@@ -1,57 +1,50 @@
-"""What stands in Redis, as JSON: the same documents as over HTTP. See `app.store.hot_keys`."""
+"""Redis documents: what stands in Redis, as JSON, the same as over HTTP. See `app.store.hot_keys`."""
 
 from collections.abc import Iterator
-from typing import Any, cast
 
 import numpy as np
 import orjson
 
-from app.api.routes.accounts import account_content, position_content
-from app.api.routes.limit_paths import LimitScope
-from app.api.routes.limit_values import limit_text
-from app.api.services import Services
+from app.documents.accounts import account_content, position_content
 from app.documents.instruments import instrument_content
+from app.documents.limits import limit_text, scope_name
+from app.documents.order_items import fill_item, order_item
 from app.documents.order_reader import OrderReader
 from app.documents.orders import order_content
-from app.documents.stream_items import StreamContents
+from app.documents.raw_events import RawEvent
+from app.documents.risk_items import RiskItems
 from app.engine.state import State
-from app.engine.types import Limit, TradingState
+from app.engine.types import TradingState
 from app.runtime.reference import Reference
+from app.runtime.state_reader import held_positions, holders_of, limited_scopes, limits_of, set_limits
 
 
-class _Shown:
-    """All that the documents here need of `Services`."""
-
-    def __init__(self, state: State, reference: Reference) -> None:
-        self.state = state
-        self.reference = reference
-
-
-class EngineContents:
-    """`app.store.hot_state.HotContents` over an engine's state."""
+class RedisDocuments:
+    """Documents of an engine's state; accounts and symbols are its indexes."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self._reference = Reference.from_state(state)
-        # Documents read state and reference data; the rest of a server is not here.
-        self._services = cast(Services, _Shown(state, self._reference))
-        self._events = StreamContents(self._services)
+        self._risk = RiskItems(self._reference)
         self._reader = OrderReader(state)
 
     def refresh(self) -> None:
+        """Reference data has changed."""
         self._reference.refresh(self.state)
 
-    def order(self, event: tuple[Any, ...]) -> bytes | None:
-        return self._events.order(event)
+    def order(self, event: RawEvent) -> bytes | None:
+        """The order that an event shows; None where it has not changed."""
+        return order_item(self._reference, event)
 
     def open_order(self, slot: int) -> bytes:
         return orjson.dumps(order_content(self._reference, self._reader.view(slot)))
 
-    def fill(self, event: tuple[Any, ...]) -> bytes:
-        return self._events.fill(event)
+    def fill(self, event: RawEvent) -> bytes:
+        return fill_item(self._reference, event)
 
-    def risk(self, event: tuple[Any, ...]) -> bytes | None:
-        return self._events.risk(event, shows_shared=True)
+    def risk(self, event: RawEvent) -> bytes | None:
+        """What an event says about limits, trading states and refusals; None where it says nothing."""
+        return self._risk.item(event, shows_shared=True)
 
     def account_name(self, account: int) -> str:
         return self._reference.account_names[account]
@@ -60,17 +53,18 @@ class EngineContents:
         return self._reference.instruments[symbol].symbol
 
     def account(self, account: int) -> bytes:
-        return orjson.dumps(account_content(self._services, account))
+        return orjson.dumps(account_content(self.state, self._reference, account))
 
     def position(self, account: int, symbol: int) -> bytes:
-        record = self.state.positions[symbol * len(self.state.accounts) + account]
-        return orjson.dumps(position_content(self._services, account, symbol, record))
+        return orjson.dumps(position_content(self.state, self._reference, account, symbol))
 
     def held(self, account: int) -> list[int]:
-        return [symbol for _, symbol in self._events.held_positions(account)]
+        """Symbols in which an account holds, has open orders or ever traded."""
+        return [symbol for _, symbol in held_positions(self.state, self._reference, account)]
 
     def holders(self, symbol: int) -> list[int]:
-        return self._events.holders(symbol)
+        """Accounts with a position in the symbol."""
+        return holders_of(self.state, self._reference, symbol)
 
     def instrument(self, symbol: int) -> bytes:
         return orjson.dumps(instrument_content(self.state, self._reference.instruments[symbol]))
@@ -81,39 +75,26 @@ class EngineContents:
         return orjson.dumps({"mark": mark, "ts": int(record["mark_ts"])})
 
     def limits(self) -> Iterator[tuple[str, bytes]]:
-        for scope in self._limit_scopes():
-            record = scope.record(self._services)
-            mask = int(record["set_mask"])
-            values = {limit: int(record["value"][limit]) for limit in Limit if mask >> limit & 1}
-            name = scope.text(self._services)
+        """By scope: the firm, and every other scope that has limits of its own."""
+        for scope in limited_scopes(self.state, self._reference):
+            record = limits_of(self.state, scope)
+            name = scope_name(self._reference, scope)
             content = {
                 "scope": name,
                 "version": int(record["version"]),
-                "limits": {limit.name: limit_text(limit, value) for limit, value in values.items()},
+                "limits": {
+                    limit.name: limit_text(limit, value) for limit, value in set_limits(record).items()
+                },
             }
             yield name, orjson.dumps(content)
 
-    def _limit_scopes(self) -> Iterator[LimitScope]:
-        state = self.state
-        accounts, symbols = (int(state.firm[0][name]) for name in ("accounts", "symbols"))
-        width = len(state.accounts)
-        yield LimitScope()
-        for account in np.flatnonzero(state.account_limits["set_mask"][:accounts]).tolist():
-            yield LimitScope(account)
-        for symbol in np.flatnonzero(state.symbol_limits["set_mask"][:symbols]).tolist():
-            yield LimitScope(None, symbol)
-        for pair in np.flatnonzero(state.account_symbol_limits["set_mask"][: width * symbols]).tolist():
-            yield LimitScope(pair % width, pair // width)
-
     def trading_states(self) -> Iterator[tuple[str, str]]:
+        """Of every scope whose state is not ACTIVE, and of the firm."""
         state, reference = self.state, self._reference
         yield "firm", TradingState(int(state.firm[0]["trading_state"])).name
-        for name, value in zip(
-            reference.account_names, state.accounts["trading_state"].tolist(), strict=False
-        ):
-            if value:
-                yield f"account:{name}", TradingState(value).name
-        symbols = state.instruments["trading_state"].tolist()
-        for instrument, value in zip(reference.instruments, symbols, strict=False):
-            if value:
-                yield f"symbol:{instrument.symbol}", TradingState(value).name
+        accounts = state.accounts["trading_state"][: len(reference.account_names)]
+        for index in np.flatnonzero(accounts).tolist():
+            yield f"account:{reference.account_names[index]}", TradingState(int(accounts[index])).name
+        symbols = state.instruments["trading_state"][: len(reference.instruments)]
+        for index in np.flatnonzero(symbols).tolist():
+            yield f"symbol:{reference.instruments[index].symbol}", TradingState(int(symbols[index])).name

@@ -1,26 +1,21 @@
-"""What the channel `risk` tells: refusals by limits, and who has changed what, in which scope, and why."""
+"""Items of the channel `risk`: refusals by limits, and who has changed what, in which scope, and why."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import orjson
 
-from app.api.routes.limit_paths import LimitScope, scope_content
-from app.api.services import Services
 from app.documents.changes import changed_values
+from app.documents.content import Content
 from app.documents.problems import code_name
-from app.documents.raw_events import KIND, RawEvent, SnapshotTooLarge
+from app.documents.raw_events import CODE, KIND, RawEvent
 from app.documents.refusals import is_shared, measure, scope_text
-from app.documents.risk_parameters import parameters_content
 from app.engine.records import NOTE_EVENT
-from app.engine.types import EventKind, OverrideEnd, Permission, Policy, Scope, TradingState
+from app.engine.types import EventKind, OverrideEnd, TradingState
 from app.runtime.breaches import REFUSED_REQUESTS, is_breach
-from app.runtime.reference import money_text
+from app.runtime.reference import Reference, money_text
 from app.runtime.views import EVENT_LAYOUT, EventView, field_names, layout
 
-SNAPSHOT_SCOPES_MAX = 2_000
 NOTES_REMEMBERED = 1_024
 
 _OF_LIMITS = {
@@ -33,7 +28,6 @@ _OF_REQUESTS = {
     int(EventKind.CHANGE_APPROVED): "change_approved",
     int(EventKind.CHANGE_REJECTED): "change_rejected",
 }
-_CODE = EventView._fields.index("code")
 _NOTE_LAYOUT = layout(NOTE_EVENT)
 _NOTE_SEQ, _NOTE_LENGTH, _NOTE_TEXT = map(field_names(NOTE_EVENT).index, ("seq", "length", "text"))
 
@@ -41,11 +35,10 @@ _NOTE_SEQ, _NOTE_LENGTH, _NOTE_TEXT = map(field_names(NOTE_EVENT).index, ("seq",
 class RiskItems:
     """Events in the order in which they happened: the text that explains a change comes before it."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._reference = services.reference
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
         self._notes: OrderedDict[int, bytes] = OrderedDict()  # text by seq
-        self._tell: dict[int, Callable[[EventView], dict[str, Any]]] = {
+        self._content_of: dict[int, Callable[[EventView], Content]] = {
             **dict.fromkeys(map(int, REFUSED_REQUESTS), self._breach),
             **dict.fromkeys(_OF_LIMITS, self._limit),
             **dict.fromkeys(_OF_REQUESTS, self._decision),
@@ -69,11 +62,11 @@ class RiskItems:
     def item(self, event: RawEvent, shows_shared: bool) -> bytes | None:
         """None where an event says nothing about limits, rules and states."""
         kind = event[KIND]
-        tell = self._tell.get(kind)
-        if tell is None or (kind in REFUSED_REQUESTS and not is_breach(kind, event[_CODE])):
+        content_of = self._content_of.get(kind)
+        if content_of is None or (kind in REFUSED_REQUESTS and not is_breach(kind, event[CODE])):
             return None
         view = EventView._make(event)
-        content = tell(view) | {"ts": view.ts}
+        content = content_of(view) | {"ts": view.ts}
         if kind in REFUSED_REQUESTS and not shows_shared and is_shared(view.code, view.scope):
             content |= {"limit": None, "observed": None}
         return orjson.dumps(content)
@@ -85,20 +78,20 @@ class RiskItems:
             return None
         return b"".join(known).decode(errors="replace")
 
-    def _who(self, event: EventView) -> dict[str, Any]:
+    def _who(self, event: EventView) -> Content:
         """`actor` is the number of a key, 0 the engine itself."""
         return {"actor": event.fee, "reason": self._reason(event)}
 
     def _scope(self, event: EventView) -> str | None:
         return scope_text(self._reference, event.scope, event.account, event.symbol)
 
-    def _measured(self, event: EventView) -> dict[str, Any]:
+    def _measured(self, event: EventView) -> Content:
         found = measure(
             self._reference, event.code, event.account, event.symbol, event.scope, event.limit, event.observed
         )
         return {"code": code_name(event.code), **found._asdict()}
 
-    def _breach(self, event: EventView) -> dict[str, Any]:
+    def _breach(self, event: EventView) -> Content:
         reference = self._reference
         return {
             "event": "breach",
@@ -108,7 +101,7 @@ class RiskItems:
             "order_id": str(event.order_id),
         }
 
-    def _limit(self, event: EventView) -> dict[str, Any]:
+    def _limit(self, event: EventView) -> Content:
         """What a limit is, is to be for a while, or is proposed to be. Numbers of 0 do not apply."""
         ended = event.kind == EventKind.OVERRIDE_ENDED
         return {
@@ -122,10 +115,10 @@ class RiskItems:
             **self._who(event),
         }
 
-    def _decision(self, event: EventView) -> dict[str, Any]:
+    def _decision(self, event: EventView) -> Content:
         return {"event": _OF_REQUESTS[event.kind], "number": event.execution_id, **self._who(event)}
 
-    def _breaker(self, event: EventView) -> dict[str, Any]:
+    def _breaker(self, event: EventView) -> Content:
         return {
             "event": "breaker",
             **self._measured(event),
@@ -134,7 +127,7 @@ class RiskItems:
             **_orders_left(event),
         }
 
-    def _state_set(self, event: EventView) -> dict[str, Any]:
+    def _state_set(self, event: EventView) -> Content:
         return {
             "event": "trading_state",
             "scope": self._scope(event),
@@ -144,7 +137,7 @@ class RiskItems:
             **self._who(event),
         }
 
-    def _permission(self, event: EventView) -> dict[str, Any]:
+    def _permission(self, event: EventView) -> Content:
         return {
             "event": "permission",
             "scope": self._scope(event),
@@ -152,14 +145,14 @@ class RiskItems:
             **self._who(event),
         }
 
-    def _policy(self, event: EventView) -> dict[str, Any]:
+    def _policy(self, event: EventView) -> Content:
         return {
             "event": "policy",
             **_changed(event, "policy"),
             **self._who(event),
         }
 
-    def _settlement(self, event: EventView) -> dict[str, Any]:
+    def _settlement(self, event: EventView) -> Content:
         return {
             "event": "settlement",
             "scope": self._scope(event),
@@ -168,7 +161,7 @@ class RiskItems:
             **self._who(event),
         }
 
-    def _model(self, event: EventView) -> dict[str, Any]:
+    def _model(self, event: EventView) -> Content:
         """One parameter of the risk figures; all of them come with what is measured."""
         return {
             "event": "risk_parameters_set",
@@ -177,7 +170,7 @@ class RiskItems:
             **self._who(event),
         }
 
-    def _transfer(self, event: EventView) -> dict[str, Any]:
+    def _transfer(self, event: EventView) -> Content:
         return {
             "event": "transfer",
             "account": self._reference.account_names[event.account],
@@ -185,7 +178,7 @@ class RiskItems:
             **self._who(event),
         }
 
-    def _account(self, event: EventView) -> dict[str, Any]:
+    def _account(self, event: EventView) -> Content:
         return {
             "event": "account",
             "account": self._reference.account_names[event.account],
@@ -193,116 +186,14 @@ class RiskItems:
             **self._who(event),
         }
 
-    # How things are.
-
-    def state(self, account: int) -> Iterator[bytes]:
-        """Limits, states, permissions and, of all accounts (-1), policies. Raises SnapshotTooLarge.
-
-        Each is read when it is asked for: ask when the engine is at rest.
-        """
-        count = self._scopes(account)
-        if count > SNAPSHOT_SCOPES_MAX:
-            raise SnapshotTooLarge(
-                f"{count} scopes have limits or permissions, a snapshot has at most {SNAPSHOT_SCOPES_MAX}: "
-                "read them with GET /v1/limits and subscribe for each account"
-            )
-        return map(orjson.dumps, self._items(account))
-
-    def _items(self, account: int) -> Iterator[dict[str, Any]]:
-        for scope in self._limit_scopes(account):
-            yield {"event": "limits", **scope_content(self._services, scope)}
-        for name, value, cause in self._trading_states(account):
-            state = TradingState(value).name
-            yield {"event": "trading_state", "scope": name, "state": state, "cause": cause}
-        for where, permission in self._permissions(account):
-            yield {"event": "permission", "scope": where, "permission": Permission(permission).name}
-        if account < 0:
-            values = self._services.state.firm[0]["policy"].tolist()
-            for policy in Policy:
-                yield {"event": "policy", "policy": policy.name, "value": values[policy]}
-
-    def _scopes(self, account: int) -> int:
-        """How many scopes have limits or permissions; without a list of them, which might be long."""
-        state, reference = self._services.state, self._reference
-        accounts, symbols, width = (
-            len(reference.account_names),
-            len(reference.instruments),
-            len(state.accounts),
-        )
-        masks = state.account_symbol_limits["set_mask"][: symbols * width].reshape(symbols, width)
-        permissions = state.positions["permission"][: symbols * width].reshape(symbols, width)
-        if account >= 0:
-            count = np.count_nonzero(masks[:, account]) + np.count_nonzero(permissions[:, account])
-            return int(count) + 1 + bool(state.accounts[account]["permission"])
-        wide = (
-            state.account_limits["set_mask"][:accounts],
-            state.symbol_limits["set_mask"][:symbols],
-            state.accounts["permission"][:accounts],
-        )
-        return 1 + sum(int(np.count_nonzero(each)) for each in (masks, permissions[:, :accounts], *wide))
-
-    def parameters(self) -> bytes:
-        return orjson.dumps({"event": "risk_parameters", **parameters_content(self._services.state)})
-
-    def _limit_scopes(self, account: int) -> list[LimitScope]:
-        state = self._services.state
-        accounts, symbols = len(self._reference.account_names), len(self._reference.instruments)
-        if account < 0:
-            scopes = [LimitScope()]
-            scopes += [LimitScope(int(each)) for each in _set(state.account_limits[:accounts])]
-            scopes += [LimitScope(None, int(each)) for each in _set(state.symbol_limits[:symbols])]
-        else:
-            scopes = [LimitScope(account)]
-        width = len(state.accounts)
-        masks = state.account_symbol_limits["set_mask"][: symbols * width].reshape(symbols, width)
-        if account >= 0:
-            return scopes + [LimitScope(account, each) for each in np.flatnonzero(masks[:, account]).tolist()]
-        return scopes + [LimitScope(each, symbol) for symbol, each in np.argwhere(masks).tolist()]
-
-    def _trading_states(self, account: int) -> Iterator[tuple[str, int, str | None]]:
-        state, reference = self._services.state, self._reference
-        firm = state.firm[0]
-        if account < 0:
-            yield "firm", int(firm["trading_state"]), code_name(int(firm["state_cause"]))
-        restricted = np.flatnonzero(state.accounts["trading_state"][: len(reference.account_names)]).tolist()
-        for index in restricted if account < 0 else [account]:
-            record = state.accounts[index]
-            name = f"account:{reference.account_names[index]}"
-            yield name, int(record["trading_state"]), code_name(int(record["state_cause"]))
-        if account < 0:
-            for instrument, record in zip(reference.instruments, state.instruments, strict=False):
-                if record["trading_state"]:
-                    cause = code_name(int(record["state_cause"]))
-                    yield f"symbol:{instrument.symbol}", int(record["trading_state"]), cause
-
-    def _permissions(self, account: int) -> Iterator[tuple[str | None, int]]:
-        """What differs from "as everybody"."""
-        state, reference = self._services.state, self._reference
-        count, symbols, width = len(reference.account_names), len(reference.instruments), len(state.accounts)
-        own = state.accounts["permission"][:count]
-        for index in np.flatnonzero(own).tolist():
-            if account in (-1, index):
-                yield scope_text(reference, Scope.ACCOUNT, index, -1), int(own[index])
-        pairs = state.positions["permission"][: symbols * width].reshape(symbols, width)[:, :count]
-        first = max(account, 0)
-        chosen = pairs if account < 0 else pairs[:, account : account + 1]
-        for symbol, place in np.argwhere(chosen).tolist():
-            index = first + place
-            value = int(pairs[symbol, index])
-            yield scope_text(reference, Scope.ACCOUNT_SYMBOL, index, symbol), value
-
 
 def _orders_left(event: EventView) -> dict[str, int]:
     """Open orders of the scope: how many rest, and how many were asked to end with the restriction."""
     return {"resting": event.quantity, "ending": event.last_quantity}
 
 
-def _changed(event: EventView, name: str | None = None, value: str = "value") -> dict[str, Any]:
+def _changed(event: EventView, name: str | None = None, value: str = "value") -> Content:
     """What has changed, as over HTTP, under these names; null where this version does not know it."""
     found = changed_values(event.kind, event.code, event.observed, event.limit)
     named = {} if name is None else {name: found and found.name}
     return {**named, value: found and found.new, "previous": found and found.old}
-
-
-def _set(limits: Any) -> Any:
-    return np.flatnonzero(limits["set_mask"])

@@ -1,30 +1,34 @@
-"""What streams show, as JSON: the same documents as over HTTP, so that the two can be compared."""
+"""Stream items: what streams show, as JSON; the same documents as over HTTP, so that they can be compared."""
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from itertools import chain
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from app.api.routes.accounts import account_content, position_content
-from app.api.routes.market import book_content, market_content
-from app.api.routes.risk import account_risk_contents, correlation_content, firm_risk_content
-from app.api.routes.system import system_content
-from app.api.services import Services
+from app.codec.names import NameTables
 from app.codec.stream_json import StreamWriter, Written
+from app.documents.accounts import account_content, position_content
+from app.documents.content import Content
+from app.documents.market import book_content, market_content, trade_content
+from app.documents.order_items import fill_item, names_of, order_item
 from app.documents.order_reader import OrderReader
-from app.documents.orders import event_fill, fill_content, order_content
+from app.documents.orders import fill_content, order_content
 from app.documents.raw_events import EVERY_INDEX, RawEvent, SnapshotTooLarge
+from app.documents.risk import account_risk_contents, correlation_content, firm_risk_content
 from app.documents.risk_items import RiskItems
+from app.documents.risk_parameters import parameters_content
+from app.documents.risk_snapshot import risk_snapshot
 from app.engine.capacity import SLOT_BITS
-from app.engine.codes import Code
-from app.engine.state import NO_SLOT
-from app.engine.types import EventKind, OrderStatus, Side
+from app.engine.state import NO_SLOT, State
+from app.market.market_data import MarketData
 from app.market.types import Candle
+from app.runtime.clock import Clock
 from app.runtime.reference import Reference
-from app.runtime.views import EventView
+from app.runtime.state_reader import Record, held_positions, holders_of
+from app.venues.base import Venue
 
 BOOK_LEVELS = 20
 FILLS_SHOWN = 100
@@ -36,79 +40,69 @@ SNAPSHOT_ORDERS_MAX = 20_000
 _FILLS_SEARCHED = 10_000
 
 _INTERVAL_NAMES = {seconds: name for name, seconds in INTERVALS_S.items()}
-_REFUSED_CHANGES = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
-_FILLED = int(OrderStatus.FILLED)
 _SLOT_MASK = (1 << SLOT_BITS) - 1
-_SIDES = tuple(side.name for side in Side)
 
 
-_VENUE_CODES = (Code.POST_ONLY_WOULD_TAKE, Code.SYMBOL_NOT_TRADING, Code.UNKNOWN_ORDER)
+class Sources(NamedTuple):
+    """Where what is shown comes from. `state` is read when nothing is applied that is not durable."""
+
+    state: State
+    reference: Reference
+    venue: Venue
+    market: MarketData
+    clock: Clock
+    name_tables: Callable[[], NameTables]
+    system: Callable[[], Content]
 
 
-def _venue_refused(code: int) -> bool:
-    """Whether a venue may have refused a cancel or an amend: the order went back to what it was.
+class StreamItems:
+    """Items are JSON documents. `account` and `symbol` are the engine's indexes, -1 for all.
 
-    Checks share some of its codes; then an order that has not changed is told again.
+    Iterators hold copies: they show the moment at which they were asked for, however long they are read.
     """
-    return code >= Code.VENUE_REJECTED or code in _VENUE_CODES
 
-
-def stream_fill(reference: Reference, event: EventView) -> dict[str, Any]:
-    """The execution that an ORDER_FILLED event tells of, with what it was an execution of."""
-    instrument = reference.instruments[event.symbol]
-    return event_fill(instrument, event) | _of_order(reference, event)
-
-
-def _of_order(reference: Reference, view: EventView) -> dict[str, Any]:
-    client_id = view.client_order_id
-    return {
-        "order_id": str(view.order_id),
-        "client_order_id": client_id.rstrip(b"\0").decode() if client_id[0] else None,
-        "account": reference.account_names[view.account],
-        "symbol": reference.instruments[view.symbol].symbol,
-        "side": _SIDES[view.side],
-    }
-
-
-class StreamContents:
-    """`app.streams.contents.Contents` over the engine's state, the venue and the market."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._state = services.state
-        self._reference = services.reference
-        self._reader = OrderReader(services.state)
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._state = sources.state
+        self._reference = sources.reference
+        self._reader = OrderReader(sources.state)
         self._writer = StreamWriter()
-        self._risk = RiskItems(services)
+        self._risk = RiskItems(sources.reference)
         self._correlation_of = (-1, 0)
         self._correlation_json = b""
 
     # Events.
 
     def order(self, event: RawEvent) -> bytes | None:
-        view = EventView._make(event)
-        if view.kind in _REFUSED_CHANGES:
-            # FILLED by a refusal: a replace to more was all that kept the order open.
-            if view.status > _FILLED or not _venue_refused(view.code):
-                return None
-            view = view._replace(code=0)  # that of the refusal: an open order has none
-        return orjson.dumps(order_content(self._reference, view))
+        """See `order_item`."""
+        return order_item(self._reference, event)
 
     def fill(self, event: RawEvent) -> bytes:
-        return orjson.dumps(stream_fill(self._reference, EventView._make(event)))
+        """See `fill_item`."""
+        return fill_item(self._reference, event)
 
     def write(self, events: bytes, wanted: NDArray[np.uint8]) -> Written:
-        return self._writer.write(events, wanted, self._services.loop.name_tables)
+        """Orders and fills of at most BLOCK_EVENTS events at once, for accounts that are `wanted`.
+
+        What is not written there is for `order` and `fill` to show.
+        """
+        return self._writer.write(events, wanted, self._sources.name_tables())
 
     def note(self, event: RawEvent) -> None:
+        """A NOTE_RECORDED: `risk` of an event soon after may have to quote it."""
         self._risk.note(event)
 
     def risk(self, event: RawEvent, *, shows_shared: bool) -> bytes | None:
+        """What an event says about limits and states; None where it says nothing.
+
+        `shows_shared`: with the numbers of scopes that more than one account is in.
+        """
         return self._risk.item(event, shows_shared)
 
     # Snapshots of what is made of events.
 
     def open_orders(self, account: int) -> Iterator[bytes]:
+        """Raises SnapshotTooLarge."""
         state = self._state
         accounts = range(self.accounts()) if account < 0 else (account,)
         heads = state.accounts
@@ -144,33 +138,41 @@ class StreamContents:
         rows = np.flatnonzero(known)[-FILLS_SHOWN:]
         return map(self._recent_fill, fills[rows], orders[rows])
 
-    def _recent_fill(self, fill: Any, order: Any) -> bytes:
+    def _recent_fill(self, fill: Record, order: Record) -> bytes:
         view = self._reader.view_of(order)
         values = [int(fill[name]) for name in ("execution_id", "price", "quantity", "fee", "liquidity", "ts")]
         content = fill_content(self._reference.instruments[view.symbol], *values)
-        return orjson.dumps(content | _of_order(self._reference, view))
+        return orjson.dumps(content | names_of(self._reference, view))
 
     def risk_state(self, account: int) -> Iterator[bytes]:
-        items = self._risk.state(account)  # now: it may be too much
-        measures = (item for each in (account,) for item in self.risk_measures([each])[each])
-        return chain(items, measures)
+        """How limits and states are, then what is measured. Raises SnapshotTooLarge."""
+        items = risk_snapshot(self._state, self._reference, account, self._sources.clock.now())
+        return chain(items, self._measures_of(account))
+
+    def _measures_of(self, account: int) -> Iterator[bytes]:
+        """Measured when it is asked for, after what goes before it has been sent."""
+        yield from self.risk_measures([account])[account]
 
     def risk_measures(self, accounts: Collection[int]) -> dict[int, list[bytes]]:
+        """What is measured of each, which no event tells; EVERY_INDEX is the firm."""
+        state, reference = self._state, self._reference
         own = [account for account in accounts if account >= 0]
-        found = {
-            account: [_utilisation(content)]
-            for account, content in (account_risk_contents(self._services, own) if own else {}).items()
-        }
+        contents = account_risk_contents(state, reference, own) if own else {}
+        found = {account: [_utilisation(content)] for account, content in contents.items()}
         if len(own) < len(accounts):
-            firm = _utilisation(firm_risk_content(self._services))
-            found[EVERY_INDEX] = [firm, self._correlation(), self._risk.parameters()]
+            parameters = {"event": "risk_parameters", **parameters_content(state)}
+            found[EVERY_INDEX] = [
+                _utilisation(firm_risk_content(state)),
+                self._correlation(),
+                orjson.dumps(parameters),
+            ]
         return found
 
     def _correlation(self) -> bytes:
         """Written anew when there is another sample or another symbol."""
         samples = int(self._state.risk_model[0]["samples"]), self.symbols()
         if self._correlation_of != samples:
-            content = {"event": "correlation", **correlation_content(self._services)}
+            content = {"event": "correlation", **correlation_content(self._state, self._reference)}
             self._correlation_json = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
             self._correlation_of = samples
         return self._correlation_json
@@ -178,56 +180,43 @@ class StreamContents:
     # States.
 
     def accounts(self) -> int:
+        """How many there are."""
         return len(self._reference.account_names)
 
     def symbols(self) -> int:
         return len(self._reference.instruments)
 
     def held_positions(self, account: int) -> list[tuple[int, int]]:
-        state = self._state
-        width, symbols = len(state.accounts), self.symbols()
-        records = state.positions[: width * symbols].reshape(symbols, width)
-        records = records[:, : self.accounts()] if account < 0 else records[:, account : account + 1]
-        used = np.zeros(records.shape, bool)
-        for name in ("quantity", "open_orders", "realised", "fees"):
-            used |= records[name] != 0
-        first = max(account, 0)
-        return [(int(owner) + first, int(symbol)) for symbol, owner in np.argwhere(used)]
+        """(account, symbol) of all that is worth showing."""
+        return held_positions(self._state, self._reference, account)
 
     def position(self, account: int, symbol: int) -> bytes:
-        record = self._state.positions[symbol * len(self._state.accounts) + account]
-        return orjson.dumps(position_content(self._services, account, symbol, record))
+        return orjson.dumps(position_content(self._state, self._reference, account, symbol))
 
     def holders(self, symbol: int) -> list[int]:
-        first = symbol * len(self._state.accounts)
-        quantities = self._state.positions["quantity"][first : first + self.accounts()]
-        return np.flatnonzero(quantities).tolist()
+        """Accounts with a position in the symbol."""
+        return holders_of(self._state, self._reference, symbol)
 
     def account(self, account: int) -> bytes:
-        return orjson.dumps(account_content(self._services, account))
+        return orjson.dumps(account_content(self._state, self._reference, account))
 
     def book(self, symbol: int) -> bytes:
-        content = book_content(self._services, symbol, BOOK_LEVELS)
+        instrument = self._reference.instruments[symbol]
+        content = book_content(self._sources.venue, instrument, BOOK_LEVELS, self._sources.clock.now())
         del content["ts"]  # that of the message says when
         return orjson.dumps(content)
 
     def system(self) -> bytes:
-        return orjson.dumps(system_content(self._services))
+        return orjson.dumps(self._sources.system())
 
     # The market outside.
 
     def mark(self, symbol: int) -> bytes:
-        return orjson.dumps(market_content(self._services, self._reference.instruments[symbol]))
+        """Prices of the market outside."""
+        return orjson.dumps(market_content(self._sources.market, self._reference.instruments[symbol]))
 
     def trade(self, symbol: int, price: int, quantity: int, ts: int) -> bytes:
-        instrument = self._reference.instruments[symbol]
-        return orjson.dumps(
-            {
-                "price": instrument.price_text(price),
-                "quantity": instrument.quantity_text(quantity),
-                "ts": ts,
-            }
-        )
+        return orjson.dumps(trade_content(self._reference.instruments[symbol], price, quantity, ts))
 
     def candle(self, candle: Candle) -> bytes:
         instrument = self._reference.instruments[candle.symbol]
@@ -245,14 +234,16 @@ class StreamContents:
         )
 
     def recent_trades(self, symbol: int) -> list[tuple[Hashable, bytes]]:
-        trades = self._services.market.trades(symbol, TRADES_SHOWN)
+        """Each under a name of its own, oldest first."""
+        trades = self._sources.market.trades(symbol, TRADES_SHOWN)
         trades.reverse()
         return [(number - len(trades), self.trade(symbol, *trade)) for number, trade in enumerate(trades)]
 
     def recent_candles(self, symbol: int, interval: str) -> list[tuple[Hashable, bytes]]:
-        candles = self._services.market.candles(symbol, INTERVALS_S[interval], CANDLES_SHOWN)
+        """By their start."""
+        candles = self._sources.market.candles(symbol, INTERVALS_S[interval], CANDLES_SHOWN)
         return [(candle.start_ts, self.candle(candle)) for candle in candles]
 
 
-def _utilisation(content: dict[str, Any]) -> bytes:
+def _utilisation(content: Content) -> bytes:
     return orjson.dumps({"event": "utilisation", **content})

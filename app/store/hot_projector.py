@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from app.documents.redis_documents import EngineContents
 from app.runtime.background import run_until, to_background
 from app.runtime.projections import ProjectionProcess
 from app.runtime.recovery import RecoveryError
@@ -29,7 +28,7 @@ def hot_projection(
 
 async def follow(folder: Path, url: str) -> None:
     """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
-    writer = HotWriter(folder, url, lambda replica: EngineContents(replica.engine.state))
+    writer = HotWriter(folder, url)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)

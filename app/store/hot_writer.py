@@ -10,18 +10,18 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.documents.redis_documents import RedisDocuments
 from app.runtime.durable_watermark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STATUS_SECONDS, ProjectionStatus, write_status
 from app.store import hot_keys as keys
-from app.store.hot_state import HotContents, HotState, RedisCommand
+from app.store.hot_state import HotState, RedisCommand
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Displaced(Exception):
 
 
 class HotWriter:
-    def __init__(self, folder: Path, url: str, contents: Callable[[Replica], HotContents]) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         """Raises JournalError, RecoveryError, OSError."""
         self._folder = folder
         self._url = url
@@ -52,7 +52,7 @@ class HotWriter:
         self._follower = JournalFollower(
             folder, self._replica.seq + 1, self._durable, batch_bytes_max=BATCH_BYTES_MAX
         )
-        self._state = HotState(contents(self._replica))
+        self._state = HotState(RedisDocuments(self._replica.engine.state))
         self._events = 0
         self._error: str | None = "starting"
         self._reported = 0.0

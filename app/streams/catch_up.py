@@ -111,13 +111,11 @@ class _Watcher:
         self._stream: LogStream | None = None
         self._position = 0  # all events up to this command are sent
         self._prev_seq = 0  # of the last message that the client has
-        contents = hub.contents
+        items = hub.items
         self._encode: Callable[[RawEvent], bytes | None] = {
-            Channel.ORDERS: lambda event: contents.order(event) if event[KIND] in ORDER_KINDS else None,
-            Channel.FILLS: lambda event: (
-                contents.fill(event) if event[KIND] == EventKind.ORDER_FILLED else None
-            ),
-            Channel.RISK: lambda event: contents.risk(event, shows_shared=topic.index == EVERY_INDEX),
+            Channel.ORDERS: lambda event: items.order(event) if event[KIND] in ORDER_KINDS else None,
+            Channel.FILLS: lambda event: items.fill(event) if event[KIND] == EventKind.ORDER_FILLED else None,
+            Channel.RISK: lambda event: items.risk(event, shows_shared=topic.index == EVERY_INDEX),
         }[topic.channel]
 
     async def run(self, from_seq: int | None) -> Subscription:
@@ -160,11 +158,11 @@ class _Watcher:
         return bool(segments) and segments[0].first_seq <= from_seq + 1
 
     async def _snapshot(self, *, refused: bool) -> None:
-        hub, contents, index = self._hub, self._hub.contents, self._topic.index
+        hub, index = self._hub, self._topic.index
         read = {
-            Channel.ORDERS: contents.open_orders,
-            Channel.FILLS: contents.recent_fills,
-            Channel.RISK: contents.risk_state,
+            Channel.ORDERS: hub.items.open_orders,
+            Channel.FILLS: hub.items.recent_fills,
+            Channel.RISK: hub.items.risk_state,
         }[self._topic.channel]
         found: list[Iterator[bytes]] = []
 
@@ -255,7 +253,7 @@ class _Watcher:
         notes = self._topic.channel is Channel.RISK
         for event in EVENT_LAYOUT.iter_unpack(events):
             if notes and event[KIND] == EventKind.NOTE_RECORDED:
-                self._hub.contents.note(event)
+                self._hub.items.note(event)
             elif index in (event[ACCOUNT], EVERY_INDEX) and event[SEQ] > position:
                 item = encode(event)
                 if item is not None:

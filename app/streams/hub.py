@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from app.documents.raw_events import SEQ
+from app.documents.stream_items import StreamItems
 from app.runtime.clock import Clock
 from app.runtime.loop import EngineLoop
 from app.runtime.unavailable import EngineHalted
@@ -22,7 +23,6 @@ from app.runtime.views import EVENT_LAYOUT
 from app.streams.budget import Budget
 from app.streams.client import Client, Wire
 from app.streams.codec import Chunk, text_frame
-from app.streams.contents import Contents
 from app.streams.fan_out import FanOut
 from app.streams.history import RecentEvents
 from app.streams.router import Router
@@ -54,18 +54,18 @@ class TooManyConnections(Exception):
 class Hub:
     """All methods are called on the event loop's thread. `seq`: of the last command it has heard of."""
 
-    def __init__(self, loop: EngineLoop, contents: Contents, journal_folder: Path, clock: Clock) -> None:
+    def __init__(self, loop: EngineLoop, items: StreamItems, journal_folder: Path, clock: Clock) -> None:
         self.loop = loop
-        self.contents = contents
+        self.items = items
         self.journal_folder = journal_folder
         self.clock = clock
         self.seq = 0
         self.recent = RecentEvents(0)
         self.budget = Budget()
-        self.states = States(contents)
+        self.states = States(items)
         self.logs: dict[Channel, dict[int, LogStream]] = {channel: {} for channel in LOGS}
         self.clients: dict[Client, None] = {}
-        self._router = Router(contents, self.logs, self.states)
+        self._router = Router(items, self.logs, self.states)
         self._fan_out = FanOut(self.budget, self.clients, self._is_busy, self._go_on)
         self._publishing = YieldToOrders(self.publish, self._is_busy)
         self._keys: Counter[int] = Counter()
@@ -274,7 +274,7 @@ class Hub:
     def _show_measures(self) -> None:
         streams = self.logs[Channel.RISK]
         ts = self.clock.now()
-        for index, measures in self.contents.risk_measures(streams.keys()).items():
+        for index, measures in self.items.risk_measures(streams.keys()).items():
             chunk = streams[index].measure(ts, measures)
             if chunk is not None:
                 self.send(streams[index], chunk)

@@ -28,14 +28,14 @@ class MarketStreams:
         if symbol in self._streams[Channel.TRADES]:
             self._trades += 1
             waiting = self._wait(Channel.TRADES, symbol)
-            waiting[self._trades] = self._hub.contents.trade(symbol, price, quantity, ts)
+            waiting[self._trades] = self._hub.items.trade(symbol, price, quantity, ts)
             if len(waiting) > TRADES_AT_ONCE:
                 del waiting[next(iter(waiting))]
 
     def on_candle(self, candle: Candle) -> None:
         place = (candle.symbol, _INTERVALS[candle.interval_s])
         if place in self._streams[Channel.CANDLES]:
-            self._wait(Channel.CANDLES, place)[candle.start_ts] = self._hub.contents.candle(candle)
+            self._wait(Channel.CANDLES, place)[candle.start_ts] = self._hub.items.candle(candle)
 
     def on_prices(self, prices: Prices) -> None:
         self._hub.note_symbol(Channel.MARKS, prices.symbol)

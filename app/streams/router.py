@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from app.codec.stream_json import BLOCK_EVENTS, FILLS, ORDERS
 from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, ORDER_KINDS, SEQ, RawEvent
+from app.documents.stream_items import StreamItems
 from app.engine.types import EventKind
 from app.runtime.views import EVENT_BYTES, EVENT_LAYOUT
-from app.streams.contents import Contents
 from app.streams.states import States
 from app.streams.stream import LogStream
 from app.streams.topics import Channel
@@ -27,8 +27,8 @@ _Logs = Mapping[int, LogStream]
 class Router:
     """`logs`: the streams that are watched, by channel and by account."""
 
-    def __init__(self, contents: Contents, logs: Mapping[Channel, _Logs], states: States) -> None:
-        self._contents = contents
+    def __init__(self, items: StreamItems, logs: Mapping[Channel, _Logs], states: States) -> None:
+        self._items = items
         self._orders, self._fills, self._risk = (
             logs[channel] for channel in (Channel.ORDERS, Channel.FILLS, Channel.RISK)
         )
@@ -50,16 +50,16 @@ class Router:
 
     def _route_risk(self, event: RawEvent, touched: list[LogStream]) -> None:
         if event[KIND] == _NOTE:
-            self._contents.note(event)
+            self._items.note(event)
             return
         for index in {event[ACCOUNT], EVERY_INDEX}:
             stream = self._risk.get(index)
             if stream is not None:
-                item = self._contents.risk(event, shows_shared=index == EVERY_INDEX)
+                item = self._items.risk(event, shows_shared=index == EVERY_INDEX)
                 _add(stream, event, item, touched)
 
     def _wanted(self) -> NDArray[np.uint8]:
-        wanted = np.zeros(self._contents.accounts(), np.uint8)
+        wanted = np.zeros(self._items.accounts(), np.uint8)
         for logs, flag in ((self._orders, ORDERS), (self._fills, FILLS)):
             if EVERY_INDEX in logs:
                 wanted |= flag
@@ -68,20 +68,20 @@ class Router:
         return wanted
 
     def _route_block(self, events: bytes, wanted: NDArray[np.uint8], touched: list[LogStream]) -> None:
-        contents, orders, fills = self._contents, self._orders, self._fills
-        spans, out = contents.write(events, wanted)
+        items, orders, fills = self._items, self._orders, self._fills
+        spans, out = items.write(events, wanted)
         for event, (order, order_end, fill, fill_end) in zip(
             EVENT_LAYOUT.iter_unpack(events), spans, strict=True
         ):
             if orders and event[KIND] in ORDER_KINDS:
                 item = out[order:order_end] if order_end else None
                 if item is None and _is_shown(event, orders):
-                    item = contents.order(event)
+                    item = items.order(event)
                 _show(event, orders, item, touched)
             if fills and event[KIND] == _FILLED:
                 item = out[fill:fill_end] if fill_end else None
                 if item is None and _is_shown(event, fills):
-                    item = contents.fill(event)
+                    item = items.fill(event)
                 _show(event, fills, item, touched)
 
 

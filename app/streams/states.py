@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Any
 
 from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, SYMBOL, RawEvent
+from app.documents.stream_items import StreamItems
 from app.engine.types import EventKind
 from app.streams.codec import Chunk
-from app.streams.contents import Contents
 from app.streams.stream import StateStream
 from app.streams.topics import Channel
 
@@ -36,8 +36,8 @@ Send = Callable[[StateStream, Chunk], None]
 class States:
     """`streams`: by channel, then by the topic's index (and interval). What is due has an entry by name."""
 
-    def __init__(self, contents: Contents) -> None:
-        self._contents = contents
+    def __init__(self, items: StreamItems) -> None:
+        self._items = items
         self.streams: dict[Channel, dict[Hashable, StateStream]] = {
             Channel.MARKS: {},
             Channel.BOOK: {},
@@ -48,11 +48,11 @@ class States:
             Channel.SYSTEM: {},
         }
         self._read: dict[Channel, Callable[[Any], bytes]] = {
-            Channel.MARKS: contents.mark,
-            Channel.BOOK: contents.book,
-            Channel.POSITIONS: lambda pair: contents.position(*pair),
-            Channel.ACCOUNTS: contents.account,
-            Channel.SYSTEM: lambda _index: contents.system(),
+            Channel.MARKS: items.mark,
+            Channel.BOOK: items.book,
+            Channel.POSITIONS: lambda pair: items.position(*pair),
+            Channel.ACCOUNTS: items.account,
+            Channel.SYSTEM: lambda _index: items.system(),
         }
         self._due: dict[Channel, dict[Any, None]] = {channel: {} for channel in self._read}
         self._moved: set[int] = set()  # symbols with another mark: who holds them is looked up when due
@@ -83,7 +83,7 @@ class States:
             if kind in _OF_ACCOUNT:
                 self._mark(Channel.ACCOUNTS, account, account)
         elif kind == _DAY and self.streams[Channel.ACCOUNTS]:
-            for index in range(self._contents.accounts()):
+            for index in range(self._items.accounts()):
                 self._mark(Channel.ACCOUNTS, index, index)
 
     def note_symbol(self, channel: Channel, symbol: int) -> None:
@@ -101,9 +101,9 @@ class States:
         """Find out which items a new stream has; the market's are read at once, the others by `fill`."""
         channel, _, index, interval = stream.topic
         if channel is Channel.TRADES:
-            items = self._contents.recent_trades(index)
+            items = self._items.recent_trades(index)
         elif channel is Channel.CANDLES:
-            items = self._contents.recent_candles(index, interval)
+            items = self._items.recent_candles(index, interval)
         else:
             stream.missing = self._names(channel, index)
             return
@@ -112,11 +112,11 @@ class States:
 
     def _names(self, channel: Channel, index: int) -> list[Hashable]:
         if channel is Channel.POSITIONS:
-            return list(self._contents.held_positions(index))
+            return list(self._items.held_positions(index))
         if index != EVERY_INDEX or channel is Channel.SYSTEM:
             return [index]
-        contents = self._contents
-        return list(range(contents.accounts() if channel is Channel.ACCOUNTS else contents.symbols()))
+        items = self._items
+        return list(range(items.accounts() if channel is Channel.ACCOUNTS else items.symbols()))
 
     def fill(self, stream: StateStream) -> None:
         """Read some of what is missing in a new stream."""
@@ -143,11 +143,11 @@ class States:
 
     def publish_system(self, seq: int, ts: int, send: Send) -> None:
         if self.streams[Channel.SYSTEM]:
-            self._send(Channel.SYSTEM, {EVERY_INDEX: self._contents.system()}, seq, ts, send)
+            self._send(Channel.SYSTEM, {EVERY_INDEX: self._items.system()}, seq, ts, send)
 
     def _find_holders(self) -> None:
         for symbol in self._moved:
-            for account in self._contents.holders(symbol):
+            for account in self._items.holders(symbol):
                 self._mark(Channel.POSITIONS, (account, symbol), account)
                 self._mark(Channel.ACCOUNTS, account, account)
         self._moved.clear()

@@ -104,7 +104,7 @@ def test_risk_tells_overrides_and_proposals(api: ApiServer, account: str) -> Non
         (EventKind.OVERRIDE_ENDED, "override_ended"),
         (EventKind.CHANGE_PROPOSED, "change_proposed"),
     ):
-        item = api.server.hub.contents.risk(blank._replace(kind=kind, **limit, **change), shows_shared=True)
+        item = api.server.hub.items.risk(blank._replace(kind=kind, **limit, **change), shows_shared=True)
         assert item is not None
         assert json.loads(item) == {
             "event": name,
@@ -120,7 +120,7 @@ def test_risk_tells_overrides_and_proposals(api: ApiServer, account: str) -> Non
             "reason": None,
             "ts": 1,
         }
-    item = api.server.hub.contents.risk(
+    item = api.server.hub.items.risk(
         blank._replace(kind=EventKind.CHANGE_APPROVED, account=-1, **change), shows_shared=True
     )
     assert item is not None
@@ -211,7 +211,7 @@ def test_risk_tells_what_has_tripped_a_breaker(api: ApiServer, account: str) -> 
     tripped = blank._replace(
         kind=EventKind.BREAKER_TRIPPED, status=TradingState.HALTED, limit=10**8, observed=2 * 10**8, **where
     )
-    assert json.loads(api.server.hub.contents.risk(tripped, shows_shared=True) or b"") == {
+    assert json.loads(api.server.hub.items.risk(tripped, shows_shared=True) or b"") == {
         "event": "breaker",
         "code": "DAILY_LOSS",
         "limit": "1",
@@ -224,7 +224,7 @@ def test_risk_tells_what_has_tripped_a_breaker(api: ApiServer, account: str) -> 
         "ts": 1,
     }
     stopped = blank._replace(kind=EventKind.TRADING_STATE_SET, limit=TradingState.HALTED, **where)
-    found: Message = json.loads(api.server.hub.contents.risk(stopped, shows_shared=True) or b"")
+    found: Message = json.loads(api.server.hub.items.risk(stopped, shows_shared=True) or b"")
     assert (found["state"], found["cause"], found["actor"]) == ("HALTED", "DAILY_LOSS", 0)
 
 

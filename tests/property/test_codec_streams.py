@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.codec.stream_json import BLOCK_EVENTS, FILLS, ORDERS, WRITTEN_KINDS, StreamWriter
+from app.documents.order_items import fill_item
 from app.documents.orders import order_content
 from app.documents.raw_events import ORDER_KINDS
-from app.documents.stream_items import stream_fill
 from app.engine.records import EVENT
 from app.engine.types import EventKind
 from app.runtime.views import event_view
@@ -48,7 +48,7 @@ def test_events_are_written_as_described(data: st.DataObject, tick: int, step: i
     for number, (order, fill) in enumerate(written(reference, events, wanted)):
         view = event_view(events.tobytes(), number)
         assert order is None or order == orjson.dumps(order_content(reference, view))
-        assert fill is None or fill == orjson.dumps(stream_fill(reference, view))
+        assert fill is None or fill == fill_item(reference, view)
         assert order is None or wanted & ORDERS
         assert fill is None or (wanted & FILLS and view.kind == EventKind.ORDER_FILLED)
 

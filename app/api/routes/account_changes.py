@@ -11,11 +11,11 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.api.routes.access import ExactRoute, Provided, RiskManager, account_index, json_response, problems
-from app.api.routes.accounts import Account, account_content
 from app.api.routes.limit_changes import reason_text, submit
 from app.api.services import Services
 from app.commands import orders as commands
 from app.commands.limits import note_parts
+from app.documents.accounts import Account, account_content
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import Closed, Decimal, Reason
 from app.engine.types import EventKind
@@ -177,6 +177,6 @@ async def change_account(
     async with services.reference_lock:
         record = commands.set_account(index, account, change.leverage, actor, len(notes))
         await submit(services, [*notes, record])
-    content = account_content(services, index)
+    content = account_content(services.state, services.reference, index)
     await services.loop.durable()
     return json_response(content)

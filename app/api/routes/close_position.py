@@ -18,6 +18,7 @@ from app.api.routes.access import (
 )
 from app.documents.problems import Problem, forbidden
 from app.documents.schemas import CLOSED, ClientOrderId, Order
+from app.runtime.state_reader import position_of
 
 router = APIRouter(prefix="/v1/accounts", tags=["orders"], route_class=ExactRoute)
 
@@ -70,7 +71,7 @@ async def close_position(
     if not principal.may_trade(account):
         raise forbidden(f"this key may not trade account {account!r}")
     number = symbol_index(services, symbol)
-    held = services.state.positions[number * len(services.state.accounts) + index]["quantity"]
+    held = position_of(services.state, index, number)["quantity"]
     name = request.client_order_id
     if not held and (name is None or desk.reader.slot_of_client_id(index, name) is None):
         raise Problem(409, "NO_POSITION", f"there is no position in {symbol} to close")

@@ -20,15 +20,16 @@ from app.api.routes.access import (
     symbol_index,
 )
 from app.api.routes.limit_changes import reason_text
-from app.api.routes.limit_paths import LimitScope
 from app.api.routes.outcome_problems import raise_if_refused
 from app.api.routes.risk_history import actor_name
 from app.api.services import Services
 from app.commands import orders as commands
 from app.commands.limits import note_parts
+from app.documents.limits import scope_name
 from app.documents.problems import code_name, forbidden
 from app.documents.schemas import BatchItem, KillSwitch
 from app.engine.types import OrderStatus, Scope, TradingState
+from app.runtime.limit_scope import LimitScope
 from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def _states(services: Services) -> Iterator[_State]:
 def _content(services: Services, found: _State) -> dict[str, Any]:
     where = found.scope
     return {
-        "scope": where.text(services),
+        "scope": scope_name(services.reference, where),
         "state": TradingState(found.state).name,
         "since_ts": found.ts or None,
         "actor": found.actor,

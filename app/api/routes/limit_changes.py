@@ -9,16 +9,16 @@ from pydantic import BaseModel, Field
 from app.api.auth import Principal
 from app.api.http.large_response import document, json_list
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
-from app.api.routes.limit_paths import LimitScope
-from app.api.routes.limit_values import limit_text
 from app.api.routes.outcome_problems import raise_if_refused
 from app.api.services import Services
 from app.commands import limits as limit_commands
+from app.documents.limits import limit_text
 from app.documents.problems import Problem, forbidden, invalid_field, status_of_code
 from app.documents.refusals import scope_text
 from app.documents.schemas import Decision
 from app.engine.codes import Code
 from app.engine.types import ChangeStatus, CommandKind, EventKind, Limit, Policy
+from app.runtime.limit_scope import LimitScope
 from app.runtime.outcomes import Outcome
 
 router = APIRouter(prefix="/v1/limit-changes", tags=["limits"], route_class=ExactRoute)

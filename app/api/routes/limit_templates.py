@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.routes.etags import IfMatch, etag, expected_version, stale_version
-from app.api.routes.limit_values import check_contradictions, limit_text, limit_values
+from app.api.routes.limit_values import check_contradictions, limit_values
 from app.api.template_store import TEMPLATES_MAX, StaleTemplate, Template, TooManyTemplates
+from app.documents.limits import limit_text
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import ChangeLimits, Name
 from app.engine.state_records import LIMITS

@@ -12,14 +12,17 @@ from app.api.http.large_response import document, json_list
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.routes.etags import IfMatch, etag, expected_version
 from app.api.routes.limit_changes import LimitRequest, change_request_content, submit_change
-from app.api.routes.limit_paths import PATHS, LimitScope, ScopeLimits, scope_content
+from app.api.routes.limit_paths import PATHS
 from app.api.routes.limit_values import check_contradictions, limit_values
 from app.api.routes.risk_history import HISTORY_PAGE_MAX, RiskHistory, change_content, is_of_scope
 from app.api.services import Services
+from app.documents.limits import ScopeLimits, scope_content
 from app.documents.problems import invalid_field
 from app.documents.schemas import ChangeLimits
 from app.engine.types import CommandKind
+from app.runtime.limit_scope import LimitScope
 from app.runtime.risk_log import Change
+from app.runtime.state_reader import by_symbol_and_account, limits_of
 
 SCOPES_PAGE_MAX = 500
 
@@ -36,7 +39,7 @@ Before = Annotated[int | None, Query(ge=1, lt=1 << 63, description="a seq: only 
 
 
 async def _scope_response(services: Services, scope: LimitScope) -> Response:
-    content = scope_content(services, scope)
+    content = scope_content(services.state, services.reference, scope, services.clock.now())
     await services.loop.durable()
     response = json_response(content)
     response.headers.update(etag(content["version"]))
@@ -80,7 +83,7 @@ def _add_routes(path: str, find_scope: Any) -> None:
         values = limit_values(change.limits, scope.kind)
         if not values:
             raise invalid_field("limits", "name at least one limit")
-        check_contradictions(scope.record(services), values)
+        check_contradictions(limits_of(services.state, scope), values)
         request = await submit_change(
             services,
             principal,
@@ -126,7 +129,7 @@ for _path, _find_scope in PATHS.items():
 
 
 def _readable_scopes(services: Services, principal: Principal) -> tuple[list[LimitScope], NDArray[np.int64]]:
-    """The wide ones; then those of an account in a symbol, by their places in the state."""
+    """The wide ones; then (symbol, account) of those of an account in a symbol that have limits."""
     state, names = services.state, services.reference.account_names
     scopes: list[LimitScope] = []
     if principal.accounts is None:
@@ -134,10 +137,8 @@ def _readable_scopes(services: Services, principal: Principal) -> tuple[list[Lim
         scopes += [LimitScope(None, symbol) for symbol in range(len(services.reference.instruments))]
     readable = np.array([principal.may_read(name) for name in names], np.bool_)
     scopes += [LimitScope(index) for index in np.flatnonzero(readable).tolist()]
-    width, symbols = len(state.accounts), len(services.reference.instruments)
-    pairs = state.account_symbol_limits["set_mask"][: width * symbols].reshape(symbols, width) != 0
-    pairs[:, : len(names)] &= readable
-    return scopes, np.flatnonzero(pairs)
+    limited = by_symbol_and_account(state, state.account_symbol_limits, services.reference)["set_mask"] != 0
+    return scopes, np.argwhere(limited & readable)
 
 
 @router.get("", response_model=AllLimits, responses=problems())
@@ -154,10 +155,12 @@ async def list_limits(
     scopes, pairs = _readable_scopes(services, principal)
     await services.turns.take(principal.number)
     page = scopes[cursor : cursor + limit]
-    begin, width = max(cursor - len(scopes), 0), len(services.state.accounts)
-    for pair in pairs[begin : begin + limit - len(page)].tolist():
-        page.append(LimitScope(pair % width, pair // width))
-    items = await json_list(services, principal, (scope_content(services, scope) for scope in page))
+    begin = max(cursor - len(scopes), 0)
+    for symbol, account in pairs[begin : begin + limit - len(page)].tolist():
+        page.append(LimitScope(account, symbol))
+    state, reference, clock = services.state, services.reference, services.clock
+    contents = (scope_content(state, reference, scope, clock.now()) for scope in page)
+    items = await json_list(services, principal, contents)
     await services.loop.durable()
     following = cursor + limit
     return document(

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Response
 
 from app.api.routes.access import Admin, ExactRoute, Provided, json_response, problems
 from app.api.routes.account_changes import check_reason
-from app.api.routes.accounts import Account, account_content
 from app.api.routes.limit_changes import check_room_for_proposals, needs_second_person, reason_text
 from app.api.routes.limit_templates import unknown_template
 from app.api.routes.limit_values import check_contradictions, limit_units, limit_values
@@ -18,6 +17,7 @@ from app.api.routes.outcome_problems import raise_if_refused
 from app.api.services import Services
 from app.commands import orders as commands
 from app.commands.limits import change_limits, note_parts
+from app.documents.accounts import Account, account_content
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import NewAccount
 from app.engine.state_records import LIMITS
@@ -82,7 +82,7 @@ async def create_account(request: NewAccount, services: Provided, principal: Adm
             raise_if_refused(services, outcome)
     last = outcomes[-1].event
     waits = last.kind == EventKind.CHANGE_PROPOSED
-    content = account_content(services, index)
+    content = account_content(services.state, services.reference, index)
     content["limit_change_id"] = str(last.execution_id) if waits else None
     await services.loop.durable()
     return json_response(content, 201)

@@ -17,15 +17,17 @@ from app.api.routes.limit_changes import (
     submit,
     submit_change,
 )
-from app.api.routes.limit_paths import PATHS, LimitScope, override_at
-from app.api.routes.limit_values import check_scope, limit_text, limit_units
+from app.api.routes.limit_paths import PATHS
+from app.api.routes.limit_values import check_scope, limit_units
 from app.api.services import Services
 from app.commands import limits as limit_commands
+from app.documents.limits import limit_text, override_at
 from app.documents.problems import Problem, invalid_field
 from app.documents.refusals import scope_text
 from app.documents.schemas import NewOverride, Reason
 from app.engine.limit_overrides import OVERRIDE_US_MAX
 from app.engine.types import CommandKind, Limit, Scope
+from app.runtime.limit_scope import LimitScope
 
 router = APIRouter(prefix="/v1/limits", tags=["limits"], route_class=ExactRoute)
 
@@ -145,7 +147,7 @@ def _add_routes(path: str, find_scope: Any) -> None:
         )
         if waiting is not None:
             return json_response(change_request_content(services, waiting), 202)
-        record = override_at(services, scope, limit)
+        record = override_at(services.state, scope, limit)
         if record is None:  # it was a matter of milliseconds
             raise Problem(409, "OVERRIDE_ENDED", "the override has ended already")
         return json_response(override_content(services, record), 201)

@@ -26,6 +26,7 @@ from app.commands.limits import set_permission
 from app.documents.problems import invalid_field
 from app.documents.schemas import SYMBOL_PERMISSIONS_MAX, Closed, Reason, SymbolName
 from app.engine.types import Permission
+from app.runtime.state_reader import by_symbol_and_account, position_of
 
 router = APIRouter(prefix="/v1/permissions", tags=["limits"], route_class=ExactRoute)
 
@@ -71,7 +72,7 @@ def permission_of(services: Services, account: int, symbol: int | None = None) -
     state = services.state
     if symbol is None:
         return Permission(int(state.accounts[account]["permission"]))
-    return Permission(int(state.positions[symbol * len(state.accounts) + account]["permission"]))
+    return Permission(int(position_of(state, account, symbol)["permission"]))
 
 
 def _symbol_content(services: Services, account: int, symbol: int) -> dict[str, Any]:
@@ -101,9 +102,9 @@ def restrictions(services: Services, account: int) -> Iterator[tuple[int | None,
 async def list_permissions(services: Provided, principal: Viewer) -> Response:
     """Accounts of which anything but DEFAULT is set; to a trader those of its own."""
     state, names = services.state, services.reference.account_names
-    width, symbols = len(state.accounts), len(services.reference.instruments)
-    restricted = state.accounts["permission"] != 0
-    restricted |= (state.positions["permission"][: width * symbols].reshape(symbols, width) != 0).any(axis=0)
+    restricted = state.accounts["permission"][: len(names)] != 0
+    of_symbols = by_symbol_and_account(state, state.positions, services.reference)["permission"]
+    restricted |= (of_symbols != 0).any(axis=0)
     items = await _json_items(
         services,
         principal,

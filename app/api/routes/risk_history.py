@@ -4,12 +4,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.api.routes.limit_paths import LimitScope
 from app.api.services import Services
 from app.documents.changes import LIMIT_KINDS, Changed, changed_values
 from app.documents.problems import code_name
 from app.documents.refusals import measure, scope_text
 from app.engine.types import EventKind, OverrideEnd, TradingState
+from app.runtime.limit_scope import LimitScope
 from app.runtime.risk_log import Change
 from app.runtime.views import EventView
 

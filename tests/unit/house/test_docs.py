@@ -7,8 +7,9 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from app.api.routes.limit_values import LIMITS, SCOPE_NAMES
+from app.api.routes.limit_values import SCOPE_NAMES
 from app.api.websocket import trade_messages
+from app.documents.limits import LIMITS
 from app.documents.problems import status_of_code
 from app.documents.refusals import UNITS, Unit
 from app.engine.capacity import DEFAULT_CAPACITY

@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 
-from app.api.services import Services
 from app.documents.risk_items import RiskItems
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.codes import Code
@@ -71,9 +70,7 @@ def test_log_stream_and_database_show_the_same() -> None:
     assert sum(log.day(int(events["ts"][0])).counts.values()) == len(expected())
 
     made = desk(capacity=DEFAULT_CAPACITY)
-    services = Services.__new__(Services)  # of all of it, refusals are told by the names alone
-    services.reference = Reference.from_state(made.engine.state)
-    items = RiskItems(services)
+    items = RiskItems(Reference.from_state(made.engine.state))
     shown = [EVENT_LAYOUT.unpack(event.tobytes()) for event in events]
     told = [place for place, raw in enumerate(shown, 1) if items.item(raw, shows_shared=True) is not None]
     assert told == expected()

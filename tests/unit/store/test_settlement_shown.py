@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from app.documents.raw_events import EVERY_INDEX
-from app.documents.redis_documents import EngineContents
+from app.documents.redis_documents import RedisDocuments
+from app.documents.stream_items import StreamItems
 from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.types import EventKind, InstrumentStatus, Side
 from app.runtime.follower import JournalBatch, Replica
@@ -64,7 +65,7 @@ def test_latest_positions_and_accounts(settled: tuple[Desk, bytes], tmp_path: Pa
 
 def test_redis(settled: tuple[Desk, bytes]) -> None:
     made, events = settled
-    commands = HotState(EngineContents(made.engine.state)).changes(events)
+    commands = HotState(RedisDocuments(made.engine.state)).changes(events)
     sets: dict[Any, Any] = {command[1]: command[2:] for command in commands if command[0] == "HSET"}
     for account, realised in (("account-0", "-0.00003"), ("account-2", "0.000012")):
         symbol, document = sets[keys.positions(account)]
@@ -75,15 +76,15 @@ def test_redis(settled: tuple[Desk, bytes]) -> None:
     assert orjson.loads(shown["account-0"])["cash"] == "9999.99997"
 
 
-class _Silent:
-    """Contents of which nothing is asked for here but how many there are."""
+class _Unread(StreamItems):
+    """Items of which none is asked for."""
 
-    def __getattr__(self, _name: str) -> Any:
-        return lambda *_: []
+    def __init__(self) -> None:
+        pass
 
 
 def test_streams_of_positions_and_accounts(settled: tuple[Desk, bytes]) -> None:
-    states = States(_Silent())  # nothing is read before it is published
+    states = States(_Unread())  # nothing is read before it is published
     for channel in (Channel.POSITIONS, Channel.ACCOUNTS):
         states.streams[channel][EVERY_INDEX] = object()  # type: ignore[assignment]  # only its being there
     for event in event_views(settled[1]):

@@ -1,0 +1,5 @@
+"""Content: a JSON object before it is written, by the names that clients see."""
+
+from typing import Any
+
+Content = dict[str, Any]
