@@ -27,13 +27,13 @@ def _set_policy(st: State, i: int) -> None:
         return
     firm = st.firm[0]
     at = emit(st, EventKind.POLICY_SET)
-    event = st.events[at]
+    event = st.policy_events[at]
     event.scope = Scope.FIRM
-    event.code = c.code
-    event.limit = c.value
-    event.observed = firm.policy[c.code]
+    event.policy = c.code
+    event.new_value = c.value
+    event.old_value = firm.policy[c.code]
     event.notes = c.notes
-    event.fee = c.actor
+    event.actor = c.actor
     firm.policy[c.code] = c.value
 
 
@@ -59,5 +59,5 @@ def administer(st: State, i: int, fresh: bool) -> bool:
         _set_policy(st, i)
     else:
         at = emit(st, EventKind.COMMAND_REJECTED)
-        st.events[at].code = Code.INVALID_VALUE
+        st.rejection_events[at].code = Code.INVALID_VALUE
     return True

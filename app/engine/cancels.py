@@ -86,7 +86,7 @@ def cancel_all(st: State, i: int) -> bool:
     known = known and first >= 0 and last <= firm.accounts
     if not known or (one_symbol and not 0 <= symbol < firm.symbols):
         at = emit(st, EventKind.COMMAND_REJECTED)
-        st.events[at].code = Code.INVALID_VALUE
+        st.rejection_events[at].code = Code.INVALID_VALUE
         return True
     account = first
     slot = NO_SLOT
@@ -104,10 +104,10 @@ def cancel_all(st: State, i: int) -> bool:
         account += 1
         slot = st.accounts[account].first_open if account < last else NO_SLOT
     at = emit(st, EventKind.CANCEL_ALL_DONE)
-    event = st.events[at]
+    event = st.cancel_all_events[at]
     event.account = c.account if one_account else -1
     event.symbol = symbol
     event.scope = c.scope
     # All events but that of the state, where it is SET_TRADING_STATE that cancels.
-    event.last_quantity = event.index - (c.kind != CommandKind.CANCEL_ALL)
+    event.requested = event.index - (c.kind != CommandKind.CANCEL_ALL)
     return True

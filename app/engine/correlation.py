@@ -269,7 +269,7 @@ def sample_marks(st: State) -> None:
         model.sampled_ts = firm.ts
         _refresh(st)
     at = emit(st, EventKind.MARKS_SAMPLED)
-    st.events[at].limit = model.samples
+    st.sample_events[at].samples = model.samples
 
 
 @inline
@@ -302,14 +302,14 @@ def _start_anew(st: State) -> None:
 @inline
 def _tell_parameter(st: State, i: int, parameter: int, old: int, new: int) -> None:
     at = emit(st, EventKind.RISK_MODEL_SET)
-    event = st.events[at]
+    event = st.risk_model_events[at]
     event.scope = Scope.FIRM
-    event.code = parameter
-    event.limit = new
-    event.observed = old
-    event.last_quantity = st.risk_model[0].version + 1
+    event.parameter = parameter
+    event.new_value = new
+    event.old_value = old
+    event.version = st.risk_model[0].version + 1
     event.notes = st.risk_model_commands[i].notes
-    event.fee = st.risk_model_commands[i].actor
+    event.actor = st.risk_model_commands[i].actor
 
 
 @inline
@@ -358,7 +358,7 @@ def set_risk_model(st: State, i: int) -> bool:
     )
     if not known:
         at = emit(st, EventKind.COMMAND_REJECTED)
-        st.events[at].code = Code.INVALID_VALUE
+        st.rejection_events[at].code = Code.INVALID_VALUE
         return True
     _tell_changes(st, i)
     if c.interval_us != model.interval_us:

@@ -117,15 +117,15 @@ def _fill(st: State, i: int, slot: int) -> None:
         change_status(st, slot, status)
         reserve_rest(st, slot, report.quantity)
     at = emit_order(st, EventKind.ORDER_FILLED, slot)
-    event = st.events[at]
+    event = st.fill_events[at]
     event.last_price = report.price
     event.last_quantity = report.quantity
     event.fee = report.fee
     event.execution_id = report.execution_id
     event.liquidity = report.liquidity
     position = st.positions[position_index(st, account, symbol)]
-    event.limit = position.quantity
-    event.observed = position.entry_cost
+    event.position_quantity = position.quantity
+    event.position_cost = position.entry_cost
     st.firm[0].group_open = report.more
     trim_if_larger(st, account, symbol)
 

@@ -32,7 +32,7 @@ def reject(st: State, i: int, code: int) -> None:
     """Refuse a command that is no order."""
     command = st.commands[i]
     at = emit(st, EventKind.COMMAND_REJECTED)
-    event = st.events[at]
+    event = st.rejection_events[at]
     event.account = command.account
     event.symbol = command.symbol
     event.code = code
@@ -43,8 +43,9 @@ def refuse(st: State, i: int, code: int, limit: int, observed: int) -> int:
     """As `reject`, with what was allowed and what would have been; the event."""
     at = st.firm[0].event_count
     reject(st, i, code)
-    st.events[at].limit = limit
-    st.events[at].observed = observed
+    event = st.rejection_events[at]
+    event.limit = limit
+    event.observed = observed
     return at
 
 
@@ -231,7 +232,7 @@ def is_stale(st: State, i: int, limits: Array) -> bool:
 
 @inline
 def emit_limits(st: State, i: int, limits: Array) -> bool:
-    """LIMIT_SET for each staged change: the new value and the old; False while there is no room."""
+    """LIMIT_SET for each staged change; False while there is no room."""
     firm = st.firm[0]
     c = st.values[i]
     while firm.progress <= firm.staged:
@@ -239,16 +240,16 @@ def emit_limits(st: State, i: int, limits: Array) -> bool:
             return False
         change = st.staged[firm.progress - 1]
         at = emit(st, EventKind.LIMIT_SET)
-        event = st.events[at]
+        event = st.limit_events[at]
         event.account = change.account
         event.symbol = change.symbol
         event.scope = change.scope
-        event.code = change.limit
-        event.limit = change.value
-        event.observed = change.old
-        event.last_quantity = limits[0].version
+        event.limit_number = change.limit
+        event.new_value = change.value
+        event.old_value = change.old
+        event.version = limits[0].version
         event.notes = c.notes
-        event.fee = c.actor
+        event.actor = c.actor
         firm.progress += 1
     return True
 

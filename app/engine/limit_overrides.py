@@ -52,7 +52,7 @@ def override_code(st: State, limits: Array, change: Any) -> int:
 
 @inline
 def start_override(st: State, limits: Array, change: Any, notes: int, actor: int) -> None:
-    """There must be room; OVERRIDE_SET tells the value and the scope's own (NO_LIMIT: none)."""
+    """There must be room. The old value in OVERRIDE_SET is the scope's own (NO_LIMIT: none)."""
     firm = st.firm[0]
     record = limits[0]
     own = own_value(st, limits, change)
@@ -74,18 +74,18 @@ def start_override(st: State, limits: Array, change: Any, notes: int, actor: int
     if firm.next_override_ts == 0 or change.expires_ts < firm.next_override_ts:
         firm.next_override_ts = change.expires_ts
     at = emit(st, EventKind.OVERRIDE_SET)
-    event = st.events[at]
+    event = st.limit_events[at]
     event.account = change.account
     event.symbol = change.symbol
     event.scope = change.scope
-    event.code = change.limit
-    event.limit = change.value
-    event.observed = own
-    event.expire_ts = change.expires_ts
-    event.last_quantity = record.version
-    event.execution_id = override.number
+    event.limit_number = change.limit
+    event.new_value = change.value
+    event.old_value = own
+    event.expires_ts = change.expires_ts
+    event.version = record.version
+    event.override_id = override.number
     event.notes = notes
-    event.fee = actor
+    event.actor = actor
 
 
 @inline
@@ -116,7 +116,7 @@ def set_override(st: State, i: int) -> None:
 
 @inline
 def _end(st: State, at: int, how: int, notes: int, actor: int) -> None:
-    """OVERRIDE_ENDED tells what applies again as `limit` and what did as `observed`."""
+    """The new value in OVERRIDE_ENDED is what applies again."""
     override = st.overrides[at]
     limits = limits_of(st, override.scope, override.account, override.symbol)
     record = limits[0]
@@ -124,18 +124,18 @@ def _end(st: State, at: int, how: int, notes: int, actor: int) -> None:
     record.version += 1
     put(st, limits, override, override.own_value)
     written = emit(st, EventKind.OVERRIDE_ENDED)
-    event = st.events[written]
+    event = st.limit_events[written]
     event.account = override.account
     event.symbol = override.symbol
     event.scope = override.scope
-    event.code = override.limit
-    event.status = how
-    event.limit = override.own_value
-    event.observed = override.value
-    event.last_quantity = record.version
-    event.execution_id = override.number
+    event.limit_number = override.limit
+    event.end = how
+    event.new_value = override.own_value
+    event.old_value = override.value
+    event.version = record.version
+    event.override_id = override.number
     event.notes = notes
-    event.fee = actor
+    event.actor = actor
     override.number = 0
     earliest = 0
     for other in range(len(st.overrides)):

@@ -107,17 +107,17 @@ def _keep_proposal(st: State, i: int, at: int) -> None:
     change.checker = 0
     change.decided_ts = 0
     written = emit(st, EventKind.CHANGE_PROPOSED)
-    event = st.events[written]
+    event = st.proposal_events[written]
     event.account = staged.account
     event.symbol = staged.symbol
     event.scope = staged.scope
-    event.code = staged.limit
-    event.limit = staged.value
-    event.observed = staged.old
-    event.expire_ts = staged.expires_ts
-    event.execution_id = change.request
+    event.limit_number = staged.limit
+    event.new_value = staged.value
+    event.old_value = staged.old
+    event.expires_ts = staged.expires_ts
+    event.request_id = change.request
     event.notes = c.notes
-    event.fee = c.actor
+    event.actor = c.actor
 
 
 @inline
@@ -197,10 +197,10 @@ def _close(st: State, i: int, status: int, kind: int) -> None:
             change.checker = c.actor
             change.decided_ts = st.firm[0].ts
     at = emit(st, kind)
-    event = st.events[at]
-    event.execution_id = c.number
+    event = st.proposal_events[at]
+    event.request_id = c.number
     event.notes = c.notes
-    event.fee = c.actor
+    event.actor = c.actor
 
 
 @inline

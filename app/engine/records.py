@@ -7,8 +7,10 @@ an account or a symbol of -1 means that it does not apply or is not known.
 
 A command is 128 bytes whatever its kind, so that a batch is one array and its
 bytes are the journal; the kinds that carry reference data see the same bytes
-through their own dtype. Text is stored as NUL-padded UTF-8 in 64-bit words,
-which kernels compare and hash a word at a time.
+through their own dtype. So it is with events and their 192 bytes: EVENT shows an
+order, and what is no order's is written and read by the names of its own kind.
+Text is stored as NUL-padded UTF-8 in 64-bit words, which kernels compare and hash
+a word at a time.
 """
 
 import numpy as np
@@ -161,7 +163,7 @@ RISK_MODEL_COMMAND = record(  # all parameters at once; meaning as in RISK_MODEL
     ("actor", "i8"),
 )
 
-EVENT = record(
+EVENT = record(  # of an order; other kinds have names of their own for these bytes, below
     ("seq", "i8"),  # of the command that caused it
     ("ts", "i8"),
     ("account", "i4"),
@@ -179,7 +181,7 @@ EVENT = record(
     ("notes", "u1"),  # so many NOTE_RECORDED events directly before explain it
     ("index", "i4"),  # 0, 1, ... among the events of one command
     ("order_id", "i8"),
-    ("price", "i8"),  # of the order; MARK_UPDATED: the mark
+    ("price", "i8"),
     ("stop_price", "i8"),
     ("quantity", "i8"),
     ("filled_quantity", "i8"),
@@ -188,11 +190,120 @@ EVENT = record(
     ("expire_ts", "i8"),
     ("last_price", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED; ORDER_ACCEPTED: worst price of a market order
     ("last_quantity", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED
-    ("fee", "i8"),  # ORDER_FILLED; changes of limits, states and rules: who (as `COMMAND.actor`)
-    ("execution_id", "i8"),
-    ("limit", "i8"),  # refusals: what was allowed, in the unit of the code; else see `EventKind`
-    ("observed", "i8"),  # refusals: what would have been; LIMIT_SET: the old value
+    ("fee", "i8"),  # ORDER_FILLED
+    ("execution_id", "i8"),  # ORDER_FILLED, EXECUTION_ANOMALY
+    ("limit", "i8"),  # refusals: what was allowed, in the unit of the code
+    ("observed", "i8"),  # refusals: what would have been
     ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+)
+
+_EVENT_HEAD = ("seq", "ts", "account", "symbol", "kind", "scope", "notes", "index")
+
+
+def _event_view(*same: str, **renamed: str) -> np.dtype[np.void]:
+    """EVENT's bytes by the names of one kind, `name="field of EVENT"`; all have the head in common.
+
+    What a kind has no name for keeps its own behind an underscore. A name of EVENT always means the same
+    bytes, so an event that is read by the wrong view fails instead of telling something else.
+    """
+    names = {field: field for field in (*_EVENT_HEAD, *same)} | {field: new for new, field in renamed.items()}
+    return np.dtype([(names.get(field, f"_{field}"), *form) for field, *form in EVENT.descr], align=True)
+
+
+HEAD_EVENT = _event_view()  # says no more than that it happened, and where
+
+FILL_EVENT = _event_view(  # the order after the fill is read as EVENT
+    *("status", "side", "liquidity", "order_id", "last_price", "last_quantity", "fee", "execution_id"),
+    position_quantity="limit",  # of the position after it
+    position_cost="observed",  # its entry cost
+)
+
+REJECTION_EVENT = _event_view(
+    *("code", "limit", "observed"),
+    price_bound="price",  # INSTRUMENT_IN_USE: `limit` once more, where it bounds prices
+    quantity_bound="quantity",  # or quantities
+    blocking_order_id="execution_id",  # INSTRUMENT_IN_USE: of the order that would not fit
+)
+
+CANCEL_ALL_EVENT = _event_view(requested="last_quantity")  # how many orders were asked to cancel
+
+MARK_EVENT = _event_view(mark="price")
+
+SAMPLE_EVENT = _event_view(samples="limit")  # how many returns there have been
+
+INSTRUMENT_EVENT = _event_view("status", max_price="limit")
+
+VALUE_EVENT = _event_view(  # whatever kind changes a value, and whatever it calls it
+    new_value="limit",
+    old_value="observed",
+)
+
+ACCOUNT_EVENT = _event_view(leverage="limit", old_leverage="observed", actor="fee")
+
+TRANSFER_EVENT = _event_view(amount="limit", actor="fee")  # a negative amount is a withdrawal
+
+PERMISSION_EVENT = _event_view(permission="limit", old_permission="observed", actor="fee")
+
+POLICY_EVENT = _event_view(policy="code", new_value="limit", old_value="observed", actor="fee")
+
+RISK_MODEL_EVENT = _event_view(  # of one parameter
+    parameter="code",  # a `RiskParameter`
+    new_value="limit",
+    old_value="observed",
+    version="last_quantity",  # of the parameters, after the change
+    actor="fee",
+)
+
+LIMIT_EVENT = _event_view(  # a value of -1 is no limit
+    limit_number="code",  # a `Limit`
+    new_value="limit",
+    old_value="observed",
+    version="last_quantity",  # of the scope's limits, after the change
+    override_id="execution_id",
+    expires_ts="expire_ts",  # OVERRIDE_SET
+    end="status",  # OVERRIDE_ENDED: an `OverrideEnd`
+    actor="fee",
+)
+
+PROPOSAL_EVENT = _event_view(  # a decision is of the whole request, and names no limit
+    request_id="execution_id",
+    limit_number="code",
+    new_value="limit",
+    old_value="observed",
+    expires_ts="expire_ts",  # of the override that is proposed
+    actor="fee",
+)
+
+STATE_EVENT = _event_view(
+    state="limit",  # a `TradingState`
+    old_state="observed",
+    cause="code",  # why a breaker has set it; a person gives notes
+    resting="quantity",  # so many orders of the scope stay open
+    ending="last_quantity",  # so many are asked to end
+    actor="fee",
+)
+
+BREAKER_EVENT = _event_view(
+    *("limit", "observed"),
+    state="status",  # a `TradingState`
+    old_state="liquidity",
+    cause="code",
+    resting="quantity",
+    ending="last_quantity",
+    actor="fee",  # 0: no person, the system itself
+)
+
+SETTLEMENT_EVENT = _event_view(
+    settlement_price="last_price",
+    accounts="last_quantity",  # how many held it
+    actor="fee",
+)
+
+SETTLED_POSITION_EVENT = _event_view(
+    settlement_price="last_price",
+    settled_quantity="last_quantity",  # signed, as it was held
+    position_quantity="limit",  # of the position after it: 0
+    realised="observed",  # the profit that it has realised
 )
 
 NOTE_EVENT = record(  # NOTE_RECORDED
@@ -215,5 +326,10 @@ COMMAND_KINDS = (
     *(NOTE_COMMAND, RISK_MODEL_COMMAND),
 )
 assert {dtype.itemsize for dtype in COMMAND_KINDS} == {128}
-assert EVENT.itemsize == NOTE_EVENT.itemsize
+EVENT_VIEWS = (
+    *(HEAD_EVENT, FILL_EVENT, REJECTION_EVENT, CANCEL_ALL_EVENT, MARK_EVENT, SAMPLE_EVENT, NOTE_EVENT),
+    *(INSTRUMENT_EVENT, ACCOUNT_EVENT, TRANSFER_EVENT, PERMISSION_EVENT, POLICY_EVENT, RISK_MODEL_EVENT),
+    *(LIMIT_EVENT, PROPOSAL_EVENT, STATE_EVENT, BREAKER_EVENT, SETTLEMENT_EVENT, SETTLED_POSITION_EVENT),
+)
+assert {dtype.itemsize for dtype in EVENT_VIEWS} == {EVENT.itemsize}
 assert EVENT.itemsize % 64 == 0, EVENT.itemsize

@@ -27,18 +27,19 @@ def _is_in_use(st: State, i: int, max_price: int) -> bool:
     mark = st.instruments[c.symbol].mark
     if mark > max_price:
         at = refuse(st, i, Code.INSTRUMENT_IN_USE, max_price, mark)
-        st.events[at].price = max_price
+        st.rejection_events[at].price_bound = max_price
         return True
     slot = order_in_the_way(st, c, max_price)
     if slot == NO_SLOT:
         return False
     allowed, observed, is_price = misfit(st, slot, c, max_price)
     at = refuse(st, i, Code.INSTRUMENT_IN_USE, allowed, observed)
-    st.events[at].execution_id = st.orders[slot].order_id
+    event = st.rejection_events[at]
+    event.blocking_order_id = st.orders[slot].order_id
     if is_price:
-        st.events[at].price = allowed
+        event.price_bound = allowed
     else:
-        st.events[at].quantity = allowed
+        event.quantity_bound = allowed
     return True
 
 
@@ -49,8 +50,8 @@ def _instrument_is_refused(st: State, i: int) -> bool:
     code = instrument_code(st, c)
     if code == Code.QUOTE_NOT_SETTLED:
         at = refuse(st, i, code, 0, 0)
-        st.events[at].limit = firm.settlement
-        st.events[at].observed = c.quote
+        st.rejection_events[at].limit = firm.settlement
+        st.rejection_events[at].observed = c.quote
         return True
     if code != Code.NONE:
         reject(st, i, code)
@@ -110,9 +111,10 @@ def set_instrument(st: State, i: int) -> None:
     if fee_ppm_of(instrument) > fee_before:
         _reserve_higher_fee(st, c.symbol)
     at = emit(st, EventKind.INSTRUMENT_SET)
-    st.events[at].symbol = c.symbol
-    st.events[at].status = c.status
-    st.events[at].limit = instrument.max_price
+    event = st.instrument_events[at]
+    event.symbol = c.symbol
+    event.status = c.status
+    event.max_price = instrument.max_price
 
 
 # Accounts and their cash.
@@ -167,13 +169,13 @@ def set_account(st: State, i: int) -> None:
     account.exists = 1
     firm.accounts = max(firm.accounts, c.account + 1)
     at = emit(st, EventKind.ACCOUNT_SET)
-    event = st.events[at]
+    event = st.account_events[at]
     event.account = c.account
     event.scope = Scope.ACCOUNT
-    event.limit = c.leverage
-    event.observed = old
+    event.leverage = c.leverage
+    event.old_leverage = old
     event.notes = c.notes
-    event.fee = c.actor
+    event.actor = c.actor
 
 
 @inline
@@ -250,12 +252,12 @@ def transfer_cash(st: State, i: int) -> None:
     touch_equity(st, c.account)
     firm.peak_equity = max(firm.peak_equity, firm.equity)  # no breaker looks: nothing was lost
     at = emit(st, EventKind.CASH_TRANSFERRED)
-    event = st.events[at]
+    event = st.transfer_events[at]
     event.account = c.account
     event.scope = Scope.ACCOUNT
-    event.limit = c.value
+    event.amount = c.value
     event.notes = c.notes
-    event.fee = c.actor
+    event.actor = c.actor
 
 
 @inline
@@ -275,13 +277,13 @@ def set_permission(st: State, i: int) -> bool:
         old = position.permission
         position.permission = c.state
     at = emit(st, EventKind.PERMISSION_SET)
-    event = st.events[at]
+    event = st.permission_events[at]
     event.account = c.account
     event.symbol = c.symbol
     event.scope = Scope.ACCOUNT if c.symbol < 0 else Scope.ACCOUNT_SYMBOL
-    event.limit = c.state
-    event.observed = old
-    event.fee = c.actor
+    event.permission = c.state
+    event.old_permission = old
+    event.actor = c.actor
     event.notes = c.notes
     return True
 
@@ -339,8 +341,8 @@ def update_mark(st: State, i: int) -> bool:
                 revalue(st, account, c.symbol)
     remember_mark(st, c.symbol)
     at = emit(st, EventKind.MARK_UPDATED)
-    st.events[at].symbol = c.symbol
-    st.events[at].price = c.price
+    st.mark_events[at].symbol = c.symbol
+    st.mark_events[at].mark = c.price
     return True
 
 

@@ -83,12 +83,12 @@ def _settle(st: State, account: int, symbol: int, price: int) -> None:
     revalue(st, account, symbol)
     unsettle(st, account)
     at = emit(st, EventKind.POSITION_SETTLED)
-    event = st.events[at]
+    event = st.settled_position_events[at]
     event.account = account
     event.symbol = symbol
-    event.last_price = price
-    event.last_quantity = quantity
-    event.observed = realised
+    event.settlement_price = price
+    event.settled_quantity = quantity
+    event.realised = realised
 
 
 @inline
@@ -112,11 +112,11 @@ def settle_symbol(st: State, i: int, fresh: bool) -> bool:
     if room_for_events(st) < 1:
         return False
     at = emit(st, EventKind.SYMBOL_SETTLED)
-    event = st.events[at]
+    event = st.settlement_events[at]
     event.symbol = c.symbol
     event.scope = Scope.SYMBOL
-    event.last_price = c.value
-    event.last_quantity = firm.cursor
+    event.settlement_price = c.value
+    event.accounts = firm.cursor
     event.notes = c.notes
-    event.fee = c.actor
+    event.actor = c.actor
     return True

@@ -12,13 +12,30 @@ from app.engine.capacity import REQUEST_LIMITS_MAX, VERDICTS_MAX, Capacity
 from app.engine.directory import define_view
 from app.engine.records import (
     ACCOUNT_COMMAND,
+    ACCOUNT_EVENT,
+    BREAKER_EVENT,
+    CANCEL_ALL_EVENT,
     COMMAND,
     EVENT,
+    FILL_EVENT,
     INSTRUMENT_COMMAND,
+    INSTRUMENT_EVENT,
+    LIMIT_EVENT,
+    MARK_EVENT,
     NOTE_COMMAND,
     NOTE_EVENT,
+    PERMISSION_EVENT,
+    POLICY_EVENT,
+    PROPOSAL_EVENT,
+    REJECTION_EVENT,
     REPORT_COMMAND,
     RISK_MODEL_COMMAND,
+    RISK_MODEL_EVENT,
+    SAMPLE_EVENT,
+    SETTLED_POSITION_EVENT,
+    SETTLEMENT_EVENT,
+    STATE_EVENT,
+    TRANSFER_EVENT,
     VALUE_COMMAND,
 )
 from app.engine.state_records import (
@@ -122,8 +139,25 @@ class State(NamedTuple):
     account_commands: Array
     note_commands: Array
     risk_model_commands: Array
-    events: Array
-    note_events: Array  # the bytes of `events`
+    events: Array  # as EVENT: those of orders
+    note_events: Array  # the next ones see the bytes of `events` by the names of a kind
+    fill_events: Array
+    rejection_events: Array
+    cancel_all_events: Array
+    mark_events: Array
+    sample_events: Array
+    instrument_events: Array
+    account_events: Array
+    transfer_events: Array
+    permission_events: Array
+    policy_events: Array
+    risk_model_events: Array
+    limit_events: Array
+    proposal_events: Array
+    state_events: Array
+    breaker_events: Array
+    settlement_events: Array
+    settled_position_events: Array
     verdicts: Array  # [code] of the last check; see app.engine.risk
     candidate: Array  # one order record: what is being checked
     sample: NDArray[np.float64]  # [row, symbol]; see app.engine.correlation
@@ -172,6 +206,23 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "risk_model_commands": RISK_MODEL_COMMAND,
     "events": EVENT,
     "note_events": NOTE_EVENT,
+    "fill_events": FILL_EVENT,
+    "rejection_events": REJECTION_EVENT,
+    "cancel_all_events": CANCEL_ALL_EVENT,
+    "mark_events": MARK_EVENT,
+    "sample_events": SAMPLE_EVENT,
+    "instrument_events": INSTRUMENT_EVENT,
+    "account_events": ACCOUNT_EVENT,
+    "transfer_events": TRANSFER_EVENT,
+    "permission_events": PERMISSION_EVENT,
+    "policy_events": POLICY_EVENT,
+    "risk_model_events": RISK_MODEL_EVENT,
+    "limit_events": LIMIT_EVENT,
+    "proposal_events": PROPOSAL_EVENT,
+    "state_events": STATE_EVENT,
+    "breaker_events": BREAKER_EVENT,
+    "settlement_events": SETTLEMENT_EVENT,
+    "settled_position_events": SETTLED_POSITION_EVENT,
     "verdicts": VERDICT,
     "candidate": ORDER,
     "sample": FLOAT,
@@ -179,6 +230,11 @@ DTYPES: dict[str, np.dtype[Any]] = {
 assert tuple(DTYPES) == State._fields
 
 attach = define_view(State, DTYPES)
+
+_VIEWS = {
+    "commands": State._fields[State._fields.index("reports") : State._fields.index("events")],
+    "events": State._fields[State._fields.index("note_events") : State._fields.index("verdicts")],
+}
 
 # The arrays that a snapshot saves and the state hash covers.
 PERSISTENT = State._fields[: State._fields.index("commands")]
@@ -259,10 +315,9 @@ def _lengths(capacity: Capacity) -> dict[str, int]:
 def allocate(capacity: Capacity) -> State:
     """Empty arrays of the sizes in `capacity`."""
     arrays = {name: zeros(length, DTYPES[name]) for name, length in _lengths(capacity).items()}
-    views = ("reports", "values", "instrument_commands", "account_commands", "note_commands")
-    for name in (*views, "risk_model_commands"):
-        arrays[name] = arrays["commands"].view(DTYPES[name])
-    arrays["note_events"] = arrays["events"].view(NOTE_EVENT)
+    for whole, names in _VIEWS.items():
+        for name in names:
+            arrays[name] = arrays[whole].view(DTYPES[name])
     state = State(**arrays)
     firm = state.firm[0]
     firm["expiry_root"] = firm["cursor"] = NO_SLOT

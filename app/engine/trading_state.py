@@ -6,7 +6,7 @@ again, so that limit is raised or overridden first.
 
 Where trading is restricted, open orders that could increase a position are canceled, and the others
 are held to it (`app.engine.trimming`); the events of the state and of the breaker say how many orders
-of the scope rest (`quantity`) and how many are asked to end (`last_quantity`).
+of the scope stay open (`resting`) and how many are asked to end (`ending`).
 """
 
 from app.engine.codes import Code
@@ -81,22 +81,22 @@ def put_state(st: State, scope: int, account: int, symbol: int, state: int, caus
         look_again(st, scope, account, symbol)
     resting, ending = count_open(st, scope, account, symbol)
     at = emit(st, EventKind.TRADING_STATE_SET)
-    event = st.events[at]
-    event.quantity = resting
-    event.last_quantity = ending
+    event = st.state_events[at]
+    event.resting = resting
+    event.ending = ending
     event.account = account
     event.symbol = symbol
     event.scope = scope
-    event.code = cause
-    event.limit = state
-    event.observed = old
-    event.fee = actor
+    event.cause = cause
+    event.state = state
+    event.old_state = old
+    event.actor = actor
     return at
 
 
 @inline
 def set_trading_state(st: State, i: int) -> bool:
-    """TRADING_STATE_SET tells the new state as `limit` and the old one as `observed`; whether it was done."""
+    """Apply SET_TRADING_STATE; whether it was done."""
     c = st.commands[i]
     known = c.state <= TradingState.HALTED and (
         c.scope == Scope.FIRM
@@ -105,12 +105,13 @@ def set_trading_state(st: State, i: int) -> bool:
     )
     if not known:
         at = emit(st, EventKind.COMMAND_REJECTED)
-        st.events[at].account = c.account
-        st.events[at].symbol = c.symbol
-        st.events[at].code = Code.INVALID_VALUE
+        event = st.rejection_events[at]
+        event.account = c.account
+        event.symbol = c.symbol
+        event.code = Code.INVALID_VALUE
         return False
     at = put_state(st, c.scope, c.account, c.symbol, c.state, Code.NONE, c.actor)
-    st.events[at].notes = c.notes
+    st.state_events[at].notes = c.notes
     if c.state != TradingState.ACTIVE and not c.flags & StateFlag.CANCEL_OPEN:
         start_trimming(st, c.scope, c.account, c.symbol)
     return True
@@ -130,18 +131,18 @@ def trip(
     elif scope == Scope.SYMBOL:
         old = st.instruments[symbol].trading_state
     at = emit(st, EventKind.BREAKER_TRIPPED)
-    event = st.events[at]
+    event = st.breaker_events[at]
     event.account = account
     event.symbol = symbol
     event.scope = scope
-    event.code = cause
+    event.cause = cause
     event.limit = limit
     event.observed = observed
-    event.status = state
-    event.liquidity = old
-    told = st.events[put_state(st, scope, account, symbol, state, cause, 0)]
-    event.quantity = told.quantity
-    event.last_quantity = told.last_quantity
+    event.state = state
+    event.old_state = old
+    state_set = st.state_events[put_state(st, scope, account, symbol, state, cause, 0)]
+    event.resting = state_set.resting
+    event.ending = state_set.ending
     start_trimming(st, scope, account, symbol)
 
 

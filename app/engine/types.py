@@ -205,14 +205,17 @@ class ReportKind(IntEnum):
 
 
 class EventKind(IntEnum):
-    """What happened. The kinds marked (route) are orders to the venue."""
+    """What happened. The kinds marked (route) are orders to the venue.
+
+    What each kind says besides is in its view: see the records that end in `_EVENT` in `app.engine.records`.
+    """
 
     NONE = 0
     ORDER_ACCEPTED = 1  # (route) approved, PENDING_NEW
     ORDER_REJECTED = 2
     ORDER_REPLAYED = 3  # same client order id, same content: nothing changed
     ORDER_OPENED = 4  # working: acknowledged by the venue, or a stop that waits here
-    ORDER_FILLED = 5  # one execution; limit, observed: quantity and entry cost of the position after it
+    ORDER_FILLED = 5  # one execution
     ORDER_CANCELED = 6
     ORDER_EXPIRED = 7
     ORDER_TRIGGERED = 8  # (route) a stop has become a market or limit order
@@ -223,31 +226,30 @@ class EventKind(IntEnum):
     REPLACE_REJECTED = 13
     ORDER_UNKNOWN = 14
     EXECUTION_ANOMALY = 15
-    CANCEL_ALL_DONE = 16  # last_quantity: how many orders were asked to cancel
+    CANCEL_ALL_DONE = 16
     MARK_UPDATED = 17
     DAY_STARTED = 18
     TIME_ADVANCED = 25  # nothing was due
-    INSTRUMENT_SET = 19  # limit: its highest price
-    ACCOUNT_SET = 20  # limit: the leverage, observed: the old one
-    CASH_TRANSFERRED = 21  # limit: how much, negative is a withdrawal
+    INSTRUMENT_SET = 19
+    ACCOUNT_SET = 20
+    CASH_TRANSFERRED = 21
     LIMIT_SET = 22
     TRADING_STATE_SET = 23
-    COMMAND_REJECTED = 24  # what is no order and cannot be; INSTRUMENT_IN_USE: execution_id: of which order
+    COMMAND_REJECTED = 24  # what is no order and cannot be
     NOTE_RECORDED = 26
-    PERMISSION_SET = 27  # limit: the new `Permission`, observed: the old one
-    POLICY_SET = 28  # code: the `Policy`
-    BREAKER_TRIPPED = 29  # code: the cause; status: the new `TradingState`, liquidity: the old one
-    OVERRIDE_SET = 30  # execution_id: its number
-    OVERRIDE_ENDED = 31  # status: an `OverrideEnd`
-    CHANGE_PROPOSED = 32  # execution_id: number of the request that it belongs to
+    PERMISSION_SET = 27
+    POLICY_SET = 28
+    BREAKER_TRIPPED = 29
+    OVERRIDE_SET = 30
+    OVERRIDE_ENDED = 31
+    CHANGE_PROPOSED = 32  # one limit of a request
     CHANGE_APPROVED = 33  # the whole request; its limits have been set by the events before
     CHANGE_REJECTED = 34
     LIMIT_STAGED = 36  # a part of a request that is decided with its last
-    POSITION_SETTLED = 38  # (route) of one account; last_price, last_quantity: what was settled, signed;
-    # limit: the position after it, 0; observed: the profit that it has realised
-    SYMBOL_SETTLED = 39  # all of them; last_price: at which price, last_quantity: how many accounts
-    MARKS_SAMPLED = 60  # limit: how many returns there have been
-    RISK_MODEL_SET = 61  # of each that changed: code: the `RiskParameter`; last_quantity: the new version
+    POSITION_SETTLED = 38  # (route) of one account
+    SYMBOL_SETTLED = 39  # all of them
+    MARKS_SAMPLED = 60
+    RISK_MODEL_SET = 61  # one for each parameter that has changed
 
 
 class Limit(IntEnum):

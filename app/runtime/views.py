@@ -40,7 +40,10 @@ def layout(dtype: np.dtype[Any]) -> struct.Struct:
 
 
 class EventView(NamedTuple):
-    """One event of the engine; fields, units and meaning as in `app.engine.records.EVENT`."""
+    """One event as that of an order; fields, units and meaning as in `app.engine.records.EVENT`.
+
+    Of an event of another kind it shows the head; the rest has names of its own in `app.runtime.event_views`.
+    """
 
     seq: int
     ts: int
