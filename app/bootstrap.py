@@ -112,7 +112,9 @@ class Server:
             settings.mark_interval_ms,
         )
         self.market = MarketData(self.loop, spread_max_bps=self._mark_spread_max_bps)
-        self.disk = DiskBudget(settings.journal_dir, settings.journal_bytes_max, self.loop.on_disk_state)
+        self.disk = DiskBudget(
+            settings.journal_dir, settings.journal_bytes_max, self.loop.inbox.on_disk_state
+        )
         self.risk_log = RiskLog()
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
         self.dependencies = Dependencies(self.embedded)

@@ -26,13 +26,11 @@ from numpy.typing import NDArray
 
 from app.codec.names import NameTables
 from app.engine.engine import Engine, Verdict
-from app.engine.records import COMMAND, field_offset
-from app.engine.types import CommandKind
-from app.market.conflation import newest_levels
-from app.market.types import LEVEL_UPDATE
 from app.runtime.clock import Clock
+from app.runtime.inbox import Inbox
 from app.runtime.journal import JournalWriter
 from app.runtime.latency import Histogram
+from app.runtime.market_inbox import MarketInbox
 from app.runtime.outcomes import (
     NO_REQUESTS,
     EventsWaiter,
@@ -43,32 +41,24 @@ from app.runtime.outcomes import (
     deliver,
 )
 from app.runtime.reference import Reference
-from app.runtime.retention import DiskState
 from app.runtime.tick import ADVANCE_TIME, SAMPLE_MARKS, Tick, TickBuilder, mark_commands
 from app.runtime.timers import TimeWatch, sample_is_due
-from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
+from app.runtime.unavailable import EngineHalted
 from app.runtime.views import EventView
 from app.venues.base import Venue
 from app.venues.stepper import Stepper
 
 logger = logging.getLogger(__name__)
 
-INBOX_COMMANDS_MAX = 1 << 14
-PENDING_LEVELS_MAX = 1 << 16
 HOUSEKEEPING_SECONDS = 0.05
-
-_COMMAND_BYTES = COMMAND.itemsize
-_KIND_OFFSET = field_offset(COMMAND, "kind")
-_MAY_ADD_RISK = bytes((CommandKind.PLACE_ORDER, CommandKind.AMEND_ORDER))
 
 
 class EngineLoop:
     """See the module. All methods are called on the event loop's thread.
 
-    `halted`: no command is accepted any more; `failed`: because of an error, which is in the
-    log and in `halt_reason`. `ready`: set by who starts it, when orders may come. `marked`: set
-    when the first marks since then are in.
-    `seq`: of the last command applied.
+    `failed`: it has halted because of an error, which is in the log and in `halt_reason`.
+    `ready`: set by who starts it, when orders may come. `marked`: set when the first marks since
+    then are in. `seq`: of the last command applied.
     """
 
     def __init__(
@@ -82,28 +72,19 @@ class EngineLoop:
     ) -> None:
         self.engine = engine
         self.reference = reference
-        self.halted = False
         self.failed = False
         self.halt_reason: str | None = None
         self.ready = False
         self.seq = int(engine.state.firm[0]["seq"])
         self.latency = {stage: Histogram() for stage in ("queue", "engine", "journal", "reply")}
         self.ticks = 0
-        self.overloads = 0
         self.marked = asyncio.Event()
+        self.inbox = Inbox(lambda: self.journal.full)
         self._venue = venue
         self._stepper = stepper
         self._clock = clock
         self._mark_interval = mark_interval_ms / 1_000
-        self._inbox = bytearray(INBOX_COMMANDS_MAX * _COMMAND_BYTES)
-        self._inbox_view = memoryview(self._inbox)
-        self._count = 0
-        self._waiters: list[Waiter] = []
-        self._first_submit_ns = 0
-        self._levels: list[NDArray[np.void]] = []
-        self._level_count = 0
-        self._marks: dict[int, int] = {}
-        self._marks_due = False
+        self._market_inbox = MarketInbox()
         self._time = TimeWatch(engine.state)
         self._time_due = False
         self._sample_due = False
@@ -111,8 +92,8 @@ class EngineLoop:
         self._in_flight: deque[Tick] = deque()
         self.journal: JournalWriter  # from `start` on
         self._opened = False
-        self._timers: list[asyncio.TimerHandle] = []
-        self._storage_full = False
+        self._housekeeping_timer: asyncio.TimerHandle | None = None
+        self._mark_timer: asyncio.TimerHandle | None = None
         self._observers: list[Callable[[bytes], None]] = []
 
     # Start and end.
@@ -139,14 +120,15 @@ class EngineLoop:
     async def close(self) -> None:
         """Refuse what comes, finish what is there, wait for the disk."""
         self.ready = False
-        for timer in self._timers:
-            timer.cancel()
+        for timer in (self._housekeeping_timer, self._mark_timer):
+            if timer is not None:
+                timer.cancel()
         if self._opened and not self.halted:
             with contextlib.suppress(EngineHalted):
                 await self.durable()
                 self._tick()
                 await self.durable()
-        self.halted = True
+        self.inbox.closed = True
         if not self._opened:
             return
         await asyncio.to_thread(self.journal.close)
@@ -178,16 +160,8 @@ class EngineLoop:
 
     def submit_for(self, waiter: Waiter, records: bytes | bytearray) -> None:
         """As `submit_batch`, for a waiter that is called back when it is durable."""
-        if self._storage_full:
-            self._refuse_risk(records)
-        size = len(records)
-        count = size // _COMMAND_BYTES
-        at = self._admit(count)
-        offset = at * _COMMAND_BYTES
-        self._inbox[offset : offset + size] = records
-        waiter.first = at
-        waiter.count = count
-        self._waiters.append(waiter)
+        if self.inbox.put(waiter, records):
+            self._schedule()
 
     def durable(self) -> asyncio.Future[None]:
         """Done when everything that the state shows now is on disk; await it before showing it."""
@@ -204,10 +178,6 @@ class EngineLoop:
         """What every check says to a PLACE_ORDER command now; places nothing."""
         return self.engine.explain(command, self._clock.now())
 
-    def on_disk_state(self, state: DiskState) -> None:
-        """How much of its budget the journal has used; may be called from any thread."""
-        self._storage_full = state == DiskState.REACHED
-
     def first_refusal(self, command: NDArray[np.void]) -> int:
         """The code of the first check that would refuse a PLACE_ORDER command now; places nothing."""
         return self.engine.first_refusal(command, self._clock.now())
@@ -215,6 +185,11 @@ class EngineLoop:
     def observe(self, observer: Callable[[bytes], None]) -> None:
         """Call `observer` with the EVENT records of each tick once they are durable."""
         self._observers.append(observer)
+
+    @property
+    def halted(self) -> bool:
+        """No command is accepted any more."""
+        return self.inbox.closed
 
     @property
     def name_tables(self) -> NameTables:
@@ -234,47 +209,22 @@ class EngineLoop:
     def journal_backlog_bytes(self) -> int:
         return self.journal.backlog_bytes if self._opened else 0
 
-    @property
-    def inbox_commands(self) -> int:
-        return self._count
-
     # What the market calls (`app.market.types.EngineSink`).
 
     def on_levels(self, levels: NDArray[np.void]) -> None:
         if self.halted:
             return
-        self._levels.append(np.frombuffer(bytearray(levels.tobytes()), LEVEL_UPDATE))
-        self._level_count += len(levels)
-        if self._level_count >= PENDING_LEVELS_MAX:
+        if self._market_inbox.add_levels(levels):
             if self._in_flight:
-                self._levels = [newest_levels(np.concatenate(self._levels))]
-                self._level_count = len(self._levels[0])
+                self._market_inbox.conflate_levels()
             else:
                 self._tick()
         self._schedule()
 
     def on_mark(self, symbol: int, mark: int) -> None:
-        self._marks[symbol] = mark
+        self._market_inbox.add_mark(symbol, mark)
 
     # The tick.
-
-    def _admit(self, count: int) -> int:
-        """Make room for `count` commands; where they go."""
-        if self.halted:
-            raise EngineHalted("the engine has halted")
-        at = self._count
-        if at + count > INBOX_COMMANDS_MAX or self.journal.full:
-            self.overloads += 1
-            raise Overloaded("the inbox is full")
-        if at == 0:
-            self._first_submit_ns = time.perf_counter_ns()
-            self._schedule()
-        self._count = at + count
-        return at
-
-    def _refuse_risk(self, records: bytes | bytearray) -> None:
-        if any(kind in _MAY_ADD_RISK for kind in records[_KIND_OFFSET::_COMMAND_BYTES]):
-            raise StorageFull("the journal has reached its disk budget")
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -288,21 +238,20 @@ class EngineLoop:
             # sooner, and larger batches cost less. `_on_durable` goes on.
             return
         started = time.perf_counter_ns()
-        waiters, self._waiters = self._waiters, []
+        taken = self.inbox.take()
         try:
-            builder = self._apply()
+            builder = self._apply(taken.commands)
         except Exception as error:  # a bug: the state may be half changed, so nothing may go on from it
             logger.exception("the engine failed")
-            self._in_flight.append(Tick(self.seq, b"", NO_REQUESTS, waiters, [], started, 0))
+            self._in_flight.append(Tick(self.seq, b"", NO_REQUESTS, taken.waiters, [], started, 0))
             self._halt(f"internal error: {error!r}")
             return
-        first_submit_ns = self._first_submit_ns
-        self._commit(builder, waiters, started)
-        if waiters:
-            self.latency["queue"].record(started - first_submit_ns, len(waiters))
+        self._commit(builder, taken.waiters, started)
+        if taken.waiters:
+            self.latency["queue"].record(started - taken.first_ns, len(taken.waiters))
 
-    def _apply(self) -> TickBuilder:
-        """Apply all that has come in.
+    def _apply(self, requests: memoryview) -> TickBuilder:
+        """Apply all that has come in, clients' `requests` among it.
 
         Time comes first, so that nothing trades after it has expired and a new day's marks are the
         new day's; client commands come last, so that they meet the newest market.
@@ -312,20 +261,16 @@ class EngineLoop:
         self._time_due = False
         if self._time.is_due(now):
             builder.apply(ADVANCE_TIME)
-        levels, self._levels, self._level_count = self._levels, [], 0
-        for batch in levels:
+        for batch in self._market_inbox.take_levels():
             builder.take_reports(self._venue.apply_levels(batch))
-        if self._marks_due:
-            self._marks_due = False
+        if marks := self._market_inbox.take_marks():
             self.marked.set()
-            marks, self._marks = self._marks, {}
             builder.apply(mark_commands(marks))
         if self._sample_due:
             self._sample_due = False
             builder.apply(SAMPLE_MARKS)
-        count, self._count = self._count, 0
-        if count:
-            builder.apply_requests(self._inbox_view[: count * _COMMAND_BYTES])
+        if requests:
+            builder.apply_requests(requests)
         self.seq = builder.seq
         return builder
 
@@ -353,7 +298,7 @@ class EngineLoop:
             self.latency["journal"].record(now - tick.started_ns, tick.commands)
             self._deliver(tick)
             self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
-        if self._count or self._levels or self._marks_due or self._time_due or self._sample_due:
+        if self.inbox or self._market_inbox.is_due() or self._time_due or self._sample_due:
             self._schedule()
 
     def _deliver(self, tick: Tick) -> None:
@@ -370,7 +315,7 @@ class EngineLoop:
         logger.critical("engine halted: %s", reason)
         self.failed = True
         self.halt_reason = reason
-        self.halted = True
+        self.inbox.closed = True
         self.ready = False
         self._fail_waiting(reason)
 
@@ -378,21 +323,17 @@ class EngineLoop:
         error = EngineHalted(f"the engine has halted: {reason}")
         for tick in self._in_flight:
             tick.fail(error)
-        for waiter in self._waiters:
-            waiter.fail(error)
         self._in_flight.clear()
-        self._waiters.clear()
-        self._count = 0
+        self.inbox.fail(error)
 
     # The clock.
 
     def _release_marks(self) -> None:
         """Marks are conflated: the newest of each symbol enters the engine once an interval."""
-        if self._marks:
-            self._marks_due = True
+        if self._market_inbox.release_marks():
             self._schedule()
         if not self.halted:
-            self._timers[1:] = [self._loop.call_later(self._mark_interval, self._release_marks)]
+            self._mark_timer = self._loop.call_later(self._mark_interval, self._release_marks)
 
     def _keep_house(self) -> None:
         state, now = self.engine.state, self._clock.now()
@@ -401,4 +342,4 @@ class EngineLoop:
         if self._time_due or self._sample_due:
             self._schedule()
         if not self.halted:
-            self._timers[:1] = [self._loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)]
+            self._housekeeping_timer = self._loop.call_later(HOUSEKEEPING_SECONDS, self._keep_house)

@@ -19,8 +19,9 @@ from app.engine.state_records import ORDER
 from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType, ReportKind
 from app.runtime import journal
 from app.runtime.clock import SystemClock
+from app.runtime.inbox import INBOX_COMMANDS_MAX
 from app.runtime.journal import JournalWriter
-from app.runtime.loop import INBOX_COMMANDS_MAX, EngineLoop
+from app.runtime.loop import EngineLoop
 from app.runtime.outcomes import Outcome
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
@@ -77,8 +78,8 @@ def test_a_flood_past_the_inbox_is_refused_and_the_rest_is_answered(tmp_path: Pa
                 loop.submit(place("one-more"))
             with pytest.raises(Overloaded):
                 loop.submit_batch(place("two-more") * 2)
-            assert loop.overloads == 2
-            assert loop.inbox_commands == INBOX_COMMANDS_MAX
+            assert loop.inbox.overloads == 2
+            assert len(loop.inbox) == INBOX_COMMANDS_MAX
             outcomes = await asyncio.gather(*accepted)
             assert [outcome.event.status for outcome in outcomes] == [OrderStatus.NEW] * len(outcomes)
             assert [outcome.event.seq for outcome in outcomes] == sorted(o.event.seq for o in outcomes)

@@ -114,7 +114,7 @@ def _counts(services: Services) -> dict[str, int]:
     loop = services.loop
     return {name: int(firm[name]) for name in names} | {
         "ticks": loop.ticks,
-        "overloads": loop.overloads,
+        "overloads": loop.inbox.overloads,
         "refused_requests": services.budgets.refused,
         "failed_authentications": services.failed_keys.count,
         "throttled_authentications": services.failed_keys.throttled,
@@ -127,7 +127,7 @@ def _figures(services: Services) -> dict[str, int]:
         "seq": loop.seq,
         "durable_seq": loop.durable_seq,
         "journal_backlog_bytes": loop.journal_backlog_bytes,
-        "inbox_commands": loop.inbox_commands,
+        "inbox_commands": len(loop.inbox),
     }
 
 

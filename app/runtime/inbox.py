@@ -1,0 +1,94 @@
+"""The inbox: client commands that wait for the next tick, and who waits for what becomes of them.
+
+It is bounded, and it is where commands are refused that are not even looked at: because there
+is no room, because the disk budget is used up, or because the engine takes nothing any more.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.engine.records import COMMAND, field_offset
+from app.engine.types import CommandKind
+from app.runtime.outcomes import Waiter
+from app.runtime.retention import DiskState
+from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
+
+INBOX_COMMANDS_MAX = 1 << 14
+
+_COMMAND_BYTES = COMMAND.itemsize
+_KIND_OFFSET = field_offset(COMMAND, "kind")
+_MAY_ADD_RISK = bytes((CommandKind.PLACE_ORDER, CommandKind.AMEND_ORDER))
+
+
+class Taken(NamedTuple):
+    """What was waiting, in the order in which it came."""
+
+    commands: memoryview  # COMMAND records; valid until the next command comes
+    waiters: list[Waiter]
+    first_ns: int  # when the first of them came, by `time.perf_counter_ns`
+
+
+class Inbox:
+    """`closed`: nothing is taken any more. `overloads`: how often there was no room."""
+
+    def __init__(self, journal_full: Callable[[], bool]) -> None:
+        self.closed = False
+        self.overloads = 0
+        self._storage_full = False
+        self._journal_full = journal_full
+        self._bytes = bytearray(INBOX_COMMANDS_MAX * _COMMAND_BYTES)
+        self._view = memoryview(self._bytes)
+        self._count = 0
+        self._waiters: list[Waiter] = []
+        self._first_ns = 0
+
+    def __len__(self) -> int:
+        """How many commands wait."""
+        return self._count
+
+    def on_disk_state(self, state: DiskState) -> None:
+        """How much of its budget the journal has used; may be called from any thread.
+
+        Where all of it is used, what may add risk is refused, and cancels are taken.
+        """
+        self._storage_full = state == DiskState.REACHED
+
+    def put(self, waiter: Waiter, records: bytes | bytearray) -> bool:
+        """Add COMMAND records; whether they are the first since the last `take`.
+
+        Raises StorageFull, EngineHalted, Overloaded: then nothing was added.
+        """
+        if self._storage_full:
+            _refuse_risk(records)
+        if self.closed:
+            raise EngineHalted("the engine has halted")
+        first, size = self._count, len(records)
+        count = size // _COMMAND_BYTES
+        if first + count > INBOX_COMMANDS_MAX or self._journal_full():
+            self.overloads += 1
+            raise Overloaded("the inbox is full")
+        if first == 0:
+            self._first_ns = time.perf_counter_ns()
+        start = first * _COMMAND_BYTES
+        self._bytes[start : start + size] = records
+        self._count = first + count
+        waiter.first, waiter.count = first, count
+        self._waiters.append(waiter)
+        return first == 0
+
+    def take(self) -> Taken:
+        """Everything that waits; the inbox is empty then."""
+        taken = Taken(self._view[: self._count * _COMMAND_BYTES], self._waiters, self._first_ns)
+        self._count, self._waiters = 0, []
+        return taken
+
+    def fail(self, error: Exception) -> None:
+        """Nothing that waits will be applied."""
+        for waiter in self.take().waiters:
+            waiter.fail(error)
+
+
+def _refuse_risk(records: bytes | bytearray) -> None:
+    if any(kind in _MAY_ADD_RISK for kind in records[_KIND_OFFSET::_COMMAND_BYTES]):
+        raise StorageFull("the journal has reached its disk budget")
