@@ -75,7 +75,8 @@ class Hub:
         self._resting: list[tuple[Callable[[], None], asyncio.Future[None]]] = []
         self._states_timer: asyncio.TimerHandle | None = None
         self._states_at = 0.0
-        self._timers: list[asyncio.TimerHandle] = []
+        self._heartbeat_timer: asyncio.TimerHandle | None = None
+        self._system_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin behind the last command that was recovered or set up."""
@@ -87,7 +88,7 @@ class Hub:
         self._show_system()
 
     def stop(self) -> None:
-        for timer in (*self._timers, self._states_timer):
+        for timer in (self._heartbeat_timer, self._system_timer, self._states_timer):
             if timer is not None:
                 timer.cancel()
         self._publishing.cancel()
@@ -259,7 +260,7 @@ class Hub:
                 client.send(_HEARTBEAT)
         if self.loop.halted:
             self._fail_resting()
-        self._timers[:1] = [self._running.call_later(HEARTBEAT_SECONDS, self._beat)]
+        self._heartbeat_timer = self._running.call_later(HEARTBEAT_SECONDS, self._beat)
 
     def show_system(self) -> None:
         """Send the system's figures now: something about them should not wait for its turn."""
@@ -269,7 +270,7 @@ class Hub:
         self.show_system()
         if self.logs[Channel.RISK] and not self.loop.halted:
             self._when_at_rest(self._show_measures)
-        self._timers[1:] = [self._running.call_later(SYSTEM_SECONDS, self._show_system)]
+        self._system_timer = self._running.call_later(SYSTEM_SECONDS, self._show_system)
 
     def _show_measures(self) -> None:
         streams = self.logs[Channel.RISK]
