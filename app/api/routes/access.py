@@ -19,8 +19,8 @@ from app.api.services import Services
 from app.documents.orders import Answer
 from app.documents.problems import Problem, engine_halted, forbidden, not_ready, unauthorized
 from app.documents.schemas import ProblemDocument
-from app.engine.types import EventKind
-from app.runtime.outcomes import Outcome
+
+Responses = dict[int | str, dict[str, Any]]  # descriptions for OpenAPI, by status
 
 _MEANINGS = {
     400: "malformed",
@@ -37,7 +37,7 @@ _MEANINGS = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> Responses:
     """The errors of a route, for OpenAPI."""
     schema = {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}}
     return {
@@ -182,7 +182,7 @@ RiskManager = Annotated[Principal, Depends(_role_of_at_least(Role.RISK))]
 Admin = Annotated[Principal, Depends(_role_of_at_least(Role.ADMIN))]
 
 
-def json_response(content: Any, status: int = 200) -> Response:
+def json_response(content: object, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
@@ -190,10 +190,6 @@ def answer_response(answer: Answer) -> Response:
     media_type = "application/json" if answer.status < 400 else "application/problem+json"
     headers = {"idempotency-replayed": "true"} if answer.replayed else None
     return Response(answer.body, answer.status, headers, media_type)
-
-
-def is_refused(outcome: Outcome) -> bool:
-    return outcome.event.kind == EventKind.COMMAND_REJECTED
 
 
 def account_index(services: Services, principal: Principal, account: str) -> int:

@@ -5,17 +5,18 @@ transfer; repeats are known as far as `app.runtime.risk_log` goes back.
 """
 
 import re
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from app.api.routes.access import ExactRoute, Provided, RiskManager, account_index, json_response, problems
-from app.api.routes.limit_changes import reason_text, submit
 from app.api.services import Services
+from app.api.submission import reason_text, submit
 from app.commands import orders as commands
 from app.commands.limits import note_parts
 from app.documents.accounts import Account, account_content
+from app.documents.content import Content
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import Closed, Decimal, Reason
 from app.engine.types import EventKind
@@ -103,7 +104,7 @@ def _earlier(services: Services, account: int, client_transfer_id: str) -> tuple
     return None
 
 
-def _content(services: Services, event: EventView, given: TransferReason) -> dict[str, Any]:
+def _content(services: Services, event: EventView, given: TransferReason) -> Content:
     record = services.state.accounts[event.account]
     return {
         "transfer_id": str(event.seq),

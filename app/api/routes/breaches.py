@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
@@ -11,9 +11,10 @@ from pydantic import BaseModel, Field
 from app.api.auth import Principal
 from app.api.http.csv_lines import CRLF, csv_line
 from app.api.http.large_response import CSV_TYPE, LargeResponse, Pieces, document, json_list
-from app.api.routes.access import ExactRoute, Observer, Provided, problems
+from app.api.routes.access import ExactRoute, Observer, Provided, Responses, problems
 from app.api.routes.risk_history import Refusal, RiskChange, change_content, refusal_content
 from app.api.services import Services
+from app.documents.content import Content
 from app.documents.problems import code_name, forbidden
 from app.engine.reference import DAY_US
 from app.runtime.risk_log import REFUSALS_MAX, Day, change_of, event_ts
@@ -21,7 +22,7 @@ from app.runtime.views import event_view
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
 
-_CSV_TOO: dict[int | str, dict[str, Any]] = {
+_CSV_TOO: Responses = {
     200: {"content": {"text/csv": {}}, "description": "JSON, or CSV where that is asked for"}
 }
 
@@ -52,8 +53,8 @@ class Breaches(BaseModel):
 class _Report(NamedTuple):
     """What one day's report is made of; `head` are its members that are no long lists."""
 
-    head: dict[str, Any]
-    counts: list[dict[str, Any]]
+    head: Content
+    counts: list[Content]
     refusals: list[bytes]  # EVENT records
     changes: list[tuple[bytes, bytes]]  # EVENT records, and reasons
 
@@ -80,15 +81,15 @@ async def _report(services: Services, principal: Principal, day_ts: int, details
     return _Report(head, counts, refusals[:details], changes)
 
 
-def _refusals(services: Services, report: _Report) -> Iterator[dict[str, Any]]:
+def _refusals(services: Services, report: _Report) -> Iterator[Content]:
     return (refusal_content(services, event_view(record)) for record in report.refusals)
 
 
-def _changes(services: Services, report: _Report) -> Iterator[dict[str, Any]]:
+def _changes(services: Services, report: _Report) -> Iterator[Content]:
     return (change_content(services, change_of(*each)) for each in report.changes)
 
 
-def _counts(services: Services, day: Day) -> list[dict[str, Any]]:
+def _counts(services: Services, day: Day) -> list[Content]:
     names = services.reference.account_names
     counts: Counter[tuple[str | None, str]] = Counter()
     for (account, code), count in day.counts.items():
@@ -114,7 +115,7 @@ def _csv_lines(services: Services, report: _Report) -> Iterator[str]:
         yield _csv_line(content["kind"], content)
 
 
-def _csv_line(record: str, row: dict[str, Any]) -> str:
+def _csv_line(record: str, row: Content) -> str:
     return csv_line((record, *(row.get(name) for name in _CSV_COLUMNS[1:])), CRLF)
 
 

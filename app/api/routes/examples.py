@@ -5,6 +5,8 @@ Tests hold them against the models of their routes, and send the requests to a r
 
 from typing import Any, NamedTuple
 
+from app.documents.content import Content
+
 Json = Any
 
 _TS = 1_790_000_000_000_000
@@ -272,7 +274,7 @@ EXAMPLES: dict[str, Example] = {
 }
 
 
-def add_examples(document: dict[str, Any]) -> None:
+def add_examples(document: Content) -> None:
     """Put them into an OpenAPI document."""
     for name, example in EXAMPLES.items():
         method, path = name.split()

@@ -19,6 +19,7 @@ from app.api.routes.access import (
     ExactRoute,
     Observer,
     Provided,
+    Responses,
     account_index,
     json_response,
     problems,
@@ -26,6 +27,7 @@ from app.api.routes.access import (
 )
 from app.api.routes.history_rows import ROWS, Row, told_row
 from app.api.services import Services
+from app.documents.content import Content
 from app.documents.problems import invalid_field, unknown_order
 from app.documents.schemas import TS_MAX
 from app.runtime.reference import money_text
@@ -48,7 +50,7 @@ End = Annotated[int | None, Query(ge=0, le=TS_MAX, description="microseconds, no
 class HistoryPage(BaseModel):
     """Newest first; `next_cursor` gives the page behind this one, null where there is none."""
 
-    items: list[dict[str, Any]]
+    items: list[Content]
     next_cursor: str | None
 
 
@@ -80,7 +82,7 @@ def _range(
 
 
 Asked = Annotated[_Range, Depends(_range)]
-_RESPONSES: dict[int | str, dict[str, Any]] = {
+_RESPONSES: Responses = {
     **problems(404, 503, 504),
     200: {"model": HistoryPage, "content": {"text/csv": {}}, "description": "a page, or all rows as CSV"},
 }

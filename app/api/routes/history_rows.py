@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from enum import IntEnum
 
 import asyncpg
 
 from app.api.routes.account_changes import split_reason
 from app.documents.changes import Changed, changed_values
+from app.documents.content import Content
 from app.documents.orders import average_price
 from app.documents.problems import code_name
 from app.documents.refusals import is_shared, measure, scope_text
@@ -36,7 +37,6 @@ from app.store.history import (
 )
 
 Record = asyncpg.Record
-Content = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def told_row(kind: Row, reference: Reference, row: Record, shows_shared: bool) -
     return content
 
 
-def _name(kind: Any, value: int) -> str | int:
+def _name(kind: type[IntEnum], value: int) -> str | int:
     """The member's name; the number where this version does not know it."""
     try:
         return str(kind(value).name)
@@ -135,8 +135,8 @@ def _fill(reference: Reference, row: Record) -> Content:
 def _risk_event(reference: Reference, row: Record) -> Content:
     account, symbol, scope = row["account_index"], row["symbol_index"], row["scope"]
     if row["kind"] == EventKind.TRADING_STATE_SET:
-        limit: Any = _name(TradingState, row["limit_value"])
-        observed: Any = _name(TradingState, row["observed_value"])
+        limit: str | int | None = _name(TradingState, row["limit_value"])
+        observed: str | int | None = _name(TradingState, row["observed_value"])
         where = scope_text(reference, scope, account, symbol)
     else:
         limit, observed, where = measure(

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal as Exact
-from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
@@ -13,14 +12,14 @@ from app.api.routes.access import (
     ExactRoute,
     Provided,
     Viewer,
-    is_refused,
     json_response,
     problems,
     symbol_index,
 )
-from app.api.routes.outcome_problems import raise_if_refused
 from app.api.services import Services
+from app.api.submission import is_refused, raise_if_refused
 from app.commands import orders as commands
+from app.documents.content import Content
 from app.documents.instrument_reasons import instrument_reason
 from app.documents.instruments import PPM_PER_BPS, Instrument, instrument_content
 from app.documents.problems import Problem, invalid_field, status_of_code
@@ -96,7 +95,7 @@ def _new_view(request: NewInstrument, index: int) -> InstrumentView:
 
 
 def _changed_view(view: InstrumentView, change: InstrumentChange) -> InstrumentView:
-    changes: dict[str, Any] = {}
+    changes: Content = {}
     multiple = f"must be a multiple of {view.quantity_text(1)}"
     if change.min_quantity is not None:
         changes["min_quantity"] = parse_field("min_quantity", view.quantities, change.min_quantity, multiple)
@@ -118,7 +117,7 @@ def _changed_view(view: InstrumentView, change: InstrumentChange) -> InstrumentV
     return replace(view, **changes)
 
 
-async def _set(services: Services, view: InstrumentView, actor: int) -> dict[str, Any]:
+async def _set(services: Services, view: InstrumentView, actor: int) -> Content:
     """With `reference_lock` held. Raises Problem where the engine refuses."""
     outcome = await services.loop.submit(commands.set_instrument(view, actor))
     if outcome.event.code == Code.INSTRUMENT_IN_USE:

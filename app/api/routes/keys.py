@@ -1,7 +1,6 @@
 """API keys over HTTP; see `app.api.auth`."""
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
@@ -9,6 +8,7 @@ from pydantic import BaseModel
 from app.api.auth import KeyRefused, Principal, Role, disconnect
 from app.api.http.large_response import document, json_list
 from app.api.routes.access import ExactRoute, KeyAdmin, Provided, json_response, problems
+from app.documents.content import Content
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import NewKey
 
@@ -33,7 +33,7 @@ class Keys(BaseModel):
     next_cursor: str | None
 
 
-def _content(principal: Principal) -> dict[str, Any]:
+def _content(principal: Principal) -> Content:
     return {
         "id": principal.number,
         "name": principal.name,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
@@ -19,18 +19,19 @@ from app.api.routes.access import (
     problems,
     symbol_index,
 )
-from app.api.routes.limit_changes import reason_text
-from app.api.routes.outcome_problems import raise_if_refused
 from app.api.routes.risk_history import actor_name
 from app.api.services import Services
+from app.api.submission import raise_if_refused, reason_text
 from app.commands import orders as commands
 from app.commands.limits import note_parts
+from app.documents.content import Content
 from app.documents.limits import scope_name
 from app.documents.problems import code_name, forbidden
 from app.documents.schemas import BatchItem, KillSwitch
 from app.engine.types import OrderStatus, Scope, TradingState
 from app.runtime.limit_scope import LimitScope
 from app.runtime.plain_text import log_text
+from app.runtime.state_reader import Record
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class KillSwitchResult(BaseModel):
     orders: list[BatchItem]
 
 
-def _of_scope(account: int | None, symbol: int | None, record: Any) -> _State:
+def _of_scope(account: int | None, symbol: int | None, record: Record) -> _State:
     return _State(
         LimitScope(account, symbol),
         int(record["trading_state"]),
@@ -105,7 +106,7 @@ def _states(services: Services) -> Iterator[_State]:
         yield _of_scope(None, symbol, state.instruments[symbol])
 
 
-def _content(services: Services, found: _State) -> dict[str, Any]:
+def _content(services: Services, found: _State) -> Content:
     where = found.scope
     return {
         "scope": scope_name(services.reference, where),

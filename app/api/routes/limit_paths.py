@@ -7,6 +7,8 @@ from app.api.routes.access import Provided, Viewer, account_index, symbol_index
 from app.documents.problems import forbidden
 from app.runtime.limit_scope import LimitScope
 
+FindScope = Callable[..., LimitScope]  # a dependency of a route
+
 
 def _firm_scope(principal: Viewer) -> LimitScope:
     check_readable(principal, LimitScope())
@@ -28,7 +30,7 @@ def _account_symbol_scope(services: Provided, principal: Viewer, account: str, s
 
 
 # Below /v1/limits, and what finds the scope.
-PATHS: dict[str, Callable[..., LimitScope]] = {
+PATHS: dict[str, FindScope] = {
     "/firm": _firm_scope,
     "/accounts/{account}": _account_scope,
     "/symbols/{symbol}": _symbol_scope,

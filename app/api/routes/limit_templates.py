@@ -1,7 +1,6 @@
 """Limit templates over HTTP; see `app.api.template_store`."""
 
 import asyncio
-from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Response
@@ -11,6 +10,7 @@ from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, jso
 from app.api.routes.etags import IfMatch, etag, expected_version, stale_version
 from app.api.routes.limit_values import check_contradictions, limit_values
 from app.api.template_store import TEMPLATES_MAX, StaleTemplate, Template, TooManyTemplates
+from app.documents.content import Content
 from app.documents.limits import limit_text
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import ChangeLimits, Name
@@ -36,7 +36,7 @@ class LimitTemplates(BaseModel):
     next_cursor: str | None
 
 
-def _content(template: Template) -> dict[str, Any]:
+def _content(template: Template) -> Content:
     return {name: getattr(template, name) for name in LimitTemplate.model_fields}
 
 

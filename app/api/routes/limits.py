@@ -1,6 +1,6 @@
 """Limits: read with what is used of them, changed all or none, and the history of their changes."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
@@ -9,13 +9,15 @@ from pydantic import BaseModel
 
 from app.api.auth import Principal
 from app.api.http.large_response import document, json_list
+from app.api.limit_submission import submit_change
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.routes.etags import IfMatch, etag, expected_version
-from app.api.routes.limit_changes import LimitRequest, change_request_content, submit_change
-from app.api.routes.limit_paths import PATHS
+from app.api.routes.limit_changes import change_response
+from app.api.routes.limit_paths import PATHS, FindScope
 from app.api.routes.limit_values import check_contradictions, limit_values
 from app.api.routes.risk_history import HISTORY_PAGE_MAX, RiskHistory, change_content, is_of_scope
 from app.api.services import Services
+from app.documents.limit_requests import LimitRequest
 from app.documents.limits import ScopeLimits, scope_content
 from app.documents.problems import invalid_field
 from app.documents.schemas import ChangeLimits
@@ -62,7 +64,7 @@ async def _changes_of(
     return found
 
 
-def _add_routes(path: str, find_scope: Any) -> None:
+def _add_routes(path: str, find_scope: FindScope) -> None:
     Scoped = Annotated[LimitScope, Depends(find_scope)]  # noqa: N806  # a type
 
     async def get_limits(services: Provided, _principal: Viewer, scope: Scoped) -> Response:
@@ -94,7 +96,7 @@ def _add_routes(path: str, find_scope: Any) -> None:
             expected=expected_version(if_match),
         )
         if request is not None:
-            return json_response(change_request_content(services, request), 202)
+            return change_response(services, request, 202)
         return await _scope_response(services, scope)
 
     async def get_history(

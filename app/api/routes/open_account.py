@@ -8,13 +8,13 @@ nothing.
 import numpy as np
 from fastapi import APIRouter, Response
 
+from app.api.limit_submission import check_room_for_proposals, needs_second_person
 from app.api.routes.access import Admin, ExactRoute, Provided, json_response, problems
 from app.api.routes.account_changes import check_reason
-from app.api.routes.limit_changes import check_room_for_proposals, needs_second_person, reason_text
 from app.api.routes.limit_templates import unknown_template
 from app.api.routes.limit_values import check_contradictions, limit_units, limit_values
-from app.api.routes.outcome_problems import raise_if_refused
 from app.api.services import Services
+from app.api.submission import raise_if_refused, reason_text
 from app.commands import orders as commands
 from app.commands.limits import change_limits, note_parts
 from app.documents.accounts import Account, account_content

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
+from numpy.typing import NDArray
 
 from app.api.auth import Principal
 from app.api.http.large_response import document, json_list
@@ -16,6 +17,7 @@ from app.api.routes.access import (
     Desk,
     ExactRoute,
     Provided,
+    Responses,
     Trader,
     Viewer,
     account_index,
@@ -44,7 +46,7 @@ router = APIRouter(prefix="/v1", tags=["orders"], route_class=ExactRoute)
 AccountQuery = Annotated[str | None, Query(max_length=36)]
 SymbolQuery = Annotated[str | None, Query(max_length=24)]
 _BY_CLIENT_ID = "/orders/by-client-id/{account}/{client_order_id:path}"
-_REPLAYED: dict[int | str, dict[str, Any]] = {
+_REPLAYED: Responses = {
     200: {"model": Order, "description": "the first result again; header `Idempotency-Replayed: true`"}
 }
 
@@ -126,7 +128,7 @@ async def list_orders(
     return document(services, principal, items=items, next_cursor=cursor)
 
 
-def _readable(services: Services, principal: Principal, account: str | None) -> Any:
+def _readable(services: Services, principal: Principal, account: str | None) -> NDArray[np.int32] | None:
     """Indexes of the accounts asked for that the key may read; None for all."""
     if account is not None:
         return np.array([account_index(services, principal, account)], np.int32)

@@ -1,29 +1,35 @@
 """Overrides: another value of one limit that ends by itself."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Response
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from app.api.auth import Principal
 from app.api.http.large_response import document, json_list
-from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
-from app.api.routes.etags import IfMatch, expected_version
-from app.api.routes.limit_changes import (
-    LimitRequest,
-    change_request_content,
-    reason_text,
-    submit,
-    submit_change,
+from app.api.limit_submission import submit_change
+from app.api.routes.access import (
+    ExactRoute,
+    Provided,
+    Responses,
+    RiskManager,
+    Viewer,
+    json_response,
+    problems,
 )
-from app.api.routes.limit_paths import PATHS
+from app.api.routes.etags import IfMatch, expected_version
+from app.api.routes.limit_changes import change_response
+from app.api.routes.limit_paths import PATHS, FindScope
 from app.api.routes.limit_values import check_scope, limit_units
 from app.api.services import Services
+from app.api.submission import reason_text, submit
 from app.commands import limits as limit_commands
-from app.documents.limits import limit_text, override_at
+from app.documents.limit_requests import LimitRequest
+from app.documents.limits import override_at
+from app.documents.overrides import Override, override_content
 from app.documents.problems import Problem, invalid_field
-from app.documents.refusals import scope_text
 from app.documents.schemas import NewOverride, Reason
 from app.engine.limit_overrides import OVERRIDE_US_MAX
 from app.engine.types import CommandKind, Limit, Scope
@@ -32,43 +38,16 @@ from app.runtime.limit_scope import LimitScope
 router = APIRouter(prefix="/v1/limits", tags=["limits"], route_class=ExactRoute)
 
 
-class Override(BaseModel):
-    id: str
-    scope: str
-    limit: str
-    value: str | int
-    own_value: str | int | None
-    expires_at: int
-    created_ts: int
-    actor: int
-
-
 class Overrides(BaseModel):
     items: list[Override]
     next_cursor: str | None
 
 
-def override_content(services: Services, record: Any) -> dict[str, Any]:
-    limit = Limit(int(record["limit"]))
-    return {
-        "id": str(record["number"]),
-        "scope": scope_text(
-            services.reference, int(record["scope"]), int(record["account"]), int(record["symbol"])
-        ),
-        "limit": limit.name,
-        "value": limit_text(limit, int(record["value"])),
-        "own_value": limit_text(limit, int(record["own_value"])),
-        "expires_at": int(record["expires_ts"]),
-        "created_ts": int(record["created_ts"]),
-        "actor": int(record["actor"]),
-    }
-
-
-async def _list(services: Services, principal: Principal, wanted: Any) -> Response:
+async def _list(services: Services, principal: Principal, wanted: NDArray[np.bool_]) -> Response:
     records = services.state.overrides[wanted]  # a copy
     newest_first = records[np.argsort(records["number"])[::-1]]
     items = await json_list(
-        services, principal, (override_content(services, record) for record in newest_first)
+        services, principal, (override_content(services.reference, record) for record in newest_first)
     )
     await services.loop.durable()
     return document(services, principal, items=items, next_cursor=None)
@@ -99,7 +78,7 @@ async def end_override(
     found = overrides[overrides["number"] == override_id] if 0 < override_id < 1 << 63 else overrides[:0]
     if not len(found):
         raise Problem(404, "UNKNOWN_OVERRIDE", "there is no such override, or it has ended")
-    content = override_content(services, found[0])
+    content = override_content(services.reference, found[0])
     text = reason_text(reason)
     await submit(
         services,
@@ -115,7 +94,7 @@ def _check_end(services: Services, expires_at: int) -> None:
         raise invalid_field("expires_at", f"must be in the future, by {days} days at most; now is {now}")
 
 
-def _add_routes(path: str, find_scope: Any) -> None:
+def _add_routes(path: str, find_scope: FindScope) -> None:
     Scoped = Annotated[LimitScope, Depends(find_scope)]  # noqa: N806  # a type
 
     async def create_override(
@@ -146,11 +125,11 @@ def _add_routes(path: str, find_scope: Any) -> None:
             expires_ts=request.expires_at,
         )
         if waiting is not None:
-            return json_response(change_request_content(services, waiting), 202)
+            return change_response(services, waiting, 202)
         record = override_at(services.state, scope, limit)
         if record is None:  # it was a matter of milliseconds
             raise Problem(409, "OVERRIDE_ENDED", "the override has ended already")
-        return json_response(override_content(services, record), 201)
+        return json_response(override_content(services.reference, record), 201)
 
     async def scope_overrides(services: Provided, principal: Viewer, scope: Scoped) -> Response:
         """Those of this scope that are in force."""
@@ -163,9 +142,7 @@ def _add_routes(path: str, find_scope: Any) -> None:
             wanted &= overrides["symbol"] == symbol
         return await _list(services, principal, wanted)
 
-    waits: dict[int | str, dict[str, Any]] = {
-        202: {"model": LimitRequest, "description": "it waits for a second person"}
-    }
+    waits: Responses = {202: {"model": LimitRequest, "description": "it waits for a second person"}}
     router.post(
         f"{path}/overrides",
         status_code=201,

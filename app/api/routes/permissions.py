@@ -1,7 +1,7 @@
 """Which symbols an account may trade: by default, and symbol by symbol."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
@@ -19,10 +19,10 @@ from app.api.routes.access import (
     problems,
     symbol_index,
 )
-from app.api.routes.limit_changes import reason_text
-from app.api.routes.outcome_problems import raise_if_refused
 from app.api.services import Services
+from app.api.submission import raise_if_refused, reason_text
 from app.commands.limits import set_permission
+from app.documents.content import Content
 from app.documents.problems import invalid_field
 from app.documents.schemas import SYMBOL_PERMISSIONS_MAX, Closed, Reason, SymbolName
 from app.engine.types import Permission
@@ -75,7 +75,7 @@ def permission_of(services: Services, account: int, symbol: int | None = None) -
     return Permission(int(position_of(state, account, symbol)["permission"]))
 
 
-def _symbol_content(services: Services, account: int, symbol: int) -> dict[str, Any]:
+def _symbol_content(services: Services, account: int, symbol: int) -> Content:
     own = permission_of(services, account, symbol)
     applies = own or permission_of(services, account) or Permission.ALLOWED
     return {

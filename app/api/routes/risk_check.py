@@ -1,7 +1,5 @@
 """What-if: every pre-trade check of an order that is not placed, and how large it could be."""
 
-from typing import Any
-
 import numpy as np
 from fastapi import APIRouter, Response
 from numpy.typing import NDArray
@@ -11,6 +9,7 @@ from app.api.auth import Principal
 from app.api.routes.access import ExactRoute, Provided, Viewer, json_response, problems
 from app.api.services import Services
 from app.commands import orders as commands
+from app.documents.content import Content
 from app.documents.problems import code_name, forbidden
 from app.documents.refusals import UNITS, Measure, Unit, is_shared, measure, shown
 from app.documents.schemas import PlaceOrder
@@ -98,7 +97,7 @@ def _largest_quantity(services: Services, command: NDArray[np.void]) -> int:
     return low if low and services.loop.first_refusal(record) == Code.NONE else 0
 
 
-def verdict_content(services: Services, command: NDArray[np.void], principal: Principal) -> dict[str, Any]:
+def verdict_content(services: Services, command: NDArray[np.void], principal: Principal) -> Content:
     """What the checks say to a PLACE_ORDER command now; of scopes that are not the key's only whether.
 
     A check whose numbers are a wider scope's than the key may read is told as passed or not, with the

@@ -1,11 +1,10 @@
 """Changes and breaches as the API shows them."""
 
-from typing import Any
-
 from pydantic import BaseModel, Field
 
 from app.api.services import Services
 from app.documents.changes import LIMIT_KINDS, Changed, changed_values
+from app.documents.content import Content
 from app.documents.problems import code_name
 from app.documents.refusals import measure, scope_text
 from app.engine.types import EventKind, OverrideEnd, TradingState
@@ -64,7 +63,7 @@ def is_of_scope(event: EventView, scope: LimitScope) -> bool:
     return (account < 0 or event.account == account) and (symbol < 0 or event.symbol == symbol)
 
 
-def change_content(services: Services, change: Change) -> dict[str, Any]:
+def change_content(services: Services, change: Change) -> Content:
     event = change.event
     kind = event.kind
     what = changed_values(kind, event.code, event.observed, event.limit) or _NOTHING
@@ -103,7 +102,7 @@ class Refusal(BaseModel):
     scope: str | None
 
 
-def refusal_content(services: Services, event: EventView) -> dict[str, Any]:
+def refusal_content(services: Services, event: EventView) -> Content:
     reference = services.reference
     found = measure(
         reference, event.code, event.account, event.symbol, event.scope, event.limit, event.observed

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
-from app.api.routes.limit_changes import reason_text, submit
+from app.api.submission import reason_text, submit
 from app.commands import orders as commands
 from app.commands.limits import note_parts
 from app.documents.problems import invalid_field

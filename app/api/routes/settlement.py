@@ -1,17 +1,16 @@
 """Settlement of a symbol that does not trade: for a delisted holding, at a price that a person states."""
 
 import logging
-from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from app.api.routes.access import Admin, ExactRoute, Provided, json_response, problems, symbol_index
 from app.api.routes.instruments import parse_field
-from app.api.routes.limit_changes import reason_text
-from app.api.routes.outcome_problems import raise_if_refused
 from app.api.services import Services
+from app.api.submission import raise_if_refused, reason_text
 from app.commands.limits import settle_symbol
+from app.documents.content import Content
 from app.documents.problems import Problem, status_of_code
 from app.documents.schemas import Decimal, Settlement
 from app.engine.codes import Code
@@ -71,7 +70,7 @@ async def settle(symbol: str, request: Settlement, services: Provided, principal
     *_, events = await services.loop.submit_events(b"".join(records))
     _refuse(services, instrument, events)
     names = services.reference.account_names
-    positions: list[dict[str, Any]] = [
+    positions: list[Content] = [
         {
             "account": names[event.account],
             "quantity": instrument.quantity_text(event.last_quantity),

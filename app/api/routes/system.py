@@ -1,13 +1,13 @@
 """Whether the server lives and is ready, and its figures for people and for Prometheus."""
 
 from dataclasses import asdict
-from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from app.api.routes.access import ExactRoute, Observer, Provided, json_response, problems
 from app.api.services import Services
+from app.documents.content import Content
 from app.documents.problems import PROBLEM_TYPE, engine_halted, not_ready
 from app.runtime.projections import UP, ProjectionProcess
 
@@ -135,7 +135,7 @@ def _feed_figures(services: Services) -> dict[str, int]:
     return {**services.feed.figures(), **services.market.figures()}
 
 
-def _projection(projection: ProjectionProcess) -> dict[str, Any]:
+def _projection(projection: ProjectionProcess) -> Content:
     status = projection.status
     return {
         "state": status.error or UP,
@@ -161,7 +161,7 @@ def _projection_lines(services: Services) -> list[str]:
     return lines
 
 
-def system_content(services: Services) -> dict[str, Any]:
+def system_content(services: Services) -> Content:
     return {
         "version": services.version,
         "started_ts": services.started_ts,
