@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"bot4: {name} is not a setting and is ignored (see bot4 serve --help)", file=sys.stderr)
         status: int = options.command(settings, options)
     except SettingsError as error:
-        print(f"bot4: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"bot4: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -8,11 +8,19 @@ set, which is how compose files pass on what their user left out.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple, Self
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 PREFIX = "BOT4_"
 ADMIN_KEY_LENGTH_MIN = 24
@@ -27,7 +35,7 @@ _REPLAY_OPTION = (
 
 
 class SettingsError(ValueError):
-    """One line: the variable, its value (never a secret one) and what is allowed."""
+    """One line for each bad setting: the variable, its value (never a secret one) and what is allowed."""
 
 
 class Variable(NamedTuple):
@@ -37,84 +45,89 @@ class Variable(NamedTuple):
     secret: bool
 
 
-class _Refused(ValueError):
-    """What a parser says is allowed instead."""
+# Of the validators below, a ValueError says what is allowed instead.
 
 
-def _host(raw: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.:%_-]+", raw):
-        raise _Refused("a host name or an address, such as 127.0.0.1")
-    return raw
+def _host(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:%_-]+", name):
+        raise ValueError("a host name or an address, such as 127.0.0.1")
+    return name
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,18}", raw) or not low <= int(raw) <= high:
-            raise _Refused(f"a whole number from {low} to {high}")
-        return int(raw)
+def _whole(low: int, high: int) -> BeforeValidator:
+    """Plain digits alone: pydantic's own int would also take 1_000, +5 and 5.0."""
 
-    return parse
+    def check(value: object) -> int:
+        digits = str(value)
+        if not re.fullmatch(r"[0-9]{1,18}", digits) or not low <= int(digits) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(digits)
 
-
-def _flag(raw: str) -> bool:
-    if raw not in ("0", "1"):
-        raise _Refused("0 or 1")
-    return raw == "1"
+    return BeforeValidator(check)
 
 
-def _folder(raw: str) -> Path:
-    folder = Path(raw).expanduser().absolute()
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("0", "1"):
+        raise ValueError("0 or 1")
+    return value == "1"
+
+
+def _folder(path: Path) -> Path:
+    folder = path.expanduser().absolute()
     if folder.exists() and not folder.is_dir():
-        raise _Refused("a folder, and this is a file")
+        raise ValueError("a folder, and this is a file")
     return folder
 
 
-def _log_level(raw: str) -> str:
-    if raw.upper() not in LOG_LEVELS:
-        raise _Refused("one of " + ", ".join(LOG_LEVELS))
-    return raw.upper()
+def _log_level(name: str) -> str:
+    if name.upper() not in LOG_LEVELS:
+        raise ValueError("one of " + ", ".join(LOG_LEVELS))
+    return name.upper()
 
 
-def _admin_key(raw: str) -> str:
-    if not re.fullmatch(rf"[!-~]{{{ADMIN_KEY_LENGTH_MIN},{ADMIN_KEY_LENGTH_MAX}}}", raw):
-        raise _Refused(
+def _admin_key(key: str) -> str:
+    if not re.fullmatch(rf"[!-~]{{{ADMIN_KEY_LENGTH_MIN},{ADMIN_KEY_LENGTH_MAX}}}", key):
+        raise ValueError(
             f"{ADMIN_KEY_LENGTH_MIN} to {ADMIN_KEY_LENGTH_MAX} printable ASCII characters without blanks"
         )
-    return raw
+    return key
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
+def _url(*schemes: str) -> AfterValidator:
+    def check(url: str) -> str:
         try:
-            parts = urlsplit(raw)
+            parts = urlsplit(url)
             known = parts.scheme in schemes and parts.port != 0
         except ValueError:  # a bad port or bracket
             known = False
         if not known:
-            raise _Refused("a URL that begins with " + " or ".join(f"{scheme}://" for scheme in schemes))
-        return raw
+            raise ValueError("a URL that begins with " + " or ".join(f"{scheme}://" for scheme in schemes))
+        return url
 
-    return parse
+    return AfterValidator(check)
 
 
-def _feed(raw: str) -> str:
-    kind, _, rest = raw.partition(":")
-    if raw == "none" or kind == "synthetic" or kind.partition(";")[0] == "binance":
-        return raw  # what the options mean is for the feed to say
+def _feed(feed: str) -> str:
+    kind, _, rest = feed.partition(":")
+    if feed == "none" or kind == "synthetic" or kind.partition(";")[0] == "binance":
+        return feed  # what the options mean is for the feed to say
     if kind != "replay" or not rest:
-        raise _Refused("synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N], binance or none")
+        raise ValueError("synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N], binance or none")
     files, *options = rest.split(";")  # what they mean is for the feed to say
     for name in files.split(","):
         if not Path(name).expanduser().is_file():
-            raise _Refused(f"a replay of files that exist, and {name or 'an empty name'} does not")
+            raise ValueError(f"a replay of files that exist, and {name or 'an empty name'} does not")
     if not all(re.fullmatch(_REPLAY_OPTION, option) for option in options):
-        raise _Refused("after the files ;speed=N, ;speed=max, ;loop=true, ;loop=false or ;times=recorded")
-    return raw
+        raise ValueError("after the files ;speed=N, ;speed=max, ;loop=true, ;loop=false or ;times=recorded")
+    return feed
 
 
-def _origins(raw: str) -> frozenset[str]:
+def _origins(listed: str | Iterable[str]) -> frozenset[str]:
     """As browsers write them: scheme, host and port where it is not the scheme's own, in small letters."""
-    origins = frozenset(part.strip().lower().rstrip("/") for part in raw.split(",") if part.strip())
+    names = listed.split(",") if isinstance(listed, str) else listed
+    origins = frozenset(name.strip().lower().rstrip("/") for name in names if name.strip())
     for origin in origins:
         parts = urlsplit(origin)
         if (
@@ -122,95 +135,112 @@ def _origins(raw: str) -> frozenset[str]:
             or not parts.netloc
             or origin != f"{parts.scheme}://{parts.netloc}"
         ):
-            raise _Refused("origins of web pages, separated by commas, such as https://desk.example.com")
+            raise ValueError("origins of web pages, separated by commas, such as https://desk.example.com")
     return origins
 
 
-def _variable(default: str, parse: Callable[[str], object], meaning: str, *, secret: bool = False) -> Any:
-    """A field whose value comes from the environment; an empty default means None."""
-    metadata = {"default": default, "parse": parse, "meaning": meaning, "secret": secret}
-    return field(default=parse(default) if default else None, repr=not secret, metadata=metadata)
+def _variable_of(field: str) -> str:
+    return PREFIX + field.upper()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    host: str = _variable("127.0.0.1", _host, "address to listen on; 0.0.0.0 is every network of the machine")
-    port: int = _variable("8000", _whole(0, 65535), "port to listen on; 0 takes a free one")
-    data_dir: Path = _variable(
-        "./data", _folder, "folder of the journal, the snapshots, the admin key and the embedded servers"
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+
+
+class Settings(BaseSettings):
+    """What its arguments say; `from_environment` alone reads the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        enable_decoding=False,  # a list is separated by commas, no JSON
+        frozen=True,
+        hide_input_in_errors=True,  # it may be a secret
     )
-    database_url: str | None = _variable(
-        "",
-        _url("postgresql", "postgres"),
-        "PostgreSQL or TimescaleDB, postgresql://user:password@host:port/name; without it one is started",
-        secret=True,
+
+    host: Annotated[str, AfterValidator(_host)] = Field(
+        default="127.0.0.1", description="address to listen on; 0.0.0.0 is every network of the machine"
     )
-    timescaledb_required: bool = _variable(
-        "0", _flag, "1: a database without the timescaledb extension is an error; 0: tables are ordinary then"
+    port: Annotated[int, _whole(0, 65535)] = Field(
+        default=8000, description="port to listen on; 0 takes a free one"
     )
-    redis_url: str | None = _variable(
-        "",
-        _url("redis", "rediss", "unix"),
-        "Redis or Valkey, redis://host:port/0; without it one is started",
-        secret=True,
+    data_dir: Folder = Field(
+        default=Path("data"),
+        description="folder of the journal, the snapshots, the admin key and the embedded servers",
     )
-    admin_key: str | None = _variable(
-        "",
-        _admin_key,
-        "the administrator's API key; without it the first start makes one, prints it and keeps it in a file",
-        secret=True,
+    database_url: Annotated[str, _url("postgresql", "postgres")] | None = Field(
+        default=None,
+        repr=False,
+        description="PostgreSQL or TimescaleDB, postgresql://user:password@host:port/name; "
+        "without it one is started",
     )
-    feed: str = _variable(
-        "synthetic",
-        _feed,
-        "market data: synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N|max][;loop=false], none, or "
-        "live with binance[;ws=URL][;rest=URL][;levels=N][;stale_s=X][;idle_s=X][;verify_s=X]: where the "
-        "streams and the snapshots are, levels of a snapshot, seconds until a silent symbol is stale, until "
-        "a silent connection is dropped, and between two checks of a book against a snapshot",
+    timescaledb_required: Flag = Field(
+        default=False,
+        description="1: a database without the timescaledb extension is an error; "
+        "0: tables are ordinary then",
     )
-    mark_interval_ms: int = _variable(
-        "200", _whole(1, 60_000), "marks enter the engine at most this often for each symbol"
+    redis_url: Annotated[str, _url("redis", "rediss", "unix")] | None = Field(
+        default=None,
+        repr=False,
+        description="Redis or Valkey, redis://host:port/0; without it one is started",
     )
-    max_body_bytes: int = _variable(
-        "1048576", _whole(1024, 1 << 28), "a larger request body is refused with 413"
+    admin_key: Annotated[str, AfterValidator(_admin_key)] | None = Field(
+        default=None,
+        repr=False,
+        description="the administrator's API key; without it the first start makes one, prints it and keeps "
+        "it in a file",
     )
-    key_requests_per_second: int = _variable(
-        "1000",
-        _whole(0, 1_000_000),
-        "of each key, orders and cancels not counted: beyond it requests are refused with 429; 0 is no bound",
+    feed: Annotated[str, AfterValidator(_feed)] = Field(
+        default="synthetic",
+        description="market data: synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N|max]"
+        "[;loop=false], none, or live with binance[;ws=URL][;rest=URL][;levels=N][;stale_s=X][;idle_s=X]"
+        "[;verify_s=X]: where the streams and the snapshots are, levels of a snapshot, seconds until a "
+        "silent symbol is stale, until a silent connection is dropped, and between two checks of a book "
+        "against a snapshot",
     )
-    key_loop_percent: int = _variable(
-        "50",
-        _whole(0, 100),
-        "share of the server's time that each key may use, orders and cancels not counted; 0 is no bound",
+    mark_interval_ms: Annotated[int, _whole(1, 60_000)] = Field(
+        default=200, description="marks enter the engine at most this often for each symbol"
     )
-    journal_bytes_max: int = _variable(
-        "68719476736",
-        _whole(0, 1 << 60),
-        "disk budget of the journal's folder: an alarm from 80 % on, no new orders at 100 %; 0 is none",
+    max_body_bytes: Annotated[int, _whole(1024, 1 << 28)] = Field(
+        default=1 << 20, description="a larger request body is refused with 413"
     )
-    allowed_origins: frozenset[str] | None = _variable(
-        "",
-        _origins,
-        "web pages of these origins may open streams, separated by commas; the server's own always may",
+    key_requests_per_second: Annotated[int, _whole(0, 1_000_000)] = Field(
+        default=1000,
+        description="of each key, orders and cancels not counted: beyond it requests are refused with 429; "
+        "0 is no bound",
     )
-    demo: bool = _variable(
-        "1", _flag, "1: at first start make instruments and the accounts alpha, beta and load"
+    key_loop_percent: Annotated[int, _whole(0, 100)] = Field(
+        default=50,
+        description="share of the server's time that each key may use, orders and cancels not counted; "
+        "0 is no bound",
     )
-    maker_checker: bool | None = _variable(
-        "",
-        _flag,
-        "1: who loosens a limit needs another person's approval; 0: not; without it what was in force before",
+    journal_bytes_max: Annotated[int, _whole(0, 1 << 60)] = Field(
+        default=64 << 30,
+        description="disk budget of the journal's folder: an alarm from 80 % on, no new orders at 100 %; "
+        "0 is none",
     )
-    cancel_increasing: bool | None = _variable(
-        "",
-        _flag,
-        "1: where trading is restricted, orders that could increase a position are canceled; 0: only when "
-        "they would trade; without it what was in force before, at first 1",
+    allowed_origins: Annotated[frozenset[str], BeforeValidator(_origins)] | None = Field(
+        default=None,
+        description="web pages of these origins may open streams, separated by commas; the server's own "
+        "always may",
     )
-    log_level: str = _variable("INFO", _log_level, "one of " + ", ".join(LOG_LEVELS))
-    kernel_cache: Path | None = _variable(
-        "", _folder, "folder of the compiled kernels; without it a folder in the user's cache"
+    demo: Flag = Field(
+        default=True, description="1: at first start make instruments and the accounts alpha, beta and load"
+    )
+    maker_checker: Flag | None = Field(
+        default=None,
+        description="1: who loosens a limit needs another person's approval; 0: not; without it what was in "
+        "force before",
+    )
+    cancel_increasing: Flag | None = Field(
+        default=None,
+        description="1: where trading is restricted, orders that could increase a position are canceled; "
+        "0: only when they would trade; without it what was in force before, at first 1",
+    )
+    log_level: Annotated[str, AfterValidator(_log_level)] = Field(
+        default="INFO", description="one of " + ", ".join(LOG_LEVELS)
+    )
+    kernel_cache: Folder | None = Field(
+        default=None, description="folder of the compiled kernels; without it a folder in the user's cache"
     )
 
     @property
@@ -218,32 +248,49 @@ class Settings:
         return self.data_dir / "journal"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments alone: whoever builds settings in a program or a test gets what is written there."""
+        return (init_settings,)
+
+    @classmethod
+    def from_environment(cls) -> Self:
         """The settings that the environment asks for.
 
         Raises:
-            SettingsError: a value is not allowed.
+            SettingsError: values are not allowed.
         """
-        source = os.environ if environment is None else environment
-        values: dict[str, Any] = {}
-        for entry in fields(cls):
-            name = PREFIX + entry.name.upper()
-            raw = source.get(name, "").strip()
-            if not raw:
-                continue
-            try:
-                values[entry.name] = entry.metadata["parse"](raw)
-            except _Refused as refusal:
-                shown = "" if entry.metadata["secret"] else f"={raw!r}"
-                raise SettingsError(f"{name}{shown} is not allowed: it takes {refusal}") from None
-        return cls(**values)
+        given = {name: text.strip() for name, text in EnvSettingsSource(cls)().items() if text.strip()}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as refused:
+            raise SettingsError("\n".join(map(_refusal, refused.errors()))) from None
 
 
 def variables() -> Iterator[Variable]:
     """Every setting, in the order in which they are declared."""
-    for entry in fields(Settings):
-        about = entry.metadata
-        yield Variable(PREFIX + entry.name.upper(), about["default"], about["meaning"], about["secret"])
+    for name, field in Settings.model_fields.items():
+        assert field.description is not None
+        yield Variable(_variable_of(name), _written(field.default), field.description, not field.repr)
+
+
+def _written(default: object) -> str:
+    if default is None:
+        return ""
+    return str(int(default)) if isinstance(default, bool) else str(default)
+
+
+def _refusal(error: ErrorDetails) -> str:
+    field = str(error["loc"][0])
+    shown = f"={error['input']!r}" if Settings.model_fields[field].repr else ""
+    allowed = error["msg"].removeprefix("Value error, ")
+    return f"{_variable_of(field)}{shown} is not allowed: it takes {allowed}"
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
@@ -253,7 +300,7 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
     return sorted(
         name
         for name in source
-        if name.startswith(PREFIX) and name not in known and not name.startswith(_FOREIGN_PREFIXES)
+        if name.startswith(PREFIX) and name.upper() not in known and not name.startswith(_FOREIGN_PREFIXES)
     )
 
 

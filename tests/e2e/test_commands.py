@@ -83,6 +83,15 @@ def test_a_wrong_setting_is_named_in_one_line(name: str, value: str, data_dir: P
     assert not data_dir.exists()
 
 
+def test_all_wrong_settings_are_named_in_a_line_each(data_dir: Path) -> None:
+    done = _bot4(data_dir, "serve", BOT4_PORT="http", BOT4_DEMO="yes")
+    assert done.returncode == 2
+    assert [line.partition("=")[0] for line in done.stderr.splitlines()] == [
+        "bot4: BOT4_PORT",
+        "bot4: BOT4_DEMO",
+    ]
+
+
 def test_what_is_no_setting_is_said_and_ignored(data_dir: Path) -> None:
     done = _bot4(data_dir, "keys", "list", BOT4_PROT="1")
     assert done.returncode == 0

@@ -15,7 +15,7 @@ from app.bootstrap import Server
 from app.engine.types import Side
 from app.market.types import LEVEL_UPDATE, FeedState, LevelKind
 from app.serving import running_server
-from app.settings import Settings
+from app.settings import PREFIX, Settings
 
 T = TypeVar("T")
 
@@ -32,13 +32,16 @@ class ApiServer:
     server: Server
 
     def __init__(self, data_dir: Path, **variables: str) -> None:
-        nowhere = {
+        own = {
+            "BOT4_DATA_DIR": str(data_dir),
+            "BOT4_PORT": "0",
+            "BOT4_FEED": "none",
+            "BOT4_ADMIN_KEY": ADMIN_KEY,
             "BOT4_DATABASE_URL": "postgresql://127.0.0.1:1/nowhere",
             "BOT4_REDIS_URL": "redis://127.0.0.1:1",
         }
-        own = {"BOT4_DATA_DIR": str(data_dir), "BOT4_PORT": "0", "BOT4_FEED": "none"}
-        self._settings = Settings.from_environment(
-            {"BOT4_ADMIN_KEY": ADMIN_KEY, **nowhere, **own, **variables}
+        self._settings = Settings.model_validate(
+            {name.removeprefix(PREFIX).lower(): value for name, value in (own | variables).items()}
         )
         self._thread = threading.Thread(target=self._run)
         self._started = threading.Event()

@@ -14,7 +14,7 @@ from app.settings import Settings
 
 
 def settings_of(folder: Path) -> Settings:
-    return Settings.from_environment({"BOT4_DATA_DIR": str(folder), "BOT4_FEED": "none"})
+    return Settings(data_dir=folder, feed="none")
 
 
 def names(folder: Path) -> set[str]:
