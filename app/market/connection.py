@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from app.market.exchange import Exchange
+from app.market.tls import client_context
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class FeedConnection:
         try:
             self._socket = await connect(
                 self._exchange.stream_url,
+                ssl=await client_context() if self._exchange.stream_url.startswith("wss:") else None,
                 compression=None,
                 proxy=None,
                 user_agent_header="bot4",

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.market.backoff import Backoff
+from app.backoff import Backoff
 from app.market.exchange import Exchange
 from app.market.http_get import Answer, HttpError, get
 from app.market.messages import DepthSnapshot
@@ -92,7 +92,7 @@ class DepthRequests:
                 snapshot = await self._request(symbol)
             if snapshot is not None and self._accept(snapshot):
                 return
-            await asyncio.sleep(backoff.next_s())
+            await asyncio.sleep(backoff.next_seconds())
 
     async def _take_turn(self) -> None:
         """Wait until another request is allowed."""

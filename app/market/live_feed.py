@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.market.backoff import Backoff
+from app.backoff import Backoff
 from app.market.book_sync import Outcome
 from app.market.books import MarketBooks
 from app.market.connection import ConnectionFailed, ConnectionLimits, FeedConnection
@@ -188,7 +188,7 @@ class LiveFeed:
             self._lose(FeedState.DISCONNECTED)
             if connection.heard_s - connection.opened_s >= self._limits.steady_s:
                 backoff.reset()
-            pause_s = backoff.next_s()
+            pause_s = backoff.next_seconds()
             _log.warning("market data: %s is lost: %s; next try in %.1f s", self.name, reason, pause_s)
             await asyncio.sleep(pause_s)
 

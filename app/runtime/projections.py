@@ -9,16 +9,14 @@ import asyncio
 import json
 import logging
 import os
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+from app.backoff import Backoff
 
-# Of its own: who seeds or watches the global one, as tests do, is not disturbed.
-_SPREAD = random.Random()  # noqa: S311  # spreads retries, no secret
+logger = logging.getLogger(__name__)
 
 STATUS_SECONDS = 0.5  # between two reports
 STALE_SECONDS = 10.0  # without a report for so long: stuck
@@ -125,7 +123,7 @@ class ProjectionProcess:
 
     async def run(self) -> None:
         """Keep the child running; when cancelled, ask it to finish and wait."""
-        pause = RESTART_SECONDS_MIN
+        backoff = Backoff(RESTART_SECONDS_MIN, RESTART_SECONDS_MAX)
         while True:
             started = time.monotonic()
             watcher: asyncio.Task[None] | None = None
@@ -150,9 +148,8 @@ class ProjectionProcess:
                     watcher.cancel()
                 await asyncio.shield(self._end())
             if time.monotonic() - started > RESTART_SECONDS_MAX:
-                pause = RESTART_SECONDS_MIN
-            await asyncio.sleep(pause * _SPREAD.uniform(0.8, 1.2))
-            pause = min(pause * 2, RESTART_SECONDS_MAX)
+                backoff.reset()
+            await asyncio.sleep(backoff.next_seconds())
             self.restarts += 1
 
     async def _read_log(self, process: asyncio.subprocess.Process) -> None:

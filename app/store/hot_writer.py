@@ -8,7 +8,6 @@ hold up an order: this is a process of its own, and the journal waits on the dis
 
 import asyncio
 import logging
-import random
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from app.backoff import Backoff
 from app.documents.redis_documents import RedisDocuments
 from app.runtime.durable_watermark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
@@ -24,9 +24,6 @@ from app.store import hot_keys as keys
 from app.store.hot_state import HotState, RedisCommand
 
 logger = logging.getLogger(__name__)
-
-# Of its own: who seeds or watches the global one, as tests do, is not disturbed.
-_SPREAD = random.Random()  # noqa: S311  # spreads retries, no secret
 
 NAME = "redis"
 POLL_SECONDS = 0.01
@@ -59,7 +56,7 @@ class HotWriter:
 
     async def run(self) -> None:
         """Until cancelled. Raises JournalError, RecoveryError, OSError of the journal."""
-        pause = RETRY_SECONDS_MIN
+        backoff = Backoff(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX)
         displaced = False
         while True:
             client: Any = Redis.from_url(
@@ -69,14 +66,13 @@ class HotWriter:
                 if displaced or not await self._is_ours(client):
                     await self._write_all(client)
                 displaced = False
-                pause = RETRY_SECONDS_MIN
+                backoff.reset()
                 await self._keep_up(client)
             except Displaced:
                 displaced = True
             except (RedisError, ConnectionError, TimeoutError) as error:
                 self._report(f"Redis cannot be used: {str(error) or type(error).__name__}")
-                await asyncio.sleep(pause * _SPREAD.uniform(0.8, 1.2))
-                pause = min(2 * pause, RETRY_SECONDS_MAX)
+                await asyncio.sleep(backoff.next_seconds())
             finally:
                 await client.aclose()
 

@@ -8,7 +8,6 @@ happened, or the same rows are written again.
 import asyncio
 import json
 import logging
-import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 import asyncpg
 import numpy as np
 
+from app.backoff import Backoff
 from app.engine.capacity import DEFAULT_CAPACITY, Capacity
 from app.runtime.durable_watermark import DurableReader, journal_identity
 from app.runtime.follower import JournalFollower, Replica
@@ -38,9 +38,6 @@ from app.store.statements import (
 from app.store.written_rows import STATEMENT_SECONDS_MAX, copy_rows, key_row, parts_of, statements_of
 
 logger = logging.getLogger(__name__)
-
-# Of its own: who seeds or watches the global one, as tests do, is not disturbed.
-_SPREAD = random.Random()  # noqa: S311  # spreads retries, no secret
 
 PROJECTION = "database"
 # Of journal in one transaction: the further behind, the more, up to what is bounded memory.
@@ -123,7 +120,7 @@ class DatabaseWriter:
 
     async def run(self) -> None:
         """Until cancelled. Raises what no waiting mends: JournalError, RecoveryError."""
-        pause = PAUSE_SECONDS_MIN
+        backoff = Backoff(PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX)
         reporting = asyncio.ensure_future(self._report())
         try:
             while True:
@@ -134,9 +131,8 @@ class DatabaseWriter:
                     known = isinstance(error, DatabaseError)
                     self._error = str(error) if known else f"the database failed: {with_advice(error)}"
                 if self.progress_seq > begun:
-                    pause = PAUSE_SECONDS_MIN
-                await asyncio.sleep(pause * _SPREAD.uniform(0.5, 1.5))
-                pause = min(2 * pause, PAUSE_SECONDS_MAX)
+                    backoff.reset()
+                await asyncio.sleep(backoff.next_seconds())
         finally:
             reporting.cancel()
 

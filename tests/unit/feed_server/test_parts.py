@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.market.backoff import Backoff
+from app.backoff import Backoff
 from app.market.binance import BinanceSpot
 from app.market.depth_requests import DepthRequests, RequestLimits
 from app.market.http_get import Answer, HttpError, get
@@ -23,16 +23,16 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 @given(st.integers(0, 2**32), st.integers(1, 80))
 def test_waits_double_up_to_the_longest_and_never_fall_below_half(seed: int, failures: int) -> None:
     backoff = Backoff(1.0, 60.0, random.Random(seed))
-    waits = [backoff.next_s() for _ in range(failures)]
+    waits = [backoff.next_seconds() for _ in range(failures)]
     for number, wait_s in enumerate(waits):
         full_s = min(60.0, 2.0**number)
         assert full_s / 2 <= wait_s <= full_s
     backoff.reset()
-    assert backoff.next_s() <= 1.0
+    assert backoff.next_seconds() <= 1.0
 
 
 def test_two_clients_do_not_wait_the_same() -> None:
-    waits = [Backoff(1.0, 60.0, random.Random(seed)).next_s() for seed in range(50)]
+    waits = [Backoff(1.0, 60.0, random.Random(seed)).next_seconds() for seed in range(50)]
     assert len(set(waits)) == 50
 
 
@@ -140,11 +140,15 @@ def test_a_request_names_its_target_and_headers_come_back() -> None:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ((b"",), "closed in the middle"),
-        ((b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",), "closed in the middle"),
-        ((b"SSH-2.0-OpenSSH_9.2\r\n",), "not an HTTP answer"),
+        ((b"",), "disconnected without sending a response"),
+        (
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",),
+            "closed connection without sending",
+        ),
+        ((b"SSH-2.0-OpenSSH_9.2\r\n\r\n",), "illegal status line"),
         ((b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000,), "longer than 1000 bytes"),
-        ((b"HTTP/1.1 200 OK\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(200)) + b"\r\n",), "too many"),
+        ((b"HTTP/1.1 200 OK\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(20_000)),), "too long"),
+        ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 200_000,), "too long"),
     ],
 )
 def test_answers_that_are_none(parts: tuple[bytes, ...], message: str) -> None:
