@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from app.api.auth import Principal
 from app.api.services import Services
-from app.api.submission import raise_if_refused, reason_text, submit, submit_or_refuse
+from app.api.submission import is_refused, raise_if_refused, reason_text, submit, submit_or_refuse
 from app.commands.limits import change_limits
 from app.documents.problems import Problem, status_of_code
 from app.engine.codes import Code
-from app.engine.types import ChangeStatus, CommandKind, EventKind, Limit, Policy
+from app.engine.types import ChangeStatus, CommandKind, Limit, Policy
+from app.runtime.event_views import ProposalEvent, event_as
 from app.runtime.limit_scope import LimitScope
 
 
@@ -58,10 +59,9 @@ async def submit_change(
         )
 
     outcome = await submit_or_refuse(services, commands(kind))
-    if outcome.event.code != Code.SECOND_PERSON_REQUIRED:
+    if not is_refused(outcome) or outcome.event.code != Code.SECOND_PERSON_REQUIRED:
         raise_if_refused(services, outcome)
         return None
     async with services.reference_lock:  # an account that is being opened has counted the room
         outcome = await submit(services, commands(CommandKind.PROPOSE_LIMIT))
-    assert outcome.event.kind == EventKind.CHANGE_PROPOSED
-    return outcome.event.execution_id
+    return event_as(ProposalEvent, outcome.event).request_id

@@ -6,6 +6,7 @@ from app.documents.problems import code_name
 from app.documents.refusals import measure
 from app.engine.records import EVENT, field_offset
 from app.engine.types import EventKind, TradingState
+from app.runtime.event_views import BreakerEvent, event_as
 from app.runtime.reference import Reference
 from app.runtime.views import EVENT_BYTES, event_view
 
@@ -30,10 +31,10 @@ class BreakerAlarm:
             index = kinds.find(_TRIPPED, index + 1)
 
     def _warn(self, record: bytes) -> None:
-        event = event_view(record)
+        event = event_as(BreakerEvent, event_view(record))
         found = measure(
             self._reference,
-            event.code,
+            event.cause,
             event.account,
             event.symbol,
             event.scope,
@@ -43,11 +44,11 @@ class BreakerAlarm:
         logger.warning(
             "breaker tripped: %s %s by %s, observed %s, limit %s, open orders: %d rest, %d to end, seq %d",
             found.scope,
-            TradingState(event.status).name,
-            code_name(event.code),
+            TradingState(event.state).name,
+            code_name(event.cause),
             found.observed,
             found.limit,
-            event.quantity,
-            event.last_quantity,
+            event.resting,
+            event.ending,
             event.seq,
         )

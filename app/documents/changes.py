@@ -10,9 +10,21 @@ from typing import NamedTuple
 from app.documents.limits import limit_text
 from app.documents.risk_parameters import parameter_shown
 from app.engine.types import EventKind, Limit, Permission, Policy, RiskParameter, TradingState
+from app.runtime.event_views import (
+    AccountEvent,
+    BreakerEvent,
+    ChangeEvent,
+    LimitEvent,
+    PermissionEvent,
+    PolicyEvent,
+    ProposalEvent,
+    RiskModelEvent,
+    StateEvent,
+    TransferEvent,
+)
 from app.runtime.reference import money_text
 
-# Changes of one limit: `code` is the limit.
+# Changes of one limit.
 LIMIT_KINDS = frozenset(
     (EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED, EventKind.CHANGE_PROPOSED)
 )
@@ -28,17 +40,38 @@ class Changed(NamedTuple):
     new: Shown
 
 
-def changed_values(kind: int, code: int, old: int, new: int) -> Changed | None:
-    """In words, from the integers of an event; None for other kinds."""
-    if kind in LIMIT_KINDS and code in _LIMITS:
-        limit = Limit(code)
+def changed(event: ChangeEvent) -> Changed | None:
+    """In words; None for what changes no value."""
+    kind = event.kind
+    match event:
+        case LimitEvent() | ProposalEvent():
+            return changed_values(kind, event.limit_number, event.old_value, event.new_value)
+        case RiskModelEvent():
+            return changed_values(kind, event.parameter, event.old_value, event.new_value)
+        case PolicyEvent():
+            return changed_values(kind, event.policy, event.old_value, event.new_value)
+        case PermissionEvent():
+            return changed_values(kind, 0, event.old_permission, event.permission)
+        case StateEvent() | BreakerEvent():
+            return Changed(None, _name(TradingState, event.old_state), _name(TradingState, event.state))
+        case TransferEvent():
+            return changed_values(kind, 0, 0, event.amount)
+        case AccountEvent():
+            return changed_values(kind, 0, event.old_leverage, event.leverage)
+    return None
+
+
+def changed_values(kind: int, number: int, old: int, new: int) -> Changed | None:
+    """The same from the integers of a row; `number`: of the limit, parameter or policy."""
+    if kind in LIMIT_KINDS and number in _LIMITS:
+        limit = Limit(number)
         return Changed(limit.name, limit_text(limit, old), limit_text(limit, new))
-    if kind == EventKind.RISK_MODEL_SET and code in _PARAMETERS:
-        parameter = RiskParameter(code)
+    if kind == EventKind.RISK_MODEL_SET and number in _PARAMETERS:
+        parameter = RiskParameter(number)
         name, shown = parameter_shown(parameter, new)
         return Changed(name, parameter_shown(parameter, old)[1], shown)
-    if kind == EventKind.POLICY_SET and code in _POLICIES:
-        return Changed(Policy(code).name, old, new)
+    if kind == EventKind.POLICY_SET and number in _POLICIES:
+        return Changed(Policy(number).name, old, new)
     if kind == EventKind.PERMISSION_SET:
         return Changed(None, _name(Permission, old), _name(Permission, new))
     if kind == EventKind.TRADING_STATE_SET:

@@ -223,7 +223,7 @@ _RawEvent = tuple[Any, ...]  # an EventView, or what EVENT_LAYOUT has unpacked
 E = EventKind
 
 # The kinds that an EventView shows whole.
-ORDER_KINDS = frozenset(
+EVENT_VIEW_KINDS = frozenset(
     (
         *(E.ORDER_ACCEPTED, E.ORDER_REJECTED, E.ORDER_REPLAYED, E.ORDER_OPENED, E.ORDER_CANCELED),
         *(E.ORDER_EXPIRED, E.ORDER_TRIGGERED, E.CANCEL_REQUESTED, E.CANCEL_REJECTED, E.REPLACE_REQUESTED),

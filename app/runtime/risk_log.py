@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.engine.records import EVENT, NOTE_EVENT, field_offset
+from app.engine.records import EVENT, field_offset
 from app.engine.reference import DAY_US
 from app.engine.types import EventKind
 from app.runtime.breaches import REFUSED_REQUESTS, is_breach
+from app.runtime.event_views import ChangeEvent, event_as, note_event
 from app.runtime.journal_reader import JournalReader
 from app.runtime.segments import JournalError, list_segments
-from app.runtime.views import EVENT_BYTES, EventView, event_view, layout
+from app.runtime.views import EVENT_BYTES, EventView, event_view
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +55,18 @@ _NOT_WANTED = bytes(kind for kind in range(256) if kind not in _WANTED)
 _IS_WANTED = np.array([kind in _WANTED for kind in range(256)])
 _TS_OFFSET = field_offset(EVENT, "ts")
 _KIND_OFFSET = field_offset(EVENT, "kind")
-_NOTE_LAYOUT = layout(NOTE_EVENT)
-_SEQ, _LENGTH, _TEXT = 0, 5, 7
 
 
 class Change(NamedTuple):
     """An event of a kind in CHANGES, and the reason that was given with it."""
 
-    event: EventView
+    event: ChangeEvent
     reason: str
 
 
 def change_of(record: bytes, reason: bytes) -> Change:
     """Of what `RiskLog.change_records` tells."""
-    return Change(event_view(record), reason.decode(errors="replace"))
+    return Change(event_as(ChangeEvent, event_view(record)), reason.decode(errors="replace"))
 
 
 def event_ts(record: bytes) -> int:
@@ -158,8 +157,8 @@ class RiskLog:
     def _take(self, records: Iterable[bytes]) -> None:
         for record in records:
             if record[_KIND_OFFSET] == _NOTE:
-                note = _NOTE_LAYOUT.unpack(record)
-                self._notes.append((note[_SEQ], note[_TEXT][: note[_LENGTH]]))
+                note = note_event(record)
+                self._notes.append((note.seq, note.text))
                 continue
             event = event_view(record)
             if event.kind in CHANGES:
@@ -203,7 +202,7 @@ class RiskLog:
         """Newest first; the others are not looked at."""
         for record, reason in reversed(self._changes):
             if record[_KIND_OFFSET] == kind:
-                yield Change(event_view(record), reason.decode(errors="replace"))
+                yield change_of(record, reason)
 
     def state_reason(self, scope: int, account: int, symbol: int, ts: int) -> str | None:
         """The reason given when the scope's trading state was set at `ts`; None where none is known."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from app.engine import records
 from app.engine.capacity import SLOT_BITS
-from app.engine.records import NOTE_BYTES, NOTE_EVENT
+from app.engine.records import NOTE_BYTES
 from app.engine.state import State
 from app.engine.types import EventKind, Side
 from app.runtime.breaches import are_breaches
@@ -38,10 +39,8 @@ _SILENT_KINDS = (
     *(EventKind.TIME_ADVANCED, EventKind.NOTE_RECORDED, EventKind.MARKS_SAMPLED, EventKind.LIMIT_STAGED),
     EventKind.POSITION_SETTLED,  # it is among the fills
 )
-_LIMIT_KINDS = (
-    *(EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED),
-    *(EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED),
-)
+_PROPOSAL_KINDS = (EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED)
+_LIMIT_KINDS = (EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED, *_PROPOSAL_KINDS)
 _RISK_KINDS = (EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED)
 
 
@@ -54,6 +53,7 @@ def _lookup(members: tuple[int, ...], size: int) -> NDArray[np.bool_]:
 _IS_ORDER = _lookup(_ORDER_KINDS, 256)
 _IS_AUDITED = ~_lookup((*_ORDER_KINDS, *_SILENT_KINDS), 256)
 _IS_LIMIT = _lookup(_LIMIT_KINDS, 256)
+_IS_PROPOSAL = _lookup(_PROPOSAL_KINDS, 256)
 _IS_RISK = _lookup(_RISK_KINDS, 256)
 _MOVES_ACCOUNT = _lookup(
     (
@@ -187,17 +187,19 @@ def _order_events(events: Array) -> Rows | None:
 
 def _fills(events: Array) -> Rows | None:
     """Executions and settlements; these are of no order, on the side that ends the position."""
-    settled = events["kind"] == EventKind.POSITION_SETTLED
-    ended_by = np.where(events["last_quantity"] > 0, np.uint8(Side.SELL), np.uint8(Side.BUY))
+    is_settled = events["kind"] == EventKind.POSITION_SETTLED
+    fills, settled = events.view(records.FILL_EVENT), events.view(records.SETTLED_POSITION_EVENT)
+    ended_by = np.where(settled["settled_quantity"] > 0, np.uint8(Side.SELL), np.uint8(Side.BUY))
+    quantity = np.where(is_settled, np.abs(settled["settled_quantity"]), fills["last_quantity"])
     columns = [
         *_key(events),
         *_where(events),
-        _small("side", np.where(settled, ended_by, events["side"])),
-        *_same_named(events, ("liquidity",), ("order_id", "execution_id", "fee")),
-        _big("price", events["last_price"]),
-        _big("quantity", np.abs(events["last_quantity"])),
-        _big("position_quantity", events["limit"]),
-        _big("position_entry_cost", np.where(settled, 0, events["observed"])),
+        _small("side", np.where(is_settled, ended_by, fills["side"])),
+        *_same_named(fills, ("liquidity",), ("order_id", "execution_id", "fee")),
+        _big("price", np.where(is_settled, settled["settlement_price"], fills["last_price"])),
+        _big("quantity", quantity),
+        _big("position_quantity", np.where(is_settled, 0, fills["position_quantity"])),
+        _big("position_entry_cost", np.where(is_settled, 0, fills["position_cost"])),
     ]
     return _rows("fills", columns)
 
@@ -206,7 +208,7 @@ def _marks(events: Array) -> Rows | None:
     columns = [
         *_key(events),
         Values("symbol_index", Kind.INTEGER, events["symbol"]),
-        _big("price", events["price"]),
+        _big("price", events.view(records.MARK_EVENT)["mark"]),
     ]
     return _rows("marks", columns)
 
@@ -302,33 +304,38 @@ def _administration(batch: JournalBatch) -> list[Rows | None]:
 def _actors(batch: JournalBatch, events: Array) -> NDArray[np.int64]:
     """Who asked for the command; of states and breakers who set them: an order may trip a breaker."""
     actors: NDArray[np.int64] = batch.commands["actor"][events["seq"] - batch.first_seq]
-    return np.where(_IS_RISK[events["kind"]], events["fee"], actors)
+    return np.where(_IS_RISK[events["kind"]], events.view(records.STATE_EVENT)["actor"], actors)
 
 
-def _audited_value(events: Array) -> NDArray[np.int64]:
-    """The new value; of a settlement its price."""
-    return np.where(events["kind"] == EventKind.SYMBOL_SETTLED, events["last_price"], events["limit"])
+def _limit_changes(events: Array) -> list[Values]:
+    """Proposals name a limit and its values where changes of limits do; their number is that of a request."""
+    limits, proposals = events.view(records.LIMIT_EVENT), events.view(records.PROPOSAL_EVENT)
+    number = np.where(_IS_PROPOSAL[events["kind"]], proposals["request_id"], limits["override_id"])
+    return [
+        *_same_named(limits, ("kind", "scope", "limit_number"), ("old_value", "new_value", "version")),
+        _big("number", number),
+        Values("expires_ts", Kind.TIMESTAMP, limits["expires_ts"], limits["expires_ts"] == 0),
+        _small("ended", limits["end"]),
+    ]
+
+
+def _audited(events: Array) -> list[Values]:
+    """The engine's numbers as they are; of a settlement its price."""
+    values, settlements = events.view(records.VALUE_EVENT), events.view(records.SETTLEMENT_EVENT)
+    is_settled = events["kind"] == EventKind.SYMBOL_SETTLED
+    return [
+        *_same_named(events, ("kind", "code", "scope"), ()),
+        _big("new_value", np.where(is_settled, settlements["settlement_price"], values["new_value"])),
+        _big("old_value", values["old_value"]),
+    ]
 
 
 _ADMINISTRATION: dict[str, Callable[[Array], list[Values]]] = {
     "risk_events": lambda events: _same_named(
         events, ("kind", "code", "scope"), ("order_id", "limit", "observed")
     ),
-    "limit_changes": lambda events: [
-        *_same_named(events, ("kind", "scope"), ()),
-        _small("limit_number", events["code"]),
-        _big("old_value", events["observed"]),
-        _big("new_value", events["limit"]),
-        _big("version", events["last_quantity"]),
-        _big("number", events["execution_id"]),
-        Values("expires_ts", Kind.TIMESTAMP, events["expire_ts"], events["expire_ts"] == 0),
-        _small("ended", events["status"]),
-    ],
-    "audit_log": lambda events: [
-        *_same_named(events, ("kind", "code", "scope"), ()),
-        _big("new_value", _audited_value(events)),
-        _big("old_value", events["observed"]),
-    ],
+    "limit_changes": _limit_changes,
+    "audit_log": _audited,
 }
 
 
@@ -338,7 +345,7 @@ def _reasons(events: Array) -> dict[int, str]:
     for place in np.flatnonzero(events["notes"]).tolist():
         count = int(events["notes"][place])
         first = place - int(events["index"][place])  # of the command's events: each tells of its notes
-        notes = events[max(first - count, 0) : max(first, 0)].view(NOTE_EVENT)
+        notes = events[max(first - count, 0) : max(first, 0)].view(records.NOTE_EVENT)
         notes = notes[notes["kind"] == EventKind.NOTE_RECORDED]
         parts = [note["text"].tobytes()[: min(int(note["length"]), NOTE_BYTES)] for note in notes]
         reasons[place] = b"".join(parts).decode(errors="replace")

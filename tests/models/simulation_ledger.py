@@ -7,6 +7,7 @@ from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.transitions import FINAL, TABLE, Trigger
 from app.engine.types import CommandKind, EventKind, OrderFlag, OrderStatus, Side
+from app.runtime.event_views import FillEvent, MarkEvent, SettledPositionEvent, TransferEvent, event_as
 from app.runtime.views import EventView
 
 S = OrderStatus
@@ -89,12 +90,13 @@ class Ledger:
                 self._check_unchanged(event)
             elif kind == E.CASH_TRANSFERRED:
                 money = self.money.setdefault(event.account, Money())
-                money.transferred += event.limit
-                money.cash += event.limit
+                amount = event_as(TransferEvent, event).amount
+                money.transferred += amount
+                money.cash += amount
             elif kind == E.POSITION_SETTLED:
-                self._settle(event)
+                self._settle(event_as(SettledPositionEvent, event))
             elif kind == E.MARK_UPDATED:
-                self.marks[event.symbol] = event.price
+                self.marks[event.symbol] = event_as(MarkEvent, event).mark
             elif event.order_id == 0:
                 assert event.status == 0 or kind in _STATUS_OF_ITS_OWN
             elif event.order_id not in self.open:
@@ -221,13 +223,14 @@ class Ledger:
             position.realised += sign * (share - closing * unit)
         position.cost += sign * (quantity - closing) * unit
         position.quantity += sign * quantity
-        assert (event.limit, event.observed) == (position.quantity, position.cost)
+        fill = event_as(FillEvent, event)
+        assert (fill.position_quantity, fill.position_cost) == (position.quantity, position.cost)
 
-    def _settle(self, event: EventView) -> None:
+    def _settle(self, event: SettledPositionEvent) -> None:
         position = self.positions[event.account, event.symbol]
-        assert event.last_quantity == position.quantity != 0
-        proceeds = position.quantity * event.last_price * self.multipliers[event.symbol]
-        assert event.observed == proceeds - position.cost
+        assert event.settled_quantity == position.quantity != 0
+        proceeds = position.quantity * event.settlement_price * self.multipliers[event.symbol]
+        assert event.realised == proceeds - position.cost
         position.realised += proceeds - position.cost
         self.money[event.account].cash += proceeds
         position.quantity = position.cost = 0

@@ -22,6 +22,17 @@ from app.engine.types import (
     Scope,
     TradingState,
 )
+from app.runtime.event_views import (
+    CHANGE_KINDS,
+    BreakerEvent,
+    ChangeEvent,
+    LimitEvent,
+    PermissionEvent,
+    PolicyEvent,
+    ProposalEvent,
+    StateEvent,
+    event_as,
+)
 from app.runtime.views import EventView
 
 Key = tuple[int, int, int]  # scope, account, symbol
@@ -61,37 +72,44 @@ class RuleBook:
 
     def take(self, events: Iterable[EventView], command_kinds: dict[int, int]) -> None:
         for event in events:
-            kind = E(event.kind)
-            if kind in (E.ORDER_ACCEPTED, E.ORDER_OPENED):
+            if event.kind in (E.ORDER_ACCEPTED, E.ORDER_OPENED):
                 self._accepted(event)
-            elif kind == E.LIMIT_SET:
-                self._limit(event, CommandKind(command_kinds[event.seq]))
-            elif kind in (E.OVERRIDE_SET, E.OVERRIDE_ENDED):
-                self._override(event)
-            elif kind in (E.CHANGE_PROPOSED, E.CHANGE_APPROVED, E.CHANGE_REJECTED):
-                self._change(event)
-            elif kind in (E.BREAKER_TRIPPED, E.TRADING_STATE_SET):
-                self._state(event)
-            elif kind == E.PERMISSION_SET:
-                place = (event.account, event.symbol)
-                assert event.observed == self.permissions.get(place, 0)
-                self.permissions[place] = event.limit
-            elif kind == E.POLICY_SET:
-                assert event.observed == self.policies.get(event.code, event.observed)
-                self.policies[event.code] = event.limit
+            elif event.kind in CHANGE_KINDS:
+                self._changed(event_as(ChangeEvent, event), CommandKind(command_kinds[event.seq]))
 
-    def _state(self, event: EventView) -> None:
+    def _changed(self, event: ChangeEvent, cause: CommandKind) -> None:
+        match event:
+            case LimitEvent(kind=E.LIMIT_SET):
+                self._limit(event, cause)
+            case LimitEvent():
+                self._override(event)
+            case ProposalEvent():
+                self._proposal(event)
+            case BreakerEvent():
+                self._breaker(event)
+            case StateEvent():
+                self._state(event)
+            case PermissionEvent():
+                place = (event.account, event.symbol)
+                assert event.old_permission == self.permissions.get(place, 0)
+                self.permissions[place] = event.permission
+            case PolicyEvent():
+                assert event.old_value == self.policies.get(event.policy, event.old_value)
+                self.policies[event.policy] = event.new_value
+
+    def _breaker(self, event: BreakerEvent) -> None:
+        key = key_of(event.scope, event.account, event.symbol)
+        assert event.state > event.old_state == self.states.get(key, 0)
+        self.seen[f"tripped by {Code(event.cause).name}"] += 1
+
+    def _state(self, event: StateEvent) -> None:
         key = key_of(event.scope, event.account, event.symbol)
         old = self.states.get(key, 0)
-        if event.kind == E.BREAKER_TRIPPED:
-            assert event.status > event.liquidity == old
-            self.seen[f"tripped by {Code(event.code).name}"] += 1
-            return
-        assert event.observed == old
-        by_breaker = event.code != 0
-        assert not by_breaker or event.limit > old, "a breaker never resumes"
-        self.seen["resumed"] += event.limit < old
-        self.states[key] = event.limit
+        assert event.old_state == old
+        by_breaker = event.cause != 0
+        assert not by_breaker or event.state > old, "a breaker never resumes"
+        self.seen["resumed"] += event.state < old
+        self.states[key] = event.state
 
     # --- Limits.
 
@@ -99,49 +117,49 @@ class RuleBook:
         own = dict(self.limits.get(key, {}))
         return own | {o.limit: o.value for o in self.overrides.values() if o.key == key}
 
-    def _limit(self, event: EventView, cause: CommandKind) -> None:
+    def _limit(self, event: LimitEvent, cause: CommandKind) -> None:
         key = key_of(event.scope, event.account, event.symbol)
         own = self.limits.setdefault(key, {})
-        old = own.get(event.code, _NONE)
+        old = own.get(event.limit_number, _NONE)
         if event.seq == self._changed_seq:
             self.seen["limits set together"] += 1
         else:  # one request is one version
             self.versions[key] += 1
             self._changed_seq = event.seq
-        assert event.last_quantity == self.versions[key]
-        alone = cause != CommandKind.APPROVE_CHANGE and event.fee != 0
-        if self.policies.get(Policy.MAKER_CHECKER) and alone and event.observed != _NONE:
-            assert _NONE < event.limit <= event.observed, "loosened without a second person"
+        assert event.version == self.versions[key]
+        alone = cause != CommandKind.APPROVE_CHANGE and event.actor != 0
+        if self.policies.get(Policy.MAKER_CHECKER) and alone and event.old_value != _NONE:
+            assert _NONE < event.new_value <= event.old_value, "loosened without a second person"
             self.seen["tightened alone"] += 1
-        assert event.observed == old
-        own[event.code] = event.limit
-        if event.limit == _NONE:
-            del own[event.code]
+        assert event.old_value == old
+        own[event.limit_number] = event.new_value
+        if event.new_value == _NONE:
+            del own[event.limit_number]
 
-    def _override(self, event: EventView) -> None:
+    def _override(self, event: LimitEvent) -> None:
         key = key_of(event.scope, event.account, event.symbol)
         self.versions[key] += 1
-        assert event.last_quantity == self.versions[key]
-        number = event.execution_id
-        own = self.limits.get(key, {}).get(event.code, _NONE)
+        assert event.version == self.versions[key]
+        limit = event.limit_number
+        own = self.limits.get(key, {}).get(limit, _NONE)
         if event.kind == E.OVERRIDE_SET:
-            assert event.observed == own and event.expire_ts > event.ts
-            assert all((o.key, o.limit) != (key, event.code) for o in self.overrides.values())
-            self.overrides[number] = Override(key, event.code, event.limit, event.expire_ts)
+            assert event.old_value == own and event.expires_ts > event.ts
+            assert all((o.key, o.limit) != (key, limit) for o in self.overrides.values())
+            self.overrides[event.override_id] = Override(key, limit, event.new_value, event.expires_ts)
             return
-        override = self.overrides.pop(number)
-        assert (event.limit, event.observed) == (own, override.value)
-        expired = event.status == OverrideEnd.EXPIRED
+        override = self.overrides.pop(event.override_id)
+        assert (event.new_value, event.old_value) == (own, override.value)
+        expired = event.end == OverrideEnd.EXPIRED
         assert not expired or override.expires_ts <= event.ts
         self.seen["override expired" if expired else "override removed"] += 1
 
-    def _change(self, event: EventView) -> None:
-        request = event.execution_id
+    def _proposal(self, event: ProposalEvent) -> None:
+        request, actor = event.request_id, event.actor
         if event.kind == E.CHANGE_PROPOSED:
-            assert event.fee != 0 and self.requests.setdefault(request, event.fee) == event.fee
+            assert actor != 0 and self.requests.setdefault(request, actor) == actor
             return
         maker = self.requests.pop(request)
-        assert event.kind == E.CHANGE_REJECTED or event.fee != maker, "approved by its maker"
+        assert event.kind == E.CHANGE_REJECTED or actor != maker, "approved by its maker"
 
     # --- Orders.
 

@@ -21,8 +21,8 @@ from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import Closed, Decimal, Reason
 from app.engine.types import EventKind
 from app.runtime.decimals import SignedDecimalInput, decimal_text
+from app.runtime.event_views import TransferEvent, event_as
 from app.runtime.reference import MONEY, money_text
-from app.runtime.views import EventView
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=ExactRoute)
 
@@ -95,22 +95,23 @@ def _amount(request: NewTransfer) -> int:
     return amount
 
 
-def _earlier(services: Services, account: int, client_transfer_id: str) -> tuple[EventView, str] | None:
+def _earlier(services: Services, account: int, client_transfer_id: str) -> tuple[TransferEvent, str] | None:
     """The transfer of the account that has this id already, and its reason."""
     for event, text in services.risk_log.changes_of_kind(EventKind.CASH_TRANSFERRED):
         given = split_reason(text)
         if event.account == account and given.client_transfer_id == client_transfer_id:
+            assert isinstance(event, TransferEvent)
             return event, given.reason
     return None
 
 
-def _content(services: Services, event: EventView, given: TransferReason) -> Content:
+def _content(services: Services, event: TransferEvent, given: TransferReason) -> Content:
     record = services.state.accounts[event.account]
     return {
         "transfer_id": str(event.seq),
         "client_transfer_id": given.client_transfer_id,
         "account": services.reference.account_names[event.account],
-        "amount": money_text(event.limit),
+        "amount": money_text(event.amount),
         "reason": given.reason or None,
         "cash": money_text(int(record["cash"])),
         "equity": money_text(int(record["cash"]) + int(record["position_value"])),
@@ -151,8 +152,9 @@ async def transfer(
             earlier = _earlier(services, index, given.client_transfer_id)
         if earlier is None:
             record = commands.transfer_cash(index, amount, principal.number, len(notes))
-            event = (await submit(services, [*notes, record])).event
-        elif earlier[0].limit == amount:
+            outcome = await submit(services, [*notes, record])
+            event = event_as(TransferEvent, outcome.event)
+        elif earlier[0].amount == amount:
             event, reason = earlier
             given = TransferReason(reason, given.client_transfer_id)
         else:

@@ -27,6 +27,7 @@ from app.documents.schemas import InstrumentChange, NewInstrument
 from app.engine.codes import Code
 from app.engine.types import InstrumentStatus
 from app.runtime.decimals import JsonNumber, decimal_text
+from app.runtime.event_views import RejectionEvent, event_as
 from app.runtime.reference import (
     INTEGER_MAX,
     MONEY,
@@ -36,7 +37,6 @@ from app.runtime.reference import (
     InstrumentView,
     OutOfRange,
 )
-from app.runtime.views import EventView
 
 router = APIRouter(prefix="/v1/instruments", tags=["instruments"], route_class=ExactRoute)
 
@@ -121,19 +121,19 @@ async def _set(services: Services, view: InstrumentView, actor: int) -> Content:
     """With `reference_lock` held. Raises Problem where the engine refuses."""
     outcome = await services.loop.submit(commands.set_instrument(view, actor))
     if outcome.event.code == Code.INSTRUMENT_IN_USE:
-        raise _in_use(view, outcome.event)
+        raise _in_use(view, event_as(RejectionEvent, outcome.event))
     if is_refused(outcome) and outcome.event.code == Code.INVALID_VALUE:
         raise Problem(422, "INVALID_VALUE", instrument_reason(view) or "a value is out of range")
     raise_if_refused(services, outcome)
     return instrument_content(services.state, services.reference.instruments[view.index])
 
 
-def _in_use(view: InstrumentView, event: EventView) -> Problem:
+def _in_use(view: InstrumentView, event: RejectionEvent) -> Problem:
     """Which order, or the mark, a change of an instrument would leave out of bounds."""
-    order_id = str(event.execution_id) if event.execution_id else None
-    text = view.price_text if event.price else view.quantity_text
+    order_id = str(event.blocking_order_id) if event.blocking_order_id else None
+    text = view.price_text if event.price_bound else view.quantity_text
     limit, observed = text(event.limit), text(event.observed)
-    if event.price:
+    if event.price_bound:
         bound = f"with this max_quantity the highest price would be {limit}"
         found = f"order {order_id} is at {observed}: cancel it" if order_id else f"the mark is {observed}"
     else:

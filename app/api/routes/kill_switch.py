@@ -29,6 +29,7 @@ from app.documents.limits import scope_name
 from app.documents.problems import code_name, forbidden
 from app.documents.schemas import BatchItem, KillSwitch
 from app.engine.types import OrderStatus, Scope, TradingState
+from app.runtime.event_views import StateEvent, event_as
 from app.runtime.limit_scope import LimitScope
 from app.runtime.plain_text import log_text
 from app.runtime.state_reader import Record
@@ -159,6 +160,7 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
     raise_if_refused(services, outcomes[0])
     logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, log_text(request.reason))
     ended = outcomes[0]
+    state_set = event_as(StateEvent, ended.event)
     ended.orders = [event for event in ended.orders if event.status not in _STAY]
     members = await canceled_members(services, desk, principal, outcomes, "orders")
     return document(
@@ -166,7 +168,7 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
         principal,
         scope=request.scope,
         state=state.name,
-        previous=TradingState(ended.event.observed).name,
-        resting=members["failed"] if request.cancel_open_orders else ended.event.quantity,
+        previous=TradingState(state_set.old_state).name,
+        resting=members["failed"] if request.cancel_open_orders else state_set.resting,
         **members,
     )

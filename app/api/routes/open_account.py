@@ -23,6 +23,7 @@ from app.documents.schemas import NewAccount
 from app.engine.state_records import LIMITS
 from app.engine.types import CommandKind, EventKind, Limit, Scope
 from app.runtime.decimals import decimal_text
+from app.runtime.event_views import ProposalEvent, event_as
 from app.runtime.reference import MONEY
 
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=ExactRoute)
@@ -80,9 +81,9 @@ async def create_account(request: NewAccount, services: Provided, principal: Adm
         outcomes = await services.loop.submit_batch(b"".join(records))
         for outcome in outcomes:
             raise_if_refused(services, outcome)
-    last = outcomes[-1].event
-    waits = last.kind == EventKind.CHANGE_PROPOSED
     content = account_content(services.state, services.reference, index)
-    content["limit_change_id"] = str(last.execution_id) if waits else None
+    last = outcomes[-1].event
+    proposed = event_as(ProposalEvent, last) if last.kind == EventKind.CHANGE_PROPOSED else None
+    content["limit_change_id"] = str(proposed.request_id) if proposed else None
     await services.loop.durable()
     return json_response(content, 201)

@@ -3,11 +3,20 @@
 from pydantic import BaseModel, Field
 
 from app.api.services import Services
-from app.documents.changes import LIMIT_KINDS, Changed, changed_values
+from app.documents.changes import Changed, changed
 from app.documents.content import Content
 from app.documents.problems import code_name
 from app.documents.refusals import measure, scope_text
-from app.engine.types import EventKind, OverrideEnd, TradingState
+from app.engine.types import EventKind, OverrideEnd
+from app.runtime.event_views import (
+    BreakerEvent,
+    ChangeEvent,
+    EventHead,
+    LimitEvent,
+    ProposalEvent,
+    RiskModelEvent,
+    StateEvent,
+)
 from app.runtime.limit_scope import LimitScope
 from app.runtime.risk_log import Change
 from app.runtime.views import EventView
@@ -15,10 +24,7 @@ from app.runtime.views import EventView
 HISTORY_PAGE_MAX = 1_000
 
 _NOTHING = Changed(None, None, None)
-_VERSIONED = LIMIT_KINDS | {EventKind.RISK_MODEL_SET}
-_OF_REQUESTS = frozenset((EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED))
-_OF_OVERRIDES = frozenset((EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED))
-
+_NUMBERS = dict.fromkeys(("version", "expires_at", "override_id", "change_id", "ended"))
 
 BREAKER = "breaker"
 
@@ -55,7 +61,7 @@ class RiskHistory(BaseModel):
     complete_since_ts: int
 
 
-def is_of_scope(event: EventView, scope: LimitScope) -> bool:
+def is_of_scope(event: EventHead, scope: LimitScope) -> bool:
     """Whether an event is about the limits or the state of exactly this scope."""
     if event.scope != scope.kind:
         return False
@@ -63,15 +69,30 @@ def is_of_scope(event: EventView, scope: LimitScope) -> bool:
     return (account < 0 or event.account == account) and (symbol < 0 or event.symbol == symbol)
 
 
+def _numbers(event: ChangeEvent) -> Content:
+    """Version, time and numbers; null where they do not apply."""
+    match event:
+        case LimitEvent():
+            ended = event.kind == EventKind.OVERRIDE_ENDED
+            return _NUMBERS | {
+                "version": event.version,
+                "expires_at": event.expires_ts or None,
+                "override_id": str(event.override_id) if event.override_id else None,
+                "ended": OverrideEnd(event.end).name if ended else None,
+            }
+        case ProposalEvent():
+            return _NUMBERS | {"expires_at": event.expires_ts or None, "change_id": str(event.request_id)}
+        case RiskModelEvent():
+            return _NUMBERS | {"version": event.version}
+    return _NUMBERS
+
+
 def change_content(services: Services, change: Change) -> Content:
     event = change.event
-    kind = event.kind
-    what = changed_values(kind, event.code, event.observed, event.limit) or _NOTHING
-    if kind == EventKind.BREAKER_TRIPPED:
-        what = Changed(None, TradingState(event.liquidity).name, TradingState(event.status).name)
-    cause = event.code if kind in (EventKind.BREAKER_TRIPPED, EventKind.TRADING_STATE_SET) else 0
+    what = changed(event) or _NOTHING
+    cause = event.cause if isinstance(event, StateEvent | BreakerEvent) else 0
     return {
-        "kind": EventKind(kind).name,
+        "kind": EventKind(event.kind).name,
         "seq": event.seq,
         "ts": event.ts,
         "scope": scope_text(services.reference, event.scope, event.account, event.symbol),
@@ -79,13 +100,9 @@ def change_content(services: Services, change: Change) -> Content:
         "old": what.old,
         "new": what.new,
         "code": code_name(cause),
-        "version": event.last_quantity if kind in _VERSIONED and event.last_quantity else None,
-        "expires_at": event.expire_ts or None,
-        "override_id": str(event.execution_id) if kind in _OF_OVERRIDES else None,
-        "change_id": str(event.execution_id) if kind in _OF_REQUESTS else None,
-        "ended": OverrideEnd(event.status).name if kind == EventKind.OVERRIDE_ENDED else None,
-        "actor": event.fee,
-        "actor_name": actor_name(services, event.fee, cause),
+        **_numbers(event),
+        "actor": event.actor,
+        "actor_name": actor_name(services, event.actor, cause),
         "reason": change.reason or None,
     }
 

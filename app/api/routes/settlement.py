@@ -15,6 +15,7 @@ from app.documents.problems import Problem, status_of_code
 from app.documents.schemas import Decimal, Settlement
 from app.engine.codes import Code
 from app.engine.types import EventKind
+from app.runtime.event_views import SettledPositionEvent, event_as
 from app.runtime.outcomes import Outcome
 from app.runtime.reference import InstrumentView, money_text
 from app.runtime.views import EventView
@@ -70,14 +71,16 @@ async def settle(symbol: str, request: Settlement, services: Provided, principal
     *_, events = await services.loop.submit_events(b"".join(records))
     _refuse(services, instrument, events)
     names = services.reference.account_names
+    settled = [
+        event_as(SettledPositionEvent, each) for each in events if each.kind == EventKind.POSITION_SETTLED
+    ]
     positions: list[Content] = [
         {
             "account": names[event.account],
-            "quantity": instrument.quantity_text(event.last_quantity),
-            "realised_pnl": money_text(event.observed),
+            "quantity": instrument.quantity_text(event.settled_quantity),
+            "realised_pnl": money_text(event.realised),
         }
-        for event in events
-        if event.kind == EventKind.POSITION_SETTLED
+        for event in settled
     ]
     logger.warning(
         "%s was settled at %s by key %d: %s",

@@ -25,7 +25,7 @@ from app.engine.types import (
     TradingState,
 )
 from app.runtime.event_views import (
-    ORDER_KINDS,
+    EVENT_VIEW_KINDS,
     VIEWS,
     AccountEvent,
     BreakerEvent,
@@ -131,7 +131,7 @@ def test_a_changed_value_can_be_read_without_knowing_of_what(view: Any, new: str
 
 
 def test_every_kind_has_one_view() -> None:
-    kinds = [*ORDER_KINDS, E.NOTE_RECORDED, *(kind for _, _, some in VIEWS for kind in some)]
+    kinds = [*EVENT_VIEW_KINDS, E.NOTE_RECORDED, *(kind for _, _, some in VIEWS for kind in some)]
     assert sorted(kinds) == sorted(E)
     written = [dtype for _, dtype, _ in VIEWS] + [NOTE_EVENT]
     assert sorted(map(id, written)) == sorted(map(id, EVENT_VIEWS))

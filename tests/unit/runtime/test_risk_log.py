@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -9,6 +10,7 @@ from app.engine.codes import Code
 from app.engine.reference import DAY_US
 from app.engine.types import EventKind, Limit, Scope, TradingState
 from app.runtime import risk_log
+from app.runtime.event_views import LimitEvent
 from app.runtime.risk_log import RiskLog
 from app.runtime.segments import FRAME_HEADER, SEGMENT_HEADER, JournalCorrupt, list_segments
 from tests.support.engine import BUY, Desk, desk, limit, note, pack, place, trading_state
@@ -33,7 +35,7 @@ def _observed() -> tuple[Desk, RiskLog]:
 def test_changes_with_reasons_and_refusals_by_day() -> None:
     made, log = _observed()
     (change,) = log.changes()
-    assert (change.event.kind, change.event.fee) == (EventKind.LIMIT_SET, ACTOR)
+    assert (change.event.kind, change.event.actor) == (EventKind.LIMIT_SET, ACTOR)
     assert change.reason == "w" * 88 + "hy"
     assert [event.observed for event in log.refusals()] == [9 * 10**8, 3 * 10**8, 2 * 10**8]
     code = int(Code.MAX_ORDER_QUANTITY)
@@ -77,7 +79,8 @@ def test_old_damage_costs_old_history_only(
     path.write_bytes(content)
     log.read_back(tmp_path)
     following = segments[damaged + 1].first_seq
-    assert [change.event.limit for change in log.changes()][:4] == [3, 2, 1, 0]
+    newest = [cast(LimitEvent, change.event) for change in log.changes()][:4]
+    assert [event.new_value for event in newest] == [3, 2, 1, 0]
     assert all(change.event.seq >= following for change in log.changes())
     assert log.complete_since_ts == int(records["ts"][following - 1])
     assert str(path) in caplog.text and f"begins with seq {following}" in caplog.text
@@ -119,7 +122,7 @@ def test_windows_are_bounded_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None
         made.ts += DAY_US
         commands = [limit(Limit.MAX_ORDER_QUANTITY, value, Scope.ACCOUNT, 0), place(0, 0, BUY, 2, 1_000)]
         log.observe(made.engine.process(pack(made.stamp(commands))).tobytes())
-    assert [change.event.limit for change in log.changes()] == [4, 3, 2]
+    assert [cast(LimitEvent, change.event).new_value for change in log.changes()] == [4, 3, 2]
     assert log.complete_since_ts == made.ts - 3 * DAY_US + 1
     assert log.day(made.ts).counts and log.day(made.ts - DAY_US).counts
     assert not log.day(made.ts - 2 * DAY_US).counts
