@@ -19,6 +19,7 @@ from app.engine.state_records import ORDER
 from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType, ReportKind
 from app.runtime import journal
 from app.runtime.clock import SystemClock
+from app.runtime.event_views import CancelAllEvent, event_as
 from app.runtime.inbox import INBOX_COMMANDS_MAX
 from app.runtime.journal import JournalWriter
 from app.runtime.loop import EngineLoop
@@ -116,8 +117,7 @@ def test_outcomes_of_a_batch_and_of_cancel_all_are_in_order(tmp_path: Path) -> N
             ]
             await loop.submit(place("c"))
             done = await loop.submit(commands.cancel_all(2, None, actor=0))
-            assert done.event.kind == EventKind.CANCEL_ALL_DONE
-            assert done.event.last_quantity == 2
+            assert event_as(CancelAllEvent, done.event).requested == 2
             assert [order.status for order in done.orders] == [OrderStatus.CANCELED] * 2
             assert [order.client_order_id.rstrip(b"\0") for order in done.orders] == [b"a", b"c"]
 

@@ -27,6 +27,7 @@ from app.engine.types import (
     StateFlag,
     TimeInForce,
 )
+from app.runtime.event_views import BreakerEvent, StateEvent, event_as
 from app.runtime.views import EventView
 from tests.models.engine import EngineTwin
 from tests.models.engine_compare import check_same
@@ -147,8 +148,8 @@ def consequence(event: EventView) -> str | None:
     if kind == EventKind.ORDER_TRIGGERED and event.flags & OrderFlag.REDUCE_ONLY:
         return "fires to reduce"
     if kind == EventKind.BREAKER_TRIPPED:
-        return f"breaker {Code(code).name}"
-    if kind == EventKind.TRADING_STATE_SET and event.last_quantity:
+        return f"breaker {Code(event_as(BreakerEvent, event).cause).name}"
+    if kind == EventKind.TRADING_STATE_SET and event_as(StateEvent, event).ending:
         return "a state that ends orders"
     if kind == EventKind.ORDER_CANCELED and code == Code.UNKNOWN_ORDER:
         return "an order that the venue does not have"

@@ -42,6 +42,7 @@ from app.engine.types import (
     StateFlag,
     TimeInForce,
 )
+from app.runtime.event_views import View, event_as
 from app.runtime.views import EventView, event_views
 
 Records = NDArray[np.void]
@@ -336,6 +337,10 @@ class Desk:
         """Send a command that leaves exactly one event."""
         (event,) = self.send(command)
         return event
+
+    def one_as(self, view: type[View], command: Command) -> View:
+        """As `one`, by the names of the event's kind."""
+        return event_as(view, self.one(command))
 
     def order(self, order_id: int) -> dict[str, Any]:
         """The fields of an order's record."""

@@ -16,6 +16,7 @@ from app.engine.types import (
     StateFlag,
     TradingState,
 )
+from app.runtime.event_views import BreakerEvent, CancelAllEvent, StateEvent, event_as
 from app.runtime.views import EventView
 from tests.support.engine import (
     BUY,
@@ -66,11 +67,10 @@ def check_trip(
     **scope: Any,
 ) -> None:
     """The last two events tell of the breaker and of the state."""
-    tripped, state = events[-2:]
-    assert (tripped.kind, state.kind) == (E.BREAKER_TRIPPED, E.TRADING_STATE_SET)
-    assert (tripped.code, tripped.limit, tripped.observed) == (cause, allowed, observed)
-    assert (state.code, state.limit, state.fee) == (cause, to, 0)
-    assert tripped.status == to
+    tripped, state = event_as(BreakerEvent, events[-2]), event_as(StateEvent, events[-1])
+    assert (tripped.cause, tripped.limit, tripped.observed) == (cause, allowed, observed)
+    assert (state.cause, state.state, state.actor) == (cause, to, 0)
+    assert tripped.state == to
     for name, value in scope.items():
         assert getattr(tripped, name) == getattr(state, name) == value
 
@@ -221,7 +221,8 @@ def test_a_halt_that_cancels() -> None:
         E.NOTE_RECORDED, E.TRADING_STATE_SET, *[E.CANCEL_REQUESTED] * 3, E.CANCEL_ALL_DONE, E.ORDER_REJECTED
     ]  # fmt: skip
     assert [event.order_id for event in events[2:5]] == mine
-    assert (events[1].fee, events[1].notes, events[5].last_quantity) == (7, 1, 3)
+    state, canceled = event_as(StateEvent, events[1]), event_as(CancelAllEvent, events[5])
+    assert (state.actor, state.notes, canceled.requested) == (7, 1, 3)
     assert events[6].code == Code.TRADING_HALTED, "it stood behind the halt in the same batch"
     assert made.account(0)["state_actor"] == 7
     assert made.one(cancel(others)).kind == E.CANCEL_REQUESTED

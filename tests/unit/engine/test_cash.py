@@ -4,6 +4,7 @@ import pytest
 
 from app.engine.codes import Code
 from app.engine.types import CommandKind, EventKind, OrderStatus
+from app.runtime.event_views import AccountEvent, TransferEvent, event_as
 from app.runtime.views import EventView
 from tests.support.engine import (
     BUY,
@@ -42,7 +43,7 @@ def test_a_withdrawal_leaves_the_margin_of_a_position(quantity: int) -> None:
     made = rich(3)
     bought(made, quantity, 1_000)
     refused(made.one(transfer(0, -900_001)), 900_000, 900_001)
-    assert made.one(transfer(0, -900_000)).limit == -900_000
+    assert made.one_as(TransferEvent, transfer(0, -900_000)).amount == -900_000
     refused(made.one(transfer(0, -1)), 0, 1)
 
 
@@ -96,7 +97,8 @@ def test_who_transferred_and_why() -> None:
     command = Command(CommandKind.TRANSFER_CASH, 0, value=5, notes=1, actor=7)
     told, event = made.send(note(b"wire 5"), command)
     assert told.kind == EventKind.NOTE_RECORDED
-    assert (event.kind, event.limit, event.notes, event.fee) == (EventKind.CASH_TRANSFERRED, 5, 1, 7)
+    done = event_as(TransferEvent, event)
+    assert (done.amount, done.notes, done.actor) == (5, 1, 7)
 
 
 # --- Leverage.
@@ -107,7 +109,7 @@ def test_less_leverage_needs_more_margin(side: int) -> None:
     made = rich(10)
     working(made, place(0, 0, side, 4_000, 1_000))
     refused(made.one(account(0, 3)), CASH, 1_333_334)
-    assert made.one(account(0, 4)).limit == 4
+    assert made.one_as(AccountEvent, account(0, 4)).leverage == 4
     refused(made.one(account(0, 3)), CASH, 1_333_334)
     assert made.account(0)["leverage"] == 4
 
@@ -134,5 +136,6 @@ def test_an_account_without_exposure_takes_any_leverage() -> None:
     made.one(transfer(0, -CASH))
     command = Command(CommandKind.SET_ACCOUNT, 0, name=b"account-0", leverage=1, notes=1, actor=7)
     _, event = made.send(note(b"less"), command)
-    assert (event.kind, event.limit, event.observed) == (EventKind.ACCOUNT_SET, 1, 10)
-    assert (event.notes, event.fee) == (1, 7)
+    done = event_as(AccountEvent, event)
+    assert (done.leverage, done.old_leverage) == (1, 10)
+    assert (done.notes, done.actor) == (1, 7)

@@ -6,6 +6,7 @@ import pytest
 
 from app.engine.codes import Code
 from app.engine.types import EventKind, Limit, OrderType, Scope
+from app.runtime.event_views import BreakerEvent, event_as
 from tests.support.engine import (
     BUY,
     SELL,
@@ -31,7 +32,11 @@ def together(*commands: Command) -> list[Command]:
 
 
 def trips(made: Desk, *commands: Command) -> list[int]:
-    return [event.code for event in made.send(*commands) if event.kind == E.BREAKER_TRIPPED]
+    return [
+        event_as(BreakerEvent, event).cause
+        for event in made.send(*commands)
+        if event.kind == E.BREAKER_TRIPPED
+    ]
 
 
 @pytest.mark.parametrize("which", LOSSES)

@@ -7,6 +7,7 @@ import pytest
 
 from app.engine.codes import Code
 from app.engine.types import EventKind, InstrumentStatus, OrderFlag, OrderStatus, OrderType, TimeInForce
+from app.runtime.event_views import InstrumentEvent, RejectionEvent
 from tests.support.engine import (
     BUY,
     SELL,
@@ -38,11 +39,11 @@ def record(made: Desk, symbol: int, name: str) -> int:
 def test_tick_and_step_of_any_size(tick: str, step: str) -> None:
     made = desk()
     tick_e12, step_e8 = int(Fraction(tick) * E12), int(Fraction(step) * E8)
-    event = made.one(instrument(1, price_tick_e12=tick_e12, quantity_step_e8=step_e8, max_quantity=100))
-    assert event.kind == EventKind.INSTRUMENT_SET
+    command = instrument(1, price_tick_e12=tick_e12, quantity_step_e8=step_e8, max_quantity=100)
+    event = made.one_as(InstrumentEvent, command)
     money = Fraction(tick) * Fraction(step) * E8
     assert record(made, 1, "multiplier") == money
-    assert event.limit == record(made, 1, "max_price") == min(MONEY_MAX // (100 * money), 2**55)
+    assert event.max_price == record(made, 1, "max_price") == min(MONEY_MAX // (100 * money), 2**55)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +104,9 @@ def wide(price: int = 1_000 * P) -> Desk:
 
 def refused(made: Desk, order_id: int, limit: int, observed: int, **changes: Any) -> None:
     before = made.engine.state.instruments[0].tobytes()
-    event = made.one(instrument(0, **({"max_quantity": QUANTITY} | changes)))
-    assert (event.kind, event.code) == (EventKind.COMMAND_REJECTED, Code.INSTRUMENT_IN_USE)
-    assert (event.execution_id, event.limit, event.observed) == (order_id, limit, observed)
+    event = made.one_as(RejectionEvent, instrument(0, **({"max_quantity": QUANTITY} | changes)))
+    assert event.code == Code.INSTRUMENT_IN_USE
+    assert (event.blocking_order_id, event.limit, event.observed) == (order_id, limit, observed)
     assert before == made.engine.state.instruments[0].tobytes()
 
 
@@ -113,7 +114,7 @@ def test_a_change_keeps_the_mark_below_the_highest_price() -> None:
     made = wide()
     refused(made, 0, 512 * P, 1_000 * P, max_quantity=2 * QUANTITY)
     made.one(mark(0, 512 * P))
-    assert made.one(instrument(0, max_quantity=2 * QUANTITY)).limit == 512 * P
+    assert made.one_as(InstrumentEvent, instrument(0, max_quantity=2 * QUANTITY)).max_price == 512 * P
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,8 @@ def test_a_change_keeps_open_quantities_in_its_bounds() -> None:
     refused(made, order_id, 31, 30, min_quantity=31)
     assert made.one(instrument(0, max_quantity=30, min_quantity=30)).kind == EventKind.INSTRUMENT_SET
     # What has been allowed before is no reason to refuse another change.
-    assert made.one(instrument(0, max_quantity=30, status=InstrumentStatus.HALTED)).limit == 2**55
+    halted = instrument(0, max_quantity=30, status=InstrumentStatus.HALTED)
+    assert made.one_as(InstrumentEvent, halted).max_price == 2**55
 
 
 def test_reduce_only_orders_may_be_small() -> None:

@@ -9,6 +9,7 @@ from app.engine.capacity import REQUEST_LIMITS_MAX
 from app.engine.codes import Code
 from app.engine.limit_overrides import OVERRIDE_US_MAX
 from app.engine.types import CommandKind, EventKind, Limit, OverrideEnd, Policy, Scope
+from app.runtime.event_views import ChangeEvent, LimitEvent, ProposalEvent, event_as
 from app.runtime.views import EventView
 from tests.support import engine as engine_support
 from tests.support.engine import (
@@ -55,6 +56,14 @@ def request(made: Desk, *parts: Command, version: int = 0, actor: int = 0) -> li
     return decided
 
 
+def of_limits(events: list[EventView]) -> list[LimitEvent]:
+    return [event_as(LimitEvent, event) for event in events]
+
+
+def proposed_by(events: list[EventView]) -> list[ProposalEvent]:
+    return [event_as(ProposalEvent, event) for event in events]
+
+
 def limits(made: Desk, account: int = 0) -> dict[Limit, int]:
     record = made.engine.state.account_limits[account]
     return {which: int(record["value"][which]) for which in Limit if record["set_mask"] >> which & 1}
@@ -64,12 +73,12 @@ def test_several_limits_change_together_or_not_at_all() -> None:
     made = desk()
     before = limits(made)
     good = limit(Limit.MAX_ORDER_QUANTITY, 5, **ACCOUNT)
-    events = request(made, good, limit(Limit.MAX_ORDER_NOTIONAL, 9, **ACCOUNT))
-    assert [(event.kind, event.code, event.limit, event.observed) for event in events] == [
+    events = of_limits(request(made, good, limit(Limit.MAX_ORDER_NOTIONAL, 9, **ACCOUNT)))
+    assert [(e.kind, e.limit_number, e.new_value, e.old_value) for e in events] == [
         (EventKind.LIMIT_SET, Limit.MAX_ORDER_QUANTITY, 5, -1),
         (EventKind.LIMIT_SET, Limit.MAX_ORDER_NOTIONAL, 9, -1),
     ]
-    assert {event.last_quantity for event in events} == {2}
+    assert {event.version for event in events} == {2}
     changed = before | {Limit.MAX_ORDER_QUANTITY: 5, Limit.MAX_ORDER_NOTIONAL: 9}
     assert limits(made) == changed
     better = limit(Limit.MAX_ORDER_QUANTITY, 6, **ACCOUNT)
@@ -102,7 +111,7 @@ def test_a_request_that_is_broken_off_is_forgotten() -> None:
 def test_the_version_counts_requests_and_is_checked() -> None:
     made = desk()
     part = limit(Limit.MAX_ORDER_QUANTITY, 5, **ACCOUNT)
-    assert request(made, part, version=2)[0].last_quantity == 2  # `expected_version` is one more
+    assert of_limits(request(made, part, version=2))[0].version == 2  # `expected_version` is one more
     (event,) = request(made, part, part, version=2)
     refused(event, Code.STALE_VERSION)
     assert (event.limit, event.observed) == (1, 2)
@@ -131,27 +140,29 @@ def test_notes_stand_before_the_last_part() -> None:
         EventKind.LIMIT_SET,
         EventKind.LIMIT_SET,
     ]
-    assert [(event.notes, event.fee) for event in events[3:]] == [(2, ALICE)] * 2
+    assert [(event.notes, event.actor) for event in of_limits(events[3:])] == [(2, ALICE)] * 2
 
 
 def test_an_override_applies_until_its_time_is_over() -> None:
     made = desk()
     made.one(limit(Limit.MAX_ORDER_QUANTITY, QUANTITY, **ACCOUNT))
     ends = made.ts + SECOND
-    event = made.one(override(Limit.MAX_ORDER_QUANTITY, 2 * QUANTITY, ends, **ACCOUNT))
-    assert (event.kind, event.limit, event.observed) == (EventKind.OVERRIDE_SET, 2 * QUANTITY, QUANTITY)
-    assert (event.expire_ts, event.execution_id, event.last_quantity) == (ends, 1, 3)
+    event = made.one_as(LimitEvent, override(Limit.MAX_ORDER_QUANTITY, 2 * QUANTITY, ends, **ACCOUNT))
+    assert event.kind == EventKind.OVERRIDE_SET
+    assert (event.new_value, event.old_value) == (2 * QUANTITY, QUANTITY)
+    assert (event.expires_ts, event.override_id, event.version) == (ends, 1, 3)
     assert made.one(place(0, 0, BUY, 20, 1_000)).kind == EventKind.ORDER_ACCEPTED
     # The scope's own value may change meanwhile: it applies afterwards.
-    assert made.one(limit(Limit.MAX_ORDER_QUANTITY, QUANTITY + 1, **ACCOUNT)).observed == QUANTITY
+    event = made.one_as(LimitEvent, limit(Limit.MAX_ORDER_QUANTITY, QUANTITY + 1, **ACCOUNT))
+    assert event.old_value == QUANTITY
     assert limits(made)[Limit.MAX_ORDER_QUANTITY] == 2 * QUANTITY
     refused(made.one(override(Limit.MAX_ORDER_QUANTITY, 1, ends, **ACCOUNT)), Code.OVERRIDE_EXISTS)
     made.ts = ends - 1
     assert made.one(advance()).kind == EventKind.TIME_ADVANCED
     made.ts = ends
-    event = made.one(advance())
-    assert (event.kind, event.status) == (EventKind.OVERRIDE_ENDED, OverrideEnd.EXPIRED)
-    assert (event.limit, event.observed) == (QUANTITY + 1, 2 * QUANTITY)
+    event = made.one_as(LimitEvent, advance())
+    assert (event.kind, event.end) == (EventKind.OVERRIDE_ENDED, OverrideEnd.EXPIRED)
+    assert (event.new_value, event.old_value) == (QUANTITY + 1, 2 * QUANTITY)
     assert made.one(place(0, 0, BUY, 20, 1_000)).code == Code.MAX_ORDER_QUANTITY
     assert made.engine.state.firm[0]["next_override_ts"] == 0
 
@@ -164,17 +175,17 @@ def test_overrides_that_end_together_end_in_the_order_in_which_they_began() -> N
     made.one(decision(CommandKind.END_OVERRIDE, 1))
     made.one(override(Limit.MAX_GROSS_EXPOSURE, QUANTITY, ends, **ACCOUNT))  # where the first one stood
     made.ts = ends
-    assert [event.execution_id for event in made.send(advance())] == [2, 3]
+    assert [event.override_id for event in of_limits(made.send(advance()))] == [2, 3]
 
 
 def test_an_override_of_nothing_leaves_nothing() -> None:
     made = desk()
     before = limits(made)
-    event = made.one(override(Limit.MAX_ORDER_QUANTITY, 0, made.ts + SECOND, **ACCOUNT))
-    assert event.observed == -1
+    event = made.one_as(LimitEvent, override(Limit.MAX_ORDER_QUANTITY, 0, made.ts + SECOND, **ACCOUNT))
+    assert event.old_value == -1
     refused(made.one(decision(CommandKind.END_OVERRIDE, 2)), Code.UNKNOWN_OVERRIDE)
-    event = made.one(decision(CommandKind.END_OVERRIDE, event.execution_id))
-    assert (event.kind, event.status, event.limit) == (EventKind.OVERRIDE_ENDED, OverrideEnd.REMOVED, -1)
+    event = made.one_as(LimitEvent, decision(CommandKind.END_OVERRIDE, event.override_id))
+    assert (event.kind, event.end, event.new_value) == (EventKind.OVERRIDE_ENDED, OverrideEnd.REMOVED, -1)
     assert limits(made) == before
     refused(made.one(decision(CommandKind.END_OVERRIDE, 1)), Code.UNKNOWN_OVERRIDE)
 
@@ -208,8 +219,8 @@ def test_overrides_have_a_named_maximum() -> None:
         if number > places:
             refused(event, Code.OVERRIDE_CAPACITY)
     made.ts += places
-    ended = made.send(advance())
-    assert [event.execution_id for event in ended] == list(range(1, places + 1))
+    ended = of_limits(made.send(advance()))
+    assert [event.override_id for event in ended] == list(range(1, places + 1))
 
 
 def test_a_loosening_needs_a_second_person() -> None:
@@ -243,8 +254,8 @@ def test_a_proposal_takes_effect_when_another_approves() -> None:
         proposal(Limit.MAX_ORDER_QUANTITY, 6, **ACCOUNT),
         proposal(Limit.MAX_ORDER_NOTIONAL, 9, **ACCOUNT),
     )
-    proposed = request(made, *parts, actor=ALICE)
-    assert [(e.kind, e.limit, e.observed, e.execution_id) for e in proposed] == [
+    proposed = proposed_by(request(made, *parts, actor=ALICE))
+    assert [(e.kind, e.new_value, e.old_value, e.request_id) for e in proposed] == [
         (EventKind.CHANGE_PROPOSED, 6, 5, 1),
         (EventKind.CHANGE_PROPOSED, 9, -1, 1),
     ]
@@ -257,7 +268,7 @@ def test_a_proposal_takes_effect_when_another_approves() -> None:
         EventKind.LIMIT_SET,
         EventKind.CHANGE_APPROVED,
     ]
-    assert {event.fee for event in events} == {BOB}
+    assert {event_as(ChangeEvent, event).actor for event in events} == {BOB}
     changed = before | {Limit.MAX_ORDER_QUANTITY: 6, Limit.MAX_ORDER_NOTIONAL: 9}
     assert limits(made) == changed
     for kind in (CommandKind.APPROVE_CHANGE, CommandKind.REJECT_CHANGE):
@@ -273,7 +284,7 @@ def test_a_proposed_override() -> None:
     ends = made.ts + SECOND
     for number in (1, 2):
         part = proposal(Limit.MAX_ORDER_QUANTITY, 6, **ACCOUNT, expires_ts=ends)
-        assert request(made, part, actor=ALICE)[0].execution_id == number
+        assert proposed_by(request(made, part, actor=ALICE))[0].request_id == number
     events = made.send(decision(CommandKind.APPROVE_CHANGE, 1, BOB))
     assert [event.kind for event in events] == [EventKind.OVERRIDE_SET, EventKind.CHANGE_APPROVED]
     refused(made.one(decision(CommandKind.APPROVE_CHANGE, 2, BOB)), Code.OVERRIDE_EXISTS)
@@ -303,7 +314,7 @@ def test_proposals_have_a_named_maximum() -> None:
         assert request(made, part, actor=ALICE)[0].kind == EventKind.CHANGE_PROPOSED
     refused(request(made, part, actor=ALICE)[0], Code.CHANGE_CAPACITY)
     made.one(decision(CommandKind.REJECT_CHANGE, 5, BOB))
-    assert request(made, part, actor=ALICE)[0].execution_id == places + 1
+    assert proposed_by(request(made, part, actor=ALICE))[0].request_id == places + 1
     refused(made.one(decision(CommandKind.APPROVE_CHANGE, 5, BOB)), Code.UNKNOWN_CHANGE)
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from app.engine.codes import Code
 from app.engine.types import EventKind, Limit, OrderType, ReportKind, Scope, TimeInForce, TradingState
+from app.runtime.event_views import BreakerEvent, event_as
+from app.runtime.views import EventView
 from tests.support.engine import (
     BUY,
     SELL,
@@ -24,6 +26,11 @@ from tests.support.engine import (
 )
 
 E = EventKind
+
+
+def tripped_by(events: list[EventView]) -> BreakerEvent:
+    """The first breaker that has tripped."""
+    return event_as(BreakerEvent, next(event for event in events if event.kind == E.BREAKER_TRIPPED))
 
 
 def poor(equity: int, fee_ppm: int = 0, price: int = 100) -> Desk:
@@ -125,8 +132,8 @@ def test_equity_below_zero_is_an_alarm(side: int) -> None:
     made = desk(1, cash=1_010)
     bought(made, 10 if side == BUY else -10, 1_000)
     events = made.send(mark(0, 1_000 + (-200 if side == BUY else 200)))
-    tripped = next(event for event in events if event.kind == E.BREAKER_TRIPPED)
-    assert (tripped.code, tripped.status) == (Code.NEGATIVE_EQUITY, TradingState.REDUCING)
+    tripped = tripped_by(events)
+    assert (tripped.cause, tripped.state) == (Code.NEGATIVE_EQUITY, TradingState.REDUCING)
     assert (tripped.limit, tripped.observed) == (0, made.equity(0))
     reducing = made.one(place(0, 0, SELL if side == BUY else BUY, 10))
     assert reducing.kind == E.ORDER_ACCEPTED
@@ -140,8 +147,8 @@ def test_leverage_beyond_what_maintenance_allows(side: int) -> None:
     direction = 1 if side == BUY else -1
     assert [event.kind for event in made.send(mark(0, 1_000 - 20 * direction))] == [E.MARK_UPDATED]
     events = made.send(mark(0, 1_000 - 80 * direction))
-    tripped = next(event for event in events if event.kind == E.BREAKER_TRIPPED)
-    assert (tripped.code, tripped.limit) == (Code.MAINTENANCE_LEVERAGE, 500)
+    tripped = tripped_by(events)
+    assert (tripped.cause, tripped.limit) == (Code.MAINTENANCE_LEVERAGE, 500)
     assert tripped.observed > 500
 
 
@@ -150,8 +157,8 @@ def test_without_a_limit_half_the_margin_is_the_line() -> None:
     bought(made, 100, 1_000)
     assert E.BREAKER_TRIPPED not in {event.kind for event in made.send(mark(0, 950))}
     events = made.send(mark(0, 940))
-    tripped = next(event for event in events if event.kind == E.BREAKER_TRIPPED)
-    assert (tripped.code, tripped.limit) == (Code.MAINTENANCE_LEVERAGE, 2_000)
+    tripped = tripped_by(events)
+    assert (tripped.cause, tripped.limit) == (Code.MAINTENANCE_LEVERAGE, 2_000)
 
 
 def test_other_accounts_are_not_concerned() -> None:

@@ -10,6 +10,7 @@ from app.engine.codes import Code
 from app.engine.records import COMMAND
 from app.engine.state import state_hash
 from app.engine.types import EventKind, OrderFlag, OrderStatus, OrderType, ReportKind, Scope, TimeInForce
+from app.runtime.event_views import CancelAllEvent, event_as
 from tests.support.engine import (
     BUY,
     SELL,
@@ -291,7 +292,7 @@ def test_cancel_all_by_scope() -> None:
         assert {(event.account, event.symbol) for event in events[:-1]} == canceled
         assert [event.kind for event in events[:-1]] == [EventKind.CANCEL_REQUESTED] * len(canceled)
         done = events[-1]
-        assert (done.kind, done.last_quantity) == (EventKind.CANCEL_ALL_DONE, len(canceled))
+        assert event_as(CancelAllEvent, done).requested == len(canceled)
         assert [event.index for event in events] == list(range(len(events)))
 
 

@@ -14,6 +14,7 @@ from app.engine.codes import Code
 from app.engine.engine import Engine, Verdict
 from app.engine.state import RISK_MODEL_DEFAULTS, state_hash
 from app.engine.types import EventKind, Limit, ReportKind, RiskParameter, Scope, SeriesStatus
+from app.runtime.event_views import RiskModelEvent, SampleEvent, event_as
 from app.runtime.risk_figures import account_portfolio, account_portfolios, correlation_of, firm_portfolio
 from app.runtime.snapshots import load_newest_snapshot, save_snapshot
 from tests.support.engine import (
@@ -108,10 +109,10 @@ def test_a_point_of_the_grid_is_sampled_once() -> None:
     made = sampled_desk(1)
     before = made.engine.state.sums.copy()
     made.send(mark(0, PRICE + 500))
-    assert made.one(sample_marks()).limit == SAMPLES - 1
+    assert made.one_as(SampleEvent, sample_marks()).samples == SAMPLES - 1
     assert (made.engine.state.sums == before).all()
     made.ts += SECOND_US
-    assert made.one(sample_marks()).limit == SAMPLES
+    assert made.one_as(SampleEvent, sample_marks()).samples == SAMPLES
 
 
 def test_no_return_leads_over_a_gap() -> None:
@@ -119,7 +120,7 @@ def test_no_return_leads_over_a_gap() -> None:
     before = made.engine.state.sums.copy()
     made.ts += 2 * SECOND_US
     made.send(mark(0, 2 * PRICE))
-    assert made.one(sample_marks()).limit == SAMPLES - 1
+    assert made.one_as(SampleEvent, sample_marks()).samples == SAMPLES - 1
     assert (made.engine.state.sums == before).all()
     made.ts += SECOND_US
     made.send(sample_marks())
@@ -186,7 +187,8 @@ def test_parameters_wait_for_room_for_all_their_events() -> None:
         )
         for value in (2, 3, 4, 5)
     ]
-    told = [(event.seq, event.code, event.last_quantity) for event in made.send(*changes)]
+    events = [event_as(RiskModelEvent, event) for event in made.send(*changes)]
+    told = [(event.seq, event.parameter, event.version) for event in events]
     seqs = sorted({seq for seq, _, _ in told})
     assert sorted(told) == [
         (seq, code, version) for version, seq in enumerate(seqs, 1) for code in sorted(RiskParameter)
@@ -198,19 +200,15 @@ def test_parameters_are_set_all_at_once_or_not_at_all() -> None:
     made = sampled_desk(1)
     model = made.engine.state.risk_model[0]
     version = int(model["version"])
-    events = made.send(risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000, actor=7))
-    assert [(e.kind, e.code, e.observed, e.limit) for e in events] == [
-        (
-            EventKind.RISK_MODEL_SET,
-            RiskParameter.HORIZON_US,
-            RISK_MODEL_DEFAULTS["horizon_us"],
-            10 * SECOND_US,
-        ),
-        (EventKind.RISK_MODEL_SET, RiskParameter.Z_E9, RISK_MODEL_DEFAULTS["z_e9"], 1_000_000_000),
+    command = risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000, actor=7)
+    events = [event_as(RiskModelEvent, event) for event in made.send(command)]
+    assert [(e.parameter, e.old_value, e.new_value) for e in events] == [
+        (RiskParameter.HORIZON_US, RISK_MODEL_DEFAULTS["horizon_us"], 10 * SECOND_US),
+        (RiskParameter.Z_E9, RISK_MODEL_DEFAULTS["z_e9"], 1_000_000_000),
     ]
-    assert {(e.scope, e.last_quantity, e.fee) for e in events} == {(Scope.FIRM, version + 1, 7)}
-    unchanged = made.one(risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000))
-    assert (unchanged.kind, unchanged.limit) == (EventKind.RISK_MODEL_SET, unchanged.observed)
+    assert {(e.scope, e.version, e.actor) for e in events} == {(Scope.FIRM, version + 1, 7)}
+    unchanged = made.one_as(RiskModelEvent, risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000))
+    assert unchanged.new_value == unchanged.old_value
     for change in (
         {"half_life": 0},
         {"half_life": 1_000_001},

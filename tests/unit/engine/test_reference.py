@@ -7,6 +7,7 @@ import pytest
 from app.engine.codes import Code
 from app.engine.state import state_hash
 from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit, Scope
+from app.runtime.event_views import AccountEvent, LimitEvent, StateEvent, TransferEvent
 from tests.models.engine_reference import LARGEST, PLACES
 from tests.support.engine import (
     BUY,
@@ -85,8 +86,8 @@ def test_accounts() -> None:
     # Names are compared to the end: these agree in their first 8 bytes.
     check_rejected(made, account(0, name=b"account-1"), Code.INVALID_VALUE)
     check_rejected(made, account(0, name=b"account-0" + b"x" * 30), Code.INVALID_VALUE)
-    event = made.one(account(0, leverage=3))
-    assert (event.kind, event.account, event.limit) == (EventKind.ACCOUNT_SET, 0, 3)
+    event = made.one_as(AccountEvent, account(0, leverage=3))
+    assert (event.account, event.leverage) == (0, 3)
     assert made.account(0)["leverage"] == 3
     for index in range(1, 8):
         assert made.one(account(index)).kind == EventKind.ACCOUNT_SET
@@ -103,7 +104,7 @@ def test_transfers() -> None:
     made = desk(cash=1_000)
     assert made.one(transfer(0, MONEY_MAX - 1_000)).kind == EventKind.CASH_TRANSFERRED
     check_rejected(made, transfer(0, 1), Code.VALUE_RANGE)
-    assert made.one(transfer(0, -MONEY_MAX)).limit == -MONEY_MAX
+    assert made.one_as(TransferEvent, transfer(0, -MONEY_MAX)).amount == -MONEY_MAX
     assert (made.account(0)["cash"], made.account(0)["transferred"]) == (0, 0)
     for index in (-1, 2, 7, 8, 2**31 - 1, -(2**31)):
         check_rejected(made, transfer(index, 1), Code.UNKNOWN_ACCOUNT)
@@ -122,14 +123,15 @@ def test_values_of_limits(which: Limit) -> None:
     for value in (largest + 1, -1, 2**63 - 1):
         check_rejected(made, limit(which, value, **where), Code.INVALID_VALUE)
     made.one(limit(which, 5, **where))
-    event = made.one(limit(which, largest, **where))
-    assert (event.kind, event.limit, event.observed, event.code) == (EventKind.LIMIT_SET, largest, 5, which)
+    event = made.one_as(LimitEvent, limit(which, largest, **where))
+    assert event.kind == EventKind.LIMIT_SET
+    assert (event.new_value, event.old_value, event.limit_number) == (largest, 5, which)
     assert made.one(place(0, 0, BUY, 1, 1_000)).kind == EventKind.ORDER_ACCEPTED
-    version = event.last_quantity
-    event = made.one(limit(which, 1, **where))
-    assert (event.limit, event.observed, event.last_quantity) == (1, largest, version + 1)
-    event = made.one(limit(which, 0, **where, state=0))
-    assert (event.limit, event.observed, event.last_quantity) == (-1, 1, version + 2)
+    version = event.version
+    event = made.one_as(LimitEvent, limit(which, 1, **where))
+    assert (event.new_value, event.old_value, event.version) == (1, largest, version + 1)
+    event = made.one_as(LimitEvent, limit(which, 0, **where, state=0))
+    assert (event.new_value, event.old_value, event.version) == (-1, 1, version + 2)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +177,8 @@ def test_an_account_without_limits_cannot_trade() -> None:
 def test_trading_states_tell_what_was_before() -> None:
     made = desk()
     for state, before in ((2, 0), (1, 2), (1, 1), (0, 1)):
-        event = made.one(trading_state(state, Scope.SYMBOL, symbol=0))
-        assert (event.kind, event.limit, event.observed) == (EventKind.TRADING_STATE_SET, state, before)
+        event = made.one_as(StateEvent, trading_state(state, Scope.SYMBOL, symbol=0))
+        assert (event.state, event.old_state) == (state, before)
 
 
 def test_marks_that_cannot_be() -> None:

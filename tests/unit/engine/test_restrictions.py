@@ -17,6 +17,7 @@ from app.engine.types import (
     Scope,
     TradingState,
 )
+from app.runtime.event_views import BreakerEvent, StateEvent, event_as
 from tests.support.engine import (
     BUY,
     SELL,
@@ -69,7 +70,8 @@ def test_a_restriction_ends_what_could_increase_and_says_how_many_rest(
 ) -> None:
     made, orders = crowded(1)
     told, *others = made.send(trading_state(state, **WHERE[scope]))
-    assert (told.kind, told.quantity, told.last_quantity) == (E.TRADING_STATE_SET, 2, 2)
+    state_set = event_as(StateEvent, told)
+    assert (state_set.resting, state_set.ending) == (2, 2)
     done = {event.order_id: (event.kind, event.code) for event in others}
     assert done == {
         orders["buy"]: (E.CANCEL_REQUESTED, Code.REDUCING_ONLY),
@@ -81,8 +83,8 @@ def test_a_restriction_ends_what_could_increase_and_says_how_many_rest(
 @pytest.mark.parametrize("scope", WHERE)
 def test_without_the_policy_everything_rests(scope: Scope) -> None:
     made, _ = crowded(0)
-    told = made.one(trading_state(TradingState.REDUCING, **WHERE[scope]))
-    assert (told.quantity, told.last_quantity) == (4, 0)
+    told = made.one_as(StateEvent, trading_state(TradingState.REDUCING, **WHERE[scope]))
+    assert (told.resting, told.ending) == (4, 0)
 
 
 @pytest.mark.parametrize("scope", [Scope.FIRM, Scope.ACCOUNT])
@@ -91,8 +93,8 @@ def test_a_breaker_does_the_same_and_counts(scope: Scope, on: int) -> None:
     made, orders = crowded(on)
     made.one(limit(Limit.DAILY_LOSS, 100, **WHERE[scope]))
     events = made.send(mark(0, 980))
-    tripped = next(event for event in events if event.kind == E.BREAKER_TRIPPED)
-    assert (tripped.code, tripped.quantity, tripped.last_quantity) == (Code.DAILY_LOSS, 4 - 2 * on, 2 * on)
+    tripped = event_as(BreakerEvent, next(event for event in events if event.kind == E.BREAKER_TRIPPED))
+    assert (tripped.cause, tripped.resting, tripped.ending) == (Code.DAILY_LOSS, 4 - 2 * on, 2 * on)
     ended = {event.order_id for event in events if event.kind in (E.CANCEL_REQUESTED, E.ORDER_CANCELED)}
     assert ended == ({orders["buy"], orders["buy stop"]} if on else set())
 

@@ -7,6 +7,7 @@ from app.engine.codes import Code
 from app.engine.engine import Engine
 from app.engine.state import state_hash
 from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit, OrderType, Scope
+from app.runtime.event_views import SettledPositionEvent, SettlementEvent, event_as
 from tests.support.engine import (
     BUY,
     SELL,
@@ -46,11 +47,13 @@ def test_every_position_ends_at_the_price() -> None:
     assert [event.kind for event in (text, first, second, done)] == [
         E.NOTE_RECORDED, E.POSITION_SETTLED, E.POSITION_SETTLED, E.SYMBOL_SETTLED
     ]  # fmt: skip
-    told = [
-        (e.account, e.symbol, e.last_price, e.last_quantity, e.limit, e.observed) for e in (first, second)
-    ]
-    assert told == [(0, 0, 700, 10, 0, -3_000), (2, 0, 700, -4, 0, 1_200)]
-    assert (done.symbol, done.last_price, done.last_quantity, done.notes, done.fee) == (0, 700, 2, 1, 9)
+    ended = [event_as(SettledPositionEvent, event) for event in (first, second)]
+    assert [(e.account, e.symbol, e.settlement_price) for e in ended] == [(0, 0, 700), (2, 0, 700)]
+    told = [(e.settled_quantity, e.position_quantity, e.realised) for e in ended]
+    assert told == [(10, 0, -3_000), (-4, 0, 1_200)]
+    whole = event_as(SettlementEvent, done)
+    assert (whole.symbol, whole.settlement_price, whole.accounts) == (0, 700, 2)
+    assert (whole.notes, whole.actor) == (1, 9)
     for index, realised in ((0, -3_000), (1, 0), (2, 1_200)):
         position, record = made.position(index, 0), made.account(index)
         assert [position[name] for name in ("quantity", "entry_cost", "value", "worst", "exposure")] == [
@@ -67,8 +70,7 @@ def test_every_position_ends_at_the_price() -> None:
 
 
 def test_a_symbol_that_nobody_holds() -> None:
-    (done,) = held().send(settle(0, 1))
-    assert (done.kind, done.last_quantity) == (E.SYMBOL_SETTLED, 0)
+    assert held().one_as(SettlementEvent, settle(0, 1)).accounts == 0
 
 
 def test_other_symbols_stay() -> None:
@@ -83,8 +85,7 @@ def test_other_symbols_stay() -> None:
 def test_it_can_be_settled_again() -> None:
     made = held(10)
     made.send(settle(0, 700))
-    (done,) = made.send(settle(0, 800))
-    assert (done.kind, done.last_quantity) == (E.SYMBOL_SETTLED, 0)
+    assert made.one_as(SettlementEvent, settle(0, 800)).accounts == 0
 
 
 @pytest.mark.parametrize("status", [InstrumentStatus.TRADING, InstrumentStatus.CANCEL_ONLY])
