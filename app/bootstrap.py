@@ -30,7 +30,7 @@ from app.api.services import Services
 from app.api.template_store import TemplateStore
 from app.api.turns import Turns
 from app.api.websocket.stream import StreamSocket
-from app.commands.limits import set_policy
+from app.commands.administration import set_policy
 from app.documents.breaker_alarm import BreakerAlarm
 from app.documents.stream_items import Sources, StreamItems
 from app.embedded import EmbeddedServers

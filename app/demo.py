@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from app.commands import orders as commands
+from app.commands.administration import set_account, set_instrument, transfer_cash
 from app.commands.limits import change_limits
 from app.engine.capacity import MONEY_MAX
 from app.engine.types import CommandKind, EventKind, InstrumentStatus, Limit
@@ -87,12 +87,12 @@ def _instrument_view(index: int, demo: DemoInstrument) -> InstrumentView:
 async def set_up(loop: EngineLoop) -> None:
     """Enter the demonstration's reference data; the engine must be empty."""
     records = [
-        commands.set_instrument(_instrument_view(index, demo), _BY_SYSTEM)
+        set_instrument(_instrument_view(index, demo), _BY_SYSTEM)
         for index, demo in enumerate(DEMO_INSTRUMENTS)
     ]
     for index, account in enumerate(DEMO_ACCOUNTS):
-        records.append(commands.set_account(index, account.name, account.leverage, _BY_SYSTEM))
-        records.append(commands.transfer_cash(index, account.deposit * _MONEY, _BY_SYSTEM))
+        records += set_account(index, account.name, account.leverage, _BY_SYSTEM)
+        records += transfer_cash(index, account.deposit * _MONEY, _BY_SYSTEM)
         records += change_limits(
             CommandKind.SET_LIMIT, index, None, account.limits, _BY_SYSTEM, "demonstration account"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.api.services import Services
-from app.commands.limits import REASON_BYTES_MAX
+from app.commands.notes import REASON_BYTES_MAX
 from app.documents.problems import Problem, invalid_field
 from app.documents.refusals import refusal
 from app.engine.types import EventKind

@@ -6,14 +6,14 @@ from a NumPy record one by one.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.engine.records import COMMAND, EVENT
+from app.engine.records import EVENT
 
-_CODES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q"}
+_CODES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q"}
 
 
 def field_names(dtype: np.dtype[Any]) -> tuple[str, ...]:
@@ -22,15 +22,24 @@ def field_names(dtype: np.dtype[Any]) -> tuple[str, ...]:
     return tuple(name for name in dtype.names if not name.startswith("_"))
 
 
-def layout(dtype: np.dtype[Any]) -> struct.Struct:
-    """A `Struct` over the same bytes as `dtype`; a field of several words is one bytes value."""
+def is_text(field: np.dtype[Any]) -> bool:
+    """Text lies in unsigned 64-bit words; nothing else does."""
+    return field.base.str[1:] == "u8"
+
+
+def layout(dtype: np.dtype[Any], names: Sequence[str] | None = None) -> struct.Struct:
+    """A `Struct` over the same bytes as `dtype`; a text is one bytes value.
+
+    `names`: these fields alone, in the record's order; it packs zeros for the others.
+    """
     assert dtype.fields is not None
     parts, end = ["="], 0
-    for name in field_names(dtype):
+    for name in field_names(dtype) if names is None else names:
         field, offset = dtype.fields[name][:2]
+        assert offset >= end, f"{name} is not in the record's order"
         if offset > end:
             parts.append(f"{offset - end}x")
-        parts.append(f"{field.itemsize}s" if field.shape else _CODES[field.str[1:]])
+        parts.append(f"{field.itemsize}s" if is_text(field) else _CODES[field.str[1:]])
         end = offset + field.itemsize
     if dtype.itemsize > end:
         parts.append(f"{dtype.itemsize - end}x")
@@ -78,7 +87,6 @@ class EventView(NamedTuple):
     client_order_id: bytes  # NUL-padded
 
 
-COMMAND_LAYOUT = layout(COMMAND)
 EVENT_LAYOUT = layout(EVENT)
 EVENT_BYTES = EVENT_LAYOUT.size
 assert field_names(EVENT) == EventView._fields

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.commands.limits import set_policy
+from app.commands.administration import set_policy
 from app.engine.types import Limit, Policy
 from tests.support.api import ApiServer, limit_order
 

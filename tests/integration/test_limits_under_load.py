@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.commands import orders as commands
+from app.commands.administration import set_trading_state
+from app.commands.orders import cancel_all, place_order
 from app.documents.schemas import PlaceOrder
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
@@ -178,12 +179,13 @@ def test_the_kill_switch_stops_what_is_behind_it_in_the_same_tick(api: ApiServer
     async def tick() -> list[Any]:
         def order(name: str) -> bytes:
             order = cast(PlaceOrder, limit_order(account, client_order_id=name))
-            return commands.place_order(reference, order, 0)
+            return place_order(reference, order, 0)
 
+        (halt,) = set_trading_state(index, None, TradingState.HALTED, 0)
         waiting = [
             loop.submit(order("before")),
-            loop.submit(commands.set_trading_state(index, None, TradingState.HALTED, 0)),
-            loop.submit(commands.cancel_all(index, None, 0)),
+            loop.submit(halt),
+            loop.submit(cancel_all(index, None, 0)),
             loop.submit(order("behind")),
         ]
         return list(await asyncio.gather(*waiting))

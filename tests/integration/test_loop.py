@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from app import demo
-from app.commands import orders as commands
-from app.commands.limits import note_parts
+from app.commands.notes import note_parts
+from app.commands.orders import cancel_all, cancel_order
+from app.commands.records import command
 from app.engine.capacity import Capacity
 from app.engine.engine import Engine
 from app.engine.records import EVENT
 from app.engine.state_records import ORDER
-from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType, ReportKind
+from app.engine.types import CommandKind, EventKind, OrderStatus, OrderType, ReportKind, Side
 from app.runtime import journal
 from app.runtime.clock import SystemClock
 from app.runtime.event_views import CancelAllEvent, event_as
@@ -27,7 +28,6 @@ from app.runtime.outcomes import Outcome
 from app.runtime.recovery import recover
 from app.runtime.reference import Reference
 from app.runtime.unavailable import EngineHalted, Overloaded
-from app.runtime.views import COMMAND_LAYOUT
 from app.venues.base import Venue
 from app.venues.paper import PaperStepper, PaperVenue
 from app.venues.stepper import EngineStepper
@@ -47,8 +47,16 @@ MARK = 6_180_000  # ticks of BTC-USDT
 
 def place(client_order_id: str = "", quantity: int = 100, price: int = 6_000_000) -> bytes:
     """A buy of BTC-USDT by account `load` that rests."""
-    head = (0, 0, 2, 0, int(CommandKind.PLACE_ORDER), 0, int(OrderType.LIMIT), 0, 0, 0, 0, 0)
-    return COMMAND_LAYOUT.pack(*head, 0, price, 0, quantity, 0, client_order_id.encode(), 0, 0, 0, 0, 0, 0, 0)
+    return command(
+        CommandKind.PLACE_ORDER,
+        account=2,
+        symbol=0,
+        side=Side.BUY,
+        type=OrderType.LIMIT,
+        price=price,
+        quantity=quantity,
+        client_order_id=client_order_id.encode(),
+    )
 
 
 @asynccontextmanager
@@ -116,7 +124,7 @@ def test_outcomes_of_a_batch_and_of_cancel_all_are_in_order(tmp_path: Path) -> N
                 EventKind.ORDER_REJECTED,
             ]
             await loop.submit(place("c"))
-            done = await loop.submit(commands.cancel_all(2, None, actor=0))
+            done = await loop.submit(cancel_all(2, None, actor=0))
             assert event_as(CancelAllEvent, done.event).requested == 2
             assert [order.status for order in done.orders] == [OrderStatus.CANCELED] * 2
             assert [order.client_order_id.rstrip(b"\0") for order in done.orders] == [b"a", b"c"]
@@ -147,7 +155,7 @@ def test_a_venue_outside_is_routed_to_behind_the_disk_and_reports_in_a_later_tic
             assert placed.status == OrderStatus.PENDING_NEW
             (opened,) = await reported.pop()
             assert (opened.event.order_id, opened.event.status) == (placed.order_id, OrderStatus.NEW)
-            asked = (await loop.submit(commands.cancel_order(2, 0, placed.order_id, actor=0))).event
+            asked = (await loop.submit(cancel_order(2, 0, placed.order_id, actor=0))).event
             assert asked.status == OrderStatus.PENDING_CANCEL
             (ended,) = await reported.pop()
             assert (ended.event.order_id, ended.event.status) == (placed.order_id, OrderStatus.CANCELED)

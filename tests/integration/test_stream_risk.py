@@ -5,9 +5,8 @@ from typing import Any
 
 import httpx
 
-from app.commands.limits import note_parts
+from app.commands.notes import explained
 from app.engine.codes import Code
-from app.engine.records import VALUE_COMMAND
 from app.engine.types import (
     CommandKind,
     EventKind,
@@ -18,19 +17,14 @@ from app.engine.types import (
     Scope,
     TradingState,
 )
-from app.runtime.views import EVENT_BYTES, event_view, field_names, layout
+from app.runtime.views import EVENT_BYTES, event_view
 from tests.support.api import ApiServer, limit_order
 from tests.support.stream import Message, Watcher, check_chain, watch
-
-_VALUE_LAYOUT = layout(VALUE_COMMAND)
 
 
 def submit(api: ApiServer, kind: CommandKind, reason: str = "", **values: int) -> None:
     """A command of a risk manager, with its reason."""
-    notes = note_parts(reason, 3)
-    fields = dict.fromkeys(field_names(VALUE_COMMAND), 0) | {"account": -1, "symbol": -1}
-    fields |= {"kind": int(kind), "actor": 3, "notes": len(notes), **values}
-    records = b"".join([*notes, _VALUE_LAYOUT.pack(*fields.values())])
+    records = b"".join(explained(kind, 3, reason, **values))
     api.call(lambda: api.server.loop.submit_batch(records))
 
 

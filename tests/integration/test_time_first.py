@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from app import demo
-from app.commands import limits as limit_commands
+from app.commands.limits import change_limits
 from app.engine.codes import Code
 from app.engine.engine import Engine
 from app.engine.reference import DAY_US
@@ -172,9 +172,7 @@ def test_an_order_that_comes_when_the_mark_is_overdue_meets_the_halt(tmp_path: P
     async def run() -> None:
         async with watched(tmp_path) as made:
             values: dict[Limit, int | None] = {Limit.MARK_HALT_AGE: S}
-            await made.submit(
-                limit_commands.change_limits(CommandKind.SET_LIMIT, None, 0, values, 0, "a test")
-            )
+            await made.submit(change_limits(CommandKind.SET_LIMIT, None, 0, values, 0, "a test"))
             await asyncio.sleep(0.2)  # it has been seen
             made.clock.advance(S)
             assert (await made.loop.submit(place())).event.status == OrderStatus.NEW
@@ -191,16 +189,12 @@ def test_an_order_that_comes_when_an_override_ends_meets_the_old_limit(tmp_path:
     async def run() -> None:
         async with watched(tmp_path) as made:
             own: dict[Limit, int | None] = {Limit.MAX_ORDER_QUANTITY: 1}
-            await made.submit(
-                limit_commands.change_limits(CommandKind.SET_LIMIT, LOAD, None, own, 0, "a test")
-            )
+            await made.submit(change_limits(CommandKind.SET_LIMIT, LOAD, None, own, 0, "a test"))
             for _ in range(5):
                 wider: dict[Limit, int | None] = {Limit.MAX_ORDER_QUANTITY: 1 << 50}
                 ends = made.clock.now() + S
                 await made.submit(
-                    limit_commands.change_limits(
-                        CommandKind.SET_OVERRIDE, LOAD, None, wider, 0, "a test", expires_ts=ends
-                    )
+                    change_limits(CommandKind.SET_OVERRIDE, LOAD, None, wider, 0, "a test", expires_ts=ends)
                 )
                 made.clock.advance(S - 1)
                 assert (await made.loop.submit(place())).event.status == OrderStatus.NEW

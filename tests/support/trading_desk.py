@@ -8,7 +8,7 @@ from typing import Any, Self
 import httpx
 import numpy as np
 
-from app.commands.limits import set_policy
+from app.commands.administration import set_policy
 from app.engine.types import Policy, Side
 from app.market.types import LEVEL_UPDATE, FeedState, LevelKind
 from tests.support.api import ApiServer

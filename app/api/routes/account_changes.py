@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from app.api.routes.access import ExactRoute, Provided, RiskManager, account_index, json_response, problems
 from app.api.services import Services
 from app.api.submission import reason_text, submit
-from app.commands import orders as commands
-from app.commands.limits import note_parts
+from app.commands.administration import set_account, transfer_cash
 from app.documents.accounts import Account, account_content
 from app.documents.content import Content
 from app.documents.problems import Problem, invalid_field
@@ -145,14 +144,13 @@ async def transfer(
     text = given.reason
     if given.client_transfer_id is not None:
         text = f"{given.reason} [client_transfer_id: {given.client_transfer_id}]"
-    notes = note_parts(reason_text(text), principal.number)
+    text = reason_text(text)
     async with services.reference_lock:  # the same request may come twice at once
         earlier = None
         if given.client_transfer_id is not None:
             earlier = _earlier(services, index, given.client_transfer_id)
         if earlier is None:
-            record = commands.transfer_cash(index, amount, principal.number, len(notes))
-            outcome = await submit(services, [*notes, record])
+            outcome = await submit(services, transfer_cash(index, amount, principal.number, text))
             event = event_as(TransferEvent, outcome.event)
         elif earlier[0].amount == amount:
             event, reason = earlier
@@ -175,11 +173,9 @@ async def change_account(
 ) -> Response:
     """Set the leverage: how many times its equity the account may be exposed."""
     index = account_index(services, principal, account)
-    actor = principal.number
-    notes = note_parts(reason_text(change.reason), actor)
+    reason = reason_text(change.reason)
     async with services.reference_lock:
-        record = commands.set_account(index, account, change.leverage, actor, len(notes))
-        await submit(services, [*notes, record])
+        await submit(services, set_account(index, account, change.leverage, principal.number, reason))
     content = account_content(services.state, services.reference, index)
     await services.loop.durable()
     return json_response(content)

@@ -18,7 +18,7 @@ from app.api.routes.access import (
 )
 from app.api.services import Services
 from app.api.submission import is_refused, raise_if_refused
-from app.commands import orders as commands
+from app.commands.administration import set_instrument
 from app.documents.content import Content
 from app.documents.instrument_reasons import instrument_reason
 from app.documents.instruments import PPM_PER_BPS, Instrument, instrument_content
@@ -119,7 +119,7 @@ def _changed_view(view: InstrumentView, change: InstrumentChange) -> InstrumentV
 
 async def _set(services: Services, view: InstrumentView, actor: int) -> Content:
     """With `reference_lock` held. Raises Problem where the engine refuses."""
-    outcome = await services.loop.submit(commands.set_instrument(view, actor))
+    outcome = await services.loop.submit(set_instrument(view, actor))
     if outcome.event.code == Code.INSTRUMENT_IN_USE:
         raise _in_use(view, event_as(RejectionEvent, outcome.event))
     if is_refused(outcome) and outcome.event.code == Code.INVALID_VALUE:

@@ -22,8 +22,8 @@ from app.api.routes.access import (
 from app.api.routes.risk_history import actor_name
 from app.api.services import Services
 from app.api.submission import raise_if_refused, reason_text
-from app.commands import orders as commands
-from app.commands.limits import note_parts
+from app.commands.administration import set_trading_state
+from app.commands.orders import cancel_all
 from app.documents.content import Content
 from app.documents.limits import scope_name
 from app.documents.problems import code_name, forbidden
@@ -151,11 +151,10 @@ async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: R
     account = account_index(services, principal, name) if kind == "account" else None
     symbol = symbol_index(services, name) if kind == "symbol" else None
     state = _STATES[request.action]
-    notes = note_parts(reason_text(request.reason), principal.number)
     actor = principal.number
-    records = [*notes, commands.set_trading_state(account, symbol, state, actor, len(notes))]
+    records = set_trading_state(account, symbol, state, actor, reason_text(request.reason))
     if request.cancel_open_orders:
-        records.append(commands.cancel_all(account, symbol, actor))
+        records.append(cancel_all(account, symbol, actor))
     outcomes = await services.loop.submit_batch(b"".join(records))
     raise_if_refused(services, outcomes[0])
     logger.warning("%s of %s by key %d: %s", request.action, request.scope, actor, log_text(request.reason))

@@ -10,7 +10,7 @@ from app.api.http.large_response import document, json_list
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.services import Services
 from app.api.submission import reason_text, submit
-from app.commands import limits as limit_commands
+from app.commands.limits import decide
 from app.documents.content import Content
 from app.documents.limit_requests import LimitRequest, limit_request_content
 from app.documents.problems import Problem, forbidden
@@ -79,5 +79,5 @@ async def _decide(
     if not 0 < number < 1 << 63:
         raise Problem(404, "UNKNOWN_CHANGE", "there is no such change")
     reason = reason_text(decision.reason)
-    await submit(services, limit_commands.decide(kind, number, principal.number, reason))
+    await submit(services, decide(kind, number, principal.number, reason))
     return change_response(services, number)

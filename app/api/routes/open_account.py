@@ -15,8 +15,8 @@ from app.api.routes.limit_templates import unknown_template
 from app.api.routes.limit_values import check_contradictions, limit_units, limit_values
 from app.api.services import Services
 from app.api.submission import raise_if_refused, reason_text
-from app.commands import orders as commands
-from app.commands.limits import change_limits, note_parts
+from app.commands.administration import set_account, transfer_cash
+from app.commands.limits import change_limits
 from app.documents.accounts import Account, account_content
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import NewAccount
@@ -67,11 +67,9 @@ async def create_account(request: NewAccount, services: Provided, principal: Adm
         if request.account in services.reference.accounts:
             raise Problem(409, "ACCOUNT_EXISTS", f"there is an account {request.account!r} already")
         index = len(services.reference.account_names)
-        notes = note_parts(reason, actor)
-        opening = commands.set_account(index, request.account, request.leverage, actor, len(notes))
-        records = [*notes, opening]
+        records = set_account(index, request.account, request.leverage, actor, reason)
         if deposit:
-            records += [*notes, commands.transfer_cash(index, deposit, actor, len(notes))]
+            records += transfer_cash(index, deposit, actor, reason)
         if values:
             kind = CommandKind.SET_LIMIT
             if needs_second_person(services, principal):

@@ -25,7 +25,7 @@ from app.api.routes.limit_paths import PATHS, FindScope
 from app.api.routes.limit_values import check_scope, limit_units
 from app.api.services import Services
 from app.api.submission import reason_text, submit
-from app.commands import limits as limit_commands
+from app.commands.limits import decide
 from app.documents.limit_requests import LimitRequest
 from app.documents.limits import override_at
 from app.documents.overrides import Override, override_content
@@ -80,10 +80,7 @@ async def end_override(
         raise Problem(404, "UNKNOWN_OVERRIDE", "there is no such override, or it has ended")
     content = override_content(services.reference, found[0])
     text = reason_text(reason)
-    await submit(
-        services,
-        limit_commands.decide(CommandKind.END_OVERRIDE, override_id, principal.number, text),
-    )
+    await submit(services, decide(CommandKind.END_OVERRIDE, override_id, principal.number, text))
     return json_response(content)
 
 

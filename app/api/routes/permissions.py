@@ -21,7 +21,7 @@ from app.api.routes.access import (
 )
 from app.api.services import Services
 from app.api.submission import raise_if_refused, reason_text
-from app.commands.limits import set_permission
+from app.commands.administration import set_permission
 from app.documents.content import Content
 from app.documents.problems import invalid_field
 from app.documents.schemas import SYMBOL_PERMISSIONS_MAX, Closed, Reason, SymbolName

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from app.api.auth import Principal
 from app.api.routes.access import ExactRoute, Provided, Viewer, json_response, problems
 from app.api.services import Services
-from app.commands import orders as commands
+from app.commands.orders import place_order
 from app.documents.content import Content
 from app.documents.problems import code_name, forbidden
 from app.documents.refusals import UNITS, Measure, Unit, is_shared, measure, shown
@@ -144,7 +144,7 @@ async def check_order(order: PlaceOrder, services: Provided, principal: Viewer) 
     """What every pre-trade check would say to this order now; nothing is placed, no rate is used up."""
     if not principal.may_read(order["account"]):
         raise forbidden(f"this key may not read account {order['account']!r}")
-    command = np.frombuffer(commands.place_order(services.reference, order, principal.number), COMMAND)
+    command = np.frombuffer(place_order(services.reference, order, principal.number), COMMAND)
     content = verdict_content(services, command, principal)
     await services.loop.durable()
     return json_response(content)

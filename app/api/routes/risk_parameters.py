@@ -8,8 +8,7 @@ from pydantic import Field
 
 from app.api.routes.access import ExactRoute, Provided, RiskManager, Viewer, json_response, problems
 from app.api.submission import reason_text, submit
-from app.commands import orders as commands
-from app.commands.limits import note_parts
+from app.commands.administration import RISK_MODEL_FIELDS, set_risk_model
 from app.documents.problems import invalid_field
 from app.documents.risk_parameters import NORMAL, PPM_DECIMALS, RiskParameters, parameters_content
 from app.documents.schemas import Closed, Reason
@@ -59,7 +58,7 @@ def _changed(state: State, change: ParameterChange) -> dict[str, int]:
     if not given:
         raise invalid_field("body", "name at least one parameter")
     model = state.risk_model[0]
-    values = {name: int(model[name]) for name in commands.RISK_MODEL_FIELDS}
+    values = {name: int(model[name]) for name in RISK_MODEL_FIELDS}
     for name in given:
         value = getattr(change, name)
         if value is None:
@@ -81,10 +80,10 @@ def _changed(state: State, change: ParameterChange) -> dict[str, int]:
 @router.patch("/parameters", response_model=RiskParameters, responses=problems(413, 422))
 async def change_parameters(change: ParameterChange, services: Provided, principal: RiskManager) -> Response:
     """Takes effect between two orders, like a limit; who, why, old and new are in the firm's history."""
-    notes = note_parts(reason_text(change.reason), principal.number)
+    reason = reason_text(change.reason)
     async with services.reference_lock:  # what is not given must still be so when the command applies
         values = _changed(services.state, change)
-        await submit(services, [*notes, commands.set_risk_model(values, principal.number, len(notes))])
+        await submit(services, set_risk_model(values, principal.number, reason))
     logger.warning(
         "risk parameters set by key %d to %s: %s", principal.number, values, log_text(change.reason)
     )

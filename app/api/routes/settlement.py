@@ -9,7 +9,7 @@ from app.api.routes.access import Admin, ExactRoute, Provided, json_response, pr
 from app.api.routes.instruments import parse_field
 from app.api.services import Services
 from app.api.submission import raise_if_refused, reason_text
-from app.commands.limits import settle_symbol
+from app.commands.administration import settle_symbol
 from app.documents.content import Content
 from app.documents.problems import Problem, status_of_code
 from app.documents.schemas import Decimal, Settlement

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from enum import Enum, auto
 
-from app.commands import orders as commands
+from app.commands.orders import cancel_all
 from app.runtime.loop import EngineLoop
 from app.runtime.outcomes import Outcome
 from app.runtime.unavailable import EngineHalted, Overloaded
@@ -43,7 +43,7 @@ class DeadManTimers:
     def _fire(self, reason: Reason, key: int, account: int) -> None:
         self._timers.pop((reason, key, account), None)
         try:
-            future = self._loop.submit_batch(commands.cancel_all(account, None, key))
+            future = self._loop.submit_batch(cancel_all(account, None, key))
         except Overloaded:
             self.arm(reason, key, account, RETRY_SECONDS)
             return
