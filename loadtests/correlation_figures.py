@@ -13,14 +13,14 @@ import numpy as np
 from numba.core import config
 from numpy.typing import NDArray
 
+from app.commands.records import command
 from app.engine.correlation import Sample, decay_and_add, new_arrays, update
 from app.engine.engine import _check
-from app.engine.records import COMMAND, VALUE_COMMAND
 from app.engine.state import SAMPLE_ROWS
 from app.engine.types import CommandKind, Limit, ReportKind, Scope
 from loadtests.engine_figures import BATCH, without_garbage_collection
 from loadtests.figures import AT_LEAST, AT_MOST, Figure
-from loadtests.firm import ACCOUNTS, SYMBOLS, Firm
+from loadtests.firm import ACCOUNTS, SYMBOLS, Firm, commands_of
 
 SIZES = (100, 500)
 _BURST_US = 3_000.0  # how long what is timed goes on
@@ -181,14 +181,12 @@ def _set_limits(firm: Firm, which: dict[Limit, tuple[Scope, ...]], state: int) -
         if Scope.ACCOUNT in scopes
         for account in range(ACCOUNTS)
     ]
-    commands = np.zeros(len(places), VALUE_COMMAND)
-    commands["kind"] = CommandKind.SET_LIMIT
-    commands["symbol"] = -1
-    commands["value"] = _WIDE
-    commands["state"] = state
-    for index, (limit, scope, account) in enumerate(places):
-        commands["code"][index], commands["scope"][index], commands["account"][index] = limit, scope, account
-    firm.apply(commands.view(COMMAND))
+    firm.apply(
+        commands_of(
+            command(CommandKind.SET_LIMIT, code=limit, scope=scope, account=account, value=_WIDE, state=state)
+            for limit, scope, account in places
+        )
+    )
 
 
 _PORTFOLIO_LIMITS = {

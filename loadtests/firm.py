@@ -1,14 +1,17 @@
 """An engine to measure: accounts and symbols with every limit set in every scope, and flows of orders."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.commands.administration import set_account, transfer_cash
+from app.commands.orders import cancel_all
+from app.commands.records import command, dtype_of
 from app.engine.engine import Engine
-from app.engine.records import ACCOUNT_COMMAND, COMMAND, INSTRUMENT_COMMAND, REPORT_COMMAND, VALUE_COMMAND
+from app.engine.records import COMMAND
 from app.engine.types import (
     CommandKind,
     EventKind,
@@ -89,8 +92,8 @@ class Firm:
         self._client_number = 0
         self._offsets = np.arange(1 << 16, dtype=np.int64)
         self._paused_us = 0
-        for commands in _reference_data():
-            self.apply(commands)
+        self.apply(commands_of(_reference_data()))
+        self.set_limits(LIMITS)
         for _ in range(_SAMPLES):
             self.set_marks(self.random.integers(-20, 20, SYMBOLS))
             self.sample_marks()
@@ -115,20 +118,17 @@ class Firm:
     def sample_marks(self) -> None:
         """A second passes, and marks are sampled."""
         self._paused_us += 1_000_000
-        command = _commands(1, CommandKind.SAMPLE_MARKS)
-        command["account"] = command["symbol"] = -1
-        self.apply(command)
+        self.apply(_commands(1, CommandKind.SAMPLE_MARKS))
 
     def set_marks(self, distance: NDArray[np.int64] | int = 0) -> None:
         """So many ticks from where they are at other times."""
         commands = _commands(SYMBOLS, CommandKind.UPDATE_MARK)
-        commands["account"] = -1
         commands["symbol"] = np.arange(SYMBOLS)
         commands["price"] = MARK + distance
         self.apply(commands)
 
     def set_limits(self, limits: Iterable[Limit], *, remove: bool = False) -> None:
-        commands = limit_commands(limits, remove=remove)
+        commands = commands_of(_limit_commands(limits, remove=remove))
         for first in range(0, len(commands), len(self._offsets)):
             self.apply(commands[first : first + len(self._offsets)])
 
@@ -158,8 +158,7 @@ class Firm:
 
     def reports(self, routed: Records, kinds: NDArray[Any] | ReportKind) -> Records:
         """EXECUTION_REPORTs to route events; a TRADE fills the whole order at its price."""
-        reports = np.zeros(len(routed), REPORT_COMMAND)
-        reports["kind"] = CommandKind.EXECUTION_REPORT
+        reports = _commands(len(routed), CommandKind.EXECUTION_REPORT)
         reports["report"] = kinds
         for name in ("account", "symbol", "order_id"):
             reports[name] = routed[name]
@@ -179,53 +178,45 @@ class Firm:
 
     def cancel_everything(self) -> None:
         """Cancel what is open, with the venue's reports."""
-        command = _commands(1, CommandKind.CANCEL_ALL)
-        command["scope"] = Scope.FIRM
-        events = self.apply(command)
+        events = self.apply(commands_of([cancel_all(None, None, actor=0)]))
         routed = events[events["kind"] == EventKind.CANCEL_REQUESTED].copy()
         for first in range(0, len(routed), len(self._offsets)):
             self.apply(self.reports(routed[first : first + len(self._offsets)], ReportKind.CANCELED))
 
 
+def commands_of(records: Iterable[bytes]) -> Records:
+    """Commands that were packed one by one."""
+    return np.frombuffer(bytearray().join(records), COMMAND)
+
+
 def _commands(count: int, kind: CommandKind) -> Records:
-    commands = np.zeros(count, COMMAND)
-    commands["kind"] = kind
-    return commands
+    """So many commands of a kind, to be filled in column by column."""
+    return np.frombuffer(bytearray(command(kind) * count), dtype_of(kind))
 
 
-def name_words(text: str, words: int) -> NDArray[np.uint64]:
-    return np.frombuffer(text.encode().ljust(8 * words, b"\0"), np.uint64)
+def _reference_data() -> Iterator[bytes]:
+    for symbol in range(SYMBOLS):
+        yield command(
+            CommandKind.SET_INSTRUMENT,
+            symbol=symbol,
+            status=InstrumentStatus.TRADING,
+            name=f"B{symbol:02}-USDT".encode(),
+            base=b"BASE",
+            quote=b"USDT",
+            price_tick_e12=10**10,
+            quantity_step_e8=10**4,
+            min_quantity=1,
+            max_quantity=10**9,
+            min_notional=1,
+            maker_fee_ppm=200,
+            taker_fee_ppm=500,
+        )
+    for account in range(ACCOUNTS):
+        yield from set_account(account, f"account-{account:02}", leverage=10, actor=0)
+        yield from transfer_cash(account, _CASH, actor=0)
 
 
-def _reference_data() -> list[Records]:
-    instruments = np.zeros(SYMBOLS, INSTRUMENT_COMMAND)
-    instruments["kind"] = CommandKind.SET_INSTRUMENT
-    instruments["account"] = -1
-    instruments["symbol"] = np.arange(SYMBOLS)
-    instruments["status"] = InstrumentStatus.TRADING
-    instruments["name"] = [name_words(f"B{number:02}-USDT", 3) for number in range(SYMBOLS)]
-    instruments["base"], instruments["quote"] = name_words("BASE", 1), name_words("USDT", 1)
-    instruments["price_tick_e12"] = 10**10
-    instruments["quantity_step_e8"] = 10**4
-    instruments["min_quantity"], instruments["max_quantity"] = 1, 10**9
-    instruments["min_notional"] = 1
-    instruments["maker_fee_ppm"], instruments["taker_fee_ppm"] = 200, 500
-
-    accounts = np.zeros(ACCOUNTS, ACCOUNT_COMMAND)
-    accounts["kind"] = CommandKind.SET_ACCOUNT
-    accounts["account"] = np.arange(ACCOUNTS)
-    accounts["symbol"] = -1
-    accounts["name"] = [name_words(f"account-{number:02}", 5) for number in range(ACCOUNTS)]
-    accounts["leverage"] = 10
-
-    cash = np.zeros(ACCOUNTS, VALUE_COMMAND)
-    cash["kind"] = CommandKind.TRANSFER_CASH
-    cash["account"] = np.arange(ACCOUNTS)
-    cash["value"] = _CASH
-    return [instruments.view(COMMAND), accounts.view(COMMAND), cash.view(COMMAND), limit_commands(LIMITS)]
-
-
-def limit_commands(limits: Iterable[Limit], *, remove: bool = False) -> Records:
+def _limit_commands(limits: Iterable[Limit], *, remove: bool) -> Iterator[bytes]:
     """Set, or remove, limits in every scope that may carry them."""
     everywhere = [(Scope.FIRM, -1, -1)]
     everywhere += [(Scope.ACCOUNT, account, -1) for account in range(ACCOUNTS)]
@@ -233,18 +224,15 @@ def limit_commands(limits: Iterable[Limit], *, remove: bool = False) -> Records:
     everywhere += [
         (Scope.ACCOUNT_SYMBOL, *pair) for pair in itertools.product(range(ACCOUNTS), range(SYMBOLS))
     ]
-    rows = np.array(
-        [
-            (*place, limit, LIMITS[limit])
-            for place in everywhere
-            for limit in limits
-            if place[0] != Scope.ACCOUNT_SYMBOL or limit in _OF_PAIRS
-        ],
-        dtype=np.int64,
-    )
-    commands = np.zeros(len(rows), VALUE_COMMAND)
-    commands["kind"] = CommandKind.SET_LIMIT
-    commands["state"] = not remove
-    for column, name in enumerate(("scope", "account", "symbol", "code", "value")):
-        commands[name] = rows[:, column]
-    return commands.view(COMMAND)
+    for scope, account, symbol in everywhere:
+        for limit in limits:
+            if scope != Scope.ACCOUNT_SYMBOL or limit in _OF_PAIRS:
+                yield command(
+                    CommandKind.SET_LIMIT,
+                    scope=scope,
+                    account=account,
+                    symbol=symbol,
+                    code=limit,
+                    value=LIMITS[limit],
+                    state=not remove,
+                )

@@ -4,10 +4,8 @@ import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
+from app.commands.records import command
 from app.engine.codes import Code
-from app.engine.records import REPORT_COMMAND
 from app.engine.types import (
     CommandKind,
     EventKind,
@@ -40,12 +38,7 @@ class Report(NamedTuple):
 
 
 def report_bytes(reports: list[Report]) -> bytes:
-    records = np.zeros(len(reports), REPORT_COMMAND)
-    records["kind"] = CommandKind.EXECUTION_REPORT
-    for index, report in enumerate(reports):
-        for name, value in report._asdict().items():
-            records[index][name] = value
-    return records.tobytes()
+    return b"".join(command(CommandKind.EXECUTION_REPORT, **report._asdict()) for report in reports)
 
 
 @dataclass

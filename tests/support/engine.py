@@ -5,30 +5,20 @@ have a multiplier of 1 (money of one tick x one step) unless told otherwise, so
 that figures in tests can be done in the head.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from app.commands.records import command as packed
+from app.commands.records import dtype_of
 from app.engine.capacity import SLOT_BITS, SMALL_CAPACITY, Capacity
 from app.engine.engine import Engine
-from app.engine.records import (
-    ACCOUNT_COMMAND,
-    ACCOUNT_NAME_BYTES,
-    CLIENT_ORDER_ID_BYTES,
-    COMMAND,
-    CURRENCY_BYTES,
-    INSTRUMENT_COMMAND,
-    NOTE_BYTES,
-    NOTE_COMMAND,
-    REPORT_COMMAND,
-    RISK_MODEL_COMMAND,
-    SYMBOL_BYTES,
-    VALUE_COMMAND,
-)
+from app.engine.records import COMMAND
 from app.engine.state import RISK_MODEL_DEFAULTS
 from app.engine.types import (
     CommandKind,
@@ -43,33 +33,13 @@ from app.engine.types import (
     TimeInForce,
 )
 from app.runtime.event_views import View, event_as
-from app.runtime.views import EventView, event_views
+from app.runtime.views import EventView, event_views, field_names
 
 Records = NDArray[np.void]
 F = TypeVar("F", bound=Callable[..., Any])
 
 FIRST_TS = 1_700_000_000_000_000
 BUY, SELL = Side.BUY, Side.SELL
-
-_DTYPES: dict[int, np.dtype[Any]] = {
-    CommandKind.EXECUTION_REPORT: REPORT_COMMAND,
-    CommandKind.TRANSFER_CASH: VALUE_COMMAND,
-    CommandKind.SET_LIMIT: VALUE_COMMAND,
-    CommandKind.SET_POLICY: VALUE_COMMAND,
-    CommandKind.SET_OVERRIDE: VALUE_COMMAND,
-    CommandKind.END_OVERRIDE: VALUE_COMMAND,
-    CommandKind.PROPOSE_LIMIT: VALUE_COMMAND,
-    CommandKind.APPROVE_CHANGE: VALUE_COMMAND,
-    CommandKind.REJECT_CHANGE: VALUE_COMMAND,
-    CommandKind.SET_INSTRUMENT: INSTRUMENT_COMMAND,
-    CommandKind.SET_ACCOUNT: ACCOUNT_COMMAND,
-    CommandKind.SET_PERMISSION: VALUE_COMMAND,
-    CommandKind.SET_POLICY: VALUE_COMMAND,
-    CommandKind.NOTE: NOTE_COMMAND,
-    CommandKind.SET_RISK_MODEL: RISK_MODEL_COMMAND,
-    CommandKind.SETTLE_SYMBOL: VALUE_COMMAND,
-}
-_TEXT_BYTES = {"client_order_id": CLIENT_ORDER_ID_BYTES, "base": CURRENCY_BYTES, "quote": CURRENCY_BYTES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,42 +102,23 @@ class Command:
     samples_min: int = 0
 
 
-def _fields_of(dtype: np.dtype[Any]) -> tuple[str, ...]:
-    return tuple(name for name in dtype.names or () if not name.startswith("_"))
-
-
-_FIELDS = {dtype: _fields_of(dtype) for dtype in (COMMAND, *_DTYPES.values())}
-
-
 def words(text: bytes, size: int) -> NDArray[np.uint64]:
     """Text as the engine stores it: 64-bit words, padded with NUL."""
     return np.frombuffer(text.ljust(size, b"\0"), np.uint64)
 
 
-def _write(record: np.void, command: Command, fields: Sequence[str]) -> None:
-    for name in fields:
-        value = getattr(command, name)
-        if name == "name":
-            size = SYMBOL_BYTES if command.kind == CommandKind.SET_INSTRUMENT else ACCOUNT_NAME_BYTES
-            record[name] = words(value, size)
-        elif name == "text":
-            record[name] = words(value, NOTE_BYTES)
-        elif name in _TEXT_BYTES:
-            text = words(value, _TEXT_BYTES[name])
-            record[name] = text if name == "client_order_id" else text[0]
-        elif value:
-            record[name] = value
+@cache
+def _fields_of(kind: int) -> tuple[str, ...]:
+    return tuple(name for name in field_names(dtype_of(kind)) if name != "kind")
 
 
 def pack(commands: Iterable[Command]) -> Records:
     """COMMAND records of these commands."""
-    commands = list(commands)
-    records = np.zeros(len(commands), COMMAND)
-    views = {dtype: records.view(dtype) for dtype in _FIELDS}
-    for index, command in enumerate(commands):
-        dtype = _DTYPES.get(command.kind, COMMAND)
-        _write(views[dtype][index], command, _FIELDS[dtype])
-    return records
+    records = bytearray()
+    for command in commands:
+        fields = {name: getattr(command, name) for name in _fields_of(command.kind)}
+        records += packed(command.kind, **fields)
+    return np.frombuffer(records, COMMAND)
 
 
 # --- Builders. `more` are fields of `Command`.

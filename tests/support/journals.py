@@ -8,17 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.commands.administration import set_account, transfer_cash
+from app.commands.limits import change_limits
+from app.commands.records import command, dtype_of
 from app.engine.capacity import SMALL_CAPACITY, Capacity
 from app.engine.engine import Engine
-from app.engine.records import (
-    ACCOUNT_COMMAND,
-    COMMAND,
-    EVENT,
-    INSTRUMENT_COMMAND,
-    REPORT_COMMAND,
-    SYMBOL_BYTES,
-    VALUE_COMMAND,
-)
+from app.engine.records import COMMAND, EVENT
 from app.engine.state import State, allocate
 from app.engine.types import (
     CommandKind,
@@ -28,7 +23,6 @@ from app.engine.types import (
     Liquidity,
     OrderType,
     ReportKind,
-    Scope,
     Side,
 )
 from app.runtime.journal import JournalWriter
@@ -128,6 +122,11 @@ def joined(arrays: list[Records], dtype: np.dtype[Any]) -> Records:
     return np.frombuffer(bytearray().join(array.tobytes() for array in arrays), dtype)
 
 
+def _commands(count: int, kind: CommandKind) -> Records:
+    """So many commands of a kind, to be filled in column by column."""
+    return np.frombuffer(bytearray(command(kind) * count), dtype_of(kind))
+
+
 BTC, ACCOUNTS = 0, 4
 FIRST_TS = 1_700_000_000_000_000
 
@@ -151,36 +150,32 @@ class TradingHistory:
 
     def reference_data(self) -> tuple[Records, Records]:
         """One instrument, accounts with money and a limit, a first mark."""
-        commands = np.zeros(2 + 3 * ACCOUNTS, COMMAND)
-        commands["kind"][:2] = CommandKind.SET_INSTRUMENT, CommandKind.UPDATE_MARK
-        commands["symbol"] = -1
-        commands["symbol"][:2] = BTC
-        commands["account"][:2] = -1
-        instrument = commands.view(INSTRUMENT_COMMAND)
-        instrument["status"][0] = InstrumentStatus.TRADING
-        instrument["name"][0] = np.frombuffer(b"BTC-USDT".ljust(SYMBOL_BYTES, b"\0"), "u8")
-        instrument["base"][0] = instrument["quote"][0] = 1
-        instrument["price_tick_e12"][0] = 10**10
-        instrument["quantity_step_e8"][0] = 10**3
-        instrument["min_quantity"][0], instrument["max_quantity"][0] = 1, 10**6
-        commands["price"][1] = 10_000
+        records = [
+            command(
+                CommandKind.SET_INSTRUMENT,
+                symbol=BTC,
+                status=InstrumentStatus.TRADING,
+                name=b"BTC-USDT",
+                base=b"BTC",
+                quote=b"USDT",
+                price_tick_e12=10**10,
+                quantity_step_e8=10**3,
+                min_quantity=1,
+                max_quantity=10**6,
+            ),
+            command(CommandKind.UPDATE_MARK, symbol=BTC, price=10_000),
+        ]
         for account in range(ACCOUNTS):
-            rows = slice(2 + 3 * account, 5 + 3 * account)
-            commands["kind"][rows] = CommandKind.SET_ACCOUNT, CommandKind.SET_LIMIT, CommandKind.TRANSFER_CASH
-            commands["account"][rows] = account
-            commands.view(ACCOUNT_COMMAND)["name"][rows.start, 0] = account + 1
-            commands.view(ACCOUNT_COMMAND)["leverage"][rows.start] = 10
-            values = commands[rows.start + 1 : rows.stop].view(VALUE_COMMAND)
-            values["value"] = 10**9, 10**16
-            values["scope"][0], values["state"][0] = Scope.ACCOUNT, 1
-            values["code"][0] = Limit.MAX_OPEN_ORDERS
-        return self._tick(commands)
+            records += set_account(account, f"account-{account}", leverage=10, actor=0)
+            limits: dict[Limit, int | None] = {Limit.MAX_OPEN_ORDERS: 10**9}
+            records += change_limits(CommandKind.SET_LIMIT, account, None, limits, actor=0, reason="")
+            records += transfer_cash(account, 10**16, actor=0)
+        return self._tick(np.frombuffer(bytearray().join(records), COMMAND))
 
     def tick(self, count: int) -> tuple[Records, Records]:
         """So many commands of clients, one mark, and what the venue reports."""
         random = self._random
-        commands = np.zeros(count + 1, COMMAND)
-        commands["kind"] = CommandKind.PLACE_ORDER
+        commands = _commands(count + 1, CommandKind.PLACE_ORDER)
         commands["symbol"] = BTC
         commands["account"] = random.integers(0, ACCOUNTS, count + 1)
         commands["side"] = random.integers(0, 2, count + 1)
@@ -220,8 +215,7 @@ class TradingHistory:
         news = (events["kind"] == EventKind.ORDER_ACCEPTED) | (events["kind"] == EventKind.ORDER_TRIGGERED)
         routed = events[cancels | news]
         fills = (routed["kind"] != EventKind.CANCEL_REQUESTED) & (routed["order_id"] >> 21) % 2 == 1
-        reports = np.zeros(len(routed), REPORT_COMMAND)
-        reports["kind"] = CommandKind.EXECUTION_REPORT
+        reports = _commands(len(routed), CommandKind.EXECUTION_REPORT)
         reports["report"] = np.where(
             routed["kind"] == EventKind.CANCEL_REQUESTED,
             ReportKind.CANCELED,
