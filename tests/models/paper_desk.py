@@ -14,8 +14,8 @@ from app.engine.types import EventKind, OrderType, ReportKind, Side
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.venues.paper import PaperVenue
 from app.venues.paper.state import PaperLimits
-from tests.models.paper import Event, Report
 from tests.models.paper_checks import check_book
+from tests.models.paper_records import Event, Report
 
 Records = NDArray[np.void]
 

@@ -13,7 +13,7 @@ from app.engine.types import EventKind, InstrumentStatus, OrderType, Scope, Side
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.venues.paper import PaperVenue
 from app.venues.paper.state import PaperLimits
-from tests.models.paper import Event, PaperTwin, Report, report_bytes
+from tests.models.paper import PaperTwin
 from tests.models.paper_checks import check_book
 from tests.models.paper_desk import (
     MAKER_PPM,
@@ -25,6 +25,7 @@ from tests.models.paper_desk import (
     order_id,
     small_capacity,
 )
+from tests.models.paper_records import Event, Report, report_bytes
 
 SYMBOLS = 2
 LIMITS = PaperLimits(ladder_levels=4, depth_levels=5)

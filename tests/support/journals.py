@@ -231,3 +231,21 @@ class TradingHistory:
         self._execution_id += int(fills.sum())
         self._open += routed["order_id"][reports["report"] == ReportKind.NEW].tolist()
         return reports.view(COMMAND)
+
+
+class Journaled:
+    """A writer with what its callbacks said."""
+
+    def __init__(self, folder: Path, next_seq: int = 1, **limits: int) -> None:
+        self.durable: list[int] = []
+        self.errors: list[OSError] = []
+        self.engine = SummingEngine()
+        self.next_seq = next_seq
+        self.writer = JournalWriter(folder, next_seq, self.durable.append, self.errors.append, **limits)
+
+    def tick(self, count: int = 3) -> tuple[bytes, bytes]:
+        commands = commands_from(self.next_seq, count)
+        records = commands.tobytes(), self.engine.process(commands).tobytes()
+        self.writer.append(*records, self.next_seq, self.next_seq + count - 1)
+        self.next_seq += count
+        return records

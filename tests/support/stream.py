@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -129,3 +130,14 @@ def watch(
         url, additional_headers=headers, compression=None, proxy=None, max_size=None, **options
     ) as socket:
         yield Watcher(socket)
+
+
+def place(client: httpx.Client, order: Message) -> Message:
+    response = client.post("/v1/orders", json=order)
+    assert response.status_code == 201, response.text
+    found: Message = response.json()
+    return found
+
+
+def without(document: Message, *names: str) -> Message:
+    return {name: value for name, value in document.items() if name not in names}

@@ -27,14 +27,8 @@ from tests.support.engine import (
     trade,
     working,
 )
-from tests.unit.engine.test_portfolio_risk import (
-    PRICE,
-    covariance,
-    sampled_desk,
-    value_at_risk,
-    var_limit,
-    verdict,
-)
+from tests.support.sampled_desk import PRICE, covariance, sampled_desk
+from tests.unit.engine.test_portfolio_risk import value_at_risk, var_limit, verdict
 
 _HELD = 100
 _SIDES = pytest.mark.parametrize("direction", [1, -1], ids=["long", "short"])

@@ -13,8 +13,7 @@ from app.engine.capacity import SMALL_CAPACITY
 from app.engine.codes import Code
 from app.engine.engine import Engine, Verdict
 from app.engine.state import RISK_MODEL_DEFAULTS, state_hash
-from app.engine.types import EventKind, Limit, ReportKind, RiskParameter, Scope, SeriesStatus
-from app.runtime.event_views import RiskModelEvent, SampleEvent, event_as
+from app.engine.types import EventKind, Limit, ReportKind, Scope
 from app.runtime.risk_figures import account_portfolio, account_portfolios, correlation_of, firm_portfolio
 from app.runtime.snapshots import load_newest_snapshot, save_snapshot
 from tests.support.engine import (
@@ -25,7 +24,6 @@ from tests.support.engine import (
     amend,
     bought,
     cancel,
-    desk,
     instrument,
     limit,
     mark,
@@ -36,44 +34,7 @@ from tests.support.engine import (
     sample_marks,
     working,
 )
-
-SAMPLES = 40
-PRICE = 10_000
-SECOND_US = 1_000_000
-
-
-def pass_second(made: Desk, prices: Sequence[int]) -> None:
-    """A second later: new marks of the first symbols, 0 leaves one as it is, then a sample."""
-    made.ts += SECOND_US
-    made.send(*(mark(symbol, price) for symbol, price in enumerate(prices) if price))
-    assert made.one(sample_marks()).kind == EventKind.MARKS_SAMPLED
-
-
-def moving_prices(symbols: int, samples: int, seed: int = 1, common: float = 0.8) -> list[list[int]]:
-    """Prices that return to PRICE, symbol 0 and 1 moved by one factor, the others each on its own."""
-    random = np.random.default_rng(seed)
-    factor = random.normal(0, 20, samples)
-    moves = random.normal(0, 20, (samples, symbols))
-    for symbol in range(min(symbols, 2)):
-        moves[:, symbol] = common * factor + (1 - common) * moves[:, symbol]
-    moves[-1] = 0
-    return [[PRICE + int(move) for move in row] for row in moves]
-
-
-def sampled_desk(symbols: int = 3, accounts: int = 2, common: float = 0.8) -> Desk:
-    made = desk(accounts, symbols, PRICE, cash=10**15)
-    for prices in moving_prices(symbols, SAMPLES, common=common):
-        pass_second(made, prices)
-    return made
-
-
-def covariance(made: Desk, i: int, j: int) -> float:
-    state = made.engine.state
-    return float(state.covariance[i * len(state.scales) + j])
-
-
-def statuses(made: Desk, symbols: int) -> list[SeriesStatus]:
-    return [SeriesStatus(status) for status in made.engine.state.statuses[:symbols].tolist()]
+from tests.support.sampled_desk import PRICE, SECOND_US, covariance, pass_second, sampled_desk
 
 
 def value_at_risk(
@@ -100,142 +61,6 @@ def var_limit(value: int, scope: int = Scope.ACCOUNT) -> Command:
 
 def correlated_limit(value: int) -> Command:
     return limit(Limit.MAX_CORRELATED_EXPOSURE, value, Scope.ACCOUNT, 0)
-
-
-# --- Sampling.
-
-
-def test_a_point_of_the_grid_is_sampled_once() -> None:
-    made = sampled_desk(1)
-    before = made.engine.state.sums.copy()
-    made.send(mark(0, PRICE + 500))
-    assert made.one_as(SampleEvent, sample_marks()).samples == SAMPLES - 1
-    assert (made.engine.state.sums == before).all()
-    made.ts += SECOND_US
-    assert made.one_as(SampleEvent, sample_marks()).samples == SAMPLES
-
-
-def test_no_return_leads_over_a_gap() -> None:
-    made = sampled_desk(1)
-    before = made.engine.state.sums.copy()
-    made.ts += 2 * SECOND_US
-    made.send(mark(0, 2 * PRICE))
-    assert made.one_as(SampleEvent, sample_marks()).samples == SAMPLES - 1
-    assert (made.engine.state.sums == before).all()
-    made.ts += SECOND_US
-    made.send(sample_marks())
-    # From twice the price to twice the price: the jump in between is in no return.
-    assert made.engine.state.sums[0] < before[0]
-
-
-def test_statuses_say_why_a_symbol_is_not_measured() -> None:
-    made = desk(1, 4, PRICE)
-    made.send(instrument(4))
-    for prices in moving_prices(2, 20):
-        pass_second(made, [*prices, PRICE])
-    assert statuses(made, 5) == [SeriesStatus.TOO_FEW_SAMPLES] * 4 + [SeriesStatus.NO_MARK]
-    for prices in moving_prices(2, 20):
-        pass_second(made, [*prices, PRICE])
-    # Symbol 3 has had no news since the start: it is stale, and has few samples before that.
-    expected = [SeriesStatus.OK, SeriesStatus.OK, SeriesStatus.NO_VARIANCE, SeriesStatus.TOO_FEW_SAMPLES]
-    assert statuses(made, 5) == [*expected, SeriesStatus.NO_MARK]
-    assert covariance(made, 2, 2) == covariance(made, 0, 3) == 0.0
-    for prices in moving_prices(1, 15):
-        pass_second(made, prices)
-    assert statuses(made, 2) == [SeriesStatus.OK, SeriesStatus.STALE]
-    assert covariance(made, 1, 1) > 0
-    assert np.isfinite(made.engine.state.covariance).all()
-
-
-def test_a_symbol_added_later_counts_once_it_has_half_the_weight_of_the_oldest() -> None:
-    made = desk(1, 1, PRICE)
-    made.send(risk_model(half_life=40))
-    for prices in moving_prices(1, 200):
-        pass_second(made, prices)
-    made.send(instrument(1), mark(1, PRICE))
-    needed = 0
-    for prices in moving_prices(2, 60, seed=2):
-        pass_second(made, prices)
-        needed += statuses(made, 2)[1] == SeriesStatus.TOO_FEW_SAMPLES
-    assert needed == pytest.approx(40, abs=2)
-    assert statuses(made, 2)[1] == SeriesStatus.OK
-
-
-def test_a_variance_that_has_faded_away_leaves_exact_zeros() -> None:
-    made = desk(1, 2, PRICE)
-    made.send(risk_model(half_life=1))
-    for prices in moving_prices(2, 40):
-        pass_second(made, prices)
-    for _ in range(150):
-        pass_second(made, [PRICE, PRICE])
-    assert statuses(made, 2) == [SeriesStatus.NO_VARIANCE] * 2
-    assert not made.engine.state.sums.any()
-
-
-def test_parameters_wait_for_room_for_all_their_events() -> None:
-    """Seven events each, and room for sixteen: what does not fit goes on with the next batch, once."""
-    made = Desk(replace(SMALL_CAPACITY, events=16))
-    changes = [
-        risk_model(
-            half_life=value,
-            interval_us=value * SECOND_US,
-            horizon_us=value * 10 * SECOND_US,
-            z_e9=value,
-            correlation_threshold_ppm=value,
-            mark_age_us_max=value,
-            samples_min=value,
-        )
-        for value in (2, 3, 4, 5)
-    ]
-    events = [event_as(RiskModelEvent, event) for event in made.send(*changes)]
-    told = [(event.seq, event.parameter, event.version) for event in events]
-    seqs = sorted({seq for seq, _, _ in told})
-    assert sorted(told) == [
-        (seq, code, version) for version, seq in enumerate(seqs, 1) for code in sorted(RiskParameter)
-    ]
-    assert len(seqs) == len(changes)
-
-
-def test_parameters_are_set_all_at_once_or_not_at_all() -> None:
-    made = sampled_desk(1)
-    model = made.engine.state.risk_model[0]
-    version = int(model["version"])
-    command = risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000, actor=7)
-    events = [event_as(RiskModelEvent, event) for event in made.send(command)]
-    assert [(e.parameter, e.old_value, e.new_value) for e in events] == [
-        (RiskParameter.HORIZON_US, RISK_MODEL_DEFAULTS["horizon_us"], 10 * SECOND_US),
-        (RiskParameter.Z_E9, RISK_MODEL_DEFAULTS["z_e9"], 1_000_000_000),
-    ]
-    assert {(e.scope, e.version, e.actor) for e in events} == {(Scope.FIRM, version + 1, 7)}
-    unchanged = made.one_as(RiskModelEvent, risk_model(horizon_us=10 * SECOND_US, z_e9=1_000_000_000))
-    assert unchanged.new_value == unchanged.old_value
-    for change in (
-        {"half_life": 0},
-        {"half_life": 1_000_001},
-        {"interval_us": 99_999},
-        {"horizon_us": 999_999},
-        {"z_e9": 0},
-        {"correlation_threshold_ppm": 1_000_001},
-        {"correlation_threshold_ppm": -1},
-        {"mark_age_us_max": 0},
-        {"samples_min": 1},
-    ):
-        before = state_hash_of_model(made)
-        assert made.one(risk_model(**change)).kind == EventKind.COMMAND_REJECTED
-        assert state_hash_of_model(made) == before
-
-
-def state_hash_of_model(made: Desk) -> bytes:
-    return bytes(made.engine.state.risk_model.tobytes())
-
-
-def test_another_interval_starts_the_estimate_anew() -> None:
-    made = sampled_desk(2)
-    made.send(risk_model(half_life=50))
-    assert covariance(made, 0, 1) > 0
-    made.send(risk_model(half_life=50, interval_us=2 * SECOND_US))
-    assert statuses(made, 2) == [SeriesStatus.TOO_FEW_SAMPLES] * 2
-    assert not made.engine.state.sums.any() and not made.engine.state.covariance.any()
 
 
 # --- Value at risk.

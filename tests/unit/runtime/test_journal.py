@@ -16,7 +16,7 @@ import pytest
 
 from app.engine.records import EVENT
 from app.runtime import journal, segments
-from app.runtime.folder_lock import FolderLock, FolderLocked
+from app.runtime.folder_lock import FolderLock
 from app.runtime.journal import JournalWriter
 from app.runtime.journal_reader import JournalReader, TornTail, cut
 from app.runtime.segments import (
@@ -27,27 +27,9 @@ from app.runtime.segments import (
     list_segments,
     segment_path,
 )
-from tests.support.journals import SummingEngine, commands_from, fail, write_journal
+from tests.support.journals import Journaled, SummingEngine, commands_from, fail, write_journal
 
 ROOT = Path(__file__).parents[3]
-
-
-class Journaled:
-    """A writer with what its callbacks said."""
-
-    def __init__(self, folder: Path, next_seq: int = 1, **limits: int) -> None:
-        self.durable: list[int] = []
-        self.errors: list[OSError] = []
-        self.engine = SummingEngine()
-        self.next_seq = next_seq
-        self.writer = JournalWriter(folder, next_seq, self.durable.append, self.errors.append, **limits)
-
-    def tick(self, count: int = 3) -> tuple[bytes, bytes]:
-        commands = commands_from(self.next_seq, count)
-        records = commands.tobytes(), self.engine.process(commands).tobytes()
-        self.writer.append(*records, self.next_seq, self.next_seq + count - 1)
-        self.next_seq += count
-        return records
 
 
 def read(folder: Path, from_seq: int = 1, batch: int = 4_096) -> tuple[bytes, bytes, JournalReader]:
@@ -384,49 +366,3 @@ def test_a_full_disk_halts_and_a_restart_goes_on(tmp_path: Path) -> None:
     journaled.writer.close()
     assert journaled.errors == []
     assert read(tmp_path)[2].last_seq == acknowledged + 7
-
-
-LOCK_AND_WAIT = """
-import fcntl, sys
-file = open(sys.argv[1], "a")
-fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-print("locked", flush=True)
-sys.stdin.read()
-"""
-
-
-def lockable_elsewhere(folder: Path) -> bool:
-    """Whether another process could take the folder's lock."""
-    command = [sys.executable, "-c", LOCK_AND_WAIT, str(folder / "lock")]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or "BlockingIOError" in done.stderr
-    return done.returncode == 0
-
-
-def test_a_writer_locks_its_folder_until_it_is_closed(tmp_path: Path) -> None:
-    journaled = Journaled(tmp_path)
-    with FolderLock(tmp_path):  # the same process may take it again
-        assert not lockable_elsewhere(tmp_path)
-    assert not lockable_elsewhere(tmp_path)
-    journaled.writer.close()
-    assert lockable_elsewhere(tmp_path)
-
-
-def test_a_lock_is_released_once(tmp_path: Path) -> None:
-    first, second = FolderLock(tmp_path), FolderLock(tmp_path)
-    first.release()
-    first.release()
-    assert not lockable_elsewhere(tmp_path)
-    second.release()
-    assert lockable_elsewhere(tmp_path)
-
-
-def test_a_folder_that_another_process_holds_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", LOCK_AND_WAIT, str(tmp_path / "lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdin is not None and holder.stdout is not None
-        assert holder.stdout.readline() == b"locked\n"
-        with pytest.raises(FolderLocked, match="in use by another process"):
-            Journaled(tmp_path)
-        holder.stdin.close()
-    Journaled(tmp_path).writer.close()

@@ -6,8 +6,8 @@ import pytest
 from app.engine.types import Liquidity
 from app.market.types import LEVEL_UPDATE, LevelKind
 from app.venues.paper.state import PaperLimits
-from tests.models.paper import Report, fee_of
 from tests.models.paper_desk import BUY, MAKER_PPM, MULTIPLIER, SELL, Desk, brief, order_id, small_capacity
+from tests.models.paper_records import Report, fee_of
 
 
 def test_what_was_taken_stays_taken_while_it_is_displayed() -> None:

@@ -12,7 +12,6 @@ from app.engine.types import (
     TimeInForce,
 )
 from app.venues.paper.state import PaperLimits
-from tests.models.paper import Report, fee_of
 from tests.models.paper_desk import (
     BUY,
     MAKER_PPM,
@@ -25,6 +24,7 @@ from tests.models.paper_desk import (
     order_id,
     small_capacity,
 )
+from tests.models.paper_records import Report, fee_of
 
 
 def test_an_order_rests_and_says_so() -> None:

@@ -13,8 +13,8 @@ from app.engine.types import (
     TimeInForce,
     TradingState,
 )
-from tests.models.paper import Event
 from tests.models.paper_desk import BUY, SELL, Desk, brief, order_id
+from tests.models.paper_records import Event
 
 _RO = OrderFlag.REDUCE_ONLY
 _LONG = 1  # an account
