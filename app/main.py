@@ -1,4 +1,4 @@
-"""The web application: routes, error answers, and the busy paths in front of the framework."""
+"""The web application: routes, error answers, and what stands in front of the framework."""
 
 import threading
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from app.api.http.asgi import Application
+from app.api.http.body_limit import BodyLimit
 from app.api.http.decoding import invalid_problem
 from app.api.http.gate import Gate
 from app.api.http.large_response import LargeResponse
-from app.api.http.order_application import BodyLimit, HotLane
 from app.api.order_entry.desk import OrderDesk
 from app.api.routes import (
     account_changes,
@@ -29,6 +29,7 @@ from app.api.routes import (
     limit_templates,
     limits,
     market,
+    order_entry,
     orders,
     overrides,
     permissions,
@@ -66,6 +67,7 @@ what happens is told live by `/v1/stream`.
 """
 
 ROUTERS = (
+    order_entry,
     orders,
     accounts,
     account_opening,
@@ -150,7 +152,7 @@ def _add_error_answers(app: FastAPI) -> None:
 
 
 def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
-    """The FastAPI application by itself: it documents all routes and serves all but the busiest."""
+    """The FastAPI application by itself: all routes, and what OpenAPI says of them."""
     app = FastAPI(
         title="Bot4",
         version=services.version,
@@ -195,6 +197,6 @@ def _description_of(app: FastAPI) -> Callable[[], bytes]:
 def create_app(services: Services, desk: OrderDesk, stream_socket: Application) -> Application:
     """What the server runs."""
     application = create_framework(services, desk)
-    application.router.routes.append(WebSocketRoute("/v1/stream", stream_socket))
-    framework = BodyLimit(application, services.body_bytes_max, services.keys)
-    return Gate(HotLane(framework, TradeSocket(services, desk), services, desk), services)
+    sockets: dict[str, Application] = {"/v1/trade": TradeSocket(services, desk), "/v1/stream": stream_socket}
+    application.router.routes += [WebSocketRoute(path, socket) for path, socket in sockets.items()]
+    return Gate(BodyLimit(application, services.body_bytes_max, services.keys), services)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.codec.order_json import AVERAGE_PRICE_EXTRA_DECIMALS
-from app.documents.problems import code_name
+from app.documents.problems import code_name, problem_headers
 from app.engine.types import Liquidity, OrderFlag, OrderStatus, OrderType, Side, TimeInForce
 from app.runtime.decimals import ratio_text
 from app.runtime.reference import InstrumentView, Reference, money_text
@@ -27,6 +27,12 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     replayed: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of HTTP, but for the length."""
+        found = problem_headers(self.status) if self.status >= 400 else {"content-type": "application/json"}
+        return found | {"idempotency-replayed": "true"} if self.replayed else found
 
 
 class Reply(NamedTuple):

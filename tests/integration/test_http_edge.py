@@ -11,7 +11,7 @@ import pytest
 
 from app.api.http import connection as watched_protocol
 from app.api.http import sweep as connection_sweep
-from app.api.http.order_application import decode_orders
+from app.api.order_entry.request_bodies import decode_orders
 from app.api.websocket.trade_messages import decode_request
 from app.documents.problems import Problem
 from tests.integration.test_order_protocol import RawClient, request

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.api.http.head_reader import Head, NoHead, OrderAction, read_head
 
 _TOKEN = "!#$%&'*+.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
+_TOKEN_OF_IDS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ._:-"
 _TAKEN = ("content-length", "authorization", "connection", "transfer-encoding", "expect", "upgrade", "te")
 _VISIBLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=30)
 _NAMES = st.text(st.sampled_from(_TOKEN), min_size=1, max_size=12).filter(
@@ -18,32 +19,47 @@ _FIELDS = st.lists(st.tuples(_NAMES, _VISIBLE), max_size=8, unique_by=lambda fie
 _BLANKS = st.text(st.sampled_from(" \t"), max_size=3)
 
 
+_IDS = st.text(st.sampled_from(_TOKEN_OF_IDS), min_size=1, max_size=36)
+_METHODS = {OrderAction.CANCEL: b"DELETE", OrderAction.AMEND: b"PATCH"}
+
+
 class Made(NamedTuple):
     """A plain head, and what it says."""
 
     raw: bytes
-    action: OrderAction
-    order_id: str
-    authorization: str
-    body_size: int
+    head: Head
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[bytes, OrderAction, str | None, tuple[str, str] | None]:
+    """A method and a path, and what they say."""
+    action = draw(st.sampled_from(OrderAction))
+    if action is OrderAction.PLACE:
+        return b"POST /v1/orders", action, None, None
+    if action is OrderAction.PLACE_BATCH:
+        return b"POST /v1/orders/batch", action, None, None
+    line = _METHODS[action] + b" /v1/orders/"
+    if draw(st.booleans()):
+        order_id = str(draw(st.integers(0, (1 << 63) - 1)))
+        return line + order_id.encode(), action, order_id, None
+    account, client_order_id = draw(_IDS), draw(_IDS)
+    path = f"by-client-id/{account}/{client_order_id}"
+    return line + path.encode(), action, None, (account, client_order_id)
 
 
 @st.composite
 def plain_heads(draw: st.DrawFn) -> Made:
-    action = draw(st.sampled_from(OrderAction))
-    order_id = ""
-    if action in (OrderAction.CANCEL, OrderAction.AMEND):
-        order_id = str(draw(st.integers(0, (1 << 63) - 1)))
-    method = {OrderAction.CANCEL: "DELETE", OrderAction.AMEND: "PATCH"}.get(action, "POST")
-    path = "/v1/orders/batch" if action is OrderAction.PLACE_BATCH else "/v1/orders"
+    line, action, order_id, client_order_id = draw(requests())
     authorization = draw(_VISIBLE).strip()
     body_size = draw(st.integers(0, 999_999_999))
     fields = draw(_FIELDS)
     fields += [("Authorization", authorization), ("Content-Length", str(body_size))]
-    lines = [f"{method} {path}{'/' if order_id else ''}{order_id} HTTP/1.1"]
+    lines = [f"{line.decode()} HTTP/1.1"]
     for name, value in draw(st.permutations(fields)):
         lines.append(f"{name}:{draw(_BLANKS)}{value}{draw(_BLANKS)}")
-    return Made("\r\n".join([*lines, "\r\n"]).encode(), action, order_id, authorization, body_size)
+    raw = "\r\n".join([*lines, "\r\n"]).encode()
+    head = Head(action, order_id, client_order_id, authorization.encode(), len(raw), body_size)
+    return Made(raw, head)
 
 
 class Parsed:
@@ -68,8 +84,7 @@ class Parsed:
 
 @given(plain_heads(), st.binary(max_size=50))
 def test_a_plain_head_is_read_whatever_follows(made: Made, rest: bytes) -> None:
-    expected = Head(made.action, made.order_id, made.authorization.encode(), len(made.raw), made.body_size)
-    assert read_head(made.raw + rest) == expected
+    assert read_head(made.raw + rest) == made.head
 
 
 @given(plain_heads())
@@ -87,6 +102,14 @@ def test_a_field_twice_is_not_plain(made: Made, data: st.DataObject) -> None:
     assert read_head(b"\r\n".join(lines)) is NoHead.NOT_PLAIN
 
 
+def _path(head: Head) -> bytes:
+    if head.order_id is not None:
+        return f"/v1/orders/{head.order_id}".encode()
+    if head.client_order_id is not None:
+        return f"/v1/orders/by-client-id/{'/'.join(head.client_order_id)}".encode()
+    return b"/v1/orders" if head.action is OrderAction.PLACE else b"/v1/orders/batch"
+
+
 @given(plain_heads(), st.data())
 def test_what_is_plain_after_a_change_llhttp_reads_alike(made: Made, data: st.DataObject) -> None:
     """One byte replaced, left out or put in: where the head is still plain, both readers find the same."""
@@ -98,9 +121,8 @@ def test_what_is_plain_after_a_change_llhttp_reads_alike(made: Made, data: st.Da
     parsed = Parsed(spoilt[: found.size])
     assert parsed.whole
     assert parsed.parser.get_http_version() == "1.1"
-    assert parsed.url.endswith(b"/" + (found.order_id.encode() or parsed.url.rsplit(b"/", 1)[1]))
-    method = {OrderAction.CANCEL: b"DELETE", OrderAction.AMEND: b"PATCH"}.get(found.action, b"POST")
-    assert parsed.parser.get_method() == method
+    assert parsed.url == _path(found)
+    assert parsed.parser.get_method() == _METHODS.get(found.action, b"POST")
     assert [int(value) for value in parsed.fields.get(b"content-length", [b"0"])] == [found.body_size]
     assert [value.strip() for value in parsed.fields.get(b"authorization", [b""])] == [found.authorization]
     assert parsed.parser.should_keep_alive() and not parsed.parser.should_upgrade()

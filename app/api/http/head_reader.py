@@ -33,10 +33,11 @@ class OrderAction(Enum):
 
 
 class Head(NamedTuple):
-    """The head of a plain request. `order_id` is empty where the request names no order."""
+    """The head of a plain request; a cancel or an amendment names its order in one way or the other."""
 
     action: OrderAction
-    order_id: str
+    order_id: str | None
+    client_order_id: tuple[str, str] | None  # and before it the account
     authorization: bytes
     size: int  # of the head itself, blank line included
     body_size: int
@@ -52,10 +53,16 @@ class NoHead(Enum):
 Incomplete: TypeAlias = Literal[NoHead.INCOMPLETE]
 NotPlain: TypeAlias = Literal[NoHead.NOT_PLAIN]
 
-_REQUEST = re.compile(
-    rb"(POST /v1/orders|POST /v1/orders/batch|(?:DELETE|PATCH) /v1/orders/([0-9]{1,19})) HTTP/1\.1"
+_METHODS = {b"DELETE": OrderAction.CANCEL, b"PATCH": OrderAction.AMEND}
+_PLACING = {
+    b"POST /v1/orders HTTP/1.1": OrderAction.PLACE,
+    b"POST /v1/orders/batch HTTP/1.1": OrderAction.PLACE_BATCH,
+}
+# Ids as they are given to accounts and orders; whatever else stands there names none.
+_NAMING = re.compile(
+    rb"(DELETE|PATCH) /v1/orders/"
+    rb"(?:([0-9]{1,19})|by-client-id/([A-Za-z0-9._:-]{1,36})/([A-Za-z0-9._:/-]{1,36})) HTTP/1\.1"
 )
-_ACTIONS = {b"POST /v1/orders": OrderAction.PLACE, b"POST /v1/orders/batch": OrderAction.PLACE_BATCH}
 # One class of characters each, so that no field takes longer than it is long.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\x20-\x7e]*")
@@ -75,21 +82,33 @@ def read_head(data: bytes | bytearray) -> Head | Incomplete | NotPlain:
     if not size:
         return NoHead.NOT_PLAIN if len(data) >= PLAIN_HEAD_BYTES_MAX else NoHead.INCOMPLETE
     lines = bytes(data[: size - len(HEAD_END)]).split(b"\r\n")
-    request = _REQUEST.fullmatch(lines[0])
+    request = _read_request_line(lines[0])
     fields = _read_fields(lines[1:])
     if request is None or fields is None:
         return NoHead.NOT_PLAIN
-    action = _action(request[1])
-    body_size = fields.get(b"content-length", b"0" if action is OrderAction.CANCEL else b"")
+    body_size = fields.get(b"content-length", b"0" if request.action is OrderAction.CANCEL else b"")
     if not _LENGTH.fullmatch(body_size) or fields.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return NoHead.NOT_PLAIN
-    order_id = (request[2] or b"").decode()
-    return Head(action, order_id, fields.get(b"authorization", b""), size, int(body_size))
+    return Head(*request, fields.get(b"authorization", b""), size, int(body_size))
 
 
-def _action(request: bytes) -> OrderAction:
-    by_method = OrderAction.CANCEL if request.startswith(b"DELETE") else OrderAction.AMEND
-    return _ACTIONS.get(request, by_method)
+class _RequestLine(NamedTuple):
+    action: OrderAction
+    order_id: str | None = None
+    client_order_id: tuple[str, str] | None = None
+
+
+def _read_request_line(line: bytes) -> _RequestLine | None:
+    action = _PLACING.get(line)
+    if action is not None:
+        return _RequestLine(action)
+    naming = _NAMING.fullmatch(line)
+    if naming is None:
+        return None
+    method, order_id, account, client_order_id = naming.groups()
+    if order_id is not None:
+        return _RequestLine(_METHODS[method], order_id.decode())
+    return _RequestLine(_METHODS[method], None, (account.decode(), client_order_id.decode()))
 
 
 def _read_fields(lines: list[bytes]) -> dict[bytes, bytes] | None:

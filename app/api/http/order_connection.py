@@ -4,8 +4,8 @@ A client that trades sends the same head over and over; only the body is new. So
 a head that has been read once is recognised by its bytes, and such a request
 costs one look-up, one call of the desk and one write: no task, no scope, no
 header by header. Anything that is not plainly one of these requests, whole and
-alone on its connection, takes uvicorn's own way to `app.api.http.order_application`, which
-answers the same requests with the same words.
+alone on its connection, takes uvicorn's own way to the framework, whose routes
+(`app.api.routes.order_entry`) answer the same requests with the same words.
 
 One request of a connection is under way at a time. What a client has sent
 beyond it waits here, and when that is much the connection is not read.
@@ -19,16 +19,26 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from app.api.auth import KeyStore, Principal
 from app.api.http.connection import WatchedProtocol
 from app.api.http.head_reader import Head, OrderAction, head_bytes, read_head
-from app.api.http.order_application import ORDER_BYTES_MAX, decode_amend, decode_order, decode_orders
 from app.api.http.sweep import ConnectionSweep, allowed_connections
 from app.api.order_entry.desk import OrderDesk
 from app.api.order_entry.pending import Respond, failure_answer
+from app.api.order_entry.request_bodies import ORDER_BYTES_MAX, decode_amend, decode_order, decode_orders
 from app.api.services import Services
 from app.documents.orders import Answer
-from app.documents.problems import problem_headers
 from app.runtime.loop import EngineLoop
 
 HEADS_MAX = 4_096  # remembered, of all connections
+
+
+_CREATED_HEADERS = b"content-type: application/json\r\n"  # of nearly all answers
+
+
+def _header_lines(answer: Answer) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode()
+
+
+# Their heads come again and again; those of the others name an order.
+_REPEATED = (OrderAction.PLACE, OrderAction.PLACE_BATCH)
 
 
 class PlainRequest(NamedTuple):
@@ -76,7 +86,7 @@ class OrderLane:
         if principal is None:
             return None
         request = PlainRequest(head, principal, head.size + head.body_size)
-        if not head.order_id:  # else the next one is another
+        if head.action in _REPEATED:
             if len(self._known) >= HEADS_MAX:
                 self._known.clear()
             self._known[raw] = request
@@ -91,11 +101,19 @@ class OrderLane:
             elif action is OrderAction.PLACE_BATCH:
                 desk.place_batch(principal, decode_orders(body), respond)
             elif action is OrderAction.CANCEL:
-                desk.cancel(principal, request.head.order_id, respond)
+                desk.cancel(principal, self._order_id(request), respond)
             else:
-                desk.amend(principal, request.head.order_id, decode_amend(body), respond)
+                amend = decode_amend(body)
+                desk.amend(principal, self._order_id(request), amend, respond)
         except Exception as error:  # noqa: BLE001  # an expected one becomes its problem, a bug a logged 500
             respond(failure_answer(error))
+
+    def _order_id(self, request: PlainRequest) -> str:
+        """Raises Problem where a client order id is nobody's."""
+        head = request.head
+        if head.client_order_id is None:
+            return head.order_id or ""
+        return self._desk.order_id_of(request.principal, *head.client_order_id)
 
 
 class OrderProtocol(WatchedProtocol):
@@ -203,13 +221,10 @@ class OrderProtocol(WatchedProtocol):
         if self.server_state.default_headers is not self._dated:
             self._date()
         status, body, replayed = answer
-        if status == 201 and not replayed:
-            kind = b"content-type: application/json\r\n"
-        else:
-            kind = _kind_of(status, replayed=replayed)
+        headers = _CREATED_HEADERS if status == 201 and not replayed else _header_lines(answer)
         transport.write(
             b"%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINE[status], self._default_headers, kind, len(body), body)
+            % (STATUS_LINE[status], self._default_headers, headers, len(body), body)
         )
         self.server_state.total_requests += 1
         if self._closing:
@@ -242,13 +257,6 @@ class OrderProtocol(WatchedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._held.clear()
         super().connection_lost(exc)
-
-
-def _kind_of(status: int, *, replayed: bool) -> bytes:
-    headers = {"content-type": "application/json"} if status < 400 else problem_headers(status)
-    if replayed:
-        headers["idempotency-replayed"] = "true"
-    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
 
 
 def order_protocol(services: Services, desk: OrderDesk) -> type[OrderProtocol]:

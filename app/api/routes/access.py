@@ -105,7 +105,7 @@ class ExactRoute(APIRoute):
                 problem = body_problem()
             if problem is not None:
                 if needs_key:  # who is not known is told nothing else
-                    _known(_services(request), request.headers.get("authorization"))
+                    _known(services_of(request), request.headers.get("authorization"))
                 raise problem
             scope = {**request.scope, "headers": _as_json(request.scope["headers"])}
             return await handle(_ExactRequest(scope, request.receive))
@@ -120,16 +120,16 @@ class ExactRoute(APIRoute):
         return self._body_schema
 
 
-def _services(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     return cast(Services, request.app.state.services)
 
 
-def _desk(request: Request) -> OrderDesk:
+def desk_of(request: Request) -> OrderDesk:
     return cast(OrderDesk, request.app.state.desk)
 
 
-Provided = Annotated[Services, Depends(_services)]
-Desk = Annotated[OrderDesk, Depends(_desk)]
+Provided = Annotated[Services, Depends(services_of)]
+Desk = Annotated[OrderDesk, Depends(desk_of)]
 
 
 def _known(
@@ -150,6 +150,12 @@ def _served(services: Provided, principal: Annotated[Principal, Depends(_known)]
     if services.loop.halted:
         raise engine_halted()
     return principal
+
+
+def served_principal(request: Request) -> Principal:
+    """Who is asking, while the engine takes orders. Raises Problem."""
+    services = services_of(request)
+    return _served(services, _known(services, request.headers.get("authorization")))
 
 
 def _check_role(principal: Principal, role: Role) -> Principal:
@@ -187,9 +193,7 @@ def json_response(content: object, status: int = 200) -> Response:
 
 
 def answer_response(answer: Answer) -> Response:
-    media_type = "application/json" if answer.status < 400 else "application/problem+json"
-    headers = {"idempotency-replayed": "true"} if answer.replayed else None
-    return Response(answer.body, answer.status, headers, media_type)
+    return Response(answer.body, answer.status, answer.headers)
 
 
 def account_index(services: Services, principal: Principal, account: str) -> int:

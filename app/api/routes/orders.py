@@ -1,7 +1,5 @@
-"""Orders over HTTP, as OpenAPI describes them; `app.api.http.order_application` answers the busiest."""
+"""Orders as the engine holds them, and mass cancels; `app.api.routes.order_entry` is for single orders."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,16 +10,13 @@ from app.api.auth import Principal
 from app.api.http.large_response import document, json_list
 from app.api.order_entry.desk import OrderDesk
 from app.api.order_entry.mass_cancel import canceled_members
-from app.api.order_entry.pending import Respond, answer_of
 from app.api.routes.access import (
     Desk,
     ExactRoute,
     Provided,
-    Responses,
     Trader,
     Viewer,
     account_index,
-    answer_response,
     json_response,
     problems,
     symbol_index,
@@ -31,14 +26,10 @@ from app.documents.orders import order_content
 from app.documents.problems import invalid_field
 from app.documents.schemas import (
     ORDERS_PAGE_MAX,
-    AmendOrder,
-    BatchResults,
     CanceledOrders,
     CancelScope,
     Order,
     OrderPage,
-    PlaceOrder,
-    PlaceOrders,
 )
 
 router = APIRouter(prefix="/v1", tags=["orders"], route_class=ExactRoute)
@@ -46,38 +37,6 @@ router = APIRouter(prefix="/v1", tags=["orders"], route_class=ExactRoute)
 AccountQuery = Annotated[str | None, Query(max_length=36)]
 SymbolQuery = Annotated[str | None, Query(max_length=24)]
 _BY_CLIENT_ID = "/orders/by-client-id/{account}/{client_order_id:path}"
-_REPLAYED: Responses = {
-    200: {"model": Order, "description": "the first result again; header `Idempotency-Replayed: true`"}
-}
-
-
-async def _answered(start: Callable[[Respond], None]) -> Response:
-    return answer_response(await answer_of(start))
-
-
-@router.post(
-    "/orders", status_code=201, response_model=Order, responses={**_REPLAYED, **problems(409, 413, 422)}
-)
-async def place_order(order: PlaceOrder, desk: Desk, principal: Trader) -> Response:
-    """Place an order. The answer comes when it is durable and has the fills of its arrival in it."""
-    return await _answered(partial(desk.place, principal, order))
-
-
-@router.post("/orders/batch", response_model=BatchResults, responses=problems(413))
-async def place_orders(batch: PlaceOrders, desk: Desk, principal: Trader) -> Response:
-    """Place up to 1,000 orders; the results are in their order. A malformed order refuses the whole batch."""
-    return await _answered(partial(desk.place_batch, principal, batch))
-
-
-@router.patch("/orders/{order_id}", response_model=Order, responses=problems(404, 409, 413, 422))
-async def amend_order(order_id: str, amend: AmendOrder, desk: Desk, principal: Trader) -> Response:
-    """Change price or total quantity; the place in the queue is kept only if the quantity falls."""
-    return await _answered(partial(desk.amend, principal, order_id, amend))
-
-
-@router.delete("/orders/{order_id}", response_model=Order, responses=problems(404, 409))
-async def cancel_order(order_id: str, desk: Desk, principal: Trader) -> Response:
-    return await _answered(partial(desk.cancel, principal, order_id))
 
 
 @router.delete("/orders", response_model=CanceledOrders, responses=problems(404))
@@ -152,24 +111,6 @@ async def get_order_by_client_id(
 ) -> Response:
     slot = desk.find_by_client_id(principal, account, client_order_id)
     return await _order_response(services, desk, slot)
-
-
-@router.patch(_BY_CLIENT_ID, response_model=Order, responses=problems(404, 409, 413, 422))
-async def amend_order_by_client_id(
-    account: str, client_order_id: str, amend: AmendOrder, desk: Desk, principal: Trader
-) -> Response:
-    """As by `order_id`: the newest order that the account placed under this id."""
-    order_id = desk.order_id_of(principal, account, client_order_id)
-    return await _answered(partial(desk.amend, principal, order_id, amend))
-
-
-@router.delete(_BY_CLIENT_ID, response_model=Order, responses=problems(404, 409))
-async def cancel_order_by_client_id(
-    account: str, client_order_id: str, desk: Desk, principal: Trader
-) -> Response:
-    """As by `order_id`: the newest order that the account placed under this id."""
-    order_id = desk.order_id_of(principal, account, client_order_id)
-    return await _answered(partial(desk.cancel, principal, order_id))
 
 
 @router.get("/orders/{order_id}", response_model=Order, responses=problems(404))

@@ -12,7 +12,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol
 
-from app.api.http.order_application import decode_order, decode_orders
+from app.api.order_entry.request_bodies import decode_order, decode_orders
 from loadtests.http_load import Connection, Requests
 from loadtests.order_bodies import TEMPLATES, OrderBodies
 from loadtests.run import is_loopback

@@ -21,17 +21,25 @@ def head(request: bytes = b"POST /v1/orders HTTP/1.1", fields: bytes = FIELDS, l
 
 
 @pytest.mark.parametrize(
-    ("request_line", "action", "order_id"),
+    ("request_line", "action", "order_id", "client_order_id"),
     [
-        (b"POST /v1/orders HTTP/1.1", OrderAction.PLACE, ""),
-        (b"POST /v1/orders/batch HTTP/1.1", OrderAction.PLACE_BATCH, ""),
-        (b"PATCH /v1/orders/12 HTTP/1.1", OrderAction.AMEND, "12"),
-        (b"DELETE /v1/orders/9223372036854775807 HTTP/1.1", OrderAction.CANCEL, "9223372036854775807"),
+        (b"POST /v1/orders", OrderAction.PLACE, None, None),
+        (b"POST /v1/orders/batch", OrderAction.PLACE_BATCH, None, None),
+        (b"PATCH /v1/orders/12", OrderAction.AMEND, "12", None),
+        (b"DELETE /v1/orders/9223372036854775807", OrderAction.CANCEL, "9223372036854775807", None),
+        (b"PATCH /v1/orders/by-client-id/a:b/c", OrderAction.AMEND, None, ("a:b", "c")),
+        (b"DELETE /v1/orders/by-client-id/a/b/c:d", OrderAction.CANCEL, None, ("a", "b/c:d")),
+        (b"DELETE /v1/orders/by-client-id/a//", OrderAction.CANCEL, None, ("a", "/")),
     ],
 )
-def test_the_requests_that_are_plain(request_line: bytes, action: OrderAction, order_id: str) -> None:
-    raw = head(request_line)
-    assert read_head(raw + b"a body and more") == Head(action, order_id, KEY, len(raw), 7)
+def test_the_requests_that_are_plain(
+    request_line: bytes,
+    action: OrderAction,
+    order_id: str | None,
+    client_order_id: tuple[str, str] | None,
+) -> None:
+    raw = head(request_line + b" HTTP/1.1")
+    assert read_head(raw + b"a body and more") == Head(action, order_id, client_order_id, KEY, len(raw), 7)
     assert read_head(bytearray(raw)) == read_head(raw)
     assert head_bytes(raw + b"\r\n\r\n") == len(raw)
 
@@ -56,6 +64,14 @@ def test_the_requests_that_are_plain(request_line: bytes, action: OrderAction, o
         b"DELETE /v1/orders/ HTTP/1.1",
         b"DELETE /v1/orders/-1 HTTP/1.1",
         b"DELETE /v1/orders/1/ HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id/ HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id/a HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id/a/ HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id//b HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id/a/b?x HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id/a/b%20 HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id/a/b c HTTP/1.1",
+        b"DELETE /v1/orders/by-client-id/a/%b HTTP/1.1" % (b"b" * 37),
         b"DELETE /v1/orders/12345678901234567890 HTTP/1.1",
         b"DELETE /v1/orders/\xd9\xa1 HTTP/1.1",
         b"",
@@ -126,7 +142,7 @@ def test_lengths_that_are_none(length: bytes) -> None:
 
 def test_only_a_cancel_may_leave_its_length_out() -> None:
     cancel = b"DELETE /v1/orders/1 HTTP/1.1\r\n\r\n"
-    assert read_head(cancel) == Head(OrderAction.CANCEL, "1", b"", len(cancel), 0)
+    assert read_head(cancel) == Head(OrderAction.CANCEL, "1", None, b"", len(cancel), 0)
     for line in (b"POST /v1/orders", b"POST /v1/orders/batch", b"PATCH /v1/orders/1"):
         assert read_head(line + b" HTTP/1.1\r\n\r\n") is NoHead.NOT_PLAIN
 

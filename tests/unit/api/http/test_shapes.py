@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from app.api.http.order_application import decode_order, decode_orders
 from app.api.http.shapes import NESTED_MAX
+from app.api.order_entry.request_bodies import decode_order, decode_orders
 from app.documents.problems import Problem
 from tests.support.api import limit_order
 

@@ -1,6 +1,5 @@
-"""What the hot lane answers when the engine's loop takes nothing, or something breaks."""
+"""What the routes of order entry answer when the engine's loop takes nothing, or something breaks."""
 
-import asyncio
 import json
 import logging
 from pathlib import Path
@@ -9,13 +8,13 @@ from typing import Any, cast
 import pytest
 
 from app.api.auth import KeyStore
-from app.api.http.asgi import Message, Receive, Scope, Send
-from app.api.http.order_application import BodyLimit, HotLane
+from app.api.http.asgi import Application, Message
 from app.api.order_entry.desk import OrderDesk
 from app.api.services import Services
 from app.api.template_store import TemplateStore
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.state import allocate
+from app.main import create_app
 from app.market.market_data import MarketData
 from app.runtime.alarms import Alarms
 from app.runtime.clock import VirtualClock
@@ -26,8 +25,8 @@ from app.runtime.retention import DiskBudget
 from app.runtime.risk_log import RiskLog
 from app.runtime.unavailable import EngineHalted, Overloaded, StorageFull
 from app.venues.base import Venue
+from tests.support.asgi import KEY, call, elsewhere
 
-KEY = "a-key-from-the-environment"
 ORDER = {"account": "a", "symbol": "S", "side": "BUY", "type": "MARKET", "quantity": "1"}
 
 
@@ -43,15 +42,7 @@ class Loop:
         raise self.error
 
 
-def _keys(folder: Path) -> KeyStore:
-    return KeyStore.open(folder, KEY, lambda: 1)[0]
-
-
-async def _elsewhere(_scope: Scope, _receive: Receive, send: Send) -> None:
-    await send({"type": "elsewhere"})
-
-
-def _lane(folder: Path, loop: Loop) -> HotLane:
+def _application(folder: Path, loop: Loop) -> Application:
     state = allocate(SMALL_CAPACITY)
     services = Services(
         loop=cast(EngineLoop, loop),
@@ -60,7 +51,7 @@ def _lane(folder: Path, loop: Loop) -> HotLane:
         venue=cast(Venue, None),
         market=cast(MarketData, None),
         clock=VirtualClock(),
-        keys=_keys(folder),
+        keys=KeyStore.open(folder, KEY, lambda: 1)[0],
         disk=DiskBudget(folder, 0, lambda _: None),
         templates=TemplateStore.open(folder / "templates.json", lambda: 1),
         risk_log=RiskLog(),
@@ -68,32 +59,7 @@ def _lane(folder: Path, loop: Loop) -> HotLane:
         version="test",
         started_ts=0,
     )
-    return HotLane(_elsewhere, _elsewhere, services, OrderDesk(services))
-
-
-def _call(application: Any, messages: list[Message], **scope: Any) -> list[Message]:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return messages.pop(0)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    headers = [(b"host", b"x"), (b"authorization", f"Bearer {KEY}".encode())]
-    whole = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/orders",
-        "headers": headers,
-        "query_string": b"",
-    } | scope
-    asyncio.run(_run(application(whole, receive, send)))
-    return sent
-
-
-async def _run(answer: Any) -> None:
-    await answer
+    return create_app(services, OrderDesk(services), elsewhere)
 
 
 def _request(body: Any) -> list[Message]:
@@ -120,7 +86,7 @@ def test_the_loop_takes_nothing(
     code: str,
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        start, content = _call(_lane(tmp_path, Loop(error)), _request(body), path=path)
+        start, content = call(_application(tmp_path, Loop(error)), _request(body), path=path)
     assert start["status"] == status
     assert json.loads(content["body"])["code"] == code
     assert b"secret" not in content["body"]
@@ -131,28 +97,44 @@ def test_the_loop_takes_nothing(
     assert (b"retry-after" in headers) == (status == 503)
 
 
+@pytest.mark.parametrize("body", [json.dumps(ORDER).encode(), b"{", b" " * (1 << 16)])
+@pytest.mark.parametrize("query", [b"", b"x=1"])
 @pytest.mark.parametrize(("halted", "code"), [(False, "NOT_READY"), (True, "ENGINE_HALTED")])
-def test_not_ready(tmp_path: Path, halted: bool, code: str) -> None:
+def test_not_ready(tmp_path: Path, halted: bool, code: str, query: bytes, body: bytes) -> None:
+    """Whatever else is wrong with the request."""
     loop = Loop(RuntimeError(), ready=False, halted=halted)
-    start, content = _call(_lane(tmp_path, loop), _request(ORDER))
+    messages = [{"type": "http.request", "body": body}]
+    start, content = call(_application(tmp_path, loop), messages, query_string=query)
     assert (start["status"], json.loads(content["body"])["code"]) == (503, code)
 
 
 @pytest.mark.parametrize(
-    "scope",
+    ("method", "path", "status"),
     [
-        {"method": "GET"},
-        {"method": "DELETE", "path": "/v1/orders"},
-        {"path": "/v1/orders/"},
-        {"path": "/v1/orders/batch/"},
-        {"path": "/v1/ordersx"},
-        {"type": "websocket", "path": "/v1/trade"},
-        {"type": "websocket", "path": "/v1/other"},
-        {"type": "lifespan"},
+        ("POST", "/v1/orders/", 404),
+        ("POST", "/v1/orders/batch/", 404),
+        ("POST", "/v1/ordersx", 404),
+        ("POST", "/v1/orders/1", 405),
+        ("PUT", "/v1/orders", 405),
+        ("GET", "/v1/orders/x", 404),
+        ("DELETE", "/v1/orders", 400),  # of many orders, and nobody is named
     ],
 )
-def test_everything_else_goes_on(tmp_path: Path, scope: dict[str, Any]) -> None:
-    assert _call(_lane(tmp_path, Loop(RuntimeError())), [], **scope) == [{"type": "elsewhere"}]
+def test_what_is_no_order_entry(tmp_path: Path, method: str, path: str, status: int) -> None:
+    """The loop, which fails at each command, is not asked."""
+    body: list[Message] = [{"type": "http.request"}]
+    start, _ = call(_application(tmp_path, Loop(RuntimeError())), body, method=method, path=path)
+    assert start["status"] == status
+
+
+def test_sockets_have_paths_of_their_own(tmp_path: Path) -> None:
+    application = _application(tmp_path, Loop(RuntimeError(), ready=False))
+    connect: list[Message] = [{"type": "websocket.connect"}]
+    start, _ = call(application, connect, type="websocket", path="/v1/trade")
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 503)
+    assert call(application, connect, type="websocket", path="/v1/stream") == [{"type": "elsewhere"}]
+    (refused,) = call(application, connect, type="websocket", path="/v1/other")
+    assert refused["type"] == "websocket.close"
 
 
 def test_a_client_that_goes_away_gets_nothing(tmp_path: Path) -> None:
@@ -160,45 +142,20 @@ def test_a_client_that_goes_away_gets_nothing(tmp_path: Path) -> None:
         {"type": "http.request", "body": b"{", "more_body": True},
         {"type": "http.disconnect"},
     ]
-    lane = _lane(tmp_path, Loop(RuntimeError()))
-    assert _call(lane, pieces) == []
-    assert _call(lane, [{"type": "http.disconnect"}]) == []
-    assert _call(BodyLimit(_elsewhere, 10, _keys(tmp_path)), [{"type": "http.disconnect"}]) == []
+    application = _application(tmp_path, Loop(RuntimeError()))
+    assert call(application, pieces) == []
+    assert call(application, [{"type": "http.disconnect"}]) == []
 
 
 def test_a_body_in_pieces(tmp_path: Path) -> None:
     body = json.dumps(ORDER).encode()
     pieces: list[Message] = [{"type": "http.request", "body": body[:7], "more_body": True}]
     pieces += [{"type": "http.request", "more_body": True}, {"type": "http.request", "body": body[7:]}]
-    start, _ = _call(_lane(tmp_path, Loop(Overloaded())), pieces)
+    start, _ = call(_application(tmp_path, Loop(Overloaded())), pieces)
     assert start["status"] == 503, "it was read to the end and understood"
 
 
-def test_the_limit_of_other_bodies(tmp_path: Path) -> None:
-    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
-        await send(await receive())
-        await send(await receive())
-
-    left: list[Message] = [
-        {"type": "http.request", "body": b"12345", "more_body": True},
-        {"type": "http.request", "body": b"67890"},
-        {"type": "http.disconnect"},
-    ]
-    whole = {"type": "http.request", "body": b"1234567890", "more_body": False}
-    keys = _keys(tmp_path)
-    assert _call(BodyLimit(echo, 10, keys), list(left)) == [whole, {"type": "http.disconnect"}]
-    start, content = _call(BodyLimit(echo, 9, keys), list(left))
-    assert start["status"] == 413 and json.loads(content["body"])["code"] == "BODY_TOO_LARGE"
-
-
-def test_without_a_key_no_body_is_read(tmp_path: Path) -> None:
-    """Neither here nor by the framework, which gets an empty one in its place."""
-
-    async def echo(_scope: Scope, receive: Receive, send: Send) -> None:
-        await send(await receive())
-
-    whole = {"type": "http.request", "body": b"", "more_body": False}
-    for headers in ([], [(b"authorization", b"Bearer wrong")]):
-        assert _call(BodyLimit(echo, 10, _keys(tmp_path)), [], headers=headers) == [whole]
-        start, _ = _call(_lane(tmp_path, Loop(RuntimeError())), [], headers=headers)
-        assert start["status"] == 401
+@pytest.mark.parametrize("headers", [[], [(b"authorization", b"Bearer wrong")]])
+def test_without_a_key_no_body_is_read(tmp_path: Path, headers: list[tuple[bytes, bytes]]) -> None:
+    start, _ = call(_application(tmp_path, Loop(RuntimeError())), [], headers=headers, query_string=b"x=1")
+    assert start["status"] == 401
