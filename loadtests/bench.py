@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.warmup import compile_kernels
 from loadtests.figures import Figure, table, write_document
-from loadtests.machine import ROOT, circumstances
+from loadtests.machine import BUILD, circumstances
 
 ROUNDS = 5
 
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bot4 bench", description="Measure the figures of the README.")
     parser.add_argument("--only", type=_parts, default=list(PARTS), help=f"some of {','.join(PARTS)}")
     parser.add_argument("--rounds", type=_rounds, default=ROUNDS, help=f"default {ROUNDS}; medians are shown")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
+    parser.add_argument("--out", type=Path, default=BUILD / "bench.json")
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a figure is not met")
     return parser
 

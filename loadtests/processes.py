@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from loadtests.machine import ROOT, cores, started_on
+from loadtests.machine import BUILD, ROOT, cores, started_on
 
 START_SECONDS_MAX = 240.0  # compiling the kernels for the first time is part of it
 STOP_SECONDS_MAX = 20.0
@@ -46,9 +46,8 @@ class Server:
 
 
 def build_folder() -> Path:
-    folder = ROOT / "build"
-    folder.mkdir(exist_ok=True)
-    return folder
+    BUILD.mkdir(exist_ok=True)
+    return BUILD
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from app.store.database import DatabaseError, connect
 from app.store.error_hints import with_advice
 
-_ROOT = Path(__file__).resolve().parents[2]
+_CONFIG = Path(__file__).with_name("alembic.ini")  # the migrations are beside it
 # Merely installed it cannot be made: the server must have loaded it at its start.
 _TIMESCALEDB = """
     SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS made,
@@ -80,7 +80,7 @@ async def _require_timescaledb(url: str) -> None:
 
 
 def _config(url: str) -> Config:
-    config = Config(_ROOT / "alembic.ini")
+    config = Config(_CONFIG)
     config.attributes["url"] = url  # not an option of the file: it may hold a % and a password
     return config
 

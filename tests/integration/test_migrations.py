@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from app.store.database import DatabaseError, connect, create_pool, migrate
-from migrations import timescale
+from app.store.migrations import timescale
 
 FIRST = {"accounts", "instruments", "projection_progress"}
 HYPERTABLES = {

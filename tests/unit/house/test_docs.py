@@ -69,7 +69,7 @@ def test_settings_exist(path: Path) -> None:
 def test_paths_exist(path: Path) -> None:
     """Files of the repository, wherever they are named in code quotes, and links between documents."""
     text = path.read_text()
-    named = re.findall(r"`((?:app|docs|loadtests|migrations|tests)/[\w./-]*)`", text)
+    named = re.findall(r"`((?:app|docs|loadtests|tests)/[\w./-]*)`", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text):
         linked = path.parent / target if target else path

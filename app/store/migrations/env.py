@@ -8,18 +8,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.settings import Settings, SettingsError
-
 # Any number that nothing else in this database locks; held until the transaction ends.
 ADVISORY_LOCK = 0x_B074_0001
 LOCK_SECONDS_MAX = 60
-
-
-def database_url() -> str:
-    url = context.config.attributes.get("url") or Settings.from_environment().database_url
-    if not url:
-        raise SettingsError("BOT4_DATABASE_URL is not set: which database is to be migrated?")
-    return str(url)
 
 
 def run(connection: Connection) -> None:
@@ -31,7 +22,7 @@ def run(connection: Connection) -> None:
 
 
 async def main() -> None:
-    url = database_url()
+    url: str = context.config.attributes["url"]
     # asyncpg reads the URL itself, here as everywhere: one meaning of sslmode, host and the like.
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url), poolclass=NullPool
