@@ -237,9 +237,9 @@ async def _cut(url: str) -> list[float]:
             await _until(lambda: sink.all_live)
             await asyncio.sleep(0.2)
             sink.forget()
-            await get(f"{url}/faults?now=cut", timeout_s=10, bytes_max=1 << 16)
-            await _until(lambda: sink.connecting_s > 0 and sink.all_live)
-            seconds.append(sink.live_s - sink.connecting_s)
+            await get(f"{url}/faults?now=cut", timeout_seconds=10, bytes_max=1 << 16)
+            await _until(lambda: sink.connecting_seconds > 0 and sink.all_live)
+            seconds.append(sink.live_seconds - sink.connecting_seconds)
     return seconds
 
 
@@ -249,7 +249,7 @@ class _StateTimes(MarketData):
         self.forget()
 
     def forget(self) -> None:
-        self.connecting_s = self.live_s = 0.0
+        self.connecting_seconds = self.live_seconds = 0.0
 
     @property
     def all_live(self) -> bool:
@@ -258,15 +258,15 @@ class _StateTimes(MarketData):
     def on_feed_state(self, symbol: int, state: FeedState) -> None:
         super().on_feed_state(symbol, state)
         if state is FeedState.CONNECTING:
-            self.connecting_s = time.perf_counter()
+            self.connecting_seconds = time.perf_counter()
         elif state is FeedState.LIVE:
-            self.live_s = time.perf_counter()
+            self.live_seconds = time.perf_counter()
 
 
 @contextlib.asynccontextmanager
 async def _following(url: str, sink: MarketSink) -> AsyncIterator[None]:
     exchange = BinanceSpot(INSTRUMENTS, stream_url=url.replace("http:", "ws:"), rest_url=url)
-    feed = LiveFeed(exchange, INSTRUMENTS, FeedLimits(backoff_first_s=0.01, backoff_s_max=0.1))
+    feed = LiveFeed(exchange, INSTRUMENTS, FeedLimits(backoff_first_seconds=0.01, backoff_seconds_max=0.1))
     task = asyncio.ensure_future(feed.run(sink))
     try:
         yield
@@ -277,8 +277,8 @@ async def _following(url: str, sink: MarketSink) -> AsyncIterator[None]:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.perf_counter() + WAIT_SECONDS_MAX
+    deadline_seconds = time.perf_counter() + WAIT_SECONDS_MAX
     while not condition():
-        if time.perf_counter() > deadline_s:
+        if time.perf_counter() > deadline_seconds:
             raise RuntimeError("the feed did not get there in time")
         await asyncio.sleep(0.005)

@@ -23,13 +23,13 @@ from websockets.http11 import Request, Response
 from app.feed_server.faults import FaultError, Faults
 from app.feed_server.recorded_market import Message, RecordedMarket
 from app.feed_server.subscriber import Subscriber
-from app.market.playback_clock import SLEEP_S_MIN, SLICE_NS_MAX, Pace
+from app.market.playback_clock import SLEEP_SECONDS_MIN, SLICE_NS_MAX, Pace
 
 CONNECTIONS_MAX = 300
 SNAPSHOT_LEVELS, SNAPSHOT_LEVELS_MAX = 100, 5_000
 # With more on their way to a client the recording waits, so that the slowest client sets the pace.
 AHEAD_BYTES_MAX = 1 << 20
-WAIT_S_MAX = 5.0
+WAIT_SECONDS_MAX = 5.0
 
 
 class FeedServer:
@@ -75,7 +75,7 @@ class FeedServer:
             ping_interval=20,
             server_header="bot4 feed-server",
         )
-        self._now_s = asyncio.get_running_loop().time
+        self._now_seconds = asyncio.get_running_loop().time
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -102,17 +102,17 @@ class FeedServer:
         """Send what is due, until the next message is."""
         self._flush()
         await asyncio.sleep(0)
-        while (delay_s := pace.delay_s(at_ns)) > 0:
-            await asyncio.sleep(max(delay_s, SLEEP_S_MIN))
+        while (delay_seconds := pace.delay_seconds(at_ns)) > 0:
+            await asyncio.sleep(max(delay_seconds, SLEEP_SECONDS_MIN))
             self._flush()
-        deadline_s = self._now_s() + WAIT_S_MAX
+        deadline_seconds = self._now_seconds() + WAIT_SECONDS_MAX
         while any(each.behind_bytes > AHEAD_BYTES_MAX for each in self._subscribers.values()):
-            if self._now_s() > deadline_s:
+            if self._now_seconds() > deadline_seconds:
                 return
-            await asyncio.sleep(SLEEP_S_MIN)
+            await asyncio.sleep(SLEEP_SECONDS_MIN)
 
     def _now_ns(self) -> float:
-        return self._now_s() * 1e9
+        return self._now_seconds() * 1e9
 
     def _slice_end_ns(self) -> float:
         return self._now_ns() + SLICE_NS_MAX
@@ -120,12 +120,12 @@ class FeedServer:
     def _send(self, message: Message) -> None:
         self.messages += 1
         for subscriber in self._by_stream.get(message.stream, ()):
-            subscriber.offer(message.raw, self.faults, self._now_s)
+            subscriber.offer(message.raw, self.faults, self._now_seconds)
 
     def _flush(self) -> None:
-        now_s = self._now_s()
+        now_seconds = self._now_seconds()
         for subscriber in self._subscribers.values():
-            subscriber.flush(now_s)
+            subscriber.flush(now_seconds)
 
     # Connections.
 

@@ -26,7 +26,7 @@ class Subscriber:
         self._socket = socket
         self._combined = combined
         self._frames: list[bytes] = []
-        self._held_until_s = 0.0
+        self._held_until_seconds = 0.0
 
     def subscribe(self, streams: Collection[str]) -> str:
         """What is wrong with it, if anything; a stream of an unknown symbol is silent, as on the exchange."""
@@ -59,7 +59,7 @@ class Subscriber:
         self._add(orjson.dumps(document | {"id": number}))
         self.flush(0.0)
 
-    def offer(self, raw: bytes, faults: Faults, now_s: Callable[[], float]) -> None:
+    def offer(self, raw: bytes, faults: Faults, now_seconds: Callable[[], float]) -> None:
         """Send a message of one of the streams, at the next `flush`."""
         if self.mute:
             return
@@ -74,17 +74,17 @@ class Subscriber:
         for payload in payloads:
             self._add_payload(payload)
         if event == "delay":
-            self._held_until_s = now_s() + faults.delay_ms / 1_000
+            self._held_until_seconds = now_seconds() + faults.delay_ms / 1_000
         elif event == "cut":
             self.cut()
         elif event == "half_open":
             self.make_half_open()
 
-    def flush(self, now_s: float) -> None:
+    def flush(self, now_seconds: float) -> None:
         transport = self._socket.transport
         if len(self._frames) > FRAMES_MAX:
             self.cut()
-        if not self._frames or now_s < self._held_until_s or self.mute:
+        if not self._frames or now_seconds < self._held_until_seconds or self.mute:
             return
         if self._socket.state is not State.OPEN or transport.is_closing():
             self._frames.clear()  # it is saying goodbye

@@ -20,7 +20,7 @@ from app.market.grid import Grid, Malformed, OffGrid
 from app.market.messages import DepthSnapshot, DepthUpdate, Levels, Message, TouchUpdate, Trade
 from app.market.types import MarketInstrument
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # A snapshot of 5,000 levels a side, the deepest there is, has about 350 kB.
 MESSAGE_BYTES_MAX = 1 << 20
@@ -44,7 +44,7 @@ REST_URL = "https://api.binance.com"
 # Streams named in one request; the exchange takes five requests a second of a connection.
 SUBSCRIBED_MAX = 200
 # It closes a connection after 24 hours.
-CONNECTION_S_MAX = 23 * 3_600.0
+CONNECTION_SECONDS_MAX = 23 * 3_600.0
 
 _Decode = Callable[[Any], Message]
 
@@ -131,14 +131,14 @@ class BinanceDecoder:
     def _fault(self, fault: Fault) -> None:
         self.faults[fault] += 1
         if self.faults[fault] == 1:
-            _log.warning("market data: first message refused as: %s", fault)
+            logger.warning("market data: first message refused as: %s", fault)
 
 
 class BinanceSpot:
     """An `app.market.exchange.Exchange`."""
 
     name = "binance"
-    connection_s_max = CONNECTION_S_MAX
+    connection_seconds_max = CONNECTION_SECONDS_MAX
     message_bytes_max = MESSAGE_BYTES_MAX
 
     def __init__(

@@ -25,7 +25,7 @@ from app.market.book_side import BookSide
 from app.market.level_batch import LevelBatch
 from app.market.messages import DepthSnapshot, DepthUpdate, TouchUpdate
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Depth updates kept while there is no snapshot: 100 seconds of them.
 BUFFERED_MAX = 1_000
@@ -211,7 +211,7 @@ class BookSync:
         if not wrong and not self.asks.differs(snapshot.asks, [update.asks for update in updates]):
             return Outcome.CONFIRMED
         self.gaps += 1
-        _log.warning("%s: the book at update %d is not what a snapshot says", self._name, self.last_id)
+        logger.warning("%s: the book at update %d is not what a snapshot says", self._name, self.last_id)
         touches = list(self._touches)
         self._lose()
         self._touches.extend(touches)
@@ -221,14 +221,14 @@ class BookSync:
 
     def _report_stale_run(self) -> Outcome:
         self.gaps += 1
-        _log.warning("%s: update %d cannot have been, book cleared", self._name, self.last_id)
+        logger.warning("%s: update %d cannot have been, book cleared", self._name, self.last_id)
         self._lose()
         return Outcome.GAP
 
     def _report_gap(self, update: DepthUpdate) -> Outcome:
         self.gaps += 1
         missing = (self.last_id + 1, update.first_id - 1)
-        _log.warning("%s: depth updates %d to %d are missing, book cleared", self._name, *missing)
+        logger.warning("%s: depth updates %d to %d are missing, book cleared", self._name, *missing)
         self._lose()
         self._updates.append(update)
         return Outcome.GAP
@@ -239,7 +239,7 @@ class BookSync:
         if bid is None or ask is None or bid < ask:
             return Outcome.APPLIED
         self.gaps += 1
-        _log.warning("%s: the book has crossed at update %d, book cleared", self._name, self.last_id)
+        logger.warning("%s: the book has crossed at update %d, book cleared", self._name, self.last_id)
         self._lose()
         return Outcome.GAP
 

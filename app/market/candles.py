@@ -10,7 +10,7 @@ import numpy as np
 
 from app.market.types import Candle
 
-INTERVALS_S = (1, 60)
+INTERVALS_SECONDS = (1, 60)
 # Closed ones kept of each symbol and interval: 24 minutes of seconds, a day of minutes.
 CANDLES_MAX = 1_440
 # How many closed candles back a late trade may fall.

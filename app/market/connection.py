@@ -12,10 +12,10 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from app.market.exchange import Exchange
 from app.market.tls import client_context
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Decode for so long before everything else on the event loop gets its turn.
-SLICE_S_MAX = 0.001
+SLICE_SECONDS_MAX = 0.001
 # Frames kept for us; with more the connection is not read from until there are fewer.
 QUEUED_FRAMES_MAX = 512
 
@@ -28,21 +28,21 @@ class ConnectionFailed(OSError):
 class ConnectionLimits:
     """A connection is given up if it does not open, says nothing, or answers no ping for so long."""
 
-    open_s: float = 10.0
-    idle_s: float = 10.0
-    ping_s: float = 5.0
-    pong_s: float = 5.0
+    open_seconds: float = 10.0
+    idle_seconds: float = 10.0
+    ping_seconds: float = 5.0
+    pong_seconds: float = 5.0
 
 
 class FeedConnection:
-    """`heard_s`: by the event loop's clock, when the newest message came."""
+    """`heard_seconds`: by the event loop's clock, when the newest message came."""
 
     def __init__(self, exchange: Exchange, limits: ConnectionLimits) -> None:
         self._exchange = exchange
         self._limits = limits
         self._socket: ClientConnection | None = None
         self._idle = False
-        self.opened_s = self.heard_s = 0.0
+        self.opened_seconds = self.heard_seconds = 0.0
 
     async def open(self) -> None:
         """Connect and subscribe. Raises ConnectionFailed."""
@@ -54,9 +54,9 @@ class FeedConnection:
                 compression=None,
                 proxy=None,
                 user_agent_header="bot4",
-                open_timeout=limits.open_s,
-                ping_interval=limits.ping_s,
-                ping_timeout=limits.pong_s,
+                open_timeout=limits.open_seconds,
+                ping_interval=limits.ping_seconds,
+                ping_timeout=limits.pong_seconds,
                 close_timeout=1.0,
                 max_size=self._exchange.message_bytes_max,
                 max_queue=QUEUED_FRAMES_MAX,
@@ -74,7 +74,7 @@ class FeedConnection:
         except BaseException:
             self.abort()
             raise
-        self.opened_s = self.heard_s = asyncio.get_running_loop().time()
+        self.opened_seconds = self.heard_seconds = asyncio.get_running_loop().time()
 
     async def send(self, requests: Sequence[str]) -> None:
         """Where it cannot be sent the connection has ended, and `read` says so."""
@@ -87,24 +87,24 @@ class FeedConnection:
         """Hand on each message until the connection ends: raises ConnectionFailed, which says why."""
         socket = self._socket
         assert socket is not None
-        time_s = asyncio.get_running_loop().time
-        pause_s = 0.0
+        time_seconds = asyncio.get_running_loop().time
+        pause_seconds = 0.0
         try:
             while True:
                 raw = await socket.recv(decode=False)
-                now_s = self.heard_s = time_s()
+                now_seconds = self.heard_seconds = time_seconds()
                 receive(raw)
-                if now_s >= pause_s:
+                if now_seconds >= pause_seconds:
                     await asyncio.sleep(0)
-                    pause_s = time_s() + SLICE_S_MAX
+                    pause_seconds = time_seconds() + SLICE_SECONDS_MAX
         except ConnectionClosed as error:
-            reason = f"nothing heard for {self._limits.idle_s:g} s" if self._idle else str(error)
+            reason = f"nothing heard for {self._limits.idle_seconds:g} s" if self._idle else str(error)
             raise ConnectionFailed(reason) from error
         finally:
             self.abort()
 
-    def drop_if_idle(self, now_s: float) -> None:
-        if now_s - self.heard_s > self._limits.idle_s:
+    def drop_if_idle(self, now_seconds: float) -> None:
+        if now_seconds - self.heard_seconds > self._limits.idle_seconds:
             self._idle = True
             self.abort()
 

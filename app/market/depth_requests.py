@@ -11,26 +11,26 @@ from app.market.exchange import Exchange
 from app.market.http_get import Answer, HttpError, get
 from app.market.messages import DepthSnapshot
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TOO_MANY_REQUESTS, BANNED = 429, 418
-PAUSE_S_MAX = 3_600.0
+PAUSE_SECONDS_MAX = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
-    """`burst` requests at once, further ones at `rate_per_s`, at most `concurrent_max` on their way.
+    """`burst` requests at once, further ones at `rate_per_second`, at most `concurrent_max` on their way.
 
     The defaults are half of what Binance allows for snapshots of 1,000 levels.
     """
 
-    rate_per_s: float = 1.0
+    rate_per_second: float = 1.0
     burst: int = 60
     concurrent_max: int = 4
-    timeout_s: float = 10.0
-    backoff_first_s: float = 0.5
-    backoff_s_max: float = 30.0
-    pause_s: float = 60.0  # after a refusal that does not say how long
+    timeout_seconds: float = 10.0
+    backoff_first_seconds: float = 0.5
+    backoff_seconds_max: float = 30.0
+    pause_seconds: float = 60.0  # after a refusal that does not say how long
 
 
 class DepthRequests:
@@ -56,8 +56,8 @@ class DepthRequests:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(limits.concurrent_max)
         self._tokens = float(limits.burst)
-        self._refilled_s = 0.0
-        self._paused_until_s = 0.0
+        self._refilled_seconds = 0.0
+        self._paused_until_seconds = 0.0
 
     def want(self, symbol: int) -> None:
         """See to it that a snapshot of this symbol comes."""
@@ -82,10 +82,10 @@ class DepthRequests:
         if self._tasks.get(symbol) is task:
             del self._tasks[symbol]
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("market data: asking for a snapshot failed", exc_info=error)
+            logger.error("market data: asking for a snapshot failed", exc_info=error)
 
     async def _fetch(self, symbol: int) -> None:
-        backoff = Backoff(self._limits.backoff_first_s, self._limits.backoff_s_max, self._rng)
+        backoff = Backoff(self._limits.backoff_first_seconds, self._limits.backoff_seconds_max, self._rng)
         while True:
             async with self._slots:
                 await self._take_turn()
@@ -98,33 +98,35 @@ class DepthRequests:
         """Wait until another request is allowed."""
         loop = asyncio.get_running_loop()
         while True:
-            now_s = loop.time()
-            rate = self._limits.rate_per_s
-            self._tokens = min(self._limits.burst, self._tokens + (now_s - self._refilled_s) * rate)
-            self._refilled_s = now_s
-            wait_s = max(self._paused_until_s - now_s, (1 - self._tokens) / rate)
-            if wait_s <= 0:
+            now_seconds = loop.time()
+            rate = self._limits.rate_per_second
+            self._tokens = min(
+                self._limits.burst, self._tokens + (now_seconds - self._refilled_seconds) * rate
+            )
+            self._refilled_seconds = now_seconds
+            wait_seconds = max(self._paused_until_seconds - now_seconds, (1 - self._tokens) / rate)
+            if wait_seconds <= 0:
                 self._tokens -= 1
                 return
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(wait_seconds)
 
     async def _request(self, symbol: int) -> DepthSnapshot | None:
         self.requests += 1
         url = self._exchange.snapshot_url(symbol)
         try:
             answer = await get(
-                url, timeout_s=self._limits.timeout_s, bytes_max=self._exchange.message_bytes_max
+                url, timeout_seconds=self._limits.timeout_seconds, bytes_max=self._exchange.message_bytes_max
             )
         except (HttpError, TimeoutError) as error:
             self.failures += 1
-            _log.warning("market data: no snapshot from %s: %s", url, str(error) or "no answer in time")
+            logger.warning("market data: no snapshot from %s: %s", url, str(error) or "no answer in time")
             return None
         if answer.status == 200:
             snapshot = self._exchange.decode_snapshot(symbol, answer.body)
             self.failures += snapshot is None
             return snapshot
         self.failures += 1
-        _log.warning("market data: no snapshot from %s: status %d", url, answer.status)
+        logger.warning("market data: no snapshot from %s: status %d", url, answer.status)
         if answer.status in (TOO_MANY_REQUESTS, BANNED):
             self.refusals += 1
             self._pause(answer)
@@ -133,7 +135,7 @@ class DepthRequests:
     def _pause(self, answer: Answer) -> None:
         """A client that goes on asking is locked out for longer each time."""
         text = answer.headers.get("retry-after", "")
-        told_s = float(text) if text.isascii() and text.isdigit() else self._limits.pause_s
-        pause_s = min(told_s, PAUSE_S_MAX)
-        now_s = asyncio.get_running_loop().time()
-        self._paused_until_s = max(self._paused_until_s, now_s + pause_s)
+        told_seconds = float(text) if text.isascii() and text.isdigit() else self._limits.pause_seconds
+        pause_seconds = min(told_seconds, PAUSE_SECONDS_MAX)
+        now_seconds = asyncio.get_running_loop().time()
+        self._paused_until_seconds = max(self._paused_until_seconds, now_seconds + pause_seconds)

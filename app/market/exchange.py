@@ -10,13 +10,13 @@ from app.market.types import MarketInstrument
 class Exchange(Protocol):
     """The public market data of one exchange, for known instruments.
 
-    `connection_s_max`: the exchange closes a connection that is this old, so it is replaced before.
+    `connection_seconds_max`: the exchange closes a connection that is this old, so it is replaced before.
     `message_bytes_max`: a longer message is a fault, and ends the connection.
     """
 
     name: str
     stream_url: str
-    connection_s_max: float
+    connection_seconds_max: float
     message_bytes_max: int
 
     @property

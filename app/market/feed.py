@@ -100,9 +100,9 @@ def _replay(text: str, instruments: Sequence[MarketInstrument]) -> Feed:
 def _binance(text: str, instruments: Sequence[MarketInstrument]) -> Feed:
     options = _options(text.split(";"), ("ws", "rest", "levels", "stale_s", "idle_s", "verify_s"))
     limits = FeedLimits(
-        stale_s=_positive("stale_s", options.get("stale_s", "10"), 3_600.0),
-        verify_s=_positive("verify_s", options.get("verify_s", "300"), 86_400.0),
-        connection=ConnectionLimits(idle_s=_positive("idle_s", options.get("idle_s", "10"), 3_600.0)),
+        stale_seconds=_positive("stale_s", options.get("stale_s", "10"), 3_600.0),
+        verify_seconds=_positive("verify_s", options.get("verify_s", "300"), 86_400.0),
+        connection=ConnectionLimits(idle_seconds=_positive("idle_s", options.get("idle_s", "10"), 3_600.0)),
     )
     exchange = BinanceSpot(
         instruments,

@@ -24,9 +24,9 @@ class Answer(NamedTuple):
     body: bytes
 
 
-async def get(url: str, *, timeout_s: float, bytes_max: int) -> Answer:
-    """Raises HttpError; TimeoutError after `timeout_s` for all of it."""
-    async with asyncio.timeout(timeout_s):
+async def get(url: str, *, timeout_seconds: float, bytes_max: int) -> Answer:
+    """Raises HttpError; TimeoutError after `timeout_seconds` for all of it."""
+    async with asyncio.timeout(timeout_seconds):
         try:
             return await _get(url, bytes_max)
         except httpx.HTTPError as error:

@@ -31,33 +31,33 @@ from app.market.subscriptions import Subscriptions, added_and_removed
 from app.market.trade_dedup import TradeNumbers
 from app.market.types import FeedState, MarketInstrument, MarketSink
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # How often it looks whether something is due.
-WATCH_S = 0.1
+WATCH_SECONDS = 0.1
 # A snapshot is asked for once the first update has come, or after so long without one.
-QUIET_S = 2.0
+QUIET_SECONDS = 2.0
 # Marks are told again so often while nothing moves.
-REMARK_S = 1.0
+REMARK_SECONDS = 1.0
 # Messages applied before their changes are handed on, at the most.
 BATCH_MESSAGES_MAX = 256
 # A new connection that has not caught up by then replaces the old one all the same.
-OVERLAP_S_MAX = 15.0
+OVERLAP_SECONDS_MAX = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedLimits:
-    """`stale_s`: a symbol of which nothing is heard for so long has no marks any more.
+    """`stale_seconds`: a symbol of which nothing is heard for so long has no marks any more.
 
-    `steady_s`: a connection that lived for so long was a good one: the next pause is short again.
-    `verify_s`: each book is compared with a snapshot this often; 0 for never.
+    `steady_seconds`: a connection that lived for so long was a good one: the next pause is short again.
+    `verify_seconds`: each book is compared with a snapshot this often; 0 for never.
     """
 
-    stale_s: float = 10.0
-    verify_s: float = 300.0
-    steady_s: float = 30.0
-    backoff_first_s: float = 1.0
-    backoff_s_max: float = 60.0
+    stale_seconds: float = 10.0
+    verify_seconds: float = 300.0
+    steady_seconds: float = 30.0
+    backoff_first_seconds: float = 1.0
+    backoff_seconds_max: float = 60.0
     connection: ConnectionLimits = field(default_factory=ConnectionLimits)
     requests: RequestLimits = field(default_factory=RequestLimits)
 
@@ -81,13 +81,13 @@ class LiveFeed:
         self._subscriptions = Subscriptions(exchange)
         # Those that have gone keep theirs: what was counted stays counted.
         self._numbers = {symbol: TradeNumbers() for symbol in self.books.books}
-        self._followed_s: dict[int, float] = {}  # those that came while it ran
+        self._followed_seconds: dict[int, float] = {}  # those that came while it ran
         self._some = asyncio.Event()  # there are instruments
         self._state = FeedState.DISCONNECTED  # of a symbol of which nothing is known yet
         self._running = False
         self._tellings: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
-        self._heard_s: dict[int, float] = {}
+        self._heard_seconds: dict[int, float] = {}
         self._stale: set[int] = set()
         self._readings: dict[FeedConnection, asyncio.Task[None]] = {}  # the newest last
         self._newest: FeedConnection | None = None
@@ -127,9 +127,9 @@ class LiveFeed:
         for each in added:
             self._numbers.setdefault(each.index, TradeNumbers()).restart()
             if self._running:
-                self._followed_s[each.index] = self._loop.time()
+                self._followed_seconds[each.index] = self._loop.time()
                 self._sink.on_feed_state(each.index, self._state)
-                _log.info("market data: %s is followed from now on", each.symbol)
+                logger.info("market data: %s is followed from now on", each.symbol)
         if self.books.books:
             self._some.set()
         else:
@@ -141,11 +141,11 @@ class LiveFeed:
         self._requests.forget(symbol)
         self.books.remove(symbol)
         self._stale.discard(symbol)
-        self._followed_s.pop(symbol, None)
+        self._followed_seconds.pop(symbol, None)
         if self._running:
             self._flush()
             self._sink.on_feed_state(symbol, FeedState.DISCONNECTED)
-            _log.info("market data: symbol %d is not followed any more", symbol)
+            logger.info("market data: symbol %d is not followed any more", symbol)
 
     def figures(self) -> Mapping[str, int]:
         """Counts since the start, and the newest `lag_us`: from the exchange's time of a trade to ours."""
@@ -173,7 +173,7 @@ class LiveFeed:
     # Connections.
 
     async def _stay_connected(self) -> None:
-        backoff = Backoff(self._limits.backoff_first_s, self._limits.backoff_s_max, self._random)
+        backoff = Backoff(self._limits.backoff_first_seconds, self._limits.backoff_seconds_max, self._random)
         while True:
             await self._some.wait()
             reason = ""
@@ -186,11 +186,13 @@ class LiveFeed:
             except ConnectionFailed as error:
                 reason = str(error)
             self._lose(FeedState.DISCONNECTED)
-            if connection.heard_s - connection.opened_s >= self._limits.steady_s:
+            if connection.heard_seconds - connection.opened_seconds >= self._limits.steady_seconds:
                 backoff.reset()
-            pause_s = backoff.next_seconds()
-            _log.warning("market data: %s is lost: %s; next try in %.1f s", self.name, reason, pause_s)
-            await asyncio.sleep(pause_s)
+            pause_seconds = backoff.next_seconds()
+            logger.warning(
+                "market data: %s is lost: %s; next try in %.1f s", self.name, reason, pause_seconds
+            )
+            await asyncio.sleep(pause_seconds)
 
     async def _open(self, connection: FeedConnection) -> None:
         try:
@@ -199,15 +201,15 @@ class LiveFeed:
             self._counts["connect_failures"] += 1
             raise
         self._counts["connects"] += 1
-        _log.info("market data: connected to %s", self.name)
+        logger.info("market data: connected to %s", self.name)
 
     async def _follow(self, connection: FeedConnection) -> None:
         """Read, and replace the connection before it is too old. Raises ConnectionFailed when it is lost."""
         reading = self._start_reading(connection)
         try:
             while True:
-                age_max_s = self._exchange.connection_s_max * self._random.uniform(0.95, 1.0)
-                await asyncio.wait({reading}, timeout=age_max_s)
+                age_max_seconds = self._exchange.connection_seconds_max * self._random.uniform(0.95, 1.0)
+                await asyncio.wait({reading}, timeout=age_max_seconds)
                 if reading.done():
                     break
                 connection, reading = await self._replace(connection, reading)
@@ -240,17 +242,17 @@ class LiveFeed:
         try:
             await self._open(new)
         except ConnectionFailed as error:
-            _log.warning("market data: no second connection to replace the first: %s", error)
-            await asyncio.wait({reading}, timeout=self._limits.backoff_s_max)
+            logger.warning("market data: no second connection to replace the first: %s", error)
+            await asyncio.wait({reading}, timeout=self._limits.backoff_seconds_max)
             return old, reading
         self._caught_up = set()
         successor = self._start_reading(new)
-        deadline_s = self._loop.time() + OVERLAP_S_MAX
-        while not (successor.done() or reading.done()) and self._loop.time() < deadline_s:
+        deadline_seconds = self._loop.time() + OVERLAP_SECONDS_MAX
+        while not (successor.done() or reading.done()) and self._loop.time() < deadline_seconds:
             in_step = {symbol for symbol, book in self.books.books.items() if book.in_sync}
             if in_step <= self._caught_up:
                 break
-            await asyncio.sleep(WATCH_S)
+            await asyncio.sleep(WATCH_SECONDS)
         self._caught_up = None
         if successor.done():
             await asyncio.gather(successor, return_exceptions=True)
@@ -258,7 +260,7 @@ class LiveFeed:
         await old.close()
         await asyncio.gather(reading, return_exceptions=True)
         self._counts["rollovers"] += 1
-        _log.info("market data: the connection to %s has been replaced by a new one", self.name)
+        logger.info("market data: the connection to %s has been replaced by a new one", self.name)
         return new, successor
 
     # Messages.
@@ -269,7 +271,7 @@ class LiveFeed:
         if message is None:
             return
         symbol = message.symbol
-        self._heard_s[symbol] = connection.heard_s
+        self._heard_seconds[symbol] = connection.heard_seconds
         if symbol in self._stale:
             self._refresh(symbol)
         if isinstance(message, Trade):
@@ -295,7 +297,7 @@ class LiveFeed:
         book = self.books.books[snapshot.symbol]
         before = book.in_sync
         self.books.apply(snapshot)
-        self._heard_s[snapshot.symbol] = self._loop.time()
+        self._heard_seconds[snapshot.symbol] = self._loop.time()
         if book.in_sync and not before:
             self._counts["resyncs"] += 1
         self._flush()
@@ -333,22 +335,22 @@ class LiveFeed:
 
     async def _watch(self) -> None:
         """Drop silent connections, find stale symbols, tell marks again, have books compared."""
-        remark_s = 0.0
-        verify_s = self._loop.time() + self._verify_interval_s()
+        remark_seconds = 0.0
+        verify_seconds = self._loop.time() + self._verify_interval_seconds()
         unverified: list[int] = []
         while True:
-            await asyncio.sleep(WATCH_S)
-            now_s = self._loop.time()
+            await asyncio.sleep(WATCH_SECONDS)
+            now_seconds = self._loop.time()
             for connection in self._readings:
-                connection.drop_if_idle(now_s)
-            self._tell_connections(self._subscriptions.due(now_s))
-            self._find_stale(now_s)
-            self._ask_for_quiet(now_s)
-            if now_s >= remark_s:
-                remark_s = now_s + REMARK_S
+                connection.drop_if_idle(now_seconds)
+            self._tell_connections(self._subscriptions.due(now_seconds))
+            self._find_stale(now_seconds)
+            self._ask_for_quiet(now_seconds)
+            if now_seconds >= remark_seconds:
+                remark_seconds = now_seconds + REMARK_SECONDS
                 self._mark_again()
-            if self._limits.verify_s and now_s >= verify_s:
-                verify_s = now_s + self._verify_interval_s()
+            if self._limits.verify_seconds and now_seconds >= verify_seconds:
+                verify_seconds = now_seconds + self._verify_interval_seconds()
                 unverified = unverified or list(self.books.books)
                 if unverified:
                     self._verify(unverified.pop())
@@ -359,9 +361,9 @@ class LiveFeed:
             self._tellings.add(telling)
             telling.add_done_callback(self._tellings.discard)
 
-    def _verify_interval_s(self) -> float:
+    def _verify_interval_seconds(self) -> float:
         """The books take turns, so that the requests are spread."""
-        return self._limits.verify_s / max(1, len(self.books.books))
+        return self._limits.verify_seconds / max(1, len(self.books.books))
 
     def _verify(self, symbol: int) -> None:
         book = self.books.books.get(symbol)
@@ -369,19 +371,25 @@ class LiveFeed:
             book.begin_check()
             self._requests.want(symbol)
 
-    def _find_stale(self, now_s: float) -> None:
-        oldest_s = now_s - self._limits.stale_s
+    def _find_stale(self, now_seconds: float) -> None:
+        oldest_seconds = now_seconds - self._limits.stale_seconds
         for symbol, book in self.books.books.items():
-            if book.in_sync and symbol not in self._stale and self._heard_s.get(symbol, 0.0) < oldest_s:
+            if (
+                book.in_sync
+                and symbol not in self._stale
+                and self._heard_seconds.get(symbol, 0.0) < oldest_seconds
+            ):
                 self._stale.add(symbol)
                 self._sink.on_feed_state(symbol, FeedState.STALE)
-                _log.warning("market data: nothing heard of symbol %d for %g s", symbol, self._limits.stale_s)
+                logger.warning(
+                    "market data: nothing heard of symbol %d for %g s", symbol, self._limits.stale_seconds
+                )
 
-    def _ask_for_quiet(self, now_s: float) -> None:
+    def _ask_for_quiet(self, now_seconds: float) -> None:
         """Depth that does not change sends no update that would make us ask for a snapshot."""
-        if self._newest in self._readings and now_s - self._newest.opened_s > QUIET_S:
+        if self._newest in self._readings and now_seconds - self._newest.opened_seconds > QUIET_SECONDS:
             for symbol, book in self.books.books.items():
-                if not book.in_sync and now_s - self._followed_s.get(symbol, 0.0) > QUIET_S:
+                if not book.in_sync and now_seconds - self._followed_seconds.get(symbol, 0.0) > QUIET_SECONDS:
                     self._requests.want(symbol)
 
     def _mark_again(self) -> None:

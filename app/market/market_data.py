@@ -16,16 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.market.candles import INTERVALS_S, CandleSeries
+from app.market.candles import INTERVALS_SECONDS, CandleSeries
 from app.market.mark_rule import NoMark, any_spread, why_no_mark
 from app.market.types import Candle, EngineSink, FeedState, MarketObserver, Prices
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # Kept of each symbol.
 TRADES_MAX = 1_000
 # Candles that change are told this often, and closed this soon.
-CANDLES_INTERVAL_S = 0.25
+CANDLES_INTERVAL_SECONDS = 0.25
 # No exchange's clock is further ahead of ours: a later time is damaged, and ours is taken.
 AHEAD_US_MAX = 60_000_000
 
@@ -115,7 +115,7 @@ class MarketData:
         return list(islice(reversed(known.trades), limit)) if known else []
 
     def candles(self, symbol: int, interval_s: int, limit: int) -> Iterator[Candle]:
-        """Oldest first; one of INTERVALS_S. The last one may be open."""
+        """Oldest first; one of INTERVALS_SECONDS. The last one may be open."""
         known = self._symbols.get(symbol)
         series = known.candles.get(interval_s) if known else None
         return series.newest(limit) if series else iter(())
@@ -140,7 +140,7 @@ class MarketData:
         self._withheld[reason] += 1
         if reason is not known.no_mark:
             known.no_mark = reason
-            _log.warning("market data: no mark of symbol %d: %s, bid %d, ask %d", symbol, reason, bid, ask)
+            logger.warning("market data: no mark of symbol %d: %s, bid %d, ask %d", symbol, reason, bid, ask)
             for observer in self._observers:
                 observer.on_prices(known.prices)
 
@@ -163,7 +163,7 @@ class MarketData:
         if ts >= known.trade_ts:
             known.trade_ts, known.heard_us = ts, now_us
         if not known.candles:
-            known.candles = {interval_s: CandleSeries(symbol, interval_s) for interval_s in INTERVALS_S}
+            known.candles = {interval_s: CandleSeries(symbol, interval_s) for interval_s in INTERVALS_SECONDS}
         for series in known.candles.values():
             series.add(price, quantity, ts)
         for observer in self._observers:
@@ -188,7 +188,7 @@ class MarketData:
     async def run(self) -> None:
         """Close and tell candles, and look at books again whose bound has changed, until cancelled."""
         while True:
-            await asyncio.sleep(CANDLES_INTERVAL_S)
+            await asyncio.sleep(CANDLES_INTERVAL_SECONDS)
             self.tell_candles()
             self.judge_again()
 

@@ -6,12 +6,12 @@ import math
 # How long a player works before everything else on the event loop gets its turn.
 SLICE_NS_MAX = 1_000_000
 # Shorter waits would only cost wake-ups.
-SLEEP_S_MIN = 0.001
+SLEEP_SECONDS_MIN = 0.001
 # After a standstill, or where the speed is more than the machine can do, the recording is
 # not hurried through to catch up: it goes on from where it is.
-LAG_S_MAX = 0.5
+LAG_SECONDS_MAX = 0.5
 # A longer silence in a recording is cut to this.
-SILENCE_S_MAX = 60.0
+SILENCE_SECONDS_MAX = 60.0
 
 MAX_SPEED = math.inf
 
@@ -20,20 +20,20 @@ class Pace:
     """How far the recording has come by now."""
 
     def __init__(self, speed: float) -> None:
-        self._ns_per_s = speed * 1e9
-        self._start_s = 0.0
+        self._ns_per_second = speed * 1e9
+        self._start_seconds = 0.0
         self._start_ns: int | None = None
         self.reached_ns = MAX_SPEED
 
-    def delay_s(self, next_ns: int) -> float:
+    def delay_seconds(self, next_ns: int) -> float:
         """Until the message received at `next_ns` is due; sets `reached_ns`."""
-        if self._ns_per_s == MAX_SPEED:
+        if self._ns_per_second == MAX_SPEED:
             return 0.0
-        now_s = asyncio.get_running_loop().time()
+        now_seconds = asyncio.get_running_loop().time()
         if self._start_ns is not None:
-            self.reached_ns = self._start_ns + (now_s - self._start_s) * self._ns_per_s
-            delay_s = (next_ns - self.reached_ns) / self._ns_per_s
-            if -LAG_S_MAX < delay_s and next_ns - self.reached_ns <= SILENCE_S_MAX * 1e9:
-                return delay_s
-        self._start_s, self._start_ns, self.reached_ns = now_s, next_ns, float(next_ns)
+            self.reached_ns = self._start_ns + (now_seconds - self._start_seconds) * self._ns_per_second
+            delay_seconds = (next_ns - self.reached_ns) / self._ns_per_second
+            if -LAG_SECONDS_MAX < delay_seconds and next_ns - self.reached_ns <= SILENCE_SECONDS_MAX * 1e9:
+                return delay_seconds
+        self._start_seconds, self._start_ns, self.reached_ns = now_seconds, next_ns, float(next_ns)
         return 0.0

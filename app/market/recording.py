@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 16
 # Far longer than any message; what follows in such a line is not looked at.
@@ -66,7 +66,7 @@ class _RecordedFile:
                     self._stream = _open(self.path)
                 block = self._stream.read(BLOCK_BYTES)
             except (OSError, EOFError, zlib.error) as error:
-                _log.error("market recording %s ends early: %s", self.path, error)
+                logger.error("market recording %s ends early: %s", self.path, error)
                 block = b""
             lines = (self._rest + block).split(b"\n")
             self._rest = lines.pop() if block else b""

@@ -16,12 +16,12 @@ from pathlib import Path
 from app.market.binance import BinanceDecoder
 from app.market.books import MarketBooks
 from app.market.messages import Trade
-from app.market.playback_clock import SLEEP_S_MIN, SLICE_NS_MAX, Pace
+from app.market.playback_clock import SLEEP_SECONDS_MIN, SLICE_NS_MAX, Pace
 from app.market.recording import RecordedMessage, Recording
 from app.market.subscriptions import added_and_removed
 from app.market.types import FeedState, MarketInstrument, MarketSink
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def wall_clock_us() -> int:
@@ -69,12 +69,12 @@ class ReplayFeed:
             await self._play(sink)
             self.passes += 1
             if self.decoder.decoded == decoded:
-                _log.error("market replay: nothing in %s is of use", ", ".join(map(str, self._paths)))
+                logger.error("market replay: nothing in %s is of use", ", ".join(map(str, self._paths)))
                 return
             if not self._loop:
-                _log.warning("market replay: the recording is over, the market stands still from now on")
+                logger.warning("market replay: the recording is over, the market stands still from now on")
                 return
-            _log.info("market replay: the recording is over and starts again")
+            logger.info("market replay: the recording is over and starts again")
 
     def follow(self, instruments: Sequence[MarketInstrument]) -> None:
         """What the recordings have of a new one is played from its next pass on, where it has a snapshot."""
@@ -101,9 +101,9 @@ class ReplayFeed:
         recording = Recording(self._paths)
         try:
             while (message := recording.peek() or await recording.read()) is not None:
-                delay_s = pace.delay_s(message.received_ns)
-                if delay_s > 0:
-                    await asyncio.sleep(max(delay_s, SLEEP_S_MIN))
+                delay_seconds = pace.delay_seconds(message.received_ns)
+                if delay_seconds > 0:
+                    await asyncio.sleep(max(delay_seconds, SLEEP_SECONDS_MIN))
                     continue
                 self._replay_slice(recording, pace.reached_ns)
                 self.books.flush(sink)

@@ -6,7 +6,7 @@ from app.market.exchange import Exchange
 from app.market.types import MarketInstrument
 
 # Changes are told together: an exchange takes few requests a second of a connection.
-TELL_S = 0.5
+TELL_SECONDS = 0.5
 
 
 def added_and_removed(
@@ -25,7 +25,7 @@ class Subscriptions:
         self._exchange = exchange
         self._added: set[int] = set()
         self._removed: dict[int, Sequence[str]] = {}  # names of streams
-        self._told_s = 0.0
+        self._told_seconds = 0.0
 
     def add(self, instruments: Collection[MarketInstrument]) -> None:
         self._exchange.add(instruments)
@@ -39,11 +39,11 @@ class Subscriptions:
             self._removed[symbol] = self._exchange.stream_names(symbol)
         self._exchange.remove(symbols)
 
-    def due(self, now_s: float) -> list[str]:
+    def due(self, now_seconds: float) -> list[str]:
         """What open connections are to be told now; a new one is told everything anyway."""
-        if not (self._added or self._removed) or now_s < self._told_s + TELL_S:
+        if not (self._added or self._removed) or now_seconds < self._told_seconds + TELL_SECONDS:
             return []
-        self._told_s = now_s
+        self._told_seconds = now_seconds
         names = [name for removed in self._removed.values() for name in removed]
         requests = [*self._exchange.unsubscribe(names), *self._exchange.subscribe(sorted(self._added))]
         self._added.clear()

@@ -24,7 +24,7 @@ from app.market.demo_instruments import DEMO_INSTRUMENTS
 from app.market.grid import Grid
 from app.market.types import LEVEL_UPDATE, FeedState, LevelKind, MarketInstrument, MarketSink
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 LEVELS = 20  # displayed on each side
 SPREAD_BPS = 0.3  # at least one tick
@@ -35,7 +35,7 @@ LEVEL_NOTIONAL = 12_000.0  # quote currency, of a typical level next to the touc
 TRADE_NOTIONAL = 1_500.0
 # A walk is turned back here, so that no price leaves the range that an instrument allows.
 DRIFT_MAX = np.log(4.0)
-YEAR_S = 365.25 * 86_400
+YEAR_SECONDS = 365.25 * 86_400
 INTERVAL_MS_MIN, INTERVAL_MS_MAX = 10, 60_000
 
 OTHER_START_PRICE = "100"
@@ -90,7 +90,7 @@ class SyntheticMarket:
             [demo.market_correlation if demo else OTHER_CORRELATION for demo in demos]
         )
         self._own_share = np.sqrt(1.0 - self._market_share**2)
-        self._sigma = yearly * volatility * np.sqrt(interval_ms / 1000.0 / YEAR_S)
+        self._sigma = yearly * volatility * np.sqrt(interval_ms / 1000.0 / YEAR_SECONDS)
         money = np.array([each.price_tick_e12 * each.quantity_step_e8 / 1e20 for each in instruments])
         self._step_value = self._start * money  # of one step, in quote currency
         self._spread = np.maximum(1, np.rint(self._start * SPREAD_BPS / 1e4)).astype(np.int64)
@@ -230,7 +230,7 @@ class SyntheticFeed:
     async def run(self, sink: MarketSink) -> None:
         market, followed = self._begin(sink, ()), self._instruments
         loop = asyncio.get_running_loop()
-        due_s = loop.time()
+        due_seconds = loop.time()
         marks: dict[int, int] = {}
         while True:
             if followed is not self._instruments:  # all others go on from where they are
@@ -245,5 +245,5 @@ class SyntheticFeed:
             for trade in step.trades:
                 sink.on_trade(trade.symbol, trade.price, trade.quantity, now_us)
             # After a standstill it goes on from now, it does not catch up.
-            due_s = max(due_s + self._interval_ms / 1000, loop.time())
-            await asyncio.sleep(due_s - loop.time())
+            due_seconds = max(due_seconds + self._interval_ms / 1000, loop.time())
+            await asyncio.sleep(due_seconds - loop.time())

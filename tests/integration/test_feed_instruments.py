@@ -114,7 +114,7 @@ def test_changes_while_there_is_no_connection_or_two(server: FeedServerProcess) 
     """While it connects, between two tries, and while one connection takes over from another."""
 
     async def run() -> None:
-        feed = live_feed(server.url, quick_limits(), connection_s_max=0.3, instruments=(BTC,))
+        feed = live_feed(server.url, quick_limits(), connection_seconds_max=0.3, instruments=(BTC,))
         sink = CheckingSink()
         async with following(feed, sink) as task:
             for round_ in range(12):

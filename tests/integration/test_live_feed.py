@@ -81,7 +81,7 @@ def test_follows_a_recording_to_its_end(
 
 
 async def _survive(server: FeedServerProcess, references: References, quiet_from: float) -> None:
-    impatient = ConnectionLimits(open_s=5.0, idle_s=1.0, ping_s=0.1, pong_s=0.3)
+    impatient = ConnectionLimits(open_seconds=5.0, idle_seconds=1.0, ping_seconds=0.1, pong_seconds=0.3)
     feed = live_feed(server.url, quick_limits(connection=impatient))
     sink = CheckingSink(references, every=10)
     async with following(feed, sink) as task:
@@ -158,8 +158,8 @@ def test_a_half_open_connection_is_found(server: FeedServerProcess) -> None:
             await until(lambda: feed.figures()["disconnects"], "the connection given up", task)
             await until(lambda: sink.all_live, "live again", task)
 
-    asyncio.run(run(ConnectionLimits(idle_s=600, ping_s=0.1, pong_s=0.2)))
-    asyncio.run(run(ConnectionLimits(idle_s=0.5, ping_s=600, pong_s=600)))
+    asyncio.run(run(ConnectionLimits(idle_seconds=600, ping_seconds=0.1, pong_seconds=0.2)))
+    asyncio.run(run(ConnectionLimits(idle_seconds=0.5, ping_seconds=600, pong_seconds=600)))
 
 
 @pytest.mark.parametrize(("fault", "count"), [("oversize", "disconnects"), ("corrupt", "parse_errors")])
@@ -182,7 +182,7 @@ def test_snapshots_refused_for_their_number(server: FeedServerProcess, status: i
 
     async def run() -> None:
         limits = quick_limits(
-            requests=RequestLimits(rate_per_s=500, backoff_first_s=0.01, backoff_s_max=0.02)
+            requests=RequestLimits(rate_per_second=500, backoff_first_seconds=0.01, backoff_seconds_max=0.02)
         )
         feed, sink = live_feed(server.url, limits), CheckingSink()
         await server.set_faults(snapshot_fail=1, snapshot_status=status, retry_after_s=2)
@@ -202,7 +202,7 @@ def test_connections_are_replaced_without_a_gap(
     tmp_path: Path, recordings: list[Path], references: References
 ) -> None:
     async def run(server: FeedServerProcess) -> None:
-        feed, sink = live_feed(server.url, connection_s_max=0.4), CheckingSink(references)
+        feed, sink = live_feed(server.url, connection_seconds_max=0.4), CheckingSink(references)
         async with following(feed, sink):
             await _compare_at_the_end(server, sink, references)
         figures = feed.figures()
@@ -219,7 +219,7 @@ def test_connections_are_replaced_without_a_gap(
 
 def test_a_silent_symbol_is_stale_and_has_no_marks(tmp_path: Path, recordings: list[Path]) -> None:
     async def run(server: FeedServerProcess) -> None:
-        feed, sink = live_feed(server.url, quick_limits(stale_s=0.3)), CheckingSink()
+        feed, sink = live_feed(server.url, quick_limits(stale_seconds=0.3)), CheckingSink()
         async with following(feed, sink) as task:
             await until(lambda: sink.all_live, "live", task)
             await until(lambda: set(sink.states.values()) == {FeedState.STALE}, "stale", task)
@@ -235,7 +235,7 @@ def test_a_silent_symbol_is_stale_and_has_no_marks(tmp_path: Path, recordings: l
 
 def test_marks_of_a_quiet_market_stay_fresh(tmp_path: Path, recordings: list[Path]) -> None:
     async def run(server: FeedServerProcess) -> None:
-        feed, sink = live_feed(server.url, quick_limits(stale_s=600)), CheckingSink()
+        feed, sink = live_feed(server.url, quick_limits(stale_seconds=600)), CheckingSink()
         async with following(feed, sink) as task:
             await server.until_played()
             await until(lambda: sink.marks[-4:-2] == sink.marks[-2:], "the same marks again", task)
@@ -251,7 +251,7 @@ def test_a_book_that_is_wrong_without_a_gap_is_found(
     """Digits are changed in messages that are well-formed: only a comparison with a snapshot shows it."""
 
     async def run(server: FeedServerProcess) -> None:
-        feed, sink = live_feed(server.url, quick_limits(verify_s=0.3)), CheckingSink()
+        feed, sink = live_feed(server.url, quick_limits(verify_seconds=0.3)), CheckingSink()
         async with following(feed, sink) as task:
             await until(lambda: feed.figures()["checks_confirmed"] >= 2, "books confirmed", task)
             assert feed.figures()["checks_diverged"] == feed.figures()["gaps"] == 0
@@ -276,7 +276,7 @@ def test_a_server_that_is_something_else(greeting: bytes) -> None:
     async def run() -> None:
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            limits = quick_limits(connection=ConnectionLimits(open_s=0.1))
+            limits = quick_limits(connection=ConnectionLimits(open_seconds=0.1))
             feed, sink = live_feed(url, limits), CheckingSink()
             async with following(feed, sink) as task:
                 await until(lambda: feed.figures()["connect_failures"] >= 3, "failures", task)
@@ -295,7 +295,7 @@ def test_a_bug_of_a_listener_ends_the_feed_and_is_raised(server: FeedServerProce
                 raise RuntimeError("a bug")
 
     async def run() -> None:
-        feed = live_feed(server.url, quick_limits(stale_s=0.0001))
+        feed = live_feed(server.url, quick_limits(stale_seconds=0.0001))
         with pytest.raises(RuntimeError, match="a bug"):
             await asyncio.wait_for(feed.run(Faulty()), 30)
         assert feed.figures()["connections"] == 0

@@ -153,11 +153,15 @@ class CheckingSink(ReplicaSink):
 def quick_limits(**changes: Any) -> FeedLimits:
     """Patience of milliseconds rather than seconds."""
     values: dict[str, Any] = {
-        "verify_s": 0.0,
-        "backoff_first_s": 0.02,
-        "backoff_s_max": 0.05,
-        "connection": ConnectionLimits(open_s=10.0, idle_s=10.0, ping_s=1.0, pong_s=10.0),
-        "requests": RequestLimits(rate_per_s=500.0, burst=50, backoff_first_s=0.02, backoff_s_max=0.2),
+        "verify_seconds": 0.0,
+        "backoff_first_seconds": 0.02,
+        "backoff_seconds_max": 0.05,
+        "connection": ConnectionLimits(
+            open_seconds=10.0, idle_seconds=10.0, ping_seconds=1.0, pong_seconds=10.0
+        ),
+        "requests": RequestLimits(
+            rate_per_second=500.0, burst=50, backoff_first_seconds=0.02, backoff_seconds_max=0.2
+        ),
     }
     return FeedLimits(**values | changes)
 
@@ -165,15 +169,15 @@ def quick_limits(**changes: Any) -> FeedLimits:
 def live_feed(
     url: str,
     limits: FeedLimits | None = None,
-    connection_s_max: float | None = None,
+    connection_seconds_max: float | None = None,
     instruments: Sequence[Instrument] = INSTRUMENTS,
 ) -> LiveFeed:
     """A feed from a feed server at this URL."""
     exchange = BinanceSpot(
         instruments, stream_url=url.replace("http://", "ws://"), rest_url=url, levels=5_000
     )
-    if connection_s_max is not None:
-        exchange.connection_s_max = connection_s_max
+    if connection_seconds_max is not None:
+        exchange.connection_seconds_max = connection_seconds_max
     return LiveFeed(exchange, instruments, limits or quick_limits(), seed=1)
 
 
@@ -191,11 +195,11 @@ async def following(feed: LiveFeed, sink: MarketSink) -> AsyncIterator[asyncio.T
 
 
 async def until(condition: Callable[[], object], what: str, task: asyncio.Task[None] | None = None) -> None:
-    deadline_s = time.monotonic() + SECONDS_MAX
+    deadline_seconds = time.monotonic() + SECONDS_MAX
     while not condition():
         if task is not None and task.done():
             task.result()
-        assert time.monotonic() < deadline_s, f"not within {SECONDS_MAX:g} s: {what}"
+        assert time.monotonic() < deadline_seconds, f"not within {SECONDS_MAX:g} s: {what}"
         await asyncio.sleep(0.01)
 
 
@@ -221,8 +225,8 @@ class FeedServerProcess:
         return self
 
     def _await_url(self) -> str:
-        deadline_s = time.monotonic() + SECONDS_MAX
-        while time.monotonic() < deadline_s:
+        deadline_seconds = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline_seconds:
             found = re.search(r"^feed server is ready: (\S+)$", self.output(), re.MULTILINE)
             if found:
                 return found[1]

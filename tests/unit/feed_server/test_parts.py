@@ -24,9 +24,9 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 def test_waits_double_up_to_the_longest_and_never_fall_below_half(seed: int, failures: int) -> None:
     backoff = Backoff(1.0, 60.0, random.Random(seed))
     waits = [backoff.next_seconds() for _ in range(failures)]
-    for number, wait_s in enumerate(waits):
-        full_s = min(60.0, 2.0**number)
-        assert full_s / 2 <= wait_s <= full_s
+    for number, wait_seconds in enumerate(waits):
+        full_seconds = min(60.0, 2.0**number)
+        assert full_seconds / 2 <= wait_seconds <= full_seconds
     backoff.reset()
     assert backoff.next_seconds() <= 1.0
 
@@ -36,10 +36,10 @@ def test_two_clients_do_not_wait_the_same() -> None:
     assert len(set(waits)) == 50
 
 
-@pytest.mark.parametrize(("first_s", "max_s"), [(0.0, 1.0), (2.0, 1.0), (-1.0, 1.0)])
-def test_impossible_waits(first_s: float, max_s: float) -> None:
+@pytest.mark.parametrize(("first_seconds", "max_seconds"), [(0.0, 1.0), (2.0, 1.0), (-1.0, 1.0)])
+def test_impossible_waits(first_seconds: float, max_seconds: float) -> None:
     with pytest.raises(ValueError, match="not possible"):
-        Backoff(first_s, max_s, random.Random(1))
+        Backoff(first_seconds, max_seconds, random.Random(1))
 
 
 def test_trades_count_once_and_missing_ones_are_known() -> None:
@@ -95,9 +95,11 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         await asyncio.gather(*handled)
 
 
-async def _ask(handler: Handler, timeout_s: float = 5.0, bytes_max: int = 1_000, path: str = "/") -> Answer:
+async def _ask(
+    handler: Handler, timeout_seconds: float = 5.0, bytes_max: int = 1_000, path: str = "/"
+) -> Answer:
     async with serving(handler) as url:
-        return await get(url + path, timeout_s=timeout_s, bytes_max=bytes_max)
+        return await get(url + path, timeout_seconds=timeout_seconds, bytes_max=bytes_max)
 
 
 def _says(*parts: bytes) -> Handler:
@@ -161,12 +163,12 @@ def test_nobody_is_waited_for_too_long() -> None:
         await reader.read()
 
     with pytest.raises(TimeoutError):
-        asyncio.run(_ask(silent, timeout_s=0.05))
+        asyncio.run(_ask(silent, timeout_seconds=0.05))
 
 
 def test_nobody_listens() -> None:
     with pytest.raises(HttpError):
-        asyncio.run(get("http://127.0.0.1:9/", timeout_s=5, bytes_max=10))
+        asyncio.run(get("http://127.0.0.1:9/", timeout_seconds=5, bytes_max=10))
 
 
 class Exchange:
@@ -174,12 +176,12 @@ class Exchange:
 
     def __init__(self, *statuses: int, headers: bytes = b"") -> None:
         self.statuses = list(statuses)
-        self.asked_s: list[float] = []
+        self.asked_seconds: list[float] = []
         self._headers = headers
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        self.asked_s.append(asyncio.get_running_loop().time())
+        self.asked_seconds.append(asyncio.get_running_loop().time())
         status = self.statuses.pop(0) if self.statuses else 200
         body = snapshot(7, [("1.00", "1.0")], [("2.00", "1.0")])
         writer.write(
@@ -214,7 +216,7 @@ async def _request(
 
 
 def test_a_snapshot_is_asked_for_until_it_is_of_use() -> None:
-    limits = RequestLimits(backoff_first_s=0.001, backoff_s_max=0.002)
+    limits = RequestLimits(backoff_first_seconds=0.001, backoff_seconds_max=0.002)
     exchange = Exchange(500, 404)
     accepted, requests = asyncio.run(_request(exchange, limits, refuse=2))
     assert accepted == [DepthSnapshot(0, 7, [(100, 100_000)], [(200, 100_000)])]
@@ -230,17 +232,19 @@ def test_each_symbol_is_asked_for_once_at_a_time() -> None:
 
 def test_requests_keep_to_their_rate() -> None:
     """A burst of two, then one each 50 ms; whatever the machine does, none comes sooner."""
-    limits = RequestLimits(rate_per_s=20, burst=2, backoff_first_s=0.001, backoff_s_max=0.001)
+    limits = RequestLimits(
+        rate_per_second=20, burst=2, backoff_first_seconds=0.001, backoff_seconds_max=0.001
+    )
     exchange = Exchange(500, 500, 500, 500)
     asyncio.run(_request(exchange, limits))
-    assert len(exchange.asked_s) == 5
-    assert exchange.asked_s[4] - exchange.asked_s[0] >= 0.13
+    assert len(exchange.asked_seconds) == 5
+    assert exchange.asked_seconds[4] - exchange.asked_seconds[0] >= 0.13
 
 
 @pytest.mark.parametrize("status", [429, 418])
 def test_a_refusal_stops_all_requests_for_as_long_as_it_says(status: int) -> None:
-    limits = RequestLimits(backoff_first_s=0.001, backoff_s_max=0.001)
+    limits = RequestLimits(backoff_first_seconds=0.001, backoff_seconds_max=0.001)
     exchange = Exchange(status, headers=b"Retry-After: 1\r\n")
     _, requests = asyncio.run(_request(exchange, limits))
     assert requests.refusals == 1
-    assert exchange.asked_s[1] - exchange.asked_s[0] >= 0.9
+    assert exchange.asked_seconds[1] - exchange.asked_seconds[0] >= 0.9

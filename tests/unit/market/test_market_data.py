@@ -57,8 +57,10 @@ def market(clock: Clock) -> MarketData:
     return MarketData(ReplicaSink(), clock)
 
 
-def candle(start_s: int, values: tuple[int, int, int, int], volume: int, trades: int, closed: bool) -> Candle:
-    return Candle(0, 1, START + start_s * S, *values, volume, trades, closed)
+def candle(
+    start_seconds: int, values: tuple[int, int, int, int], volume: int, trades: int, closed: bool
+) -> Candle:
+    return Candle(0, 1, START + start_seconds * S, *values, volume, trades, closed)
 
 
 def test_a_candle_holds_the_trades_of_its_interval() -> None:
