@@ -201,7 +201,7 @@ def _migrate(settings: Settings, options: argparse.Namespace) -> int:
 
 async def _migrate_to(settings: Settings, revision: str) -> tuple[str, str]:
     from app.embedded import EmbeddedServers
-    from app.store.database import migrate
+    from app.store.schema import migrate
 
     if settings.database_url is not None:
         return await migrate(

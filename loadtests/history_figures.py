@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 import asyncpg
 import numpy as np
 
-from app.store.database import connect, migrate
+from app.store.database import connect
+from app.store.schema import migrate
 from loadtests.figures import Figure, percentiles
 from loadtests.history_data import ACCOUNTS, LARGE, SYMBOLS, fill
 from loadtests.history_queries import TRADER_ACCOUNTS, Asker, Query

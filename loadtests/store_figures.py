@@ -15,8 +15,9 @@ from app.embedded import EmbeddedServers
 from app.runtime.durable_watermark import DurableReader
 from app.runtime.follower import JournalFollower, Replica
 from app.runtime.journal_reader import JournalReader
-from app.store.database import connect, migrate
+from app.store.database import connect
 from app.store.projection import SNAPSHOT_US, Projected, Rows, project
+from app.store.schema import migrate
 from app.store.writer import BATCH_BYTES_MAX, DatabaseWriter
 from app.store.written_rows import copy_rows
 from loadtests.figures import AT_LEAST, Figure

@@ -1,4 +1,4 @@
-"""The way to the database: a bounded pool, and its schema brought to a revision.
+"""The way to the database: one connection, or a bounded pool of them.
 
 One dialect, PostgreSQL's, through asyncpg. Where the `timescaledb` extension
 is at hand the migrations use it, elsewhere the same tables are ordinary ones.
@@ -59,18 +59,3 @@ async def create_pool(url: str) -> asyncpg.Pool:
         timeout=CONNECT_SECONDS_MAX,
         command_timeout=STATEMENT_SECONDS_MAX,
     )
-
-
-async def migrate(url: str, to: str = "head", *, timescaledb_required: bool = False) -> tuple[str, str]:
-    """Bring the schema to a revision, up or down; the revisions before and after, "base" for none.
-
-    Two servers that start at once do it one after the other. Either all of it happens or nothing.
-    `timescaledb_required`: the tables must be hypertables.
-
-    Raises:
-        DatabaseError: the database cannot be used, or there is no such revision.
-    """
-    # Alembic takes long to import: a server that leaves the schema to its writer's process need not wait.
-    from app.store import schema
-
-    return await schema.migrate(url, to, timescaledb_required)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from app.engine.capacity import DEFAULT_CAPACITY, Capacity
 from app.runtime.segments import JournalError
-from app.store.database import DatabaseError, connect, migrate
+from app.store.database import DatabaseError, connect
+from app.store.schema import migrate
 from app.store.seed_from_snapshot import first_seq
 from app.store.writer import ADVISORY_LOCK, JOURNALED_TABLES, PROJECTION, DatabaseWriter
 

@@ -1,4 +1,4 @@
-"""The database's schema, brought to a revision by Alembic: see `app.store.database.migrate`."""
+"""The database's schema, brought to a revision by Alembic."""
 
 import asyncio
 import threading
@@ -26,8 +26,15 @@ _IS_HYPERTABLE = """
 _alembic = threading.Lock()  # it keeps what it works on in its modules: one run at a time in a process
 
 
-async def migrate(url: str, to: str, timescaledb_required: bool) -> tuple[str, str]:
-    """See `app.store.database.migrate`."""
+async def migrate(url: str, to: str = "head", *, timescaledb_required: bool = False) -> tuple[str, str]:
+    """Bring the schema to a revision, up or down; the revisions before and after, "base" for none.
+
+    Two servers that start at once do it one after the other. Either all of it happens or nothing.
+    `timescaledb_required`: the tables must be hypertables.
+
+    Raises:
+        DatabaseError: the database cannot be used, or there is no such revision.
+    """
     scripts = ScriptDirectory.from_config(_config(url))
     wanted = _resolve(scripts, to)
     before = await _current(url)

@@ -24,7 +24,7 @@ from app.runtime.follower import JournalFollower, Replica
 from app.runtime.projections import STARTING, STATUS_SECONDS, ProjectionStatus, read_status, write_status
 from app.store.candles import roll_up
 from app.store.copy_format import Kind, Values, encode_rows
-from app.store.database import DatabaseError, connect, migrate
+from app.store.database import DatabaseError, connect
 from app.store.error_hints import first_line, with_advice
 from app.store.projection import SNAPSHOT_US, Projected, Rows, project
 from app.store.seed_from_snapshot import RECORD_GAP, first_seq, is_out_of_reach, oldest_replica, state_of
@@ -158,6 +158,9 @@ class DatabaseWriter:
         connection: asyncpg.Connection = await connect(self._url, wait_seconds=0)
         try:
             if not self._migrated:
+                # Alembic takes long to import, and the server, which imports this module, never migrates.
+                from app.store.schema import migrate
+
                 await migrate(self._url, timescaledb_required=self._timescaledb_required)
                 self._migrated = True
             await _be_the_only_writer(connection)

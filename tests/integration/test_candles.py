@@ -12,7 +12,8 @@ import pytest
 from app.engine.capacity import SMALL_CAPACITY
 from app.engine.engine import Engine
 from app.store.candles import candles_query
-from app.store.database import connect, migrate
+from app.store.database import connect
+from app.store.schema import migrate
 from app.store.writer import MARKET_TRADE, DatabaseWriter
 from tests.support.journals import TradingHistory, write_ticks
 

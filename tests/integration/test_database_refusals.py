@@ -16,8 +16,9 @@ import pytest
 
 from app.embedded.postgres import Postgres
 from app.runtime.projections import read_status
-from app.store.database import DatabaseError, connect, migrate
+from app.store.database import DatabaseError, connect
 from app.store.error_hints import place_of
+from app.store.schema import migrate
 from tests.support.process import AUTHORIZATION, ServerProcess
 
 PASSWORD = "a-secret: that is/never@shown"

@@ -10,8 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.store.database import connect, migrate
+from app.store.database import connect
 from app.store.history import FILLS, Selection, page_query
+from app.store.schema import migrate
 from loadtests.history_data import Volume, fill
 from loadtests.history_figures import explain_all, make_asker
 from loadtests.history_queries import PAGE, Asker
