@@ -38,7 +38,7 @@ from app.engine.capacity import DEFAULT_CAPACITY
 from app.engine.engine import Engine
 from app.engine.types import OrderStatus, Policy
 from app.main import create_app
-from app.market.feed import open_feed
+from app.market.feed import SilentFeed, open_feed
 from app.market.market_data import MarketData
 from app.market.types import Feed
 from app.runtime.alarms import Alarms
@@ -119,6 +119,7 @@ class Server:
         self.embedded = EmbeddedServers(settings.data_dir, settings.database_url, settings.redis_url)
         self.dependencies = Dependencies(self.embedded)
         self.history = History()
+        self._feed: Feed = SilentFeed()
         self.services = Services(
             loop=self.loop,
             state=self.engine.state,
@@ -134,6 +135,7 @@ class Server:
             templates=self.templates,
             risk_log=self.risk_log,
             alarms=Alarms(self.clock.now),
+            feed=lambda: self._feed,
             dependencies=self.dependencies.status,
             history=self.history,
             turns=Turns(lambda: not self.loop.at_rest),
@@ -154,13 +156,13 @@ class Server:
         )
         self.hub = Hub(self.loop, items, settings.journal_dir, self.clock)
         stream_socket = StreamSocket(self.services, self.hub, settings.allowed_origins or frozenset())
-        self._app = create_app(self.services, desk, stream_socket)
+        self._web = create_app(self.services, desk, stream_socket)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         """ASGI: the lifespan is the server's, everything else goes on without a detour."""
         if scope["type"] == "lifespan":
             return self._live(receive, send)
-        return self._app(scope, receive, send)
+        return self._web.application(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -184,7 +186,7 @@ class Server:
         """Make ready. Raises what stands in the way: RecoveryError, JournalError, OSError."""
         folder = self.settings.journal_dir
         self._spawn(self.dependencies.start())
-        described = asyncio.ensure_future(asyncio.to_thread(self.services.describe))
+        described = asyncio.ensure_future(asyncio.to_thread(self._web.describe))
         times = StartTimes()
         recovered = await self._recover(folder)
         times.end("replay")
@@ -206,13 +208,12 @@ class Server:
         self.loop.resume(self._open_orders())
         await self.loop.durable()
         times.end("venue")
-        feed = open_feed(self.settings.feed, followed(self.reference.instruments), self._marks())
-        self.services.feed = feed
-        self.loop.observe(InstrumentWatch(self.reference, feed).on_events)
+        self._feed = open_feed(self.settings.feed, followed(self.reference.instruments), self._marks())
+        self.loop.observe(InstrumentWatch(self.reference, self._feed).on_events)
         self.hub.start()
         self.services.alarms.observe(self.hub.show_system)
         self.market.observe(MarketStreams(self.hub))
-        self._spawn(self._follow(feed))
+        self._spawn(self._follow(self._feed))
         self._spawn(self.market.run())
         await self._await_marks()
         self._spawn(self._write_history(os.environ))

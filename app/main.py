@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -171,9 +171,9 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
 
     @app.get("/openapi.json", tags=["system"], responses=problems())
     async def openapi(principal: Observer) -> Response:
-        return LargeResponse(services, principal, [services.describe()])
+        return LargeResponse(services, principal, [describe()])
 
-    services.describe = _description_of(app)
+    describe = app.state.describe = _description_of(app)
     return app
 
 
@@ -194,9 +194,16 @@ def _description_of(app: FastAPI) -> Callable[[], bytes]:
     return describe
 
 
-def create_app(services: Services, desk: OrderDesk, stream_socket: Application) -> Application:
-    """What the server runs."""
+class WebApplication(NamedTuple):
+    """What the server runs, and what makes its OpenAPI document."""
+
+    application: Application
+    describe: Callable[[], bytes]
+
+
+def create_app(services: Services, desk: OrderDesk, stream_socket: Application) -> WebApplication:
     application = create_framework(services, desk)
     sockets: dict[str, Application] = {"/v1/trade": TradeSocket(services, desk), "/v1/stream": stream_socket}
     application.router.routes += [WebSocketRoute(path, socket) for path, socket in sockets.items()]
-    return Gate(BodyLimit(application, services.body_bytes_max, services.keys), services)
+    gate = Gate(BodyLimit(application, services.body_bytes_max, services.keys), services)
+    return WebApplication(gate, application.state.describe)

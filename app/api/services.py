@@ -1,4 +1,4 @@
-"""What the edges need of the rest: filled once, by `app.bootstrap`."""
+"""Services: what the edges need of the rest, put together once by `app.bootstrap`."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from app.store.history import History
 from app.venues.base import Venue
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Services:
     """`state` is for reading only; what was read is shown after `loop.durable()`."""
 
@@ -41,14 +41,13 @@ class Services:
     alarms: Alarms
     version: str
     started_ts: int
-    body_bytes_max: int = 1 << 20
-    feed: Feed = field(default_factory=SilentFeed)
+    body_bytes_max: int
+    feed: Callable[[], Feed] = SilentFeed  # another one once the server knows its instruments
     # What the engine can do without, and how it is: {"database": "up"}.
     dependencies: Mapping[str, str] = field(default_factory=dict)
     # What follows the journal, by name.
     projections: dict[str, ProjectionProcess] = field(default_factory=dict)
     history: History = field(default_factory=History)
-    describe: Callable[[], bytes] = bytes  # the OpenAPI document
     turns: Turns = field(default_factory=Turns)
     budgets: KeyBudgets = field(default_factory=KeyBudgets)
     failed_keys: FailedKeys = field(default_factory=FailedKeys)

@@ -132,7 +132,7 @@ def _figures(services: Services) -> dict[str, int]:
 
 
 def _feed_figures(services: Services) -> dict[str, int]:
-    return {**services.feed.figures(), **services.market.figures()}
+    return {**services.feed().figures(), **services.market.figures()}
 
 
 def _projection(projection: ProjectionProcess) -> Content:
@@ -176,7 +176,7 @@ def system_content(services: Services) -> Content:
             "budget_bytes": services.disk.bytes_max,
         },
         "counts": _counts(services),
-        "feed": {"name": services.feed.name, **_feed_figures(services)},
+        "feed": {"name": services.feed().name, **_feed_figures(services)},
         "dependencies": dict(services.dependencies),
         "projections": {name: _projection(each) for name, each in services.projections.items()},
         "alarms": [asdict(alarm) for alarm in services.alarms.active.values()],

@@ -58,8 +58,9 @@ def _application(folder: Path, loop: Loop) -> Application:
         alarms=Alarms(lambda: 1),
         version="test",
         started_ts=0,
+        body_bytes_max=1 << 20,
     )
-    return create_app(services, OrderDesk(services), elsewhere)
+    return create_app(services, OrderDesk(services), elsewhere).application
 
 
 def _request(body: Any) -> list[Message]:
