@@ -22,7 +22,7 @@ import numpy as np
 from app import __version__, demo
 from app.api.auth import KeyStore
 from app.api.http.asgi import Receive, Scope, Send
-from app.api.http.order_connection import order_protocol
+from app.api.http.order_connection import order_connection
 from app.api.key_budget import Allowance, KeyBudgets
 from app.api.order_entry.desk import OrderDesk
 from app.api.routes.system import system_content
@@ -142,7 +142,7 @@ class Server:
             budgets=KeyBudgets(Allowance(settings.key_requests_per_second, settings.key_loop_percent)),
         )
         desk = OrderDesk(self.services)
-        self.http_protocol = order_protocol(self.services, desk)
+        self.http_protocol = order_connection(self.services, desk)
         items = StreamItems(
             Sources(
                 state=self.engine.state,

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.http import connection as watched_protocol
+from app.api.http import request_parser
 from app.api.http import sweep as connection_sweep
 from app.api.order_entry.request_bodies import decode_orders
 from app.api.websocket.trade_messages import decode_request
@@ -57,7 +57,8 @@ def _kept(api: ApiServer) -> int:
             found += len(getattr(connection, "_held", b""))
             cycle = getattr(connection, "cycle", None)
             found += len(cycle.body) if cycle is not None else 0
-            headers = getattr(connection, "headers", None) or []
+            parser = getattr(connection, "parser", None)
+            headers = parser.headers if parser is not None else []
             found += sum(len(name) + len(value) for name, value in headers)
         return found
 
@@ -140,7 +141,7 @@ def test_thousands_of_pipelined_requests_wait_as_bytes(api: ApiServer) -> None:
             connections: Any = api.server.http_protocol.sweep._connections
             return max(len(each.pipeline) for each in connections if hasattr(each, "pipeline"))
 
-        assert api.call(waiting) <= watched_protocol._PIECE_BYTES // 20
+        assert api.call(waiting) <= request_parser._PIECE_BYTES // 20
         assert _kept(api) < MIB
         for _ in range(100):
             assert client.read().status == 200

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.api.http import order_connection as order_protocol
+from app.api.http import order_connection
 from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 
 _SECONDS_MAX = 10
@@ -253,7 +253,7 @@ def test_a_revoked_key_is_refused_on_open_connections(
 def test_more_heads_than_are_remembered(
     client: RawClient, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(order_protocol, "HEADS_MAX", 3)
+    monkeypatch.setattr(order_connection, "HEADS_MAX", 3)
     for number in range(10):
         client.send(request("POST", "/v1/orders", limit_order(account), extra=f"X-Number: {number}\r\n"))
         assert client.read().status == 201
@@ -287,13 +287,13 @@ def test_a_client_that_goes_away_before_its_answer(api: ApiServer, account: str)
 def test_idle_connections_are_closed_and_slow_bodies_are_not(
     api: ApiServer, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = order_protocol.OrderProtocol.connection_made
+    made = order_connection.OrderConnection.connection_made
 
     def impatient(self: Any, transport: Any) -> None:
         self.timeout_keep_alive = 0.2
         made(self, transport)
 
-    monkeypatch.setattr(order_protocol.OrderProtocol, "connection_made", impatient)
+    monkeypatch.setattr(order_connection.OrderConnection, "connection_made", impatient)
     order = request("POST", "/v1/orders", limit_order(account))
     with RawClient(api) as client:
         for earlier in (order, request("GET", "/v1/orders/1")):

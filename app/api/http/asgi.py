@@ -1,8 +1,12 @@
 """The pieces of ASGI that the edges speak without a framework."""
 
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
+
+from app.api.http.request_parser import RequestHead
 from app.documents.problems import Problem, body_too_large
 
 Scope = MutableMapping[str, Any]
@@ -12,8 +16,29 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 
+_VERSION = {"version": "3.0", "spec_version": "2.3"}
+
+
 class Disconnected(Exception):
     """The client went away before its request was complete."""
+
+
+def request_scope(head: RequestHead, addresses: Mapping[str, Any], state: Mapping[str, Any]) -> Scope:
+    """The scope of a request; `addresses` are server, client and scheme. Raises what its target is not."""
+    url = httptools.parse_url(head.target)
+    return {
+        "type": "http",
+        "asgi": _VERSION,
+        "http_version": head.http_version,
+        "method": head.method,
+        "root_path": "",
+        "path": unquote(url.path.decode("ascii")),
+        "raw_path": url.path,
+        "query_string": url.query or b"",
+        "headers": head.headers,
+        "state": dict(state),
+        **addresses,
+    }
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

@@ -6,11 +6,25 @@ until the client has closed its half, or for a little while.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Protocol
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from app.api.http.request_parser import RequestParser
 from app.api.http.sweep import ConnectionSweep
+from app.documents.problems import Problem
 
 LINGER_SECONDS_MAX = 2.0
+
+
+def last_response(problem: Problem, more_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """What a connection says before it ends."""
+    body = problem.body()
+    headers = {"connection": "close", **problem.headers, "content-length": str(len(body))}
+    lines = [b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in headers.items()]
+    lines += [b"%b: %b\r\n" % header for header in more_headers]
+    return b"%b%b\r\n%b" % (STATUS_LINE[problem.status], b"".join(lines), body)
 
 
 class Ended(Protocol):
@@ -31,7 +45,7 @@ class LingeringConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Dropped."""
 
-    def look(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         if now - self._since > LINGER_SECONDS_MAX:
             self._transport.abort()
 
@@ -41,10 +55,10 @@ class LingeringConnection(asyncio.Protocol):
 
 
 class Lingers(Protocol):
-    """An HTTP connection. `in_message`: its client is still sending a request."""
+    """An HTTP connection."""
 
     transport: asyncio.Transport
-    in_message: bool
+    parser: RequestParser
 
     def linger(self) -> None: ...
 
@@ -64,7 +78,7 @@ class PoliteTransport:
             self._connection.transport.write(data)
 
     def close(self) -> None:
-        if self._connection.in_message:
+        if self._connection.parser.in_request:
             self._connection.linger()
         else:
             self._connection.transport.close()

@@ -8,7 +8,8 @@ alone on its connection, takes uvicorn's own way to the framework, whose routes
 (`app.api.routes.order_entry`) answer the same requests with the same words.
 
 One request of a connection is under way at a time. What a client has sent
-beyond it waits here, and when that is much the connection is not read.
+beyond it waits here, and when that is much the connection is not read. The states
+are those of `app.api.http.connection`.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app.api.auth import KeyStore, Principal
-from app.api.http.connection import WatchedProtocol
+from app.api.http.connection import HttpConnection, State
 from app.api.http.head_reader import Head, OrderAction, head_bytes, read_head
 from app.api.http.sweep import ConnectionSweep, allowed_connections
 from app.api.order_entry.desk import OrderDesk
@@ -49,7 +50,7 @@ class PlainRequest(NamedTuple):
     size: int
 
 
-class OrderLane:
+class PlainOrders:
     """The requests that connections answer themselves, and the heads that are known."""
 
     def __init__(self, services: Services, desk: OrderDesk) -> None:
@@ -116,15 +117,13 @@ class OrderLane:
         return self._desk.order_id_of(request.principal, *head.client_order_id)
 
 
-class OrderProtocol(WatchedProtocol):
-    """See the module. `lane` is set by `order_protocol`."""
+class OrderConnection(HttpConnection):
+    """See the module. `orders` is set by `order_connection`."""
 
-    lane: OrderLane
+    orders: PlainOrders
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._answering = False
-        self._closing = False
         self._held = bytearray()
         self._wanted = 0  # so many bytes must be held before a request is whole
         self._dated: list[tuple[bytes, bytes]] = []
@@ -133,7 +132,7 @@ class OrderProtocol(WatchedProtocol):
     # What comes in.
 
     def data_received(self, data: bytes) -> None:
-        if self._held or self._answering or self.flow.write_paused:
+        if self._held or self.state is not State.OPEN or self.flow.write_paused:
             self._held += data
             self.go_on()
             return
@@ -154,7 +153,7 @@ class OrderProtocol(WatchedProtocol):
     def _feed(self, data: bytes) -> None:
         """What uvicorn's way takes of it; the rest is held."""
         rest = self.feed(data)
-        if rest:
+        if rest and self.state is not State.ENDED:
             self._held += rest
             self._bound()
 
@@ -170,10 +169,10 @@ class OrderProtocol(WatchedProtocol):
     def go_on(self) -> None:
         """Take the next request from what is held, if it is whole and nothing stands in its way."""
         held = self._held
-        if self._answering or self.flow.write_paused or self.waits:
+        if self.state is State.ANSWERING or self.flow.write_paused or self.waits:
             self._bound()
             return
-        if self.ending:
+        if self.state is not State.OPEN:
             super().go_on()
             self._bound()
             return
@@ -200,21 +199,20 @@ class OrderProtocol(WatchedProtocol):
 
     def _find(self, data: bytes | bytearray) -> PlainRequest | None:
         """The plain request that `data` begins with, if the turn is its."""
-        return None if self.in_message or self.in_cycle else self.lane.find(data)
+        return None if self.parser.in_request or self.in_cycle else self.orders.find(data)
 
     @property
     def busy(self) -> bool:
-        return self._answering or bool(self._held) or self.in_cycle
+        return self.state is State.ANSWERING or bool(self._held) or self.in_cycle
 
     def _begin(self, request: PlainRequest, body: bytes) -> None:
-        self._answering = True
+        self.state = State.ANSWERING
         self.since = 0.0
-        self.lane.handle(request, body, self._respond)
+        self.orders.handle(request, body, self._respond)
 
     # What goes out.
 
     def _respond(self, answer: Answer) -> None:
-        self._answering = False
         transport = self.transport
         if transport.is_closing():
             return
@@ -227,12 +225,10 @@ class OrderProtocol(WatchedProtocol):
             % (STATUS_LINE[status], self._default_headers, headers, len(body), body)
         )
         self.server_state.total_requests += 1
-        if self._closing:
-            if self._held:
-                self.linger()
-            else:
-                transport.close()
+        if self.state is State.LAST:
+            self._end()
             return
+        self.state = State.OPEN
         self.active = self.loop.time()
         if self._held:
             self.loop.call_soon(self.go_on)
@@ -248,9 +244,16 @@ class OrderProtocol(WatchedProtocol):
 
     # The end.
 
+    def _end(self) -> None:
+        if self._held:
+            self.linger()
+        else:
+            self.state = State.ENDED
+            self.transport.close()
+
     def shutdown(self) -> None:
-        if self._answering:
-            self._closing = True
+        if self.state is State.ANSWERING:
+            self.state = State.LAST
         else:
             super().shutdown()
 
@@ -259,11 +262,11 @@ class OrderProtocol(WatchedProtocol):
         super().connection_lost(exc)
 
 
-def order_protocol(services: Services, desk: OrderDesk) -> type[OrderProtocol]:
+def order_connection(services: Services, desk: OrderDesk) -> type[OrderConnection]:
     """The class that uvicorn makes connections of."""
     members = {
-        "lane": OrderLane(services, desk),
+        "orders": PlainOrders(services, desk),
         "sweep": ConnectionSweep(allowed_connections()),
         "keys": services.keys,
     }
-    return type("BoundOrderProtocol", (OrderProtocol,), members)
+    return type("BoundOrderConnection", (OrderConnection,), members)

@@ -63,7 +63,7 @@ class Swept(Protocol):
 
     loop: asyncio.AbstractEventLoop
 
-    def look(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """Act on what is overdue; `now` is the event loop's time."""
 
 
@@ -79,12 +79,14 @@ class ConnectionSweep:
     def join(self, connection: Swept) -> None:
         self._connections.add(connection)
         if self._timer is None:
-            self._timer = connection.loop.call_later(_ROUND_SECONDS / _PARTS, self._look, connection.loop)
+            self._timer = connection.loop.call_later(
+                _ROUND_SECONDS / _PARTS, self._check_some, connection.loop
+            )
 
     def leave(self, connection: Swept) -> None:
         self._connections.discard(connection)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_some(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         if not self._connections:
             self._round = iter(())
@@ -95,8 +97,8 @@ class ConnectionSweep:
             self._round = iter(list(self._connections))
         for connection in part:
             if connection in self._connections:
-                connection.look(now)
-        self._timer = loop.call_later(_ROUND_SECONDS / _PARTS, self._look, loop)
+                connection.check_deadlines(now)
+        self._timer = loop.call_later(_ROUND_SECONDS / _PARTS, self._check_some, loop)
 
 
 class UnreadWatch:

@@ -357,7 +357,7 @@ class DirectSocket(WebSocketsSansIOProtocol):
 
     # The end.
 
-    def look(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """See to it that there is a handshake in time, and that what is sent is read."""
         if not self.handshake_complete:
             if now - self._opened > HANDSHAKE_SECONDS_MAX:
