@@ -54,11 +54,15 @@ def plain_heads(draw: st.DrawFn) -> Made:
     body_size = draw(st.integers(0, 999_999_999))
     fields = draw(_FIELDS)
     fields += [("Authorization", authorization), ("Content-Length", str(body_size))]
+    connection = draw(st.sampled_from((None, "keep-alive", "Close")))
+    fields += [("Connection", connection)] if connection else []
     lines = [f"{line.decode()} HTTP/1.1"]
     for name, value in draw(st.permutations(fields)):
         lines.append(f"{name}:{draw(_BLANKS)}{value}{draw(_BLANKS)}")
     raw = "\r\n".join([*lines, "\r\n"]).encode()
-    head = Head(action, order_id, client_order_id, authorization.encode(), len(raw), body_size)
+    head = Head(
+        action, order_id, client_order_id, connection != "Close", authorization.encode(), len(raw), body_size
+    )
     return Made(raw, head)
 
 
@@ -68,7 +72,7 @@ class Parsed:
     def __init__(self, data: bytes) -> None:
         self.url = b""
         self.fields: dict[bytes, list[bytes]] = {}
-        self.whole = False
+        self.whole = self.keeps_alive = self.upgrades = False
         self.parser = httptools.HttpRequestParser(self)
         self.parser.feed_data(data)
 
@@ -80,6 +84,8 @@ class Parsed:
 
     def on_headers_complete(self) -> None:
         self.whole = True
+        self.keeps_alive = self.parser.should_keep_alive()
+        self.upgrades = self.parser.should_upgrade()
 
 
 @given(plain_heads(), st.binary(max_size=50))
@@ -125,7 +131,7 @@ def test_what_is_plain_after_a_change_llhttp_reads_alike(made: Made, data: st.Da
     assert parsed.parser.get_method() == _METHODS.get(found.action, b"POST")
     assert [int(value) for value in parsed.fields.get(b"content-length", [b"0"])] == [found.body_size]
     assert [value.strip() for value in parsed.fields.get(b"authorization", [b""])] == [found.authorization]
-    assert parsed.parser.should_keep_alive() and not parsed.parser.should_upgrade()
+    assert (parsed.keeps_alive, parsed.upgrades) == (found.keeps_alive, False)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50))

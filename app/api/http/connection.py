@@ -24,7 +24,7 @@ Its states, of which only OPEN feeds the parser:
     ENDED      closes, or another protocol has the transport
 
     OPEN <-> ANSWERING            a request is recognised; it is answered
-    OPEN, ANSWERING -> LAST       the server stops; a protocol was asked for that is not spoken
+    OPEN, ANSWERING -> LAST       the client, or a server that stops, asks for no more requests
     OPEN -> REFUSING, UPGRADING   something cannot be read or is late; a handshake: behind others
     UPGRADING -> REFUSING         the server stops
     any -> ENDED                  its turn has come, or the peer is gone

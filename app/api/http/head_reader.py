@@ -6,7 +6,7 @@ bodies or the engine. A head is plain when all of this holds:
 1. Its request line is one of ours, letter by letter: no query, no percent-encoding.
 2. It ends, blank line included, within `PLAIN_HEAD_BYTES_MAX`, and has at most `HEADERS_MAX` fields.
 3. A field is a token, a colon and visible ASCII on one line, and each name occurs once.
-4. No field changes how the message is framed or answered; `Connection` says keep-alive at most.
+4. No field changes how the message is framed or answered; `Connection` says keep-alive or close.
 5. `Content-Length` says how long the body is. A cancel may leave it out, and has none then.
 
 `NOT_PLAIN` is no verdict: a parser that knows the whole of HTTP reads such a head, and
@@ -38,6 +38,7 @@ class Head(NamedTuple):
     action: OrderAction
     order_id: str | None
     client_order_id: tuple[str, str] | None  # and before it the account
+    keeps_alive: bool
     authorization: bytes
     size: int  # of the head itself, blank line included
     body_size: int
@@ -67,6 +68,7 @@ _NAMING = re.compile(
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\x20-\x7e]*")
 _LENGTH = re.compile(rb"[0-9]{1,9}")
+_KEEPS_ALIVE = {b"keep-alive": True, b"close": False}
 _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"content-encoding"))
 
 
@@ -86,10 +88,11 @@ def read_head(data: bytes | bytearray) -> Head | Incomplete | NotPlain:
     fields = _read_fields(lines[1:])
     if request is None or fields is None:
         return NoHead.NOT_PLAIN
+    keeps_alive = _KEEPS_ALIVE.get(fields.get(b"connection", b"keep-alive").lower())
     body_size = fields.get(b"content-length", b"0" if request.action is OrderAction.CANCEL else b"")
-    if not _LENGTH.fullmatch(body_size) or fields.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+    if keeps_alive is None or not _LENGTH.fullmatch(body_size):
         return NoHead.NOT_PLAIN
-    return Head(*request, fields.get(b"authorization", b""), size, int(body_size))
+    return Head(*request, keeps_alive, fields.get(b"authorization", b""), size, int(body_size))
 
 
 class _RequestLine(NamedTuple):

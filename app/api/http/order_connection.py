@@ -203,10 +203,15 @@ class OrderConnection(HttpConnection):
 
     @property
     def busy(self) -> bool:
-        return self.state is State.ANSWERING or bool(self._held) or self.in_cycle
+        return self._answers or bool(self._held) or self.in_cycle
+
+    @property
+    def _answers(self) -> bool:
+        """Whether a plain request is at the desk."""
+        return self.state is State.ANSWERING or (self.state is State.LAST and not self.in_cycle)
 
     def _begin(self, request: PlainRequest, body: bytes) -> None:
-        self.state = State.ANSWERING
+        self.state = State.ANSWERING if request.head.keeps_alive else State.LAST
         self.since = 0.0
         self.orders.handle(request, body, self._respond)
 
@@ -220,6 +225,8 @@ class OrderConnection(HttpConnection):
             self._date()
         status, body, replayed = answer
         headers = _CREATED_HEADERS if status == 201 and not replayed else _header_lines(answer)
+        if self.state is State.LAST:
+            headers += b"connection: close\r\n"
         transport.write(
             b"%b%b%bcontent-length: %d\r\n\r\n%b"
             % (STATUS_LINE[status], self._default_headers, headers, len(body), body)
@@ -252,7 +259,7 @@ class OrderConnection(HttpConnection):
             self.transport.close()
 
     def shutdown(self) -> None:
-        if self.state is State.ANSWERING:
+        if self._answers:
             self.state = State.LAST
         else:
             super().shutdown()

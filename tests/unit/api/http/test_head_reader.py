@@ -39,7 +39,8 @@ def test_the_requests_that_are_plain(
     client_order_id: tuple[str, str] | None,
 ) -> None:
     raw = head(request_line + b" HTTP/1.1")
-    assert read_head(raw + b"a body and more") == Head(action, order_id, client_order_id, KEY, len(raw), 7)
+    expected = Head(action, order_id, client_order_id, True, KEY, len(raw), 7)
+    assert read_head(raw + b"a body and more") == expected
     assert read_head(bytearray(raw)) == read_head(raw)
     assert head_bytes(raw + b"\r\n\r\n") == len(raw)
 
@@ -108,7 +109,7 @@ def test_other_request_lines(request_line: bytes) -> None:
         b"TE: trailers",
         b"Trailer: x",
         b"Content-Encoding: gzip",
-        b"Connection: close",
+        b"Connection: upgrade",
         b"Connection: keep-alive, close",
         b"Connection:",
     ],
@@ -134,6 +135,12 @@ def test_fields_that_are_passed_over(field: bytes) -> None:
     assert (found.authorization, found.body_size) == (KEY, 7)
 
 
+@pytest.mark.parametrize("field", [b"Connection: close", b"connection:\tCLOSE "])
+def test_a_client_that_wants_one_answer(field: bytes) -> None:
+    found = read_head(head(fields=FIELDS + field + b"\r\n"))
+    assert isinstance(found, Head) and not found.keeps_alive
+
+
 @pytest.mark.parametrize("length", [b"", b"x", b"-1", b"+1", b"1,1", b"1 1", b"0x1", b"1_0", b"1234567890"])
 def test_lengths_that_are_none(length: bytes) -> None:
     for request_line in (b"POST /v1/orders HTTP/1.1", b"DELETE /v1/orders/1 HTTP/1.1"):
@@ -142,7 +149,7 @@ def test_lengths_that_are_none(length: bytes) -> None:
 
 def test_only_a_cancel_may_leave_its_length_out() -> None:
     cancel = b"DELETE /v1/orders/1 HTTP/1.1\r\n\r\n"
-    assert read_head(cancel) == Head(OrderAction.CANCEL, "1", None, b"", len(cancel), 0)
+    assert read_head(cancel) == Head(OrderAction.CANCEL, "1", None, True, b"", len(cancel), 0)
     for line in (b"POST /v1/orders", b"POST /v1/orders/batch", b"PATCH /v1/orders/1"):
         assert read_head(line + b" HTTP/1.1\r\n\r\n") is NoHead.NOT_PLAIN
 
