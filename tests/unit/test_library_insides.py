@@ -29,7 +29,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from uvicorn import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection
@@ -39,11 +39,12 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from app import main
-from app.api.http import connection as http_connection
-from app.api.http.connection import WatchedProtocol
-from app.api.http.order_connection import OrderProtocol
-from app.api.routes import access
+from app.api.http.connection import HttpConnection
+from app.api.http.flow import Flow
+from app.api.http.order_connection import OrderConnection
+from app.api.routes import access, order_entry
 from app.api.routes.access import ExactRoute
+from app.api.routes.order_entry import OrderRoute
 from app.api.websocket.connection import DirectSocket
 from app.embedded import valkey
 from app.embedded.child import package_folder
@@ -65,8 +66,11 @@ IMPORTED = {
     "numba.core.types",
     "uvicorn.protocols.http.flow_control.FlowControl",
     "uvicorn.protocols.http.flow_control.HIGH_WATER_LIMIT",
-    "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol",
+    "uvicorn.protocols.http.httptools_impl.RequestResponseCycle",
     "uvicorn.protocols.http.httptools_impl.STATUS_LINE",
+    "uvicorn.protocols.utils.get_local_addr",
+    "uvicorn.protocols.utils.get_remote_addr",
+    "uvicorn.protocols.utils.is_ssl",
     "uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol",
     "websockets.frames.CloseCode",
     "websockets.frames.Frame",
@@ -88,12 +92,21 @@ def _transport() -> Mock:
     return transport
 
 
-def _http() -> HttpToolsProtocol:
-    """In the middle of a request."""
-    protocol = HttpToolsProtocol(Config(_application, lifespan="off"), ServerState(), {})
-    protocol.connection_made(_transport())
-    protocol.data_received(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
-    return protocol
+def _config() -> Config:
+    config = Config(_application, lifespan="off")
+    config.load()
+    return config
+
+
+def _cycle() -> RequestResponseCycle:
+    """Made as our connections make it."""
+    connection = OrderConnection(_config(), ServerState(), {})
+    connection.sweep, connection.keys, connection.orders = Mock(connections_max=1), Mock(), Mock()
+    connection.orders.find.return_value = None
+    connection.connection_made(_transport())
+    connection.data_received(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+    assert connection.cycle is not None
+    return connection.cycle
 
 
 def _flow() -> FlowControl:
@@ -150,59 +163,36 @@ class Inside:
         return {name for name in found if not name.startswith("__")} - _DOCUMENTED
 
 
-HTTP = (WatchedProtocol, OrderProtocol)
+HTTP = (HttpConnection, OrderConnection)
 INTRINSICS = (directory, prefetch, memory)
 INSIDES = [
-    Inside(
-        "uvicorn",
-        "an HTTP connection",
-        HTTP,
-        {"self", "super()"},
-        _http,
-        {
-            "_should_upgrade",
-            "_unset_keepalive_if_required",
-            "app_state",
-            "config",
-            "connections",
-            "cycle",
-            "flow",
-            "handle_websocket_upgrade",
-            "headers",
-            "loop",
-            "on_body",
-            "on_header",
-            "on_headers_complete",
-            "on_message_begin",
-            "on_message_complete",
-            "on_response_complete",
-            "on_url",
-            "parser",
-            "pipeline",
-            "scope",
-            "server_state",
-            "shutdown",
-            "timeout_keep_alive",
-            "transport",
-            "url",
-        },
-    ),
     Inside(
         "uvicorn",
         "the cycle of a request",
         HTTP,
         {"self.cycle", "cycle"},
-        lambda: _http().cycle,
-        {"disconnected", "keep_alive", "message_event", "response_complete", "response_started"},
+        _cycle,
+        {
+            "body",
+            "disconnected",
+            "keep_alive",
+            "message_event",
+            "more_body",
+            "response_complete",
+            "response_started",
+            "run_asgi",
+        },
     ),
-    Inside("uvicorn", "a connection's flow", HTTP, {"self.flow"}, _flow, {"read_paused", "write_paused"}),
     Inside(
         "uvicorn",
-        "flow control",
-        (http_connection._Flow,),
-        {"self", "super()"},
+        "a connection's flow",
+        HTTP,
+        {"self.flow"},
         _flow,
-        {"pause_reading", "resume_reading"},
+        {"pause_reading", "read_paused", "resume_reading", "write_paused"},
+    ),
+    Inside(
+        "uvicorn", "flow control", (Flow,), {"self", "super()"}, _flow, {"pause_reading", "resume_reading"}
     ),
     Inside(
         "uvicorn",
@@ -210,15 +200,15 @@ INSIDES = [
         HTTP,
         {"self.server_state"},
         ServerState,
-        {"default_headers", "total_requests"},
+        {"connections", "default_headers", "tasks", "total_requests"},
     ),
     Inside(
         "uvicorn",
         "the configuration",
         (*HTTP, DirectSocket),
-        {"self.config"},
-        lambda: _http().config,
-        {"ws_max_size", "ws_protocol_class"},
+        {"config", "self.config"},
+        _config,
+        {"loaded_app", "timeout_keep_alive", "ws_max_size", "ws_protocol_class"},
     ),
     Inside(
         "uvicorn",
@@ -304,26 +294,26 @@ INSIDES = [
     Inside(
         "fastapi",
         "a route",
-        (ExactRoute,),
+        (ExactRoute, OrderRoute),
         {"self", "super()"},
         _route,
-        {"body_field", "dependant", "get_route_handler"},
+        {"body_field", "dependant", "endpoint", "get_route_handler"},
     ),
     Inside(
         "fastapi",
         "what a route depends on",
-        (access,),
-        {"dependant", "part"},
+        (access, order_entry),
+        {"dependant", "part", "self.dependant"},
         lambda: _route().dependant,
-        {"call", "dependencies", "query_params"},
+        {"body_params", "call", "dependencies", "query_params"},
     ),
     Inside(
         "fastapi",
         "a parameter",
-        (access,),
+        (access, order_entry),
         {"body", "field"},
         lambda: _route().dependant.query_params[0],
-        {"alias", "field_info"},
+        {"alias", "field_info", "name"},
     ),
     Inside("starlette", "a route in a list", (main,), {"route"}, _route, {"methods", "path_regex"}),
 ]
