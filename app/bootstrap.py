@@ -222,10 +222,8 @@ class Server:
         await described
         self.loop.ready = True
         times.end("market")
-        logger.info(
-            "ready after %s: %d commands replayed, seq %d",
-            *(times.text(), recovered.commands, recovered.last_seq),
-        )
+        count, seq = recovered.commands, recovered.last_seq
+        logger.info("ready after %s: %d commands replayed, seq %d", times.text(), count, seq)
 
     async def _recover(self, folder: Path) -> Recovered:
         """Bring the engine up to date. To load a snapshot it needs no kernels: they come meanwhile."""
@@ -286,7 +284,9 @@ class Server:
         if url is None:
             return
         writer = database_projection(
-            *(self.settings.journal_dir, url, environment),
+            self.settings.journal_dir,
+            url,
+            environment,
             partial(self.dependencies.on_change, "database"),
             timescaledb_required=self.settings.timescaledb_required,
         )

@@ -8,16 +8,14 @@ after the kernels' libraries have been loaded.
 import argparse
 import asyncio
 import sys
-import textwrap
 import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from app.settings import Settings, SettingsError, unknown_variables, variables
+from app.settings import Settings, SettingsError, settings_help, unknown_variables
 
-HELP_COLUMNS = 100
 ROLES = ("viewer", "trader", "risk", "admin")
 
 
@@ -45,17 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bot4: {error}", file=sys.stderr)
         return 1
     return status
-
-
-def settings_help() -> str:
-    """Every setting with its default, as a table in the order of their declaration."""
-    lines = ["settings, from the environment:"]
-    for variable in variables():
-        lines.append(f"  {variable.name}{'=' + variable.default if variable.default else ''}")
-        lines += textwrap.wrap(
-            variable.meaning, HELP_COLUMNS, initial_indent=" " * 6, subsequent_indent=" " * 6
-        )
-    return "\n".join(lines)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -391,8 +378,15 @@ def _user_errors() -> tuple[type[Exception], ...]:
     from app.store.database import DatabaseError
 
     return (
-        *(DatabaseError, EmbeddedError, FolderLocked, JournalError, KeyFileError, KeyRefused, OSError),
-        *(RecoveryError, TemplateFileError),
+        DatabaseError,
+        EmbeddedError,
+        FolderLocked,
+        JournalError,
+        KeyFileError,
+        KeyRefused,
+        OSError,
+        RecoveryError,
+        TemplateFileError,
     )
 
 

@@ -8,6 +8,7 @@ set, which is how compose files pass on what their user left out.
 
 import os
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, NamedTuple, Self
@@ -29,6 +30,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # Read by test and build tooling, not by the server.
 _FOREIGN_PREFIXES = ("BOT4_TEST_", "BOT4_BENCH_", "BOT4_CI_", "BOT4_LOAD_")
 
+_HELP_COLUMNS = 100
 _REPLAY_OPTION = (
     r"speed=(max|0*[1-9][0-9]*(\.[0-9]+)?|0+\.0*[1-9][0-9]*)|loop=(true|false)|times=(now|recorded)"
 )
@@ -278,6 +280,17 @@ def variables() -> Iterator[Variable]:
     for name, field in Settings.model_fields.items():
         assert field.description is not None
         yield Variable(_variable_of(name), _written(field.default), field.description, not field.repr)
+
+
+def settings_help() -> str:
+    """Every setting with its default, as a table in the order of their declaration."""
+    lines = ["settings, from the environment:"]
+    for variable in variables():
+        lines.append(f"  {variable.name}{'=' + variable.default if variable.default else ''}")
+        lines += textwrap.wrap(
+            variable.meaning, _HELP_COLUMNS, initial_indent=" " * 6, subsequent_indent=" " * 6
+        )
+    return "\n".join(lines)
 
 
 def _written(default: object) -> str:

@@ -16,7 +16,15 @@ ROOT = Path(__file__).parent.parent
 # For what is written: of a clone its own folder, of an installed package the one that we are in.
 BUILD = (ROOT if (ROOT / "pyproject.toml").is_file() else Path.cwd()) / "build"
 _PACKAGES = (
-    *("numba", "llvmlite", "numpy", "uvloop", "httptools", "uvicorn", "websockets", "fastapi", "pydantic"),
+    "numba",
+    "llvmlite",
+    "numpy",
+    "uvloop",
+    "httptools",
+    "uvicorn",
+    "websockets",
+    "fastapi",
+    "pydantic",
     "orjson",
 )
 

@@ -56,9 +56,18 @@ def load(rest: Sequence[str]) -> int:
             print(f"BOT4_LOAD_HOST={host} is not this machine: load tests stay at home", file=sys.stderr)
             return 2
         command = [
-            *(sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless", "--host", host),
-            *("--users", str(USERS), "--spawn-rate", str(USERS), "--run-time", RUN_TIME),
-            *("--only-summary", "--loglevel", "WARNING", *rest),
+            sys.executable,
+            "-m",
+            "locust",
+            "--locustfile=loadtests/locustfile.py",
+            "--headless",
+            f"--host={host}",
+            f"--users={USERS}",
+            f"--spawn-rate={USERS}",
+            f"--run-time={RUN_TIME}",
+            "--only-summary",
+            "--loglevel=WARNING",
+            *rest,
         ]
         return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 

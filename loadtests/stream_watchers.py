@@ -38,8 +38,13 @@ class Socket(asyncio.Protocol):
     def __init__(self, host: str, path: str, key: str) -> None:
         nonce = base64.b64encode(os.urandom(16)).decode()
         lines = (
-            *(f"GET {path} HTTP/1.1", f"host: {host}", "upgrade: websocket", "connection: Upgrade"),
-            *("sec-websocket-version: 13", f"sec-websocket-key: {nonce}", f"authorization: Bearer {key}"),
+            f"GET {path} HTTP/1.1",
+            f"host: {host}",
+            "upgrade: websocket",
+            "connection: Upgrade",
+            "sec-websocket-version: 13",
+            f"sec-websocket-key: {nonce}",
+            f"authorization: Bearer {key}",
         )
         self._request = "".join(f"{line}\r\n" for line in (*lines, "")).encode()
         self._head = b""

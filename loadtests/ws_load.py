@@ -86,8 +86,13 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         nonce = base64.b64encode(os.urandom(16)).decode()
         lines = (
-            *("GET /v1/trade HTTP/1.1", f"host: {host}", "upgrade: websocket", "connection: Upgrade"),
-            *("sec-websocket-version: 13", f"sec-websocket-key: {nonce}", f"authorization: Bearer {key}"),
+            "GET /v1/trade HTTP/1.1",
+            f"host: {host}",
+            "upgrade: websocket",
+            "connection: Upgrade",
+            "sec-websocket-version: 13",
+            f"sec-websocket-key: {nonce}",
+            f"authorization: Bearer {key}",
         )
         self._transport.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
 

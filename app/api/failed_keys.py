@@ -65,7 +65,10 @@ class FailedKeys:
             return
         logger.warning(
             "authentication failed: %s from %s; %d more since the last such line, %d since the start",
-            *(_what(scope), address, self._untold, self.count),
+            _what(scope),
+            address,
+            self._untold,
+            self.count,
         )
         self._told, self._untold = now, 0
 

@@ -48,7 +48,15 @@ class Faults:
 
 
 MESSAGE_FAULTS = (
-    *("drop", "duplicate", "reorder", "corrupt", "falsify", "oversize", "delay", "cut", "half_open"),
+    "drop",
+    "duplicate",
+    "reorder",
+    "corrupt",
+    "falsify",
+    "oversize",
+    "delay",
+    "cut",
+    "half_open",
 )
 _LARGEST = {"delay_ms": DELAY_MS_MAX, "snapshot_status": 599, "retry_after_s": 86_400}
 _SMALLEST = {"snapshot_status": 400}

@@ -24,7 +24,14 @@ LEVELS_MAX = 5_000
 
 class BookSide:
     __slots__ = (
-        *("_append", "_best_known", "_depth", "_keys", "_known", "_side", "_sign", "_symbol"),
+        "_append",
+        "_best_known",
+        "_depth",
+        "_keys",
+        "_known",
+        "_side",
+        "_sign",
+        "_symbol",
         "_watermark",
     )
 

@@ -23,8 +23,20 @@ class CandleSeries:
     """Times are the exchange's; `take_changed` says what is new."""
 
     __slots__ = (
-        *("_changed", "_closed", "_interval_us", "_interval_s", "_rows", "_symbol", "_told"),
-        *("close", "high", "low", "open", "start_ts", "trades", "volume"),
+        "_changed",
+        "_closed",
+        "_interval_s",
+        "_interval_us",
+        "_rows",
+        "_symbol",
+        "_told",
+        "close",
+        "high",
+        "low",
+        "open",
+        "start_ts",
+        "trades",
+        "volume",
     )
 
     def __init__(self, symbol: int, interval_s: int) -> None:

@@ -44,8 +44,15 @@ def wall_clock_us() -> int:
 
 class _Symbol:
     __slots__ = (
-        *("candles", "heard_us", "no_mark", "prices", "spread_max_bps", "state", "touch"),
-        *("trade_ts", "trades"),
+        "candles",
+        "heard_us",
+        "no_mark",
+        "prices",
+        "spread_max_bps",
+        "state",
+        "touch",
+        "trade_ts",
+        "trades",
     )
 
     def __init__(self, symbol: int) -> None:

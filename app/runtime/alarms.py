@@ -53,7 +53,9 @@ class Alarms:
         logger.log(
             logging.ERROR if raised else logging.INFO,
             "alarm %s %s: %s",
-            *(name, "raised" if raised else "cleared", text),
+            name,
+            "raised" if raised else "cleared",
+            text,
         )
         for observer in self._observers:
             observer()

@@ -130,7 +130,8 @@ class RiskLog:
                 logger.error(
                     "the history of limits begins with seq %d, for older files of the journal cannot be "
                     "read (trading has no need of them; restore them from a backup): %s",
-                    *(segments[first].first_seq, error),
+                    segments[first].first_seq,
+                    error,
                 )
                 self._forget()
 

@@ -9,6 +9,7 @@ hold up an order: this is a process of its own, and the journal waits on the dis
 import asyncio
 import logging
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,14 @@ class HotWriter:
         self._events += added
 
     def _meta(self) -> RedisCommand:
-        return (
-            *("HSET", keys.META, "journal", self._journal, "layout", keys.LAYOUT),
-            *("seq", self._replica.seq, "ts", self._replica.ts, "synced", 1),
-        )
+        fields: dict[str, str | int] = {
+            "journal": self._journal,
+            "layout": keys.LAYOUT,
+            "seq": self._replica.seq,
+            "ts": self._replica.ts,
+            "synced": 1,
+        }
+        return ("HSET", keys.META, *chain.from_iterable(fields.items()))
 
     async def _execute(self, client: Any, commands: list[RedisCommand]) -> list[Any]:
         pipeline = client.pipeline(transaction=True)

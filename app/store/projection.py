@@ -20,48 +20,12 @@ from app.runtime.follower import JournalBatch, Replica
 from app.runtime.plain_text import storable_text
 from app.runtime.reference import text_of
 from app.store.copy_format import Kind, Values, encode_rows
+from app.store.event_kinds import IS_AUDITED, IS_LIMIT, IS_ORDER, IS_PROPOSAL, IS_RISK, MOVES_ACCOUNT
 from app.store.latest_orders import latest_orders
 
 SNAPSHOT_US = 60_000_000  # accounts are sampled at each full minute of the commands' time
 
 Array = NDArray[np.void]
-
-_ORDER_KINDS = (
-    *(EventKind.ORDER_ACCEPTED, EventKind.ORDER_REJECTED, EventKind.ORDER_OPENED, EventKind.ORDER_FILLED),
-    *(EventKind.ORDER_CANCELED, EventKind.ORDER_EXPIRED, EventKind.ORDER_TRIGGERED),
-    *(EventKind.CANCEL_REQUESTED, EventKind.CANCEL_REJECTED, EventKind.REPLACE_REQUESTED),
-    *(EventKind.ORDER_REPLACED, EventKind.REPLACE_REJECTED, EventKind.ORDER_UNKNOWN),
-    EventKind.EXECUTION_ANOMALY,
-)
-# Everything that is neither an order's, nor the market's, nor the clock's is an administrator's.
-_SILENT_KINDS = (
-    *(EventKind.NONE, EventKind.ORDER_REPLAYED, EventKind.MARK_UPDATED, EventKind.DAY_STARTED),
-    *(EventKind.TIME_ADVANCED, EventKind.NOTE_RECORDED, EventKind.MARKS_SAMPLED, EventKind.LIMIT_STAGED),
-    EventKind.POSITION_SETTLED,  # it is among the fills
-)
-_PROPOSAL_KINDS = (EventKind.CHANGE_PROPOSED, EventKind.CHANGE_APPROVED, EventKind.CHANGE_REJECTED)
-_LIMIT_KINDS = (EventKind.LIMIT_SET, EventKind.OVERRIDE_SET, EventKind.OVERRIDE_ENDED, *_PROPOSAL_KINDS)
-_RISK_KINDS = (EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED)
-
-
-def _lookup(members: tuple[int, ...], size: int) -> NDArray[np.bool_]:
-    table = np.zeros(size, np.bool_)
-    table[list(members)] = True
-    return table
-
-
-_IS_ORDER = _lookup(_ORDER_KINDS, 256)
-_IS_AUDITED = ~_lookup((*_ORDER_KINDS, *_SILENT_KINDS), 256)
-_IS_LIMIT = _lookup(_LIMIT_KINDS, 256)
-_IS_PROPOSAL = _lookup(_PROPOSAL_KINDS, 256)
-_IS_RISK = _lookup(_RISK_KINDS, 256)
-_MOVES_ACCOUNT = _lookup(
-    (
-        *(EventKind.ORDER_FILLED, EventKind.ACCOUNT_SET, EventKind.CASH_TRANSFERRED),
-        *(EventKind.TRADING_STATE_SET, EventKind.BREAKER_TRIPPED, EventKind.POSITION_SETTLED),
-    ),
-    256,
-)
 
 
 @dataclass
@@ -108,7 +72,7 @@ def project(batch: JournalBatch, replica: Replica) -> Projected:
     replica.apply(batch)
     events = batch.events
     kinds = events["kind"]
-    orders = events[_IS_ORDER[kinds]]
+    orders = events[IS_ORDER[kinds]]
     fills = events[(kinds == EventKind.ORDER_FILLED) | (kinds == EventKind.POSITION_SETTLED)]
     history = (
         snapshot,
@@ -281,9 +245,9 @@ def _administration(batch: JournalBatch) -> list[Rows | None]:
     events = batch.events
     kinds = events["kind"]
     selected = {
-        "risk_events": _IS_RISK[kinds] | are_breaches(kinds, events["code"]),
-        "limit_changes": _IS_LIMIT[kinds],
-        "audit_log": _IS_AUDITED[kinds],
+        "risk_events": IS_RISK[kinds] | are_breaches(kinds, events["code"]),
+        "limit_changes": IS_LIMIT[kinds],
+        "audit_log": IS_AUDITED[kinds],
     }
     reasons = _reasons(events)
     result = []
@@ -304,13 +268,13 @@ def _administration(batch: JournalBatch) -> list[Rows | None]:
 def _actors(batch: JournalBatch, events: Array) -> NDArray[np.int64]:
     """Who asked for the command; of states and breakers who set them: an order may trip a breaker."""
     actors: NDArray[np.int64] = batch.commands["actor"][events["seq"] - batch.first_seq]
-    return np.where(_IS_RISK[events["kind"]], events.view(records.STATE_EVENT)["actor"], actors)
+    return np.where(IS_RISK[events["kind"]], events.view(records.STATE_EVENT)["actor"], actors)
 
 
 def _limit_changes(events: Array) -> list[Values]:
     """Proposals name a limit and its values where changes of limits do; their number is that of a request."""
     limits, proposals = events.view(records.LIMIT_EVENT), events.view(records.PROPOSAL_EVENT)
-    number = np.where(_IS_PROPOSAL[events["kind"]], proposals["request_id"], limits["override_id"])
+    number = np.where(IS_PROPOSAL[events["kind"]], proposals["request_id"], limits["override_id"])
     return [
         *_same_named(limits, ("kind", "scope", "limit_number"), ("old_value", "new_value", "version")),
         _big("number", number),
@@ -362,9 +326,9 @@ def _texts(name: str, texts: list[str | None]) -> Values:
 
 def _add_reference(projected: Projected, events: Array, replica: Replica) -> None:
     kinds = events["kind"]
-    moved = _MOVES_ACCOUNT[kinds] & (events["account"] >= 0)
+    moved = MOVES_ACCOUNT[kinds] & (events["account"] >= 0)
     add_accounts(projected, np.unique(events["account"][moved]).tolist(), replica)
-    changed = ((kinds == EventKind.INSTRUMENT_SET) | _IS_RISK[kinds]) & (events["symbol"] >= 0)
+    changed = ((kinds == EventKind.INSTRUMENT_SET) | IS_RISK[kinds]) & (events["symbol"] >= 0)
     add_instruments(projected, np.unique(events["symbol"][changed]).tolist(), replica)
 
 
@@ -375,8 +339,12 @@ def add_accounts(projected: Projected, accounts: Iterable[int], replica: Replica
         record = state.accounts[account]
         projected.accounts.append(
             (
-                *(account, text_of(record["name"]), int(record["leverage"])),
-                *(int(record["cash"]), int(record["trading_state"]), replica.seq),
+                account,
+                text_of(record["name"]),
+                int(record["leverage"]),
+                int(record["cash"]),
+                int(record["trading_state"]),
+                replica.seq,
             )
         )
 
@@ -385,14 +353,24 @@ def add_instruments(projected: Projected, symbols: Iterable[int], replica: Repli
     """Add instruments, by their indexes, as they are."""
     state: State = replica.engine.state
     numbers = (
-        *("price_tick_e12", "quantity_step_e8", "min_quantity", "max_quantity", "min_notional"),
-        *("maker_fee_ppm", "taker_fee_ppm", "status", "trading_state"),
+        "price_tick_e12",
+        "quantity_step_e8",
+        "min_quantity",
+        "max_quantity",
+        "min_notional",
+        "maker_fee_ppm",
+        "taker_fee_ppm",
+        "status",
+        "trading_state",
     )
     for symbol in symbols:
         record = state.instruments[symbol]
         projected.instruments.append(
             (
-                *(symbol, text_of(record["name"]), text_of(record["base"]), text_of(record["quote"])),
+                symbol,
+                text_of(record["name"]),
+                text_of(record["base"]),
+                text_of(record["quote"]),
                 *(int(record[name]) for name in numbers),
                 replica.seq,
             )

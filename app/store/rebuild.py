@@ -8,7 +8,23 @@ from app.runtime.segments import JournalError
 from app.store.database import DatabaseError, connect
 from app.store.schema import migrate
 from app.store.seed_from_snapshot import first_seq
-from app.store.writer import ADVISORY_LOCK, JOURNALED_TABLES, PROJECTION, DatabaseWriter
+from app.store.writer import ADVISORY_LOCK, PROJECTION, DatabaseWriter
+
+_JOURNALED_TABLES = (
+    "order_events",
+    "fills",
+    "risk_events",
+    "limit_changes",
+    "audit_log",
+    "marks",
+    "account_snapshots",
+    "orders",
+    "positions",
+    "accounts",
+    "instruments",
+    "api_keys",
+    "history_gaps",
+)
 
 
 async def rebuild(
@@ -37,7 +53,7 @@ async def rebuild(
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
             raise DatabaseError("the database has a writer at work: stop the server first")
         async with connection.transaction():
-            await connection.execute(f"TRUNCATE {', '.join(JOURNALED_TABLES)}")
+            await connection.execute(f"TRUNCATE {', '.join(_JOURNALED_TABLES)}")
             await connection.execute("DELETE FROM projection_progress WHERE projection = $1", PROJECTION)
     finally:
         await connection.close()

@@ -1,8 +1,21 @@
 """SQL statements of the writer, beside COPY: the latest state, and how far the writer is."""
 
 _CHANGED = (
-    *("seq", "status", "code", "scope", "flags", "price", "stop_price", "quantity", "filled_quantity"),
-    *("filled_notional", "updated_ts", "expire_ts", "limit_value", "observed_value", "order_type"),
+    "seq",
+    "status",
+    "code",
+    "scope",
+    "flags",
+    "price",
+    "stop_price",
+    "quantity",
+    "filled_quantity",
+    "filled_notional",
+    "updated_ts",
+    "expire_ts",
+    "limit_value",
+    "observed_value",
+    "order_type",
 )
 UPDATE_ORDERS = (
     f"UPDATE orders SET {', '.join(f'{name} = c.{name}' for name in _CHANGED)} "  # noqa: S608  # constants

@@ -49,11 +49,6 @@ PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.2, 10.0
 TRADES_MAX = 100_000  # market trades that wait for the database; older ones are dropped
 ADVISORY_LOCK = 0x_B074_0002  # held by the one writer of a database
 
-JOURNALED_TABLES = (
-    *("order_events", "fills", "risk_events", "limit_changes", "audit_log", "marks", "account_snapshots"),
-    *("orders", "positions", "accounts", "instruments", "api_keys", "history_gaps"),
-)
-
 MARKET_TRADE = np.dtype([("ts", "<i8"), ("price", "<i8"), ("quantity", "<i8"), ("symbol", "<i8")])
 
 _SESSION = f"""
@@ -67,8 +62,12 @@ _SESSION = f"""
 """
 # asyncpg has an "internal" error for a connection that the server has ended while it was idle.
 RETRIED = (
-    *(DatabaseError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
-    *(OSError, TimeoutError),
+    DatabaseError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
 )
 
 
@@ -213,7 +212,9 @@ class DatabaseWriter:
             self._last_ts = self._replica.ts
         if self._follower is None:
             self._follower = JournalFollower(
-                *(self._folder, seq + 1, self._durable_seq),
+                self._folder,
+                seq + 1,
+                self._durable_seq,
                 boundary_us=SNAPSHOT_US,
                 batch_bytes_max=min(BATCH_BYTES_MIN, BATCH_BYTES_MAX),
             )
@@ -239,7 +240,8 @@ class DatabaseWriter:
         logger.warning(
             "the journal begins at seq %d: orders, positions and accounts are those of seq %d, and history "
             "begins behind it (see the table history_gaps)",
-            *(begin, replica.seq),
+            begin,
+            replica.seq,
         )
         self._replica, self._last_ts = replica, replica.ts
         return replica.seq
