@@ -9,15 +9,17 @@ ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements.lock .
 RUN pip install --require-hashes --no-deps -r requirements.lock
 COPY app app
+COPY migrations migrations
+COPY alembic.ini .
 # numba keys compiled code by the processor that it is for, and would compile again on any other than the
 # build machine's. So both stages name one that every machine of the architecture is: "generic", on x86-64
 # with SSE2. Where the hosts are known, name a better one: --build-arg CPU_NAME=x86-64-v3 has AVX2.
 # It also keys by the times of the source files, which an image keeps in whole seconds only.
 ARG CPU_NAME=generic
 ENV NUMBA_CPU_NAME=$CPU_NAME NUMBA_CPU_FEATURES="" BOT4_KERNEL_CACHE=/var/cache/bot4/kernels
-RUN find app -exec touch --date=@1767225600 {} + \
+RUN find app migrations -exec touch --date=@1767225600 {} + \
     && python -m app.cli warm \
-    && python -m compileall -q app
+    && python -m compileall -q app migrations
 
 
 FROM python:3.13-slim-trixie

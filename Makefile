@@ -67,6 +67,6 @@ lock: setup
 
 clean:
 	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@find app tests loadtests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find app tests migrations loadtests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: help run test slow lint format bench load soak setup lock clean

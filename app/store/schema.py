@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from app.store.database import DatabaseError, connect
 from app.store.error_hints import with_advice
 
-_CONFIG = Path(__file__).with_name("alembic.ini")  # the migrations are beside it
+# The migrations are beside it: in a wheel in this package, in a checkout at the top.
+_PLACES = (Path(__file__).parent, Path(__file__).parents[2])
 # Merely installed it cannot be made: the server must have loaded it at its start.
 _TIMESCALEDB = """
     SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') AS made,
@@ -87,7 +88,7 @@ async def _require_timescaledb(url: str) -> None:
 
 
 def _config(url: str) -> Config:
-    config = Config(_CONFIG)
+    config = Config(next(path for folder in _PLACES if (path := folder / "alembic.ini").is_file()))
     config.attributes["url"] = url  # not an option of the file: it may hold a % and a password
     return config
 

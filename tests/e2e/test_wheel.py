@@ -75,7 +75,7 @@ def test_migrations_are_found(installed: Installed) -> None:
     """A revision that is not there is refused before the database is asked, and those that are are named."""
     nowhere = "postgresql://127.0.0.1:1/nowhere"
     refused = installed.run("bot4", "migrate", "--to", "no-such", status=1, BOT4_DATABASE_URL=nowhere)
-    revisions = sorted(path.stem[:4] for path in (ROOT / "app/store/migrations/versions").glob("0*.py"))
+    revisions = sorted(path.stem[:4] for path in (ROOT / "migrations/versions").glob("0*.py"))
     assert refused.stderr.strip().endswith(f"there are base, {', '.join(revisions)}")
 
 

@@ -8,8 +8,8 @@ import sys
 import asyncpg
 import pytest
 
+from app.store import timescale
 from app.store.database import DatabaseError, connect, create_pool
-from app.store.migrations import timescale
 from app.store.schema import migrate
 
 FIRST = {"accounts", "instruments", "projection_progress"}

@@ -6,7 +6,7 @@ be unpacked and sorted for every page.
 
 from alembic import op
 
-from app.store.migrations import timescale
+from app.store import timescale
 
 revision = "0005"
 down_revision = "0004"

@@ -7,7 +7,7 @@ compression, retention and continuous aggregates only under its own licence.
 
 from alembic import op
 
-from app.store.migrations import timescale
+from app.store import timescale
 
 revision = "0002"
 down_revision = "0001"

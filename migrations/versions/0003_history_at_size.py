@@ -7,7 +7,7 @@ not have to look at a thousand chunks, each of which it locks.
 
 from alembic import op
 
-from app.store.migrations import timescale
+from app.store import timescale
 
 revision = "0003"
 down_revision = "0002"
