@@ -1,4 +1,4 @@
-"""What the live feed is made of: waits, trade numbers, HTTP, rate limits."""
+"""What the live feed is made of: trade numbers, HTTP, rate limits."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.backoff import Backoff
 from app.market.binance import BinanceSpot
 from app.market.depth_requests import DepthRequests, RequestLimits
 from app.market.http_get import Answer, HttpError, get
@@ -18,28 +17,6 @@ from app.market.trade_dedup import AHEAD_MAX, REMEMBERED_MAX, TradeNumbers
 from tests.support.market import BTC, ETH, snapshot
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@given(st.integers(0, 2**32), st.integers(1, 80))
-def test_waits_double_up_to_the_longest_and_never_fall_below_half(seed: int, failures: int) -> None:
-    backoff = Backoff(1.0, 60.0, random.Random(seed))
-    waits = [backoff.next_seconds() for _ in range(failures)]
-    for number, wait_seconds in enumerate(waits):
-        full_seconds = min(60.0, 2.0**number)
-        assert full_seconds / 2 <= wait_seconds <= full_seconds
-    backoff.reset()
-    assert backoff.next_seconds() <= 1.0
-
-
-def test_two_clients_do_not_wait_the_same() -> None:
-    waits = [Backoff(1.0, 60.0, random.Random(seed)).next_seconds() for seed in range(50)]
-    assert len(set(waits)) == 50
-
-
-@pytest.mark.parametrize(("first_seconds", "max_seconds"), [(0.0, 1.0), (2.0, 1.0), (-1.0, 1.0)])
-def test_impossible_waits(first_seconds: float, max_seconds: float) -> None:
-    with pytest.raises(ValueError, match="not possible"):
-        Backoff(first_seconds, max_seconds, random.Random(1))
 
 
 def test_trades_count_once_and_missing_ones_are_known() -> None:
