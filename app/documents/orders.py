@@ -21,8 +21,8 @@ _REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
 _TRIGGERED = int(OrderFlag.TRIGGERED)
 
 
-class Answer(NamedTuple):
-    """An answer, whatever the transport: an HTTP status and JSON. `replayed`: that of an earlier request."""
+class Reply(NamedTuple):
+    """What a client is sent, whatever the transport: an HTTP status and JSON. `replayed`: a second time."""
 
     status: int
     body: bytes
@@ -35,15 +35,15 @@ class Answer(NamedTuple):
         return found | {"idempotency-replayed": "true"} if self.replayed else found
 
 
-class Reply(NamedTuple):
-    """The same before it is JSON."""
+class ReplyContent(NamedTuple):
+    """A reply before it is JSON."""
 
     status: int
     content: dict[str, Any]
     replayed: bool = False
 
-    def answer(self) -> Answer:
-        return Answer(self.status, orjson.dumps(self.content), self.replayed)
+    def encoded(self) -> Reply:
+        return Reply(self.status, orjson.dumps(self.content), self.replayed)
 
 
 def average_price(instrument: InstrumentView, notional: int, quantity: int) -> str:

@@ -22,10 +22,10 @@ from app.api.http.connection import HttpConnection, State
 from app.api.http.head_reader import Head, OrderAction, head_bytes, read_head
 from app.api.http.sweep import ConnectionSweep, allowed_connections
 from app.api.order_entry.desk import OrderDesk
-from app.api.order_entry.pending import Respond, failure_answer
+from app.api.order_entry.pending import SendReply, failure_reply
 from app.api.order_entry.request_bodies import ORDER_BYTES_MAX, decode_amend, decode_order, decode_orders
 from app.api.services import Services
-from app.documents.orders import Answer
+from app.documents.orders import Reply
 from app.runtime.loop import EngineLoop
 
 HEADS_MAX = 4_096  # remembered, of all connections
@@ -34,8 +34,8 @@ HEADS_MAX = 4_096  # remembered, of all connections
 _CREATED_HEADERS = b"content-type: application/json\r\n"  # of nearly all answers
 
 
-def _header_lines(answer: Answer) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode()
+def _header_lines(reply: Reply) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items()).encode()
 
 
 # Their heads come again and again; those of the others name an order.
@@ -93,21 +93,21 @@ class PlainOrders:
             self._known[raw] = request
         return request
 
-    def handle(self, request: PlainRequest, body: bytes, respond: Respond) -> None:
-        """Start on a request; `respond` is called once, now or later."""
+    def handle(self, request: PlainRequest, body: bytes, send: SendReply) -> None:
+        """Start on a request; `send` is called once, now or later."""
         desk, action, principal = self._desk, request.head.action, request.principal
         try:
             if action is OrderAction.PLACE:
-                desk.place(principal, decode_order(body), respond)
+                desk.place(principal, decode_order(body), send)
             elif action is OrderAction.PLACE_BATCH:
-                desk.place_batch(principal, decode_orders(body), respond)
+                desk.place_batch(principal, decode_orders(body), send)
             elif action is OrderAction.CANCEL:
-                desk.cancel(principal, self._order_id(request), respond)
+                desk.cancel(principal, self._order_id(request), send)
             else:
                 amend = decode_amend(body)
-                desk.amend(principal, self._order_id(request), amend, respond)
+                desk.amend(principal, self._order_id(request), amend, send)
         except Exception as error:  # noqa: BLE001  # an expected one becomes its problem, a bug a logged 500
-            respond(failure_answer(error))
+            send(failure_reply(error))
 
     def _order_id(self, request: PlainRequest) -> str:
         """Raises Problem where a client order id is nobody's."""
@@ -213,18 +213,18 @@ class OrderConnection(HttpConnection):
     def _begin(self, request: PlainRequest, body: bytes) -> None:
         self.state = State.ANSWERING if request.head.keeps_alive else State.LAST
         self.since = 0.0
-        self.orders.handle(request, body, self._respond)
+        self.orders.handle(request, body, self._send_reply)
 
     # What goes out.
 
-    def _respond(self, answer: Answer) -> None:
+    def _send_reply(self, reply: Reply) -> None:
         transport = self.transport
         if transport.is_closing():
             return
         if self.server_state.default_headers is not self._dated:
             self._date()
-        status, body, replayed = answer
-        headers = _CREATED_HEADERS if status == 201 and not replayed else _header_lines(answer)
+        status, body, replayed = reply
+        headers = _CREATED_HEADERS if status == 201 and not replayed else _header_lines(reply)
         if self.state is State.LAST:
             headers += b"connection: close\r\n"
         transport.write(

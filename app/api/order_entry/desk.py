@@ -1,7 +1,7 @@
 """What clients can do with orders, whatever the transport.
 
 Each request checks rights, builds the command and hands it to the loop; the
-transport is called back with the answer once it is durable. A request that is
+transport is called back with the reply once it is durable. A request that is
 refused before it reaches the engine raises, and its transport is not called.
 """
 
@@ -15,13 +15,13 @@ from app.api.order_entry.pending import (
     ChangeRequest,
     CloseRequest,
     PlaceRequest,
-    Respond,
+    SendReply,
     Submission,
 )
 from app.api.services import Services
 from app.commands import orders as commands
 from app.documents.order_reader import OrderReader
-from app.documents.orders import Reply, event_fill, fill_content, order_content
+from app.documents.orders import ReplyContent, event_fill, fill_content, order_content
 from app.documents.problems import Problem, forbidden, invalid_field, problem_content, unknown_order
 from app.documents.refusals import refusal
 from app.documents.schemas import AmendOrder, PlaceOrder, PlaceOrders
@@ -64,13 +64,13 @@ class OrderDesk:
         self._turns = services.turns
         self._telling: set[asyncio.Task[None]] = set()
 
-    def place(self, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
+    def place(self, principal: Principal, order: PlaceOrder, send: SendReply) -> None:
         """Raises Problem (foreign account), EngineHalted, Overloaded, StorageFull."""
         account = order["account"]
         if not principal.may_trade(account):
             raise _foreign_account(principal, account)
         record = commands.place_order(self._reference, order, principal.number)
-        self._loop.submit_for(PlaceRequest(self, principal, order, respond), record)
+        self._loop.submit_for(PlaceRequest(self, principal, order, send), record)
 
     def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
         """Make the parts of a long answer as orders leave room for it, then call `done`."""
@@ -82,7 +82,7 @@ class OrderDesk:
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
-    def placed(self, principal: Principal, order: PlaceOrder | None, outcome: Outcome) -> Reply:
+    def placed(self, principal: Principal, order: PlaceOrder | None, outcome: Outcome) -> ReplyContent:
         event = outcome.event
         if event.kind == _REPLAYED:
             return self._replayed(principal, order, event)
@@ -95,13 +95,15 @@ class OrderDesk:
             content["fills"] = [event_fill(instrument, fill) for fill in fills]
         else:
             content["fills"] = []
-        return Reply(201, content)
+        return ReplyContent(201, content)
 
-    def _refused(self, principal: Principal, event: EventView, order: PlaceOrder | None = None) -> Reply:
+    def _refused(
+        self, principal: Principal, event: EventView, order: PlaceOrder | None = None
+    ) -> ReplyContent:
         content = refusal(self._reference, event, order, shows_shared=principal.sees_all)
-        return Reply(content["status"], content)
+        return ReplyContent(content["status"], content)
 
-    def _replayed(self, principal: Principal, order: PlaceOrder | None, event: EventView) -> Reply:
+    def _replayed(self, principal: Principal, order: PlaceOrder | None, event: EventView) -> ReplyContent:
         """The first order again, as it was when the repeat came."""
         slot = self.reader.slot(event.order_id)
         if slot is not None:
@@ -112,7 +114,7 @@ class OrderDesk:
             return self._refused(principal, event, order)._replace(replayed=True)
         content = order_content(self._reference, event)
         content["fills"] = [] if slot is None else self.fills(slot, event)
-        return Reply(200, content, True)
+        return ReplyContent(200, content, True)
 
     def fills(self, slot: int, event: EventView) -> list[dict[str, Any]]:
         """The executions that are in an order as `event` shows it."""
@@ -133,15 +135,15 @@ class OrderDesk:
         symbol: int,
         cancel_open_orders: bool,
         client_order_id: str | None,
-        respond: Respond,
+        send: SendReply,
     ) -> None:
         """Close a position of an account that the key may trade. Raises EngineHalted, Overloaded."""
         record = commands.close_position(
             account, symbol, cancel_open_orders, client_order_id, principal.number
         )
-        self._loop.submit_for(CloseRequest(self, principal, respond), record)
+        self._loop.submit_for(CloseRequest(self, principal, send), record)
 
-    def closed(self, principal: Principal, outcome: Outcome) -> Reply:
+    def closed(self, principal: Principal, outcome: Outcome) -> ReplyContent:
         """The first order, the others where the position was larger than one may be, and what made way."""
         reply = self.placed(principal, None, outcome)
         if reply.status >= 400:
@@ -160,7 +162,7 @@ class OrderDesk:
         reply.content["canceled_orders"] = made_way
         return reply
 
-    def place_batch(self, principal: Principal, batch: PlaceOrders, respond: Respond) -> None:
+    def place_batch(self, principal: Principal, batch: PlaceOrders, send: SendReply) -> None:
         """Foreign accounts are refused one by one, the others go on. Raises as `place`."""
         submissions: list[Submission] = []
         records = bytearray()
@@ -172,29 +174,29 @@ class OrderDesk:
                 submissions.append((order, _foreign_account(principal, order["account"])))
         if not records:
             raise _foreign_account(principal, submissions[0][0]["account"])
-        self._loop.submit_for(BatchRequest(self, principal, submissions, respond), records)
+        self._loop.submit_for(BatchRequest(self, principal, submissions, send), records)
 
-    def cancel(self, principal: Principal, order_id: str, respond: Respond) -> None:
+    def cancel(self, principal: Principal, order_id: str, send: SendReply) -> None:
         """Raises Problem (unknown or foreign order), EngineHalted, Overloaded."""
         number, account, symbol = self._find(principal, order_id)
         record = commands.cancel_order(account, symbol, number, principal.number)
-        self._loop.submit_for(ChangeRequest(self, principal, respond), record)
+        self._loop.submit_for(ChangeRequest(self, principal, send), record)
 
-    def amend(self, principal: Principal, order_id: str, amend: AmendOrder, respond: Respond) -> None:
+    def amend(self, principal: Principal, order_id: str, amend: AmendOrder, send: SendReply) -> None:
         """Raises as `cancel`, and StorageFull."""
         number, account, symbol = self._find(principal, order_id)
         if symbol < 0:
             raise Problem(409, "ORDER_CLOSED", "the order has already ended")
         instrument = self._reference.instruments[symbol]
         record = commands.amend_order(account, instrument, number, amend, principal.number)
-        self._loop.submit_for(ChangeRequest(self, principal, respond), record)
+        self._loop.submit_for(ChangeRequest(self, principal, send), record)
 
-    def changed(self, principal: Principal, outcome: Outcome) -> Reply:
+    def changed(self, principal: Principal, outcome: Outcome) -> ReplyContent:
         """The reply to a cancel or an amend."""
         event = outcome.event
         if event.kind in _REFUSED_CHANGES:
             return self._refused(principal, event)
-        return Reply(200, order_content(self._reference, event))
+        return ReplyContent(200, order_content(self._reference, event))
 
     def _find(self, principal: Principal, order_id: str) -> tuple[int, int, int]:
         slot = self.find(principal, order_id)

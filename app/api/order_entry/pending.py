@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from app.api.auth import Principal
-from app.documents.orders import Answer, Reply
+from app.documents.orders import Reply, ReplyContent
 from app.documents.problems import Problem, internal_error, problem_of
 from app.documents.schemas import PlaceOrder
 from app.runtime.outcomes import ORDER, ORDER_WITH_FILLS, PLAIN, Outcome, Replies
 
 logger = logging.getLogger(__name__)
 
-# Takes the answer to one request, once.
-Respond = Callable[[Answer], None]
+# Takes the reply to one request, once.
+SendReply = Callable[[Reply], None]
 
 # Outcomes of a batch that are no plain orders and are rendered at once: about half a millisecond.
 DESCRIBED_AT_ONCE_MAX = 50
@@ -29,120 +29,120 @@ Submission = tuple[PlaceOrder, Problem | None]
 class Describer(Protocol):
     """Tells outcomes that are no plain orders."""
 
-    def placed(self, principal: Principal, order: PlaceOrder, outcome: Outcome) -> Reply: ...
+    def placed(self, principal: Principal, order: PlaceOrder, outcome: Outcome) -> ReplyContent: ...
 
-    def closed(self, principal: Principal, outcome: Outcome) -> Reply: ...
+    def closed(self, principal: Principal, outcome: Outcome) -> ReplyContent: ...
 
-    def changed(self, principal: Principal, outcome: Outcome) -> Reply: ...
+    def changed(self, principal: Principal, outcome: Outcome) -> ReplyContent: ...
 
     def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None: ...
 
 
-def failure_answer(error: Exception) -> Answer:
+def failure_reply(error: Exception) -> Reply:
     """The problem that stands for an error; a bug is logged and answered as one."""
     problem = problem_of(error)
     if problem is None:
         logger.error("a request for orders failed", exc_info=error)
         problem = internal_error()
-    return Answer(problem.status, problem.body())
+    return Reply(problem.status, problem.body())
 
 
-async def answer_of(start: Callable[[Respond], None]) -> Answer:
+async def reply_of(start: Callable[[SendReply], None]) -> Reply:
     """For transports that wait in a coroutine. Raises what `start` raises."""
-    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
-    def respond(answer: Answer) -> None:
+    def send(reply: Reply) -> None:
         if not answered.done():  # the caller may have gone away
-            answered.set_result(answer)
+            answered.set_result(reply)
 
-    start(respond)
+    start(send)
     return await answered
 
 
 class PlaceRequest:
     """One new order."""
 
-    __slots__ = ("_desk", "_order", "_principal", "_respond", "count", "first")
+    __slots__ = ("_desk", "_order", "_principal", "_send", "count", "first")
 
     form = ORDER_WITH_FILLS
 
-    def __init__(self, desk: Describer, principal: Principal, order: PlaceOrder, respond: Respond) -> None:
+    def __init__(self, desk: Describer, principal: Principal, order: PlaceOrder, send: SendReply) -> None:
         self.first = self.count = 0
         self._desk = desk
         self._principal = principal
         self._order = order
-        self._respond = respond
+        self._send = send
 
     def answer(self, replies: Replies, number: int) -> None:
         body = replies.order_json(number)
         if body is not None:
-            self._respond(Answer(201, body))
+            self._send(Reply(201, body))
         else:
-            self._respond(self._desk.placed(self._principal, self._order, replies.outcome(number)).answer())
+            self._send(self._desk.placed(self._principal, self._order, replies.outcome(number)).encoded())
 
     def fail(self, error: Exception) -> None:
-        self._respond(failure_answer(error))
+        self._send(failure_reply(error))
 
 
 class ChangeRequest:
     """A cancel or an amendment of one order."""
 
-    __slots__ = ("_desk", "_principal", "_respond", "count", "first")
+    __slots__ = ("_desk", "_principal", "_send", "count", "first")
 
     form = ORDER
 
-    def __init__(self, desk: Describer, principal: Principal, respond: Respond) -> None:
+    def __init__(self, desk: Describer, principal: Principal, send: SendReply) -> None:
         self.first = self.count = 0
         self._desk = desk
         self._principal = principal
-        self._respond = respond
+        self._send = send
 
     def answer(self, replies: Replies, number: int) -> None:
         body = replies.order_json(number)
         if body is not None:
-            self._respond(Answer(200, body))
+            self._send(Reply(200, body))
         else:
-            self._respond(self._desk.changed(self._principal, replies.outcome(number)).answer())
+            self._send(self._desk.changed(self._principal, replies.outcome(number)).encoded())
 
     def fail(self, error: Exception) -> None:
-        self._respond(failure_answer(error))
+        self._send(failure_reply(error))
 
 
 class CloseRequest:
     """A position that is to be closed."""
 
-    __slots__ = ("_desk", "_principal", "_respond", "count", "first")
+    __slots__ = ("_desk", "_principal", "_send", "count", "first")
 
     form = PLAIN
 
-    def __init__(self, desk: Describer, principal: Principal, respond: Respond) -> None:
+    def __init__(self, desk: Describer, principal: Principal, send: SendReply) -> None:
         self.first = self.count = 0
         self._desk = desk
         self._principal = principal
-        self._respond = respond
+        self._send = send
 
     def answer(self, replies: Replies, number: int) -> None:
-        self._respond(self._desk.closed(self._principal, replies.outcome(number)).answer())
+        self._send(self._desk.closed(self._principal, replies.outcome(number)).encoded())
 
     def fail(self, error: Exception) -> None:
-        self._respond(failure_answer(error))
+        self._send(failure_reply(error))
 
 
 class BatchRequest:
     """Many new orders, answered together; those with a problem did not reach the engine."""
 
-    __slots__ = ("_desk", "_principal", "_respond", "_submissions", "count", "first")
+    __slots__ = ("_desk", "_principal", "_send", "_submissions", "count", "first")
 
     form = ORDER_WITH_FILLS
 
     def __init__(
-        self, desk: Describer, principal: Principal, submissions: list[Submission], respond: Respond
+        self, desk: Describer, principal: Principal, submissions: list[Submission], send: SendReply
     ) -> None:
         self.first = self.count = 0
         self._desk = desk
         self._principal = principal
         self._submissions = submissions
-        self._respond = respond
+        self._send = send
 
     def answer(self, replies: Replies, number: int) -> None:
         results: list[bytes | tuple[PlaceOrder, Outcome]] = []
@@ -168,12 +168,12 @@ class BatchRequest:
             if isinstance(result, bytes):
                 yield result
                 continue
-            status, body, _ = self._desk.placed(self._principal, *result).answer()
+            status, body, _ = self._desk.placed(self._principal, *result).encoded()
             member = b"order" if status < 400 else b"error"
             yield b'{"status":%d,"%b":%b}' % (status, member, body)
 
     def _end(self, results: list[bytes]) -> None:
-        self._respond(Answer(200, b'{"results":[%b]}' % b",".join(results)))
+        self._send(Reply(200, b'{"results":[%b]}' % b",".join(results)))
 
     def fail(self, error: Exception) -> None:
-        self._respond(failure_answer(error))
+        self._send(failure_reply(error))

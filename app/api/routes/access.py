@@ -16,7 +16,7 @@ from app.api.http.known_names import JsonSchema, body_problem, query_problem
 from app.api.http.shapes import check_shape
 from app.api.order_entry.desk import OrderDesk
 from app.api.services import Services
-from app.documents.orders import Answer
+from app.documents.orders import Reply
 from app.documents.problems import Problem, engine_halted, forbidden, not_ready, unauthorized
 from app.documents.schemas import ProblemDocument
 
@@ -192,8 +192,8 @@ def json_response(content: object, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def answer_response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, answer.headers)
+def reply_response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, reply.headers)
 
 
 def account_index(services: Services, principal: Principal, account: str) -> int:

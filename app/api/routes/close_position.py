@@ -5,15 +5,15 @@ from functools import partial
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from app.api.order_entry.pending import answer_of
+from app.api.order_entry.pending import reply_of
 from app.api.routes.access import (
     Desk,
     ExactRoute,
     Provided,
     Trader,
     account_index,
-    answer_response,
     problems,
+    reply_response,
     symbol_index,
 )
 from app.documents.problems import Problem, forbidden
@@ -76,4 +76,4 @@ async def close_position(
     if not held and (name is None or desk.reader.slot_of_client_id(index, name) is None):
         raise Problem(409, "NO_POSITION", f"there is no position in {symbol} to close")
     close = partial(desk.close, principal, index, number, request.cancel_open_orders, name)
-    return answer_response(await answer_of(close))
+    return reply_response(await reply_of(close))

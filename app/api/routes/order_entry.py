@@ -9,16 +9,16 @@ from fastapi import APIRouter, Request, Response
 from app.api.http.asgi import Disconnected, Receive, Scope, Send, read_body
 from app.api.http.decoding import decoder
 from app.api.http.known_names import body_problem, query_problem
-from app.api.order_entry.pending import Respond, answer_of, failure_answer
+from app.api.order_entry.pending import SendReply, failure_reply, reply_of
 from app.api.order_entry.request_bodies import ORDER_BYTES_MAX
 from app.api.routes.access import (
     Desk,
     ExactRoute,
     Responses,
     Viewer,
-    answer_response,
     desk_of,
     problems,
+    reply_response,
     served_principal,
     services_of,
 )
@@ -68,7 +68,7 @@ class OrderRoute(ExactRoute):
             except Disconnected:
                 return NoResponse()
             except Exception as error:  # noqa: BLE001  # expected, or a bug: a logged 500
-                return answer_response(failure_answer(error))
+                return reply_response(failure_reply(error))
 
         return handle
 
@@ -81,8 +81,8 @@ _REPLAYED: Responses = {
 }
 
 
-async def _answered(start: Callable[[Respond], None]) -> Response:
-    return answer_response(await answer_of(start))
+async def _answered(start: Callable[[SendReply], None]) -> Response:
+    return reply_response(await reply_of(start))
 
 
 @router.post(

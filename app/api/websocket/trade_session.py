@@ -24,7 +24,7 @@ from app.api.websocket.connection import CLOSE_STOPPING, CLOSE_TOO_SLOW, DirectS
 from app.api.websocket.dead_man import DeadManTimers, Reason
 from app.api.websocket.handshake import CLOSE_UNAUTHORIZED, Id
 from app.api.websocket.trade_messages import decode_request, request_id
-from app.documents.orders import Answer, Reply
+from app.documents.orders import Reply, ReplyContent
 from app.documents.problems import (
     Problem,
     forbidden,
@@ -114,20 +114,20 @@ class TradeSession:
             self._fail(identity, error)
 
     def _place(self, identity: Id, order: PlaceOrder) -> None:
-        self._desk.place(self._principal, order, partial(self._respond, identity))
+        self._desk.place(self._principal, order, partial(self._send_reply, identity))
         self._in_flight += 1
 
     def _place_batch(self, identity: Id, params: Any) -> None:
-        self._desk.place_batch(self._principal, params, partial(self._respond, identity))
+        self._desk.place_batch(self._principal, params, partial(self._send_reply, identity))
         self._in_flight += 1
 
     def _cancel(self, identity: Id, params: Any) -> None:
-        self._desk.cancel(self._principal, self._order_id(params), partial(self._respond, identity))
+        self._desk.cancel(self._principal, self._order_id(params), partial(self._send_reply, identity))
         self._in_flight += 1
 
     def _amend(self, identity: Id, params: Any) -> None:
         order_id = self._order_id(params)
-        self._desk.amend(self._principal, order_id, params, partial(self._respond, identity))
+        self._desk.amend(self._principal, order_id, params, partial(self._send_reply, identity))
         self._in_flight += 1
 
     def _order_id(self, params: Any) -> str:
@@ -156,7 +156,7 @@ class TradeSession:
                 self._grace_seconds[account] = grace_ms / 1_000
             else:
                 self._grace_seconds.pop(account, None)
-        self._reply(identity, Reply(200, {"enabled": params["enabled"], "grace_ms": grace_ms}))
+        self._send_content(identity, ReplyContent(200, {"enabled": params["enabled"], "grace_ms": grace_ms}))
 
     def _cancel_all_after(self, identity: Id, params: Any) -> None:
         timeout_ms = params["timeout_ms"]
@@ -166,10 +166,10 @@ class TradeSession:
             else:
                 self._timers.disarm(Reason.SILENCE, self._principal.number, account)
         due_ts = self._services.clock.now() + 1_000 * timeout_ms if timeout_ms else None
-        self._reply(identity, Reply(200, {"timeout_ms": timeout_ms, "due_ts": due_ts}))
+        self._send_content(identity, ReplyContent(200, {"timeout_ms": timeout_ms, "due_ts": due_ts}))
 
     def _ping(self, identity: Id, _params: Any) -> None:
-        self._reply(identity, Reply(200, {"ts": self._services.clock.now()}))
+        self._send_content(identity, ReplyContent(200, {"ts": self._services.clock.now()}))
 
     def _accounts(self, name: str | None) -> list[int]:
         """The accounts that a session op is about. Raises Problem."""
@@ -201,20 +201,20 @@ class TradeSession:
             if self._stopping:
                 self._end_when_answered()
         else:
-            self._respond(identity, Answer(200, b"".join(json_object(**members))))
+            self._send_reply(identity, Reply(200, b"".join(json_object(**members))))
 
-    def _respond(self, identity: Id, answer: Answer) -> None:
+    def _send_reply(self, identity: Id, reply: Reply) -> None:
         """Answer a request that was in flight."""
         self._in_flight -= 1
-        self._put(identity, answer)
+        self._put(identity, reply)
         if self._stopping:
             self._end_when_answered()
 
-    def _reply(self, identity: Id, reply: Reply) -> None:
-        self._put(identity, reply.answer())
+    def _send_content(self, identity: Id, content: ReplyContent) -> None:
+        self._put(identity, content.encoded())
 
     def _refuse(self, identity: Id, problem: Problem) -> None:
-        self._put(identity, Answer(problem.status, problem.body()))
+        self._put(identity, Reply(problem.status, problem.body()))
 
     def _fail(self, identity: Id, error: Exception) -> None:
         problem = problem_of(error)
@@ -223,10 +223,10 @@ class TradeSession:
             problem = internal_error()
         self._refuse(identity, problem)
 
-    def _put(self, identity: Id, answer: Answer) -> None:
+    def _put(self, identity: Id, reply: Reply) -> None:
         if self._closed:
             return
-        status, body, _ = answer
+        status, body, _ = reply
         member = b"result" if status < 400 else b"error"
         name = b"%d" % identity if type(identity) is int else orjson.dumps(identity)
         frame = text_frame(b'{"id":%b,"status":%d,"%b":%b}' % (name, status, member, body))
