@@ -21,43 +21,43 @@ def ladder_levels(st: PaperState) -> int:
 @force_inline
 def best_resting_key(st: PaperState, book_side: int) -> int:
     """Key of the best resting order, `NO_KEY` where there is none."""
-    count = st.sides[book_side]["rungs"]
+    count = st.sides[book_side].rungs
     if count == 0:
         return NO_KEY
-    return int(st.rungs[book_side * ladder_levels(st) + count - 1]["key"])
+    return st.rungs[book_side * ladder_levels(st) + count - 1].key
 
 
 @force_inline
 def best_level(st: PaperState, book_side: int) -> int:
     """The best level; there must be one."""
-    last = book_side * ladder_levels(st) + st.sides[book_side]["rungs"] - 1
-    return int(st.rungs[last]["level"])
+    last = book_side * ladder_levels(st) + st.sides[book_side].rungs - 1
+    return st.rungs[last].level
 
 
 @force_inline
 def has_place(st: PaperState, book_side: int, key: int) -> bool:
     """Whether an order may rest at `key`: the ladder is not full or has that level."""
-    return bool(st.sides[book_side]["rungs"] < ladder_levels(st) or find_level(st, book_side, key) != NOWHERE)
+    return st.sides[book_side].rungs < ladder_levels(st) or find_level(st, book_side, key) != NOWHERE
 
 
 @force_inline
 def _new_level(st: PaperState, book_side: int, key: int) -> int:
     venue = st.venue[0]
-    number = venue["free_level"]
+    number = venue.free_level
     if number == NOWHERE:
-        number = venue["levels_used"]
-        venue["levels_used"] = number + 1
+        number = venue.levels_used
+        venue.levels_used = number + 1
     else:
-        venue["free_level"] = st.levels[number]["head"]
+        venue.free_level = st.levels[number].head
     level = st.levels[number]
-    level["key"] = key
-    level["quantity"] = 0
-    level["head"] = NOWHERE
-    level["tail"] = NOWHERE
-    level["orders"] = 0
-    level["book_side"] = book_side
+    level.key = key
+    level.quantity = 0
+    level.head = NOWHERE
+    level.tail = NOWHERE
+    level.orders = 0
+    level.book_side = book_side
     add_level(st, number)
-    return int(number)
+    return number
 
 
 @force_inline
@@ -67,15 +67,15 @@ def _level_at(st: PaperState, book_side: int, key: int) -> int:
     if number != NOWHERE:
         return number
     first = book_side * ladder_levels(st)
-    count = st.sides[book_side]["rungs"]
+    count = st.sides[book_side].rungs
     if count == ladder_levels(st):
         return NOWHERE
     index = lower_bound(st.rungs, first, count, key)
     open_row(st.rungs, first, count, index)
-    st.sides[book_side]["rungs"] = count + 1
+    st.sides[book_side].rungs = count + 1
     number = _new_level(st, book_side, key)
-    st.rungs[index]["key"] = key
-    st.rungs[index]["level"] = number
+    st.rungs[index].key = key
+    st.rungs[index].level = number
     return number
 
 
@@ -83,14 +83,14 @@ def _level_at(st: PaperState, book_side: int, key: int) -> int:
 def _give_back(st: PaperState, number: int) -> None:
     """An empty level leaves its ladder and returns to the pool."""
     level = st.levels[number]
-    book_side = level["book_side"]
+    book_side = level.book_side
     first = book_side * ladder_levels(st)
-    count = st.sides[book_side]["rungs"]
-    close_row(st.rungs, first, count, lower_bound(st.rungs, first, count, level["key"]))
-    st.sides[book_side]["rungs"] = count - 1
+    count = st.sides[book_side].rungs
+    close_row(st.rungs, first, count, lower_bound(st.rungs, first, count, level.key))
+    st.sides[book_side].rungs = count - 1
     forget_level(st, number)
-    level["head"] = st.venue[0]["free_level"]
-    st.venue[0]["free_level"] = number
+    level.head = st.venue[0].free_level
+    st.venue[0].free_level = number
 
 
 @force_inline
@@ -111,23 +111,23 @@ def put(
         return False
     level = st.levels[number]
     order = st.resting[slot]
-    tail = level["tail"]
-    order["order_id"] = order_id
-    order["quantity"] = quantity
-    order["remaining"] = remaining
-    order["flags"] = flags
-    order["account"] = account
-    order["level"] = number
-    order["next"] = NOWHERE
-    order["previous"] = tail
+    tail = level.tail
+    order.order_id = order_id
+    order.quantity = quantity
+    order.remaining = remaining
+    order.flags = flags
+    order.account = account
+    order.level = number
+    order.next = NOWHERE
+    order.previous = tail
     if tail == NOWHERE:
-        level["head"] = slot
+        level.head = slot
     else:
-        st.resting[tail]["next"] = slot
-    level["tail"] = slot
-    level["orders"] += 1
-    level["quantity"] += remaining
-    st.venue[0]["resting"] += 1
+        st.resting[tail].next = slot
+    level.tail = slot
+    level.orders += 1
+    level.quantity += remaining
+    st.venue[0].resting += 1
     return True
 
 
@@ -135,23 +135,23 @@ def put(
 def take_out(st: PaperState, slot: int) -> None:
     """A resting order leaves the book."""
     order = st.resting[slot]
-    number = order["level"]
+    number = order.level
     level = st.levels[number]
-    before = order["previous"]
-    after = order["next"]
+    before = order.previous
+    after = order.next
     if before == NOWHERE:
-        level["head"] = after
+        level.head = after
     else:
-        st.resting[before]["next"] = after
+        st.resting[before].next = after
     if after == NOWHERE:
-        level["tail"] = before
+        level.tail = before
     else:
-        st.resting[after]["previous"] = before
-    level["quantity"] -= order["remaining"]
-    level["orders"] -= 1
-    order["order_id"] = -order["order_id"]
-    st.venue[0]["resting"] -= 1
-    if level["orders"] == 0:
+        st.resting[after].previous = before
+    level.quantity -= order.remaining
+    level.orders -= 1
+    order.order_id = -order.order_id
+    st.venue[0].resting -= 1
+    if level.orders == 0:
         _give_back(st, number)
 
 
@@ -159,8 +159,8 @@ def take_out(st: PaperState, slot: int) -> None:
 def reduce(st: PaperState, slot: int, quantity: int) -> None:
     """An execution of a resting order, which leaves the book when nothing remains."""
     order = st.resting[slot]
-    if quantity == order["remaining"]:
+    if quantity == order.remaining:
         take_out(st, slot)
     else:
-        order["remaining"] -= quantity
-        st.levels[order["level"]]["quantity"] -= quantity
+        order.remaining -= quantity
+        st.levels[order.level].quantity -= quantity

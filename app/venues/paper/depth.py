@@ -22,61 +22,61 @@ def depth_levels(st: PaperState) -> int:
 @force_inline
 def available(st: PaperState, index: int) -> int:
     row = st.depth[index]
-    return int(row["displayed"] - row["consumed"])
+    return row.displayed - row.consumed
 
 
 @force_inline
 def best_depth(st: PaperState, book_side: int) -> int:
     """Index of the best displayed level with something left; before the first where there is none."""
     first = book_side * depth_levels(st)
-    top = st.sides[book_side]["depth_top"]
+    top = st.sides[book_side].depth_top
     while top > 0 and available(st, first + top - 1) == 0:
         top -= 1
-    st.sides[book_side]["depth_top"] = top
-    return int(first + top - 1)
+    st.sides[book_side].depth_top = top
+    return first + top - 1
 
 
 @force_inline
 def best_depth_key(st: PaperState, book_side: int) -> int:
     """Key of the best displayed level with something left, `NO_KEY` where there is none."""
     index = best_depth(st, book_side)
-    return int(st.depth[index]["key"]) if index >= book_side * depth_levels(st) else NO_KEY
+    return st.depth[index].key if index >= book_side * depth_levels(st) else NO_KEY
 
 
 @force_inline
 def consume(st: PaperState, index: int, quantity: int) -> None:
-    st.depth[index]["consumed"] += quantity
+    st.depth[index].consumed += quantity
 
 
 @force_inline
 def _remove(st: PaperState, book_side: int, index: int) -> None:
     side = st.sides[book_side]
     first = book_side * depth_levels(st)
-    close_row(st.depth, first, side["depth"], index)
-    side["depth"] -= 1
-    if index - first < side["depth_top"]:
-        side["depth_top"] -= 1
+    close_row(st.depth, first, side.depth, index)
+    side.depth -= 1
+    if index - first < side.depth_top:
+        side.depth_top -= 1
 
 
 @force_inline
 def _insert(st: PaperState, book_side: int, index: int, key: int, quantity: int) -> None:
     side = st.sides[book_side]
     first = book_side * depth_levels(st)
-    if side["depth"] == depth_levels(st):
+    if side.depth == depth_levels(st):
         dropped = max(1, depth_levels(st) // DROPPED_PART)
         if index - first < dropped:
             return  # it would be among the dropped
-        drop_first_rows(st.depth, first, side["depth"], dropped)
-        side["depth"] -= dropped
-        side["depth_top"] = max(0, side["depth_top"] - dropped)
+        drop_first_rows(st.depth, first, side.depth, dropped)
+        side.depth -= dropped
+        side.depth_top = max(0, side.depth_top - dropped)
         index -= dropped
-    open_row(st.depth, first, side["depth"], index)
-    side["depth"] += 1
+    open_row(st.depth, first, side.depth, index)
+    side.depth += 1
     row = st.depth[index]
-    row["key"] = key
-    row["displayed"] = quantity
-    row["consumed"] = 0
-    side["depth_top"] = max(side["depth_top"] + 1, index - first + 1)
+    row.key = key
+    row.displayed = quantity
+    row.consumed = 0
+    side.depth_top = max(side.depth_top + 1, index - first + 1)
 
 
 @force_inline
@@ -84,9 +84,9 @@ def _uncross(st: PaperState, book_side: int, bound: int) -> None:
     """Levels that the other side has passed are stale: the outside market never crosses itself."""
     side = st.sides[book_side]
     first = book_side * depth_levels(st)
-    while side["depth"] > 0 and st.depth[first + side["depth"] - 1]["key"] >= bound:
-        side["depth"] -= 1
-    side["depth_top"] = min(side["depth_top"], side["depth"])
+    while side.depth > 0 and st.depth[first + side.depth - 1].key >= bound:
+        side.depth -= 1
+    side.depth_top = min(side.depth_top, side.depth)
 
 
 @force_inline
@@ -96,16 +96,16 @@ def display(st: PaperState, book_side: int, key: int, quantity: int) -> None:
         _uncross(st, book_side ^ 1, -key)
     side = st.sides[book_side]
     first = book_side * depth_levels(st)
-    index = lower_bound(st.depth, first, side["depth"], key)
-    if index < first + side["depth"] and st.depth[index]["key"] == key:
+    index = lower_bound(st.depth, first, side.depth, key)
+    if index < first + side.depth and st.depth[index].key == key:
         if quantity <= 0:
             _remove(st, book_side, index)
             return
         row = st.depth[index]
-        row["displayed"] = quantity
-        row["consumed"] = min(row["consumed"], quantity)
-        if row["consumed"] < quantity:
-            side["depth_top"] = max(side["depth_top"], index - first + 1)
+        row.displayed = quantity
+        row.consumed = min(row.consumed, quantity)
+        if row.consumed < quantity:
+            side.depth_top = max(side.depth_top, index - first + 1)
     elif quantity > 0:
         _insert(st, book_side, index, key, quantity)
 
@@ -115,14 +115,14 @@ def forget_beyond(st: PaperState, symbol: int, price: int) -> None:
     """Levels above `price` are gone."""
     asks = st.sides[2 * symbol + Side.SELL]
     first = (2 * symbol + Side.SELL) * depth_levels(st)
-    dropped = lower_bound(st.depth, first, asks["depth"], -price) - first
-    drop_first_rows(st.depth, first, asks["depth"], dropped)
-    asks["depth"] -= dropped
-    asks["depth_top"] = max(0, asks["depth_top"] - dropped)
+    dropped = lower_bound(st.depth, first, asks.depth, -price) - first
+    drop_first_rows(st.depth, first, asks.depth, dropped)
+    asks.depth -= dropped
+    asks.depth_top = max(0, asks.depth_top - dropped)
     _uncross(st, 2 * symbol + Side.BUY, price + 1)
 
 
 @force_inline
 def forget(st: PaperState, book_side: int) -> None:
-    st.sides[book_side]["depth"] = 0
-    st.sides[book_side]["depth_top"] = 0
+    st.sides[book_side].depth = 0
+    st.sides[book_side].depth_top = 0

@@ -25,7 +25,7 @@ _POST_ONLY = int(OrderFlag.POST_ONLY)
 
 @force_inline
 def _takes_market_price(order_type: int) -> bool:
-    return bool(
+    return (
         order_type == OrderType.MARKET or order_type == OrderType.STOP or order_type == OrderType.TAKE_PROFIT
     )
 
@@ -41,65 +41,65 @@ def _bound_of(side: int, price: int) -> int:
 @force_inline
 def _worst_price(st: PaperState, event: Any) -> int:
     """The worst price of a market order; 0 takes any. No order may trade beyond the instrument's range."""
-    worst = event["last_price"]
-    max_price = st.listings[event["symbol"]]["max_price"]
-    if event["side"] == Side.BUY and max_price > 0 and (worst == 0 or worst > max_price):
-        return int(max_price)
-    return int(worst)
+    worst = event.last_price
+    max_price = st.listings[event.symbol].max_price
+    if event.side == Side.BUY and max_price > 0 and (worst == 0 or worst > max_price):
+        return max_price
+    return worst
 
 
 @force_inline
 def _come_in(st: PaperState, event: Any, price: int, bound: int, quantity: int, filled: int) -> None:
     """Make an order the incoming one."""
     incoming = st.incoming[0]
-    incoming["order_id"] = event["order_id"]
-    incoming["bound"] = bound
-    incoming["price"] = price
-    incoming["quantity"] = quantity
-    incoming["remaining"] = quantity - filled
-    incoming["account"] = event["account"]
-    incoming["symbol"] = event["symbol"]
-    incoming["must_reduce"] = why_reducing(st, event["account"], event["symbol"], event["flags"])
-    incoming["side"] = event["side"]
-    incoming["flags"] = event["flags"]
-    incoming["self_trade_prevention"] = event["self_trade_prevention"]
+    incoming.order_id = event.order_id
+    incoming.bound = bound
+    incoming.price = price
+    incoming.quantity = quantity
+    incoming.remaining = quantity - filled
+    incoming.account = event.account
+    incoming.symbol = event.symbol
+    incoming.must_reduce = why_reducing(st, event.account, event.symbol, event.flags)
+    incoming.side = event.side
+    incoming.flags = event.flags
+    incoming.self_trade_prevention = event.self_trade_prevention
 
 
 @force_inline
 def _accept(st: PaperState, event: Any) -> None:
     """A new order, or a stop that has become one, begins to match."""
     incoming = st.incoming[0]
-    side = event["side"]
-    market = _takes_market_price(event["type"])
-    bound = _bound_of(side, _worst_price(st, event) if market else event["price"])
-    opposite = 2 * event["symbol"] + (side ^ 1)
-    _come_in(st, event, event["price"], bound, event["quantity"], event["filled_quantity"])
-    incoming["market"] = market
-    fill_or_kill = event["time_in_force"] == TimeInForce.FOK
-    incoming["immediate"] = market or fill_or_kill or event["time_in_force"] == TimeInForce.IOC
-    incoming["fresh"] = event["kind"] == EventKind.ORDER_ACCEPTED
-    incoming["silent"] = 0
-    slot = event["order_id"] & _SLOT_MASK
-    if slot >= len(st.resting) or st.resting[slot]["order_id"] > 0:
+    side = event.side
+    market = _takes_market_price(event.type)
+    bound = _bound_of(side, _worst_price(st, event) if market else event.price)
+    opposite = 2 * event.symbol + (side ^ 1)
+    _come_in(st, event, event.price, bound, event.quantity, event.filled_quantity)
+    incoming.market = market
+    fill_or_kill = event.time_in_force == TimeInForce.FOK
+    incoming.immediate = market or fill_or_kill or event.time_in_force == TimeInForce.IOC
+    incoming.fresh = event.kind == EventKind.ORDER_ACCEPTED
+    incoming.silent = 0
+    slot = event.order_id & _SLOT_MASK
+    if slot >= len(st.resting) or st.resting[slot].order_id > 0:
         refuse(st, Code.VENUE_CAPACITY)
         return
-    st.resting[slot]["order_id"] = -event["order_id"]  # until it rests
-    if st.listings[event["symbol"]]["closed"]:
+    st.resting[slot].order_id = -event.order_id  # until it rests
+    if st.listings[event.symbol].closed:
         refuse(st, Code.SYMBOL_NOT_TRADING)
-    elif event["flags"] & _POST_ONLY and would_take(st, opposite, bound):
+    elif event.flags & _POST_ONLY and would_take(st, opposite, bound):
         refuse(st, Code.POST_ONLY_WOULD_TAKE)
     elif fill_or_kill and not can_fill(st, opposite, bound):
-        write_canceled(st, event["order_id"], event["account"], event["symbol"], Code.INSUFFICIENT_LIQUIDITY)
+        write_canceled(st, event.order_id, event.account, event.symbol, Code.INSUFFICIENT_LIQUIDITY)
     else:
-        st.venue[0]["matching"] = 1
+        st.venue[0].matching = 1
 
 
 @force_inline
 def _resting_slot(st: PaperState, order_id: int) -> int:
     """Slot of a resting order, -1 where it does not rest."""
     slot = order_id & _SLOT_MASK
-    if order_id > 0 and slot < len(st.resting) and st.resting[slot]["order_id"] == order_id:
-        return int(slot)
+    if order_id > 0 and slot < len(st.resting) and st.resting[slot].order_id == order_id:
+        return slot
     return -1
 
 
@@ -110,35 +110,33 @@ def _has_ended(st: PaperState, event: Any) -> bool:
     A fill that leaves less than orders may reduce has the engine trim them; those that met the book
     in the same step were canceled here. Nobody waits for an answer.
     """
-    slot = event["order_id"] & _SLOT_MASK
-    own = event["code"] != Code.NONE and slot < len(st.resting)
-    return bool(own and st.resting[slot]["order_id"] == -event["order_id"])
+    slot = event.order_id & _SLOT_MASK
+    own = event.code != Code.NONE and slot < len(st.resting)
+    return own and st.resting[slot].order_id == -event.order_id
 
 
 @force_inline
 def _cancel(st: PaperState, event: Any) -> None:
-    slot = _resting_slot(st, event["order_id"])
+    slot = _resting_slot(st, event.order_id)
     if slot >= 0:
         take_out(st, slot)
-        write_canceled(st, event["order_id"], event["account"], event["symbol"], event["code"])
+        write_canceled(st, event.order_id, event.account, event.symbol, event.code)
         return
     if _has_ended(st, event):
         return
-    record = write_report(
-        st, ReportKind.CANCEL_REJECTED, event["order_id"], event["account"], event["symbol"]
-    )
-    record["code"] = Code.UNKNOWN_ORDER
+    record = write_report(st, ReportKind.CANCEL_REJECTED, event.order_id, event.account, event.symbol)
+    record.code = Code.UNKNOWN_ORDER
 
 
 @force_inline
 def _replace_refusal(st: PaperState, event: Any, slot: int, book_side: int, key: int) -> int:
     """Why a resting order cannot move to `key`: a `Code`, NONE where it can."""
-    if st.listings[event["symbol"]]["closed"]:
+    if st.listings[event.symbol].closed:
         return Code.SYMBOL_NOT_TRADING
-    if event["flags"] & _POST_ONLY and would_take(st, book_side ^ 1, -key):
+    if event.flags & _POST_ONLY and would_take(st, book_side ^ 1, -key):
         return Code.POST_ONLY_WOULD_TAKE
-    level = st.levels[st.resting[slot]["level"]]
-    if level["orders"] > 1 and not has_place(st, book_side, key):
+    level = st.levels[st.resting[slot].level]
+    if level.orders > 1 and not has_place(st, book_side, key):
         return Code.VENUE_CAPACITY
     return Code.NONE
 
@@ -147,61 +145,59 @@ def _replace_refusal(st: PaperState, event: Any, slot: int, book_side: int, key:
 def _replace_in_place(st: PaperState, slot: int, quantity: int, flags: int) -> None:
     """Less of it at the same price: it keeps its place in the queue."""
     order = st.resting[slot]
-    order["flags"] = flags
-    less = order["quantity"] - quantity
-    order["quantity"] = quantity
-    order["remaining"] -= less
-    st.levels[order["level"]]["quantity"] -= less
+    order.flags = flags
+    less = order.quantity - quantity
+    order.quantity = quantity
+    order.remaining -= less
+    st.levels[order.level].quantity -= less
 
 
 @force_inline
 def _move(st: PaperState, event: Any, slot: int, filled: int) -> None:
     """The order leaves its place and comes in again at its new price."""
     incoming = st.incoming[0]
-    bound = key_of(event["side"] ^ 1, event["last_price"])
-    _come_in(st, event, event["last_price"], bound, event["last_quantity"], filled)
-    incoming["market"] = 0
-    incoming["immediate"] = 0
-    incoming["fresh"] = 0
-    incoming["silent"] = 1
+    bound = key_of(event.side ^ 1, event.last_price)
+    _come_in(st, event, event.last_price, bound, event.last_quantity, filled)
+    incoming.market = 0
+    incoming.immediate = 0
+    incoming.fresh = 0
+    incoming.silent = 1
     take_out(st, slot)
-    st.venue[0]["matching"] = 1
+    st.venue[0].matching = 1
 
 
 @force_inline
 def _reject_replace(st: PaperState, event: Any, code: int) -> None:
-    record = write_report(
-        st, ReportKind.REPLACE_REJECTED, event["order_id"], event["account"], event["symbol"]
-    )
-    record["code"] = code
+    record = write_report(st, ReportKind.REPLACE_REJECTED, event.order_id, event.account, event.symbol)
+    record.code = code
 
 
 @force_inline
 def _confirm_replace(st: PaperState, event: Any) -> None:
-    record = write_report(st, ReportKind.REPLACED, event["order_id"], event["account"], event["symbol"])
-    record["price"] = event["last_price"]
-    record["quantity"] = event["last_quantity"]
-    record["code"] = event["code"]
+    record = write_report(st, ReportKind.REPLACED, event.order_id, event.account, event.symbol)
+    record.price = event.last_price
+    record.quantity = event.last_quantity
+    record.code = event.code
 
 
 @force_inline
 def _replace(st: PaperState, event: Any) -> None:
-    slot = _resting_slot(st, event["order_id"])
+    slot = _resting_slot(st, event.order_id)
     if slot < 0:
         if not _has_ended(st, event):
             _reject_replace(st, event, Code.UNKNOWN_ORDER)
         return
     order = st.resting[slot]
-    filled = order["quantity"] - order["remaining"]
-    if event["last_quantity"] <= filled:
+    filled = order.quantity - order.remaining
+    if event.last_quantity <= filled:
         take_out(st, slot)
-        write_canceled(st, event["order_id"], event["account"], event["symbol"], event["code"])
+        write_canceled(st, event.order_id, event.account, event.symbol, event.code)
         return
-    book_side = 2 * event["symbol"] + event["side"]
-    key = key_of(event["side"], event["last_price"])
-    if st.levels[order["level"]]["key"] == key and event["last_quantity"] < order["quantity"]:
+    book_side = 2 * event.symbol + event.side
+    key = key_of(event.side, event.last_price)
+    if st.levels[order.level].key == key and event.last_quantity < order.quantity:
         _confirm_replace(st, event)
-        _replace_in_place(st, slot, event["last_quantity"], event["flags"])
+        _replace_in_place(st, slot, event.last_quantity, event.flags)
         return
     code = _replace_refusal(st, event, slot, book_side, key)
     if code != Code.NONE:
@@ -214,20 +210,20 @@ def _replace(st: PaperState, event: Any) -> None:
 @force_inline
 def _rest_again(st: PaperState, event: Any) -> None:
     """After a restart: an order takes its place without a report and without matching."""
-    slot = event["order_id"] & _SLOT_MASK
-    book_side = 2 * event["symbol"] + event["side"]
+    slot = event.order_id & _SLOT_MASK
+    book_side = 2 * event.symbol + event.side
     if slot >= len(st.resting) or not put(
         st,
         slot,
-        event["order_id"],
-        event["account"],
+        event.order_id,
+        event.account,
         book_side,
-        key_of(event["side"], event["price"]),
-        event["quantity"],
-        event["quantity"] - event["filled_quantity"],
-        event["flags"],
+        key_of(event.side, event.price),
+        event.quantity,
+        event.quantity - event.filled_quantity,
+        event.flags,
     ):
-        write_canceled(st, event["order_id"], event["account"], event["symbol"], Code.VENUE_CAPACITY)
+        write_canceled(st, event.order_id, event.account, event.symbol, Code.VENUE_CAPACITY)
 
 
 @force_inline
@@ -239,26 +235,26 @@ def carry_out(st: PaperState, events: NDArray[np.void], index: int, resuming: bo
     that rests again. `ahead`: look at the events that follow for what they will need.
     """
     venue = st.venue[0]
-    there = venue["reports"]
+    there = venue.reports
     while True:
-        if venue["reports"] > there or not has_room(st, REPORTS_PER_STEP_MAX):
-            venue["cursor"] = index
+        if venue.reports > there or not has_room(st, REPORTS_PER_STEP_MAX):
+            venue.cursor = index
             return False
-        if venue["matching"]:
+        if venue.matching:
             match(st)
             continue
-        if venue["reopened"]:
-            if fill_reached(st, venue["reopened"] - 1):
-                venue["reopened"] = 0
+        if venue.reopened:
+            if fill_reached(st, venue.reopened - 1):
+                venue.reopened = 0
             continue
         if index == len(events):
-            venue["cursor"] = index
+            venue.cursor = index
             return True
         if ahead:
             look_ahead(st, events, index)
         event = events[index]
         index += 1
-        kind = event["kind"]
+        kind = event.kind
         if kind == EventKind.ORDER_ACCEPTED or kind == EventKind.ORDER_TRIGGERED:
             _accept(st, event)
         elif kind == EventKind.CANCEL_REQUESTED:
@@ -282,12 +278,12 @@ def execute_events(
     """
     st = attach(directory)
     venue = st.venue[0]
-    venue["reports"] = 0
-    index = 0 if begin else venue["cursor"]
+    venue.reports = 0
+    index = 0 if begin else venue.cursor
     if begin:
         note_restrictions(st, events, 0, len(events))
-    done = carry_out(st, events, index, resuming, True)
-    return int(venue["reports"]) if done else -1 - int(venue["reports"])
+    done = carry_out(st, events, index, resuming, ahead=True)
+    return venue.reports if done else -1 - venue.reports
 
 
 @kernel

@@ -18,9 +18,9 @@ def lower_bound(rows: NDArray[Any], first: int, count: int, key: int) -> int:
     low = first
     while count > 1:
         half = count >> 1
-        low = low + half if rows[low + half - 1]["key"] < key else low
+        low = low + half if rows[low + half - 1].key < key else low
         count -= half
-    if count == 1 and rows[low]["key"] < key:
+    if count == 1 and rows[low].key < key:
         low += 1
     return low
 

@@ -38,7 +38,7 @@ def find_level(st: PaperState, book_side: int, key: int) -> int:
         if table[at] >> 32 == hashed:
             number = position_in(table[at])
             level = st.levels[number]
-            if level["key"] == key and level["book_side"] == book_side:
+            if level.key == key and level.book_side == book_side:
                 return number
         at = (at + 1) & mask
     return NOWHERE
@@ -59,10 +59,10 @@ def expected_level(st: PaperState, book_side: int, key: int) -> int:
 @force_inline
 def add_level(st: PaperState, number: int) -> None:
     level = st.levels[number]
-    insert_entry(st.level_index, _hash(level["book_side"], level["key"]), number)
+    insert_entry(st.level_index, _hash(level.book_side, level.key), number)
 
 
 @force_inline
 def forget_level(st: PaperState, number: int) -> None:
     level = st.levels[number]
-    remove_entry(st.level_index, _hash(level["book_side"], level["key"]), number)
+    remove_entry(st.level_index, _hash(level.book_side, level.key), number)

@@ -30,16 +30,16 @@ ORDERS_AHEAD, _LEVELS_AHEAD, _TAILS_AHEAD = 12, 8, 4
 @force_inline
 def _ask_for_place(st: PaperState, request: Any) -> None:
     """Where in the index the level of a new order is looked for, and the account's position."""
-    book_side = 2 * request["symbol"] + request["side"]
-    prefetch(st.level_index, level_home(st, book_side, key_of(request["side"], request["price"])))
-    prefetch(st.holdings, holding_index(st, request["account"], request["symbol"]))
+    book_side = 2 * request.symbol + request.side
+    prefetch(st.level_index, level_home(st, book_side, key_of(request.side, request.price)))
+    prefetch(st.holdings, holding_index(st, request.account, request.symbol))
 
 
 @force_inline
 def _ask_for_level(st: PaperState, request: Any) -> None:
     """Its level."""
-    book_side = 2 * request["symbol"] + request["side"]
-    prefetch(st.levels, expected_level(st, book_side, key_of(request["side"], request["price"])))
+    book_side = 2 * request.symbol + request.side
+    prefetch(st.levels, expected_level(st, book_side, key_of(request.side, request.price)))
 
 
 @force_inline
@@ -48,18 +48,18 @@ def _ask_for_neighbours(st: PaperState, order_id: int) -> None:
     slot = order_id & _SLOT_MASK
     if slot < len(st.resting):
         order = st.resting[slot]
-        prefetch(st.levels, order["level"])
-        prefetch(st.resting, order["previous"])
-        prefetch(st.resting, order["next"])
+        prefetch(st.levels, order.level)
+        prefetch(st.resting, order.previous)
+        prefetch(st.resting, order.next)
 
 
 @force_inline
 def _ask_for_tail(st: PaperState, request: Any) -> None:
     """The order behind which a new one will rest."""
-    book_side = 2 * request["symbol"] + request["side"]
-    level = find_level(st, book_side, key_of(request["side"], request["price"]))
+    book_side = 2 * request.symbol + request.side
+    level = find_level(st, book_side, key_of(request.side, request.price))
     if level != NOWHERE:
-        prefetch(st.resting, st.levels[level]["tail"])
+        prefetch(st.resting, st.levels[level].tail)
 
 
 @force_inline
@@ -67,16 +67,16 @@ def look_ahead(st: PaperState, events: NDArray[np.void], index: int) -> None:
     """What the events behind `index` will look at."""
     if index + _ORDER_AHEAD < len(events):
         event = events[index + _ORDER_AHEAD]
-        prefetch(st.resting, event["order_id"] & _SLOT_MASK)
-        if event["kind"] == EventKind.ORDER_ACCEPTED:
+        prefetch(st.resting, event.order_id & _SLOT_MASK)
+        if event.kind == EventKind.ORDER_ACCEPTED:
             _ask_for_place(st, event)
     if index + _LEVEL_AHEAD < len(events):
         event = events[index + _LEVEL_AHEAD]
-        if event["kind"] == EventKind.ORDER_ACCEPTED:
+        if event.kind == EventKind.ORDER_ACCEPTED:
             _ask_for_level(st, event)
         else:
-            _ask_for_neighbours(st, event["order_id"])
-    if index + _TAIL_AHEAD < len(events) and events[index + _TAIL_AHEAD]["kind"] == EventKind.ORDER_ACCEPTED:
+            _ask_for_neighbours(st, event.order_id)
+    if index + _TAIL_AHEAD < len(events) and events[index + _TAIL_AHEAD].kind == EventKind.ORDER_ACCEPTED:
         _ask_for_tail(st, events[index + _TAIL_AHEAD])
 
 
@@ -85,16 +85,16 @@ def look_at_inbox(st: PaperState, index: int, count: int, new_slot: int) -> None
     """What the commands behind `index` will look at; `new_slot`: of a new order ORDERS_AHEAD of them."""
     if index + ORDERS_AHEAD < count:
         command = st.inbox[index + ORDERS_AHEAD]
-        if command["kind"] == CommandKind.PLACE_ORDER:
+        if command.kind == CommandKind.PLACE_ORDER:
             prefetch(st.resting, new_slot)
             _ask_for_place(st, command)
         else:
-            prefetch(st.resting, command["order_id"] & _SLOT_MASK)
+            prefetch(st.resting, command.order_id & _SLOT_MASK)
     if index + _LEVELS_AHEAD < count:
         command = st.inbox[index + _LEVELS_AHEAD]
-        if command["kind"] == CommandKind.PLACE_ORDER:
+        if command.kind == CommandKind.PLACE_ORDER:
             _ask_for_level(st, command)
         else:
-            _ask_for_neighbours(st, command["order_id"])
-    if index + _TAILS_AHEAD < count and st.inbox[index + _TAILS_AHEAD]["kind"] == CommandKind.PLACE_ORDER:
+            _ask_for_neighbours(st, command.order_id)
+    if index + _TAILS_AHEAD < count and st.inbox[index + _TAILS_AHEAD].kind == CommandKind.PLACE_ORDER:
         _ask_for_tail(st, st.inbox[index + _TAILS_AHEAD])

@@ -33,13 +33,13 @@ def holding_index(st: PaperState, account: int, symbol: int) -> int:
 @force_inline
 def add_trade(st: PaperState, account: int, symbol: int, side: int, quantity: int) -> None:
     holding = st.holdings[holding_index(st, account, symbol)]
-    holding["quantity"] += quantity if side == Side.BUY else -quantity
+    holding.quantity += quantity if side == Side.BUY else -quantity
 
 
 @force_inline
 def reducible(st: PaperState, account: int, symbol: int, side: int) -> int:
     """How much an order of this side can trade before it opens a position."""
-    quantity = st.holdings[holding_index(st, account, symbol)]["quantity"]
+    quantity = st.holdings[holding_index(st, account, symbol)].quantity
     return max(-quantity if side == Side.BUY else quantity, 0)
 
 
@@ -49,62 +49,62 @@ def why_reducing(st: PaperState, account: int, symbol: int, flags: int) -> int:
     if flags & _REDUCE_ONLY:
         return Code.REDUCE_ONLY
     holder = st.holders[account]
-    if st.venue[0]["state"] | holder["state"] | st.listings[symbol]["state"]:
+    if st.venue[0].state | holder.state | st.listings[symbol].state:
         return Code.REDUCING_ONLY
-    permission = st.holdings[holding_index(st, account, symbol)]["permission"]
+    permission = st.holdings[holding_index(st, account, symbol)].permission
     if permission == Permission.DEFAULT:
-        permission = holder["permission"]
+        permission = holder.permission
     return Code.SYMBOL_RESTRICTED if permission == Permission.DENIED else Code.NONE
 
 
 @force_inline
 def displays(st: PaperState, symbol: int, price: int) -> bool:
     """Whether depth at this price can be traded with: the engine cannot book what lies beyond."""
-    max_price = st.listings[symbol]["max_price"]
-    return bool(price > 0 and (max_price == 0 or price <= max_price))
+    max_price = st.listings[symbol].max_price
+    return price > 0 and (max_price == 0 or price <= max_price)
 
 
 @force_inline
 def _restrict(st: PaperState, event: Any) -> None:
     """TRADING_STATE_SET."""
-    scope = event["scope"]
+    scope = event.scope
     if scope == Scope.FIRM:
-        st.venue[0]["state"] = event["limit"]
+        st.venue[0].state = event.limit
     elif scope == Scope.ACCOUNT:
-        st.holders[event["account"]]["state"] = event["limit"]
+        st.holders[event.account].state = event.limit
     elif scope == Scope.SYMBOL:
-        st.listings[event["symbol"]]["state"] = event["limit"]
+        st.listings[event.symbol].state = event.limit
 
 
 @force_inline
 def _permit(st: PaperState, event: Any) -> None:
     """PERMISSION_SET."""
-    if event["scope"] == Scope.ACCOUNT:
-        st.holders[event["account"]]["permission"] = event["limit"]
-    elif event["scope"] == Scope.ACCOUNT_SYMBOL:
-        index = holding_index(st, event["account"], event["symbol"])
-        st.holdings[index]["permission"] = event["limit"]
+    if event.scope == Scope.ACCOUNT:
+        st.holders[event.account].permission = event.limit
+    elif event.scope == Scope.ACCOUNT_SYMBOL:
+        index = holding_index(st, event.account, event.symbol)
+        st.holdings[index].permission = event.limit
 
 
 @force_inline
 def _list(st: PaperState, event: Any) -> None:
     """INSTRUMENT_SET: what displayed depth reaches may trade now."""
-    symbol = event["symbol"]
+    symbol = event.symbol
     listing = st.listings[symbol]
-    status = event["status"]
-    listing["closed"] = status == InstrumentStatus.CANCEL_ONLY or status == InstrumentStatus.HALTED
-    if event["limit"] > 0:
-        listing["max_price"] = event["limit"]
-        forget_beyond(st, symbol, event["limit"])
-    if not listing["closed"]:
-        st.venue[0]["reopened"] = symbol + 1
+    status = event.status
+    listing.closed = status == InstrumentStatus.CANCEL_ONLY or status == InstrumentStatus.HALTED
+    if event.limit > 0:
+        listing.max_price = event.limit
+        forget_beyond(st, symbol, event.limit)
+    if not listing.closed:
+        st.venue[0].reopened = symbol + 1
 
 
 @force_inline
 def note_restrictions(st: PaperState, events: Any, first: int, last: int) -> None:
     """Take trading states and permissions from EVENT records `first` to `last` - 1."""
     for index in range(first, last):
-        kind = events[index]["kind"]
+        kind = events[index].kind
         if kind == EventKind.TRADING_STATE_SET:
             _restrict(st, events[index])
         elif kind == EventKind.PERMISSION_SET:
@@ -114,11 +114,11 @@ def note_restrictions(st: PaperState, events: Any, first: int, last: int) -> Non
 @force_inline
 def take_note(st: PaperState, event: Any) -> None:
     """An event that sends no order here, and is no restriction."""
-    kind = event["kind"]
+    kind = event.kind
     if kind == EventKind.INSTRUMENT_SET:
         _list(st, event)
     elif kind == EventKind.POSITION_SETTLED:
-        st.holdings[holding_index(st, event["account"], event["symbol"])]["quantity"] = 0
+        st.holdings[holding_index(st, event.account, event.symbol)].quantity = 0
 
 
 def begin_with(venue: PaperState, engine: State) -> None:

@@ -12,22 +12,22 @@ _PPM = 1_000_000
 
 @force_inline
 def has_room(st: PaperState, reports: int) -> bool:
-    return bool(st.venue[0]["reports"] + reports <= len(st.reports))
+    return st.venue[0].reports + reports <= len(st.reports)
 
 
 @force_inline
 def write_report(st: PaperState, report: int, order_id: int, account: int, symbol: int) -> Any:
     """Append a report and return it, all other fields zero. There must be room."""
-    index = st.venue[0]["reports"]
-    st.venue[0]["reports"] = index + 1
+    index = st.venue[0].reports
+    st.venue[0].reports = index + 1
     for word in range(WORDS_PER_REPORT * index, WORDS_PER_REPORT * (index + 1)):
         st.words[word] = 0
     record = st.reports[index]
-    record["account"] = account
-    record["symbol"] = symbol
-    record["kind"] = CommandKind.EXECUTION_REPORT
-    record["report"] = report
-    record["order_id"] = order_id
+    record.account = account
+    record.symbol = symbol
+    record.kind = CommandKind.EXECUTION_REPORT
+    record.report = report
+    record.order_id = order_id
     return record
 
 
@@ -54,18 +54,18 @@ def write_trade(
     """Report one side of an execution under an execution id of its own."""
     add_trade(st, account, symbol, side, quantity)
     instrument = st.instruments[symbol]
-    ppm = instrument["maker_fee_ppm"] if liquidity == Liquidity.MAKER else instrument["taker_fee_ppm"]
+    ppm = instrument.maker_fee_ppm if liquidity == Liquidity.MAKER else instrument.taker_fee_ppm
     record = write_report(st, ReportKind.TRADE, order_id, account, symbol)
-    record["price"] = price
-    record["quantity"] = quantity
-    st.venue[0]["last_execution_id"] += 1
-    record["execution_id"] = st.venue[0]["last_execution_id"]
-    record["fee"] = fee_of(price * quantity * instrument["multiplier"], ppm)
-    record["liquidity"] = liquidity
+    record.price = price
+    record.quantity = quantity
+    st.venue[0].last_execution_id += 1
+    record.execution_id = st.venue[0].last_execution_id
+    record.fee = fee_of(price * quantity * instrument.multiplier, ppm)
+    record.liquidity = liquidity
     return record
 
 
 @force_inline
 def write_canceled(st: PaperState, order_id: int, account: int, symbol: int, code: int) -> None:
     record = write_report(st, ReportKind.CANCELED, order_id, account, symbol)
-    record["code"] = code
+    record.code = code

@@ -84,7 +84,7 @@ def run_to_quiescence(
     firm = st.firm[0]
     venue = book.venue[0]
     firm.event_count = 0
-    venue["reports"] = venue["cursor"] = 0
+    venue.reports = venue.cursor = 0
     applied = 0
     at = 0
     noted = 0
@@ -98,7 +98,7 @@ def run_to_quiescence(
         book.seqs[taken] = first_seq + at
         at += 1
         taken += 1
-        venue["reports"] = at
+        venue.reports = at
         while applied < at:
             stamp_commands(st.commands, applied, at, first_seq, ts)
             for i in range(applied + 1, min(at, applied + AHEAD)):
@@ -108,12 +108,13 @@ def run_to_quiescence(
                 break
             note_restrictions(book, st.events, noted, firm.event_count)
             noted = firm.event_count
-            quiet = carry_out(book, st.events[: firm.event_count], venue["cursor"], False, False)
-            at = venue["reports"]
+            events = st.events[: firm.event_count]
+            quiet = carry_out(book, events, venue.cursor, resuming=False, ahead=False)
+            at = venue.reports
         if not quiet:  # a buffer is used up
             break
-    venue["taken"] = taken
-    venue["applied"] = applied
+    venue.taken = taken
+    venue.applied = applied
     found = int(at << COUNT_BITS | firm.event_count)
-    finished = taken == count and applied == at and venue["cursor"] == firm.event_count
-    return found if finished and not (venue["matching"] or venue["reopened"]) else -1 - found
+    finished = taken == count and applied == at and venue.cursor == firm.event_count
+    return found if finished and not (venue.matching or venue.reopened) else -1 - found
