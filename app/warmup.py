@@ -53,7 +53,6 @@ def _run_all() -> None:
     events = engine.process(command).copy()
     PaperStepper(engine, venue).step(command.tobytes(), 2, 2)
     engine.explain(command, 1)
-    engine.check(command)
     for _ in venue.execute(events):
         pass
     for _ in venue.apply_levels(np.zeros(0, LEVEL_UPDATE)):

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from statistics import median
 from time import perf_counter
 
-from app.engine.engine import _check
 from app.engine.types import Limit
 from loadtests.engine_figures import BATCH, without_garbage_collection
 from loadtests.figures import Figure
 from loadtests.firm import ACCOUNTS, LIMITS, SYMBOLS, Firm
+from loadtests.kernels import check_orders
 
 PASSES = 30  # over the same batch; their median counts
 
@@ -34,12 +34,12 @@ class Bench:
         """Of one order, as the limits are now."""
         self.firm.engine.state.commands[:BATCH] = self._orders
         directory = self.firm.engine.directory
-        if _check(directory, 0, BATCH) != BATCH:  # and the first pass makes what later ones find
+        if check_orders(directory, 0, BATCH) != BATCH:  # and the first pass makes what later ones find
             raise RuntimeError("the orders to be checked do not pass")
         taken = []
         for _ in range(PASSES):
             started = perf_counter()
-            _check(directory, 0, BATCH)
+            check_orders(directory, 0, BATCH)
             taken.append(perf_counter() - started)
         return median(taken) / BATCH * 1e9
 

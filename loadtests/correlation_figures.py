@@ -14,13 +14,13 @@ from numba.core import config
 from numpy.typing import NDArray
 
 from app.commands.records import command
-from app.engine.correlation import Sample, decay_and_add, new_arrays, update
-from app.engine.engine import _check
+from app.engine.correlation import Sample, decay_and_add
 from app.engine.state import SAMPLE_ROWS
 from app.engine.types import CommandKind, Limit, ReportKind, Scope
 from loadtests.engine_figures import BATCH, without_garbage_collection
 from loadtests.figures import AT_LEAST, AT_MOST, Figure
 from loadtests.firm import ACCOUNTS, SYMBOLS, Firm, commands_of
+from loadtests.kernels import check_orders, covariance_arrays, update_covariance
 
 SIZES = (100, 500)
 _BURST_US = 3_000.0  # how long what is timed goes on
@@ -109,7 +109,7 @@ def _two_marks(count: int) -> list[NDArray[np.int64]]:
 def _updates(count: int) -> dict[str, Callable[[], object]]:
     """The whole update and the pass over the covariance, in every way that is compared."""
     marks = _two_marks(count)
-    series, sample, sums = new_arrays(count)
+    series, sample, sums = covariance_arrays(count)
     samples = cycle([sample, sample.copy()])
     for values in marks:
         next(samples)[:count] = values  # the first row
@@ -119,11 +119,11 @@ def _updates(count: int) -> dict[str, Callable[[], object]]:
     with _without_vector_instructions():
         scalar = _compiled_passes()
     for _ in range(10):  # numbers as they are when it has run for a while
-        update(series, next(samples), sums, count, _DECAY)
+        update_covariance(series, next(samples), sums, count, _DECAY)
         numpy_update.update(next(numpy_marks))
     shocks = sample[Sample.SHOCK * len(sample) // SAMPLE_ROWS :][: len(sample) // SAMPLE_ROWS]
     return {
-        "kernel": lambda: update(series, next(samples), sums, count, _DECAY),
+        "kernel": lambda: update_covariance(series, next(samples), sums, count, _DECAY),
         "numpy": lambda: numpy_update.update(next(numpy_marks)),
         "passes": lambda: vectorised(sums, shocks, _DECAY, count),
         "scalar passes": lambda: scalar(sums, shocks, _DECAY, count),
@@ -215,12 +215,12 @@ def _sample_us(firm: Firm) -> float:
 def _check_ns(firm: Firm) -> float:
     """Of one check in a batch."""
     directory = firm.engine.directory
-    passed = _check(directory, 0, BATCH)
+    passed = check_orders(directory, 0, BATCH)
     if passed != BATCH:
         raise RuntimeError(f"{BATCH - passed} of the orders to be checked do not pass")
     started = perf_counter()
     for _ in range(10):
-        _check(directory, 0, BATCH)
+        check_orders(directory, 0, BATCH)
     return (perf_counter() - started) * 1e9 / (10 * BATCH)
 
 
@@ -232,7 +232,7 @@ def _first_checks_us(firm: Firm) -> float:
     orders["account"] = np.arange(ACCOUNTS)
     firm.engine.state.commands[:ACCOUNTS] = orders
     started = perf_counter()
-    _check(directory, 0, ACCOUNTS)
+    check_orders(directory, 0, ACCOUNTS)
     return (perf_counter() - started) * 1e6 / ACCOUNTS
 
 

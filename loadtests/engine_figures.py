@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.engine import _check
-from app.engine.jit import kernel
 from app.engine.types import EventKind, ReportKind
 from loadtests.figures import AT_LEAST, Figure, median_of_rounds, percentiles
 from loadtests.firm import ACCOUNTS, SYMBOLS, Firm
+from loadtests.kernels import check_orders, nothing
 
 CHECK_CALLS = 100_000
 BATCH = 8_192
@@ -22,12 +21,6 @@ BATCH_ORDERS = 40 * BATCH
 WARM_BATCHES = 10  # after single calls, whose many Python objects have taken the caches
 
 SHAPE = f"{ACCOUNTS} accounts x {SYMBOLS} symbols at random, every limit set in every scope"
-
-
-@kernel
-def _nothing(_directory: NDArray[np.int64], start: int, count: int) -> int:
-    """What a call from Python costs by itself."""
-    return count - start
 
 
 @contextmanager
@@ -57,19 +50,19 @@ def measure_checks(rounds: int) -> list[Figure]:
     commands = firm.stamp(firm.orders(BATCH))
     firm.engine.state.commands[:BATCH] = commands
     directory = firm.engine.directory
-    if _check(directory, 0, BATCH) != BATCH:
+    if check_orders(directory, 0, BATCH) != BATCH:
         raise RuntimeError("the orders to be checked do not pass")
-    _nothing(directory, 0, 1)
+    nothing(directory, 0, 1)
     checks, empty, rates = [], [], []
     with without_garbage_collection():
         for _ in range(rounds):
-            checks.append(_call_percentiles(_check, directory))
-            empty.append(_call_percentiles(_nothing, directory))
+            checks.append(_call_percentiles(check_orders, directory))
+            empty.append(_call_percentiles(nothing, directory))
             for _ in range(WARM_BATCHES):
-                _check(directory, 0, BATCH)
+                check_orders(directory, 0, BATCH)
             started = perf_counter()
             for _ in range(20):
-                _check(directory, 0, BATCH)
+                check_orders(directory, 0, BATCH)
             rates.append(20 * BATCH / (perf_counter() - started))
     found, base = median_of_rounds(checks), median_of_rounds(empty)
     details: dict[str, Any] = {

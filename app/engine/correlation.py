@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from app.engine.arithmetic import half_life_decay, log_ratio, log_ratio_of_near
 from app.engine.codes import Code
 from app.engine.emission import emit, room_for_events
-from app.engine.jit import force_inline, inline, kernel
+from app.engine.jit import force_inline, inline
 from app.engine.portfolio import ROUNDING
-from app.engine.state import FLOAT, LANES, SAMPLE_ROWS, SERIES_ROWS, State, aligned_zeros
+from app.engine.state import LANES, SAMPLE_ROWS, SERIES_ROWS, State
 from app.engine.types import EventKind, RiskParameter, Scope, SeriesStatus
 
 Floats = NDArray[np.float64]
@@ -141,12 +141,6 @@ def take_sample(series: Floats, sample: Floats, sums: Floats, count: int, decay:
     squares, counts = row(series, Series.WEIGHT_SQUARES, stride), row(series, Series.COUNT, stride)
     _count_returns(seen, squares, counts, decay, count)
     decay_and_add(sums, shocks, decay, count)
-
-
-@kernel
-def update(series: Floats, sample: Floats, sums: Floats, count: int, decay: float) -> None:
-    """One sample over arrays of any size: what SAMPLE_MARKS does to the engine's own."""
-    take_sample(series, sample, sums, count, decay)
 
 
 @force_inline
@@ -373,13 +367,3 @@ def set_risk_model(st: State, i: int) -> bool:
     model.version += 1
     _refresh(st)
     return True
-
-
-def new_arrays(count: int) -> tuple[Floats, Floats, Floats]:
-    """Series, sample and S of `count` symbols, empty, for `update`."""
-    width = -(-count // LANES) * LANES
-    return (
-        aligned_zeros(SERIES_ROWS * width, FLOAT),
-        aligned_zeros(SAMPLE_ROWS * width, FLOAT),
-        aligned_zeros(width * width, FLOAT),
-    )

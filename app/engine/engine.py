@@ -22,15 +22,8 @@ from app.engine.effect import NEW
 from app.engine.emission import emit, room_for_events
 from app.engine.jit import expand, force_inline, inline, kernel
 from app.engine.limit_overrides import end_overrides_due
-from app.engine.prefetch import (
-    AHEAD,
-    THEN,
-    prefetch_checked,
-    prefetch_command,
-    prefetch_neighbours,
-    prefetch_repeats,
-)
-from app.engine.rates import lacking_token, take_tokens
+from app.engine.prefetch import AHEAD, THEN, prefetch_command, prefetch_neighbours
+from app.engine.rates import lacking_token
 from app.engine.records import COMMAND, EVENT
 from app.engine.restrictions import start_trimming
 from app.engine.risk import check_order
@@ -206,27 +199,6 @@ def _explain(directory: NDArray[np.int64], ts: int) -> int:
     return 0
 
 
-@kernel
-def _check(directory: NDArray[np.int64], start: int, count: int) -> int:
-    """How many of `State.commands[start:count]` would pass as new orders; places none of them.
-
-    Takes rate tokens as a real check does, and asks for memory ahead. For benchmarks: it is
-    what `place` spends in a batch on the decision alone.
-    """
-    st = attach(directory)
-    passed = 0
-    for i in range(start, count):
-        if i + AHEAD < count:
-            prefetch_checked(st, st.commands, i + AHEAD)
-        if i + THEN < count:
-            prefetch_repeats(st, st.commands, i + THEN)
-        orders.load_candidate(st, i)
-        lacking = take_tokens(st, st.candidate[0].account)
-        code = check_order(st, False, NEW, 0, False, lacking)
-        passed += code == Code.NONE
-    return passed
-
-
 class Verdict(NamedTuple):
     """One check's answer: what was allowed, what the order would make of it, and whose limit it is."""
 
@@ -279,11 +251,6 @@ class Engine:
             start = _process(self.directory, start, count)
             batches.append(bytes(self.output[: int(self._firm["event_count"]) * EVENT.itemsize]))
         return b"".join(batches)
-
-    def check(self, commands: NDArray[np.void]) -> int:
-        """How many PLACE_ORDER commands of a batch would pass. Takes rate tokens, places nothing."""
-        self.state.commands[: len(commands)] = commands
-        return _check(self.directory, 0, len(commands))
 
     def first_refusal(self, command: NDArray[np.void], ts: int) -> int:
         """The code of the first check that would refuse a PLACE_ORDER command at `ts`; changes nothing."""

@@ -15,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from app.engine.arithmetic import half_life_decay, log_ratio, log_ratio_of_near
-from app.engine.correlation import Series, decay_and_add, new_arrays, update
+from app.engine.correlation import Series, decay_and_add
+from loadtests.kernels import covariance_arrays, update_covariance
 from tests.models.correlation import History
 from tests.support.engine import for_python
 
@@ -35,11 +36,11 @@ class Estimate:
 
     def __init__(self, marks: Marks, half_life: int = HALF_LIFE) -> None:
         count = marks.shape[1]
-        series, sample, sums = new_arrays(count)
+        series, sample, sums = covariance_arrays(count)
         decay = decay_of(half_life)
         for values in marks:
             sample[:count] = values  # the first row
-            update(series, sample, sums, count, decay)
+            update_covariance(series, sample, sums, count, decay)
         width = len(series) // len(Series)
         rows = series.reshape(len(Series), width)[:, :count]
         upper = np.triu(sums.reshape(width, width)[:count, :count])
