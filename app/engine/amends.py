@@ -51,7 +51,7 @@ def _check_amend(st: State, i: int, slot: int, lacking: int) -> int:
             return Code.NOTHING_TO_AMEND
         if candidate.quantity <= order.filled_quantity:
             return Code.QUANTITY_BELOW_FILLED
-    return check_order(st, False, AMEND, fault, False, lacking)
+    return check_order(st, explain=False, how=AMEND, fault=fault, duplicate=False, lacking=lacking)
 
 
 @inline

@@ -83,7 +83,7 @@ def _begin(st: State, i: int) -> bool:
         emit_order(st, EventKind.ORDER_REPLAYED, earlier)
         return False
     how = CLOSE if st.commands[i].flags & StateFlag.CANCEL_OPEN else CLOSE_BESIDE
-    code = check_new(st, how, 0, duplicate, lacking)
+    code = check_new(st, how, fault=0, duplicate=duplicate, lacking=lacking)
     if code == Code.QUANTITY_MIN:  # there is nothing to close
         code = Code.REDUCE_ONLY
         verdict = st.verdicts[verdict_place(code)]
@@ -92,8 +92,9 @@ def _begin(st: State, i: int) -> bool:
         verdict.observed = 0
     count_message(st, account)
     if code != Code.NONE:
-        refuse(st, admit(st, True), code)  # its client order id stays free: the close may be tried again
-    return bool(code == Code.NONE)
+        # Its client order id stays free: the close may be tried again.
+        refuse(st, admit(st, duplicate=True), code)
+    return code == Code.NONE
 
 
 @inline
@@ -112,7 +113,7 @@ def _send(st: State, i: int) -> bool:
                 order.client_order_id[word] = 0
         order.quantity = min(order.quantity, st.instruments[order.symbol].max_quantity)
         firm.cursor += order.quantity
-        open_order(st, admit(st, False))
+        open_order(st, admit(st, duplicate=False))
 
 
 @inline

@@ -161,7 +161,7 @@ def _forget(st: State, symbol: int) -> None:
 
 
 @inline
-def _judge(st: State, symbol: int) -> None:
+def _set_status(st: State, symbol: int) -> None:
     """Whether a symbol's statistics count, and if not, why."""
     model = st.risk_model[0]
     stride = len(st.scales)
@@ -276,7 +276,7 @@ def _refresh(st: State) -> None:
         largest = max(largest, weights[symbol])
     st.risk_model[0].weight = largest
     for symbol in range(symbols):
-        _judge(st, symbol)
+        _set_status(st, symbol)
     _fill_covariance(st)
     _derive(st)
     _find_apart(st)

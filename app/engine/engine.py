@@ -190,7 +190,9 @@ def _explain(directory: NDArray[np.int64], ts: int) -> int:
     for at in range(len(st.verdicts)):
         st.verdicts[at].code = 0
     lacking = lacking_token(st, candidate.account) if candidate.account >= 0 else 0
-    check_order(st, True, NEW, st.commands[0].fault, duplicate or earlier != NO_SLOT, lacking)
+    known = duplicate or earlier != NO_SLOT
+    fault = st.commands[0].fault
+    check_order(st, explain=True, how=NEW, fault=fault, duplicate=known, lacking=lacking)
     firm.seq = seq_now
     firm.ts = ts_now
     for at in range(len(st.verdicts)):

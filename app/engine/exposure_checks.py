@@ -13,7 +13,7 @@ from app.engine.limits import UNLIMITED, limit_in
 from app.engine.positions import equity_of, position_index
 from app.engine.state import State
 from app.engine.types import Limit, Scope, Side
-from app.engine.verdicts import passes, refuses
+from app.engine.verdicts import judge, judge_limit, passes
 
 _HUNDRED = 100
 _INT64_MAX = (1 << 63) - 1
@@ -32,30 +32,44 @@ def _is_within(steps: int, step: int, allowed: int) -> bool:
     if allowed == UNLIMITED:
         return True
     if steps < _SMALL and step < _SMALL:  # a product is cheaper than a quotient, where it fits
-        return bool(steps * step <= allowed)
-    return bool(steps <= allowed // step)
+        return steps * step <= allowed
+    return steps <= allowed // step
+
+
+@force_inline
+def _judge_position(st: State, explain: bool, allowed: int, steps: int, scope: int, reducing: bool) -> int:
+    step = st.instruments[st.candidate[0].symbol].quantity_step_e8
+    passed = passes(st, explain, _is_within(steps, step, allowed), reducing)
+    return judge(st, explain, Code.MAX_POSITION, passed, allowed, _base_units(steps, step), scope)
 
 
 @force_inline
 def _check_position(st: State, explain: bool, effect: Effect) -> int:
     order = st.candidate[0]
-    symbol = order.symbol
-    step = st.instruments[symbol].quantity_step_e8
-    at = position_index(st, order.account, symbol)
-    allowed = limit_in(st.account_symbol_limits[at:], Limit.MAX_POSITION)
-    within = _is_within(effect.opens, step, allowed)
-    observed = _base_units(effect.opens, step)
-    passed = passes(st, explain, within, effect.reducing)
-    if refuses(st, explain, Code.MAX_POSITION, passed, allowed, observed, Scope.ACCOUNT_SYMBOL):
-        return Code.MAX_POSITION
-    allowed = limit_in(st.symbol_limits[symbol:], Limit.MAX_POSITION)
-    total = st.instruments[symbol].worst + effect.growth
-    within = _is_within(total, step, allowed)
-    observed = _base_units(total, step)
-    passed = passes(st, explain, within, effect.reducing)
-    if refuses(st, explain, Code.MAX_POSITION, passed, allowed, observed, Scope.SYMBOL):
-        return Code.MAX_POSITION
-    return Code.NONE
+    at = position_index(st, order.account, order.symbol)
+    total = st.instruments[order.symbol].worst + effect.growth
+    account_max = limit_in(st.account_symbol_limits[at:], Limit.MAX_POSITION)
+    symbol_max = limit_in(st.symbol_limits[order.symbol :], Limit.MAX_POSITION)
+    reducing = effect.reducing
+    code = _judge_position(st, explain, account_max, effect.opens, Scope.ACCOUNT_SYMBOL, reducing)
+    return code or _judge_position(st, explain, symbol_max, total, Scope.SYMBOL, reducing)
+
+
+@force_inline
+def _judge_both(
+    st: State, explain: bool, code: int, limit: int, of_firm: int, of_account: int, reducing: bool
+) -> int:
+    """A limit that the firm may have and the account, and what each of them would come to."""
+    firm_max = limit_in(st.firm_limits, limit)
+    account_max = limit_in(st.account_limits[st.candidate[0].account :], limit)
+    refused = judge_limit(st, explain, code, firm_max, of_firm, Scope.FIRM, reducing)
+    return refused or judge_limit(st, explain, code, account_max, of_account, Scope.ACCOUNT, reducing)
+
+
+@force_inline
+def _check_gross(st: State, explain: bool, of_firm: int, of_account: int, reducing: bool) -> int:
+    limit = Limit.MAX_GROSS_EXPOSURE
+    return _judge_both(st, explain, Code.MAX_GROSS_EXPOSURE, limit, of_firm, of_account, reducing)
 
 
 @force_inline
@@ -65,21 +79,11 @@ def _check_net(st: State, explain: bool, effect: Effect, unit: int) -> int:
     firm = st.firm[0]
     holder = st.accounts[order.account]
     buy = order.side == Side.BUY
-    allowed = limit_in(st.firm_limits, Limit.MAX_NET_EXPOSURE)
-    if explain or allowed != UNLIMITED:
-        now = firm.upper if buy else -firm.lower
-        after = max(now + (effect.up if buy else -effect.down) * unit, 0)
-        passed = passes(st, explain, after <= allowed, effect.reducing)
-        if refuses(st, explain, Code.MAX_NET_EXPOSURE, passed, allowed, after, Scope.FIRM):
-            return Code.MAX_NET_EXPOSURE
-    allowed = limit_in(st.account_limits[order.account :], Limit.MAX_NET_EXPOSURE)
-    if explain or allowed != UNLIMITED:
-        now = holder.upper if buy else -holder.lower
-        after = max(now + (effect.up if buy else -effect.down) * unit, 0)
-        passed = passes(st, explain, after <= allowed, effect.reducing)
-        if refuses(st, explain, Code.MAX_NET_EXPOSURE, passed, allowed, after, Scope.ACCOUNT):
-            return Code.MAX_NET_EXPOSURE
-    return Code.NONE
+    change = (effect.up if buy else -effect.down) * unit
+    of_firm = max((firm.upper if buy else -firm.lower) + change, 0)
+    of_account = max((holder.upper if buy else -holder.lower) + change, 0)
+    limit = Limit.MAX_NET_EXPOSURE
+    return _judge_both(st, explain, Code.MAX_NET_EXPOSURE, limit, of_firm, of_account, effect.reducing)
 
 
 @inline
@@ -104,16 +108,11 @@ def _check_margin(st: State, explain: bool, exposure: int, effect: Effect) -> in
     equity = equity_of(st, account)
     cost = holder.open_cost + effect.added_cost
     allowed = limit_in(st.account_limits[account:], Limit.MAX_LEVERAGE)
-    if explain or allowed != UNLIMITED:
-        leverage = leverage_of(exposure, equity - cost)
-        passed = passes(st, explain, leverage <= allowed, effect.reducing)
-        if refuses(st, explain, Code.MAX_LEVERAGE, passed, allowed, leverage, Scope.ACCOUNT):
-            return Code.MAX_LEVERAGE
+    leverage = leverage_of(exposure, equity - cost) if explain or allowed != UNLIMITED else 0
     margin = (exposure + holder.leverage - 1) // holder.leverage + cost
-    passed = passes(st, explain, margin <= equity, effect.reducing)
-    if refuses(st, explain, Code.INSUFFICIENT_MARGIN, passed, equity, margin, Scope.ACCOUNT):
-        return Code.INSUFFICIENT_MARGIN
-    return Code.NONE
+    reducing = effect.reducing
+    code = judge_limit(st, explain, Code.MAX_LEVERAGE, allowed, leverage, Scope.ACCOUNT, reducing)
+    return code or judge_limit(st, explain, Code.INSUFFICIENT_MARGIN, equity, margin, Scope.ACCOUNT, reducing)
 
 
 @force_inline
@@ -128,57 +127,36 @@ def _check_capacity(st: State, explain: bool, effect: Effect, unit: int) -> int:
     )
     if abs(firm.equity) > SUM_MAX:  # as only fills can have made it: transfers and marks stop there
         money = MONEY_MAX + 1
-    passed = passes(st, explain, money <= MONEY_MAX, effect.reducing and not beyond)
-    if refuses(st, explain, Code.POSITION_CAPACITY, passed, MONEY_MAX, money, Scope.FIRM):
-        return Code.POSITION_CAPACITY
-    return Code.NONE
+    exempt = effect.reducing and not beyond
+    return judge_limit(st, explain, Code.POSITION_CAPACITY, MONEY_MAX, money, Scope.FIRM, exempt)
 
 
 @force_inline
 def check_exposure(st: State, explain: bool, effect: Effect) -> int:
     order = st.candidate[0]
-    account = order.account
     instrument = st.instruments[order.symbol]
     unit = max(instrument.mark * instrument.multiplier, 1)
     code = _check_capacity(st, explain, effect, unit)
-    if code != Code.NONE or effect.worst > MONEY_MAX // unit:
-        return code
-    code = _check_position(st, explain, effect)
-    if code != Code.NONE:
+    if code or effect.worst > MONEY_MAX // unit:
         return code
     cost = effect.growth * unit
-    allowed = limit_in(st.firm_limits, Limit.MAX_GROSS_EXPOSURE)
-    exposure = st.firm[0].exposure + cost
-    passed = passes(st, explain, exposure <= allowed, effect.reducing)
-    if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.FIRM):
-        return Code.MAX_GROSS_EXPOSURE
-    allowed = limit_in(st.account_limits[account:], Limit.MAX_GROSS_EXPOSURE)
-    exposure = st.accounts[account].exposure + cost
-    passed = passes(st, explain, exposure <= allowed, effect.reducing)
-    if refuses(st, explain, Code.MAX_GROSS_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
-        return Code.MAX_GROSS_EXPOSURE
-    code = _check_net(st, explain, effect, unit)
-    if code != Code.NONE:
-        return code
-    return _check_margin(st, explain, exposure, effect)
+    exposure = st.accounts[order.account].exposure + cost
+    return (
+        _check_position(st, explain, effect)
+        or _check_gross(st, explain, st.firm[0].exposure + cost, exposure, effect.reducing)
+        or _check_net(st, explain, effect, unit)
+        or _check_margin(st, explain, exposure, effect)
+    )
 
 
 @force_inline
 def check_turnover(st: State, explain: bool, effect: Effect) -> int:
-    account = st.candidate[0].account
     firm = st.firm[0]
-    holder = st.accounts[account]
-    allowed = limit_in(st.firm_limits, Limit.MAX_DAILY_NOTIONAL)
-    used = firm.day_traded + firm.open_notional + effect.added
-    passed = passes(st, explain, used <= allowed, effect.reducing)
-    if refuses(st, explain, Code.MAX_DAILY_NOTIONAL, passed, allowed, used, Scope.FIRM):
-        return Code.MAX_DAILY_NOTIONAL
-    allowed = limit_in(st.account_limits[account:], Limit.MAX_DAILY_NOTIONAL)
-    used = holder.day_traded + holder.open_notional + effect.added
-    passed = passes(st, explain, used <= allowed, effect.reducing)
-    if refuses(st, explain, Code.MAX_DAILY_NOTIONAL, passed, allowed, used, Scope.ACCOUNT):
-        return Code.MAX_DAILY_NOTIONAL
-    return Code.NONE
+    holder = st.accounts[st.candidate[0].account]
+    of_firm = firm.day_traded + firm.open_notional + effect.added
+    of_account = holder.day_traded + holder.open_notional + effect.added
+    limit = Limit.MAX_DAILY_NOTIONAL
+    return _judge_both(st, explain, Code.MAX_DAILY_NOTIONAL, limit, of_firm, of_account, effect.reducing)
 
 
 @force_inline
@@ -187,26 +165,9 @@ def check_losses(st: State, explain: bool, reducing: bool) -> int:
     firm = st.firm[0]
     holder = st.accounts[account]
     equity = equity_of(st, account)
-    firm_limits = st.firm_limits
-    limits = st.account_limits[account:]
-    allowed = limit_in(firm_limits, Limit.DAILY_LOSS)
-    loss = firm.day_start_equity - firm.equity
-    passed = passes(st, explain, loss <= allowed, reducing)
-    if refuses(st, explain, Code.DAILY_LOSS, passed, allowed, loss, Scope.FIRM):
-        return Code.DAILY_LOSS
-    allowed = limit_in(limits, Limit.DAILY_LOSS)
+    firm_loss = firm.day_start_equity - firm.equity
+    firm_fall = firm.peak_equity - firm.equity
     loss = holder.day_start_equity - equity
-    passed = passes(st, explain, loss <= allowed, reducing)
-    if refuses(st, explain, Code.DAILY_LOSS, passed, allowed, loss, Scope.ACCOUNT):
-        return Code.DAILY_LOSS
-    allowed = limit_in(firm_limits, Limit.MAX_DRAWDOWN)
-    fall = firm.peak_equity - firm.equity
-    passed = passes(st, explain, fall <= allowed, reducing)
-    if refuses(st, explain, Code.MAX_DRAWDOWN, passed, allowed, fall, Scope.FIRM):
-        return Code.MAX_DRAWDOWN
-    allowed = limit_in(limits, Limit.MAX_DRAWDOWN)
     fall = holder.peak_equity - equity
-    passed = passes(st, explain, fall <= allowed, reducing)
-    if refuses(st, explain, Code.MAX_DRAWDOWN, passed, allowed, fall, Scope.ACCOUNT):
-        return Code.MAX_DRAWDOWN
-    return Code.NONE
+    code = _judge_both(st, explain, Code.DAILY_LOSS, Limit.DAILY_LOSS, firm_loss, loss, reducing)
+    return code or _judge_both(st, explain, Code.MAX_DRAWDOWN, Limit.MAX_DRAWDOWN, firm_fall, fall, reducing)

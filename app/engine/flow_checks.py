@@ -7,7 +7,7 @@ from app.engine.repeats import count_repeat
 from app.engine.state import NO_SLOT, State
 from app.engine.trading_state import trip
 from app.engine.types import Limit, Policy, Scope, TradingState
-from app.engine.verdicts import refuses, verdict_place
+from app.engine.verdicts import judge, judge_limit, verdict_place
 
 
 @force_inline
@@ -16,9 +16,7 @@ def check_repeats(st: State, explain: bool, is_new: bool) -> int:
     if allowed == UNLIMITED or not is_new:
         return Code.NONE
     count = count_repeat(st, explain)
-    if refuses(st, explain, Code.REPEATED_ORDER, count <= allowed, allowed, count, Scope.ACCOUNT):
-        return Code.REPEATED_ORDER
-    return Code.NONE
+    return judge_limit(st, explain, Code.REPEATED_ORDER, allowed, count, Scope.ACCOUNT)
 
 
 @inline
@@ -32,7 +30,7 @@ def trip_repeats(st: State) -> None:
 
 
 @force_inline
-def check_order_to_trade(st: State, explain: bool, reducing: bool) -> int:
+def check_order_to_trade(st: State, explain: bool, exempt: bool) -> int:
     """Messages of the day for each fill of it, this message included."""
     account = st.candidate[0].account
     allowed = limit_in(st.account_limits[account:], Limit.MAX_ORDER_TO_TRADE_RATIO)
@@ -42,10 +40,8 @@ def check_order_to_trade(st: State, explain: bool, reducing: bool) -> int:
     messages = record.messages + 1
     fills = max(record.day_fills, 1)
     ratio = (messages + fills - 1) // fills
-    passed = reducing or messages <= st.firm[0].policy[Policy.ORDER_TO_TRADE_FLOOR] or ratio <= allowed
-    if refuses(st, explain, Code.MAX_ORDER_TO_TRADE_RATIO, passed, allowed, ratio, Scope.ACCOUNT):
-        return Code.MAX_ORDER_TO_TRADE_RATIO
-    return Code.NONE
+    passed = exempt or messages <= st.firm[0].policy[Policy.ORDER_TO_TRADE_FLOOR] or ratio <= allowed
+    return judge(st, explain, Code.MAX_ORDER_TO_TRADE_RATIO, passed, allowed, ratio, Scope.ACCOUNT)
 
 
 @force_inline

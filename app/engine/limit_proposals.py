@@ -66,7 +66,7 @@ def _proposal_code(st: State, i: int, limits: Array) -> int:
         return Code.INVALID_VALUE
     if is_stale(st, i, limits):
         return Code.STALE_VERSION
-    code = put_request(st, limits, False)
+    code = put_request(st, limits, alone=False)
     if code != Code.NONE:
         return code
     roll_back(st, limits, firm.staged)
@@ -177,7 +177,7 @@ def _decision_code(st: State, i: int, approves: bool) -> int:
 @inline
 def _put_approved(st: State, limits: Array) -> int:
     """Let the staged request take effect, but for an override, which is only checked."""
-    code = put_request(st, limits, False)
+    code = put_request(st, limits, alone=False)
     if code == Code.NONE and st.staged[0].expires_ts != 0:
         roll_back(st, limits, 1)
         code = override_code(st, limits, st.staged[0])
@@ -210,7 +210,7 @@ def approve_change(st: State, i: int, fresh: bool) -> bool:
     firm = st.firm[0]
     first = st.staged[0]
     if fresh:
-        code = _decision_code(st, i, True)
+        code = _decision_code(st, i, approves=True)
         limits = limits_of(st, first.scope, first.account, first.symbol)
         if code == Code.NONE:
             code = _put_approved(st, limits)
@@ -238,7 +238,7 @@ def approve_change(st: State, i: int, fresh: bool) -> bool:
 @inline
 def reject_change(st: State, i: int) -> None:
     """Turn a request down, all of it; its maker may do that too."""
-    code = _decision_code(st, i, False)
+    code = _decision_code(st, i, approves=False)
     st.firm[0].staged = 0
     if code != Code.NONE:
         reject(st, i, code)

@@ -143,7 +143,7 @@ def refuse(st: State, slot: int, code: int) -> None:
 def check_new(st: State, how: int, fault: int, duplicate: bool, lacking: int) -> int:
     """Check the candidate as a new order (not AMEND or FIRE), the engine's own capacity too."""
     firm = st.firm[0]
-    code = check_order(st, False, how, fault, duplicate, lacking)
+    code = check_order(st, explain=False, how=how, fault=fault, duplicate=duplicate, lacking=lacking)
     if code == Code.NONE and firm.open_orders >= firm.open_orders_max:
         code = Code.ORDER_CAPACITY
         verdict = st.verdicts[verdict_place(code)]

@@ -8,34 +8,37 @@ from app.engine.limits import UNLIMITED, limit_in
 from app.engine.portfolio import correlated_exposure, ready_row, value_at_risk_with
 from app.engine.state import State
 from app.engine.types import Limit, Scope
-from app.engine.verdicts import passes, refuses
+from app.engine.verdicts import judge_limit
 
 
 @inline
 def _check_value_at_risk(
-    st: State, explain: bool, account: int, allowed: int, up: int, down: int, gross: int, harmless: bool
+    st: State, explain: bool, account: int, allowed: int, effect: Effect, unit: int
 ) -> int:
-    """Of an account, or of the firm where it is -1; what is `harmless` passes whatever comes out."""
+    """Of an account, or of the firm where it is -1: that is explained only where it has the limit."""
+    if allowed == UNLIMITED and (account < 0 or not explain):
+        return Code.NONE
     row = ready_row(st, account, explain)
     exposure = st.firm[0].exposure if account < 0 else st.accounts[account].exposure
     enough = -1 if explain else allowed
+    up = effect.up * unit
+    down = effect.down * unit
+    gross = effect.growth * unit
     after = value_at_risk_with(st, row, exposure, st.candidate[0].symbol, up, down, gross, enough)
     scope = Scope.FIRM if account < 0 else Scope.ACCOUNT
-    passed = passes(st, explain, after <= allowed, harmless)
-    if refuses(st, explain, Code.MAX_PORTFOLIO_VAR, passed, allowed, after, scope):
-        return Code.MAX_PORTFOLIO_VAR
-    return Code.NONE
+    return judge_limit(st, explain, Code.MAX_PORTFOLIO_VAR, allowed, after, scope, effect.reducing)
 
 
 @inline
-def _check_correlated(st: State, explain: bool, allowed: int, gross: int, harmless: bool) -> int:
+def _check_correlated(st: State, explain: bool, allowed: int, effect: Effect, unit: int) -> int:
+    if allowed == UNLIMITED and not explain:
+        return Code.NONE
     order = st.candidate[0]
     row = ready_row(st, order.account, explain)
-    exposure = correlated_exposure(st, row, st.accounts[order.account].exposure, order.symbol) + gross
-    passed = passes(st, explain, exposure <= allowed, harmless)
-    if refuses(st, explain, Code.MAX_CORRELATED_EXPOSURE, passed, allowed, exposure, Scope.ACCOUNT):
-        return Code.MAX_CORRELATED_EXPOSURE
-    return Code.NONE
+    exposure = correlated_exposure(st, row, st.accounts[order.account].exposure, order.symbol)
+    after = exposure + effect.growth * unit
+    code = Code.MAX_CORRELATED_EXPOSURE
+    return judge_limit(st, explain, code, allowed, after, Scope.ACCOUNT, effect.reducing)
 
 
 @inline
@@ -43,26 +46,15 @@ def _check_limited(
     st: State, explain: bool, effect: Effect, firm_var: int, account_var: int, correlated: int
 ) -> int:
     order = st.candidate[0]
-    account = order.account
     instrument = st.instruments[order.symbol]
     unit = instrument.mark * instrument.multiplier
     if effect.worst > MONEY_MAX // max(unit, 1):  # only explained; a check before has refused it
         return Code.NONE
-    up = effect.up * unit
-    down = effect.down * unit
-    gross = effect.growth * unit
-    harmless = effect.reducing
-    if firm_var != UNLIMITED:  # where it is not, the account's verdict would take its place
-        code = _check_value_at_risk(st, explain, -1, firm_var, up, down, gross, harmless)
-        if code != Code.NONE:
-            return code
-    if explain or account_var != UNLIMITED:
-        code = _check_value_at_risk(st, explain, account, account_var, up, down, gross, harmless)
-        if code != Code.NONE:
-            return code
-    if explain or correlated != UNLIMITED:
-        return _check_correlated(st, explain, correlated, gross, harmless)
-    return Code.NONE
+    return (
+        _check_value_at_risk(st, explain, -1, firm_var, effect, unit)
+        or _check_value_at_risk(st, explain, order.account, account_var, effect, unit)
+        or _check_correlated(st, explain, correlated, effect, unit)
+    )
 
 
 @force_inline

@@ -9,7 +9,7 @@ from app.engine.jit import force_inline, inline
 from app.engine.limits import TOKEN, UNLIMITED, limit_in, tokens_at
 from app.engine.state import NO_SLOT, State
 from app.engine.types import Limit, Scope
-from app.engine.verdicts import refuses
+from app.engine.verdicts import judge
 
 
 @force_inline
@@ -54,12 +54,10 @@ def take_tokens(st: State, account: int) -> int:
 def check_rate(st: State, explain: bool, lacking: int) -> int:
     """`lacking`: as of `take_tokens`."""
     rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
-    if refuses(st, explain, Code.ORDER_RATE, lacking != Scope.FIRM, rate, rate + 1, Scope.FIRM):
-        return Code.ORDER_RATE
+    code = judge(st, explain, Code.ORDER_RATE, lacking != Scope.FIRM, rate, rate + 1, Scope.FIRM)
     rate = limit_in(st.account_limits[st.candidate[0].account :], Limit.ORDER_RATE)
-    if refuses(st, explain, Code.ORDER_RATE, lacking != Scope.ACCOUNT, rate, rate + 1, Scope.ACCOUNT):
-        return Code.ORDER_RATE
-    return Code.NONE
+    passed = lacking != Scope.ACCOUNT
+    return code or judge(st, explain, Code.ORDER_RATE, passed, rate, rate + 1, Scope.ACCOUNT)
 
 
 @inline
@@ -77,12 +75,13 @@ def check_cancel_rate(st: State, account: int, symbol: int) -> int:
         return Code.NONE
     firm_tokens = tokens_at(firm.cancel_tokens, firm.cancel_tokens_ts, firm_rate, firm.ts)
     tokens = tokens_at(holder.cancel_tokens, holder.cancel_tokens_ts, account_rate, firm.ts)
+    explain = False  # nobody asks what a cancel would meet
     passed = firm_rate == UNLIMITED or firm_tokens >= TOKEN
-    if refuses(st, False, Code.CANCEL_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM):
-        return Code.CANCEL_RATE
+    code = judge(st, explain, Code.CANCEL_RATE, passed, firm_rate, firm_rate + 1, Scope.FIRM)
     passed = account_rate == UNLIMITED or tokens >= TOKEN
-    if refuses(st, False, Code.CANCEL_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT):
-        return Code.CANCEL_RATE
+    code = code or judge(st, explain, Code.CANCEL_RATE, passed, account_rate, account_rate + 1, Scope.ACCOUNT)
+    if code:
+        return code
     if firm_rate != UNLIMITED:
         firm.cancel_tokens = firm_tokens - TOKEN
         firm.cancel_tokens_ts = firm.ts

@@ -18,7 +18,7 @@ from app.engine.risk import check_order
 from app.engine.state import NO_SLOT, State
 from app.engine.stop_heap import SUSPENDED, release_stop
 from app.engine.transitions import Trigger, next_status
-from app.engine.types import EventKind, InstrumentStatus, OrderFlag, OrderStatus, TradingState
+from app.engine.types import EventKind, InstrumentStatus, OrderFlag, OrderStatus, Scope, TradingState
 from app.engine.valuation import protection_price
 from app.engine.verdicts import verdict_place
 
@@ -42,7 +42,7 @@ def _refusal(st: State, slot: int) -> int:
         code = restriction_of(st, order.account, order.symbol)
         if code == Code.NONE:
             st.candidate[0] = order
-            code = check_order(st, False, FIRE, 0, False, 0)
+            code = check_order(st, explain=False, how=FIRE, fault=0, duplicate=False, lacking=Scope.NONE)
             if code == Code.NONE:
                 if st.candidate[0].flags & OrderFlag.REDUCE_ONLY:
                     make_reduce_only(st, slot)
