@@ -1,14 +1,11 @@
 """Limits as they are shown: what stands in a scope, what applies there, and how much of it is used."""
 
-from enum import Enum
-from typing import NamedTuple
-
 from pydantic import BaseModel, Field
 
 from app.documents.content import Content
 from app.documents.limit_usage import USAGES
 from app.documents.refusals import scope_text
-from app.engine.limit_rules import RULES
+from app.engine.limit_rules import RULES, LimitUnit
 from app.engine.limits import UNLIMITED
 from app.engine.state import State
 from app.engine.types import Limit
@@ -39,62 +36,14 @@ class ScopeLimits(BaseModel):
     limits: dict[str, LimitState]
 
 
-class LimitUnit(Enum):
-    """`value` is how it is named to clients."""
-
-    BASE = "base currency"
-    QUOTE = "quote currency"
-    ORDERS = "orders"
-    PER_SECOND = "per second"
-    BASIS_POINTS = "basis points"
-    MICROSECONDS = "microseconds"
-    HUNDREDTHS = "hundredths"
-    MESSAGES = "messages for a fill"
-    REJECTIONS = "rejections"
-
-
 AMOUNTS = (LimitUnit.BASE, LimitUnit.QUOTE)
-
-
-class LimitFacts(NamedTuple):
-    """`tightest`: each order meets the smallest value over all scopes; else each scope counts by itself."""
-
-    unit: LimitUnit
-    tightest: bool = False
-
-
-LIMITS: dict[Limit, LimitFacts] = {
-    Limit.MAX_ORDER_QUANTITY: LimitFacts(LimitUnit.BASE, tightest=True),
-    Limit.MAX_ORDER_NOTIONAL: LimitFacts(LimitUnit.QUOTE, tightest=True),
-    Limit.MAX_OPEN_ORDERS: LimitFacts(LimitUnit.ORDERS),
-    Limit.MAX_POSITION: LimitFacts(LimitUnit.BASE),
-    Limit.MAX_GROSS_EXPOSURE: LimitFacts(LimitUnit.QUOTE),
-    Limit.ORDER_RATE: LimitFacts(LimitUnit.PER_SECOND),
-    Limit.PRICE_COLLAR_BPS: LimitFacts(LimitUnit.BASIS_POINTS, tightest=True),
-    Limit.MAX_MARK_AGE: LimitFacts(LimitUnit.MICROSECONDS, tightest=True),
-    Limit.MAX_PORTFOLIO_VAR: LimitFacts(LimitUnit.QUOTE),
-    Limit.MAX_CORRELATED_EXPOSURE: LimitFacts(LimitUnit.QUOTE),
-    Limit.CANCEL_RATE: LimitFacts(LimitUnit.PER_SECOND),
-    Limit.MAX_REPEATED_ORDERS: LimitFacts(LimitUnit.ORDERS),
-    Limit.PRICE_MOVE_BPS: LimitFacts(LimitUnit.BASIS_POINTS, tightest=True),
-    Limit.MAX_NET_EXPOSURE: LimitFacts(LimitUnit.QUOTE),
-    Limit.MAX_LEVERAGE: LimitFacts(LimitUnit.HUNDREDTHS),
-    Limit.MAX_DAILY_NOTIONAL: LimitFacts(LimitUnit.QUOTE),
-    Limit.DAILY_LOSS: LimitFacts(LimitUnit.QUOTE),
-    Limit.MAX_DRAWDOWN: LimitFacts(LimitUnit.QUOTE),
-    Limit.MAX_ORDER_TO_TRADE_RATIO: LimitFacts(LimitUnit.MESSAGES),
-    Limit.VENUE_REJECTIONS: LimitFacts(LimitUnit.REJECTIONS),
-    Limit.MARK_HALT_AGE: LimitFacts(LimitUnit.MICROSECONDS),
-    Limit.MAINTENANCE_LEVERAGE: LimitFacts(LimitUnit.HUNDREDTHS),
-}
-assert set(LIMITS) == set(Limit)
 
 
 def limit_text(limit: Limit, value: int) -> str | int | None:
     """A value as it is shown; None where there is no limit."""
     if value < 0 or value >= UNLIMITED:
         return None
-    return money_text(value) if LIMITS[limit].unit in AMOUNTS else value
+    return money_text(value) if RULES[limit].unit in AMOUNTS else value
 
 
 def scope_name(reference: Reference, scope: LimitScope) -> str:
@@ -122,7 +71,7 @@ def limit_content(state: State, reference: Reference, scope: LimitScope, limit: 
     effective, source = limit_value(limits_of(state, scope), limit), scope
     override = override_at(state, scope, limit)
     own = effective if override is None else int(override["own_value"])
-    if LIMITS[limit].tightest:
+    if RULES[limit].tightest:
         effective = UNLIMITED
         for other in scope.wider():
             value = limit_value(limits_of(state, other), limit)
@@ -139,7 +88,7 @@ def limit_content(state: State, reference: Reference, scope: LimitScope, limit: 
         "override_id": None if override is None else str(override["number"]),
         "used": None if used is None else limit_text(limit, used),
         "used_percent": percent,
-        "unit": LIMITS[limit].unit.value,
+        "unit": RULES[limit].unit.value,
     }
 
 
@@ -150,7 +99,7 @@ def scope_content(state: State, reference: Reference, scope: LimitScope, now: in
         "version": int(limits_of(state, scope)["version"]),
         "limits": {
             limit.name: limit_content(state, reference, scope, limit, now)
-            for limit in LIMITS
-            if scope.kind in RULES[limit].scopes
+            for limit, rule in RULES.items()
+            if scope.kind in rule.scopes
         },
     }

@@ -16,7 +16,8 @@ from app.engine.capacity import MONEY_MAX
 from app.engine.codes import Code
 from app.engine.emission import emit, room_for_events
 from app.engine.jit import inline
-from app.engine.limit_rules import contradiction, rule_code
+from app.engine.limit_rules import contradicts, rule_code
+from app.engine.limits import UNLIMITED, is_overridden, limit_in
 from app.engine.positions import position_index
 from app.engine.state import Array, State
 from app.engine.types import EventKind, Limit, Policy, Scope
@@ -90,11 +91,10 @@ def find_override(st: State, change: Any) -> int:
 @inline
 def own_value(st: State, limits: Array, change: Any) -> int:
     """What the scope itself says of the limit, overrides left out; NO_LIMIT where it says nothing."""
-    record = limits[0]
-    bit = 1 << change.limit
-    if record.override_mask & bit:
+    if is_overridden(limits, change.limit):
         return st.overrides[find_override(st, change)].own_value
-    return record.value[change.limit] if record.set_mask & bit else NO_LIMIT
+    value = limit_in(limits, change.limit)
+    return NO_LIMIT if value == UNLIMITED else value
 
 
 @inline
@@ -115,7 +115,7 @@ def put(st: State, limits: Array, change: Any, value: int) -> None:
 @inline
 def put_own(st: State, limits: Array, change: Any, value: int) -> None:
     """Change what the scope itself says; the checks see it once no override is in its place."""
-    if limits[0].override_mask >> change.limit & 1:
+    if is_overridden(limits, change.limit):
         st.overrides[find_override(st, change)].own_value = value
     else:
         put(st, limits, change, value)
@@ -209,7 +209,7 @@ def put_request(st: State, limits: Array, alone: bool) -> int:
             return Code.SECOND_PERSON_REQUIRED
         put_own(st, limits, change, change.value)
     for at in range(count):
-        if st.staged[at].value != NO_LIMIT and contradiction(limits, st.staged[at].limit) >= 0:
+        if st.staged[at].value != NO_LIMIT and contradicts(limits, st.staged[at].limit):
             roll_back(st, limits, count)
             return Code.LIMIT_CONTRADICTION
     return Code.NONE

@@ -22,6 +22,7 @@ from app.engine.limit_changes import (
     roll_back,
     stage,
 )
+from app.engine.limits import is_overridden
 from app.engine.state import Array, State
 from app.engine.types import EventKind, OverrideEnd
 
@@ -43,7 +44,7 @@ def override_code(st: State, limits: Array, change: Any) -> int:
     now = st.firm[0].ts
     if change.value < 0 or not now < change.expires_ts <= now + OVERRIDE_US_MAX:
         return Code.INVALID_VALUE
-    if limits[0].override_mask >> change.limit & 1:
+    if is_overridden(limits, change.limit):
         return Code.OVERRIDE_EXISTS
     if free_override(st) < 0:
         return Code.OVERRIDE_CAPACITY

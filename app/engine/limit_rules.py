@@ -1,6 +1,6 @@
-"""Which limits may be set where, to what, and which two of them contradict each other."""
+"""Every limit: its unit, the scopes that may carry it and its values; which of them contradict each other."""
 
-from collections.abc import Iterable
+from enum import Enum
 from typing import NamedTuple
 
 from app.engine.capacity import MONEY_MAX
@@ -16,62 +16,79 @@ LEVERAGE_MAX = 100_000  # hundredths: 1,000 times the equity
 COUNT_MAX = 1_000_000_000
 
 
+class LimitUnit(Enum):
+    """`value` is how it is named to clients."""
+
+    BASE = "base currency"
+    QUOTE = "quote currency"
+    ORDERS = "orders"
+    PER_SECOND = "per second"
+    BASIS_POINTS = "basis points"
+    MICROSECONDS = "microseconds"
+    HUNDREDTHS = "hundredths"
+    MESSAGES = "messages for a fill"
+    REJECTIONS = "rejections"
+
+
 class LimitRule(NamedTuple):
-    """The scopes that may carry a limit, and its values: 0 forbids, but where 0 could not be kept."""
+    """A limit's unit, the scopes that may carry it, its values: 0 forbids, but where it could not be kept.
 
-    scopes: frozenset[Scope]
-    value_min: int
-    value_max: int
+    `tightest`: each order meets the smallest value over all scopes; else each scope counts by itself.
+    """
 
-
-def _rule(scopes: Iterable[Scope], value_max: int = MONEY_MAX, value_min: int = 0) -> LimitRule:
-    return LimitRule(frozenset(scopes), value_min, value_max)
+    unit: LimitUnit
+    scopes: tuple[Scope, ...]
+    value_max: int = MONEY_MAX
+    value_min: int = 0
+    tightest: bool = False
 
 
 _EVERYWHERE = (Scope.FIRM, Scope.ACCOUNT, Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)
 _HOLDERS = (Scope.FIRM, Scope.ACCOUNT)
 _ACCOUNT = (Scope.ACCOUNT,)
+_OF_ORDERS = (Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL)
+_OF_POSITIONS = (Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)
 
 RULES: dict[Limit, LimitRule] = {
-    Limit.MAX_ORDER_QUANTITY: _rule(_EVERYWHERE),
-    Limit.MAX_ORDER_NOTIONAL: _rule(_EVERYWHERE),
-    Limit.MAX_OPEN_ORDERS: _rule((Scope.ACCOUNT, Scope.ACCOUNT_SYMBOL), COUNT_MAX),
-    Limit.MAX_POSITION: _rule((Scope.SYMBOL, Scope.ACCOUNT_SYMBOL)),
-    Limit.MAX_GROSS_EXPOSURE: _rule(_HOLDERS),
-    Limit.ORDER_RATE: _rule(_HOLDERS, RATE_MAX),
-    Limit.PRICE_COLLAR_BPS: _rule(_EVERYWHERE, PRICE_BPS_MAX),
-    Limit.MAX_MARK_AGE: _rule(_EVERYWHERE),
-    Limit.MAX_PORTFOLIO_VAR: _rule(_HOLDERS),
-    Limit.MAX_CORRELATED_EXPOSURE: _rule(_ACCOUNT),
-    Limit.CANCEL_RATE: _rule(_HOLDERS, RATE_MAX),
-    Limit.MAX_REPEATED_ORDERS: _rule(_ACCOUNT, COUNT_MAX, 1),
-    Limit.PRICE_MOVE_BPS: _rule(_EVERYWHERE, PRICE_BPS_MAX),
-    Limit.MAX_NET_EXPOSURE: _rule(_HOLDERS),
-    Limit.MAX_LEVERAGE: _rule(_ACCOUNT, LEVERAGE_MAX),
-    Limit.MAX_DAILY_NOTIONAL: _rule(_HOLDERS),
-    Limit.DAILY_LOSS: _rule(_HOLDERS),
-    Limit.MAX_DRAWDOWN: _rule(_HOLDERS),
-    Limit.MAX_ORDER_TO_TRADE_RATIO: _rule(_ACCOUNT, COUNT_MAX, 1),
-    Limit.VENUE_REJECTIONS: _rule((Scope.ACCOUNT, Scope.SYMBOL), COUNT_MAX, 1),
-    Limit.MARK_HALT_AGE: _rule((Scope.SYMBOL,), value_min=1),
-    Limit.MAINTENANCE_LEVERAGE: _rule(_ACCOUNT, LEVERAGE_MAX, 1),
+    Limit.MAX_ORDER_QUANTITY: LimitRule(LimitUnit.BASE, _EVERYWHERE, tightest=True),
+    Limit.MAX_ORDER_NOTIONAL: LimitRule(LimitUnit.QUOTE, _EVERYWHERE, tightest=True),
+    Limit.MAX_OPEN_ORDERS: LimitRule(LimitUnit.ORDERS, _OF_ORDERS, COUNT_MAX),
+    Limit.MAX_POSITION: LimitRule(LimitUnit.BASE, _OF_POSITIONS),
+    Limit.MAX_GROSS_EXPOSURE: LimitRule(LimitUnit.QUOTE, _HOLDERS),
+    Limit.ORDER_RATE: LimitRule(LimitUnit.PER_SECOND, _HOLDERS, RATE_MAX),
+    Limit.PRICE_COLLAR_BPS: LimitRule(LimitUnit.BASIS_POINTS, _EVERYWHERE, PRICE_BPS_MAX, tightest=True),
+    Limit.MAX_MARK_AGE: LimitRule(LimitUnit.MICROSECONDS, _EVERYWHERE, tightest=True),
+    Limit.MAX_PORTFOLIO_VAR: LimitRule(LimitUnit.QUOTE, _HOLDERS),
+    Limit.MAX_CORRELATED_EXPOSURE: LimitRule(LimitUnit.QUOTE, _ACCOUNT),
+    Limit.CANCEL_RATE: LimitRule(LimitUnit.PER_SECOND, _HOLDERS, RATE_MAX),
+    Limit.MAX_REPEATED_ORDERS: LimitRule(LimitUnit.ORDERS, _ACCOUNT, COUNT_MAX, 1),
+    Limit.PRICE_MOVE_BPS: LimitRule(LimitUnit.BASIS_POINTS, _EVERYWHERE, PRICE_BPS_MAX, tightest=True),
+    Limit.MAX_NET_EXPOSURE: LimitRule(LimitUnit.QUOTE, _HOLDERS),
+    Limit.MAX_LEVERAGE: LimitRule(LimitUnit.HUNDREDTHS, _ACCOUNT, LEVERAGE_MAX),
+    Limit.MAX_DAILY_NOTIONAL: LimitRule(LimitUnit.QUOTE, _HOLDERS),
+    Limit.DAILY_LOSS: LimitRule(LimitUnit.QUOTE, _HOLDERS),
+    Limit.MAX_DRAWDOWN: LimitRule(LimitUnit.QUOTE, _HOLDERS),
+    Limit.MAX_ORDER_TO_TRADE_RATIO: LimitRule(LimitUnit.MESSAGES, _ACCOUNT, COUNT_MAX, 1),
+    Limit.VENUE_REJECTIONS: LimitRule(LimitUnit.REJECTIONS, (Scope.ACCOUNT, Scope.SYMBOL), COUNT_MAX, 1),
+    Limit.MARK_HALT_AGE: LimitRule(LimitUnit.MICROSECONDS, (Scope.SYMBOL,), value_min=1),
+    Limit.MAINTENANCE_LEVERAGE: LimitRule(LimitUnit.HUNDREDTHS, _ACCOUNT, LEVERAGE_MAX, 1),
 }
+
+# In one scope the second may not be below the first, which could then never be reached. 0 forbids, and
+# contradicts nothing; nor does what a wider scope says: the tightest applies.
+CONTRADICTIONS = (
+    (Limit.MAX_ORDER_QUANTITY, Limit.MAX_POSITION),
+    (Limit.MAX_ORDER_NOTIONAL, Limit.MAX_GROSS_EXPOSURE),
+    (Limit.MAX_NET_EXPOSURE, Limit.MAX_GROSS_EXPOSURE),
+    (Limit.MAX_MARK_AGE, Limit.MARK_HALT_AGE),
+    (Limit.MAX_LEVERAGE, Limit.MAINTENANCE_LEVERAGE),
+)
 
 # The same as kernels read it, by the limit's number.
 _LIMITS = len(Limit)
 _SCOPE_MASKS = tuple(sum(1 << scope for scope in RULES[limit].scopes) for limit in Limit)
 _VALUES_MIN = tuple(RULES[limit].value_min for limit in Limit)
 _VALUES_MAX = tuple(RULES[limit].value_max for limit in Limit)
-
-_QUANTITY = int(Limit.MAX_ORDER_QUANTITY)
-_POSITION = int(Limit.MAX_POSITION)
-_NOTIONAL = int(Limit.MAX_ORDER_NOTIONAL)
-_GROSS = int(Limit.MAX_GROSS_EXPOSURE)
-_NET = int(Limit.MAX_NET_EXPOSURE)
-_MARK_AGE = int(Limit.MAX_MARK_AGE)
-_HALT_AGE = int(Limit.MARK_HALT_AGE)
-_LEVERAGE = int(Limit.MAX_LEVERAGE)
-_MAINTENANCE = int(Limit.MAINTENANCE_LEVERAGE)
 
 
 @inline
@@ -83,28 +100,12 @@ def rule_code(scope: int, limit: int, value: int) -> int:
 
 
 @inline
-def _above(limits: Array, smaller: int, larger: int) -> bool:
-    """Whether `smaller` is above `larger`. 0 forbids, and contradicts nothing."""
-    low = limit_in(limits, smaller)
-    high = limit_in(limits, larger)
-    return bool(low != UNLIMITED and high != 0 and low > high)
-
-
-@inline
-def contradiction(limits: Array, limit: int) -> int:
-    """The limit of the same scope that `limit`, as the scope now has it, contradicts; -1 if none.
-
-    `limits` begins with the scope's record. What a wider scope says is no contradiction: the
-    tightest applies.
-    """
-    if (limit == _QUANTITY or limit == _POSITION) and _above(limits, _QUANTITY, _POSITION):
-        return _POSITION if limit == _QUANTITY else _QUANTITY
-    if (limit == _MARK_AGE or limit == _HALT_AGE) and _above(limits, _MARK_AGE, _HALT_AGE):
-        return _HALT_AGE if limit == _MARK_AGE else _MARK_AGE
-    if (limit == _NOTIONAL or limit == _GROSS) and _above(limits, _NOTIONAL, _GROSS):
-        return _GROSS if limit == _NOTIONAL else _NOTIONAL
-    if (limit == _NET or limit == _GROSS) and _above(limits, _NET, _GROSS):
-        return _GROSS if limit == _NET else _NET
-    if (limit == _LEVERAGE or limit == _MAINTENANCE) and _above(limits, _LEVERAGE, _MAINTENANCE):
-        return _MAINTENANCE if limit == _LEVERAGE else _LEVERAGE
-    return -1
+def contradicts(limits: Array, limit: int) -> bool:
+    """Whether a limit, as its scope now has it, contradicts another one; `limits` begins with the record."""
+    for smaller, larger in CONTRADICTIONS:
+        if limit == smaller or limit == larger:
+            low = limit_in(limits, smaller)
+            high = limit_in(limits, larger)
+            if low != UNLIMITED and high != 0 and low > high:
+                return True
+    return False

@@ -21,6 +21,12 @@ def limit_in(limits: Array, limit: int) -> int:
 
 
 @force_inline
+def is_overridden(limits: Array, limit: int) -> bool:
+    """Whether the value that stands in the scope's record is an override's."""
+    return limits[0].override_mask >> limit & 1 == 1
+
+
+@force_inline
 def tightest(st: State, limit: int, account: int, symbol: int) -> tuple[int, int]:
     """The smallest value over firm, account, symbol and account+symbol, and whose it is."""
     value = limit_in(st.firm_limits, limit)

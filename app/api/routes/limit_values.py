@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from app.documents.limits import AMOUNTS, LIMITS, limit_text
+from app.documents.limits import AMOUNTS, limit_text
 from app.documents.problems import Problem, invalid_field
 from app.documents.schemas import Limits
-from app.engine.limit_rules import RULES
+from app.engine.limit_rules import CONTRADICTIONS, RULES
 from app.engine.limits import UNLIMITED
 from app.engine.types import Limit, Scope
 from app.runtime.decimals import JsonNumber, decimal_text
@@ -14,20 +14,11 @@ from app.runtime.state_reader import Record, limit_value
 
 assert set(Limits.model_fields) == {limit.name for limit in Limit}
 
-# The second may not be below the first, in one scope: then it could never be reached. 0 forbids, and
-# contradicts nothing.
-CONTRADICTIONS = (
-    (Limit.MAX_ORDER_QUANTITY, Limit.MAX_POSITION),
-    (Limit.MAX_ORDER_NOTIONAL, Limit.MAX_GROSS_EXPOSURE),
-    (Limit.MAX_NET_EXPOSURE, Limit.MAX_GROSS_EXPOSURE),
-    (Limit.MAX_MARK_AGE, Limit.MARK_HALT_AGE),
-    (Limit.MAX_LEVERAGE, Limit.MAINTENANCE_LEVERAGE),
-)
-
 
 def limit_units(limit: Limit, value: str | int | JsonNumber) -> int:
     """A value of a request in the engine's unit. Raises Problem."""
-    if LIMITS[limit].unit not in AMOUNTS:
+    rule = RULES[limit]
+    if rule.unit not in AMOUNTS:
         text = decimal_text(value)
         if not text.isdigit() or int(text) >= INTEGER_MAX:
             raise invalid_field(limit.name, "must be a whole number, and fit")
@@ -37,7 +28,6 @@ def limit_units(limit: Limit, value: str | int | JsonNumber) -> int:
             units = MONEY.parse(decimal_text(value))
         except ValueError:
             raise invalid_field(limit.name, "must have at most 8 decimals and fit") from None
-    rule = RULES[limit]
     if not rule.value_min <= units <= rule.value_max:
         least, most = limit_text(limit, rule.value_min), limit_text(limit, rule.value_max)
         raise Problem(422, "INVALID_VALUE", f"{limit.name} must be from {least} to {most}")

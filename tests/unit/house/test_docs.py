@@ -9,7 +9,6 @@ import pytest
 
 from app.api.routes.limit_values import SCOPE_NAMES
 from app.api.websocket import trade_messages
-from app.documents.limits import LIMITS
 from app.documents.problems import status_of_code
 from app.documents.refusals import UNITS, Unit
 from app.engine.capacity import DEFAULT_CAPACITY
@@ -159,7 +158,7 @@ def test_limits_of_the_api() -> None:
     assert table == [
         [
             limit.name,
-            LIMITS[limit].unit.value,
+            RULES[limit].unit.value,
             ", ".join(name for scope, name in SCOPE_NAMES.items() if scope in RULES[limit].scopes),
             str(RULES[limit].value_min),
         ]
