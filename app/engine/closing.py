@@ -28,6 +28,7 @@ from app.engine.orders import (
 )
 from app.engine.positions import make_reduce_only, position_index, reducible_by
 from app.engine.rates import take_tokens
+from app.engine.records import CLIENT_ORDER_ID_WORDS
 from app.engine.state import NO_SLOT, State
 from app.engine.types import (
     CommandKind,
@@ -109,7 +110,7 @@ def _send(st: State, i: int) -> bool:
         if room_for_events(st) < 1:
             return False
         if firm.cursor > 0:  # the client order id is that of the first one
-            for word in range(len(order.client_order_id)):
+            for word in range(CLIENT_ORDER_ID_WORDS):
                 order.client_order_id[word] = 0
         order.quantity = min(order.quantity, st.instruments[order.symbol].max_quantity)
         firm.cursor += order.quantity

@@ -146,9 +146,7 @@ def take_sample(series: Floats, sample: Floats, sums: Floats, count: int, decay:
 @force_inline
 def _is_fresh(st: State, symbol: int) -> bool:
     instrument = st.instruments[symbol]
-    return bool(
-        instrument.mark > 0 and st.firm[0].ts - instrument.mark_ts <= st.risk_model[0].mark_age_us_max
-    )
+    return instrument.mark > 0 and st.firm[0].ts - instrument.mark_ts <= st.risk_model[0].mark_age_us_max
 
 
 @inline

@@ -60,7 +60,7 @@ def only_reduces(st: State) -> bool:
     """Whether the candidate alone would reduce the position, whatever else is open."""
     order = st.candidate[0]
     position = st.positions[position_index(st, order.account, order.symbol)]
-    return bool(left_of(st) <= reducible_by(position.quantity, order.side))
+    return left_of(st) <= reducible_by(position.quantity, order.side)
 
 
 @force_inline
@@ -72,7 +72,7 @@ def closes_all(st: State, how: int) -> bool:
     if order.type != OrderType.MARKET or (order.flags & OrderFlag.REDUCE_ONLY) == 0:
         return False
     held = st.positions[position_index(st, order.account, order.symbol)].quantity
-    return bool(held != 0 and order.quantity == reducible_by(held, order.side))
+    return held != 0 and order.quantity == reducible_by(held, order.side)
 
 
 @force_inline

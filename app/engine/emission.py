@@ -1,6 +1,7 @@
 """Writing events: each is a self-contained record of what happened."""
 
 from app.engine.jit import inline
+from app.engine.records import CLIENT_ORDER_ID_WORDS
 from app.engine.state import State
 
 
@@ -45,7 +46,7 @@ def emit(st: State, kind: int) -> int:
     event.execution_id = 0
     event.limit = 0
     event.observed = 0
-    for word in range(5):
+    for word in range(CLIENT_ORDER_ID_WORDS):
         event.client_order_id[word] = 0
     firm.event_count += 1
     firm.event_index += 1
@@ -89,7 +90,7 @@ def emit_order(st: State, kind: int, slot: int) -> int:
     event.execution_id = 0
     event.limit = order.limit
     event.observed = order.observed
-    for word in range(5):
+    for word in range(CLIENT_ORDER_ID_WORDS):
         event.client_order_id[word] = order.client_order_id[word]
     firm.event_count += 1
     firm.event_index += 1

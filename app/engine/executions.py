@@ -133,7 +133,7 @@ def _fill(st: State, i: int, slot: int) -> None:
 @inline
 def _is_own_doing(code: int) -> bool:
     """Whether the venue has only done what the order itself asks for: that is no rejection by the venue."""
-    return bool(
+    return (
         code == Code.POST_ONLY_WOULD_TAKE
         or code == Code.REDUCE_ONLY
         or code == Code.REDUCING_ONLY
@@ -228,10 +228,9 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
     order = st.orders[slot]
     instrument = st.instruments[order.symbol]
     priced = needs_price(order.type)
-    return bool(
-        (0 < report.price <= instrument.max_price if priced else report.price == 0)
-        and max(order.filled_quantity, 1) <= report.quantity <= instrument.max_quantity
-    )
+    return (0 < report.price <= instrument.max_price if priced else report.price == 0) and max(
+        order.filled_quantity, 1
+    ) <= report.quantity <= instrument.max_quantity
 
 
 @inline
@@ -270,7 +269,7 @@ def _is_late(st: State, i: int, slot: int) -> bool:
     if report.price == order.price and report.quantity == order.quantity:
         return True
     asked = report.price == order.replace_price and report.quantity == order.replace_quantity
-    return bool(asked and order.status == OrderStatus.FILLED)
+    return asked and order.status == OrderStatus.FILLED
 
 
 @inline
@@ -279,7 +278,7 @@ def _is_gone(st: State, i: int, slot: int) -> bool:
     report = st.reports[i]
     order = st.orders[slot]
     unknown = report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER
-    return bool(unknown and order.filled_quantity < order.quantity)
+    return unknown and order.filled_quantity < order.quantity
 
 
 @inline

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.jit import force_inline
-from app.engine.records import CLIENT_ORDER_ID_BYTES
+from app.engine.records import CLIENT_ORDER_ID_WORDS
 from app.engine.state import NO_SLOT, Array, State
 
 Table = NDArray[np.int64]
 
-_WORDS = CLIENT_ORDER_ID_BYTES // 8
 SEED = np.uint64(0x243F6A8885A308D3)  # the first digits of pi: any will do
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
@@ -72,7 +71,7 @@ def remove_entry(table: Table, hashed: int | np.int64, position: int) -> None:
 @force_inline
 def _client_id_hash(account: int, words: Array) -> np.int64:
     h = mix(SEED, np.uint64(account))
-    for word in range(_WORDS):
+    for word in range(CLIENT_ORDER_ID_WORDS):
         h = mix(h, words[word])
     return np.int64(h >> _TOP_31_BITS)
 
@@ -94,7 +93,7 @@ def find_client_order(st: State, account: int, words: Array) -> int:
         if table[at] >> 32 == hashed:
             order = st.orders[position_in(table[at])]
             same = order.account == account
-            for word in range(_WORDS):
+            for word in range(CLIENT_ORDER_ID_WORDS):
                 same = same and order.client_order_id[word] == words[word]
             if same:
                 return position_in(table[at])

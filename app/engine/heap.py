@@ -14,8 +14,8 @@ from app.engine.state import NO_SLOT, Array
 @inline
 def _before(nodes: Array, a: int, b: int) -> bool:
     if nodes[a].key != nodes[b].key:
-        return bool(nodes[a].key < nodes[b].key)
-    return bool(nodes[a].tie < nodes[b].tie)
+        return nodes[a].key < nodes[b].key
+    return nodes[a].tie < nodes[b].tie
 
 
 @inline

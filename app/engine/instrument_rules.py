@@ -48,7 +48,7 @@ def _can_be_held(c: Any) -> bool:
         return False
     if c.max_quantity > MONEY_MAX // multiplier:
         return False
-    return bool(InstrumentStatus.TRADING <= c.status <= InstrumentStatus.HALTED)
+    return InstrumentStatus.TRADING <= c.status <= InstrumentStatus.HALTED
 
 
 @inline

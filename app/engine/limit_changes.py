@@ -73,9 +73,7 @@ def same_scope(one: Any, other: Any) -> bool:
         return False
     by_account = one.scope == Scope.ACCOUNT or one.scope == Scope.ACCOUNT_SYMBOL
     by_symbol = one.scope == Scope.SYMBOL or one.scope == Scope.ACCOUNT_SYMBOL
-    return bool(
-        (not by_account or one.account == other.account) and (not by_symbol or one.symbol == other.symbol)
-    )
+    return (not by_account or one.account == other.account) and (not by_symbol or one.symbol == other.symbol)
 
 
 @inline
@@ -124,14 +122,14 @@ def put_own(st: State, limits: Array, change: Any, value: int) -> None:
 @inline
 def loosens(limits: Array, change: Any, old: int, new: int) -> bool:
     if old == NO_LIMIT:
-        return bool(new != NO_LIMIT and change.scope == Scope.ACCOUNT and limits[0].set_mask == 0)
-    return bool(new == NO_LIMIT or new > old)
+        return new != NO_LIMIT and change.scope == Scope.ACCOUNT and limits[0].set_mask == 0
+    return new == NO_LIMIT or new > old
 
 
 @inline
 def needs_second_person(st: State, actor: int) -> bool:
     """Whether someone may not loosen a limit alone; the system itself may."""
-    return bool(st.firm[0].policy[Policy.MAKER_CHECKER] != 0 and actor != 0)
+    return st.firm[0].policy[Policy.MAKER_CHECKER] != 0 and actor != 0
 
 
 # Requests.
@@ -157,7 +155,7 @@ def stage(st: State, i: int) -> bool:
         change.limit = _UNKNOWN_LIMIT
     firm.staged = at + 1
     firm.staged_seq = firm.seq
-    return bool(c.remaining <= 0)
+    return c.remaining <= 0
 
 
 @inline
@@ -227,7 +225,7 @@ def refuse_change(st: State, i: int, limits: Array, code: int) -> None:
 @inline
 def is_stale(st: State, i: int, limits: Array) -> bool:
     expected = st.values[i].expected_version
-    return bool(expected != 0 and expected != limits[0].version + 1)
+    return expected != 0 and expected != limits[0].version + 1
 
 
 @inline

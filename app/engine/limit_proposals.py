@@ -31,7 +31,7 @@ from app.engine.types import ChangeStatus, EventKind, Policy
 def _is_over(st: State, change: Any) -> bool:
     """Whether a pending proposal has waited too long."""
     lifetime_us = st.firm[0].policy[Policy.CHANGE_LIFETIME_US]
-    return bool(st.firm[0].ts > change.created_ts + lifetime_us)
+    return st.firm[0].ts > change.created_ts + lifetime_us
 
 
 @inline

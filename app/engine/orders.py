@@ -13,6 +13,7 @@ from app.engine.jit import inline
 from app.engine.order_kinds import needs_stop_price
 from app.engine.positions import reserve
 from app.engine.rates import take_tokens
+from app.engine.records import CLIENT_ORDER_ID_WORDS
 from app.engine.risk import check_order
 from app.engine.slots import link_open, retire, take_slot, unlink_open
 from app.engine.state import NO_SLOT, State
@@ -88,7 +89,7 @@ def load_candidate(st: State, i: int) -> None:
     order.observed = 0
     order.content = fingerprint(st, i)
     order.last_fill = 0
-    for word in range(5):
+    for word in range(CLIENT_ORDER_ID_WORDS):
         order.client_order_id[word] = c.client_order_id[word]
 
 

@@ -116,7 +116,7 @@ def _make(st: State, row: int, first: int, last: int) -> None:
         width = 0
         gross = 0
         for account in range(first, last):
-            position = st.positions[symbol * accounts + account]
+            position = st.positions[symbol * accounts + account]  # `position_index` imports this module
             twice_middle += position.upper + position.lower
             width += position.upper - position.lower
             gross += position.exposure

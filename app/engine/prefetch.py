@@ -80,7 +80,7 @@ def _counts_repeats(st: State, c: Any) -> bool:
     """Whether the order that a command asks for is counted among those like it."""
     if not 0 <= c.account < st.firm[0].accounts:
         return False
-    return bool(limit_in(st.account_limits[c.account :], Limit.MAX_REPEATED_ORDERS) != UNLIMITED)
+    return limit_in(st.account_limits[c.account :], Limit.MAX_REPEATED_ORDERS) != UNLIMITED
 
 
 @force_inline

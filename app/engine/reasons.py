@@ -6,7 +6,7 @@ many in `notes`. So the reason is as durable, and as much in order, as what it e
 
 from app.engine.emission import emit
 from app.engine.jit import inline
-from app.engine.records import NOTE_BYTES
+from app.engine.records import NOTE_BYTES, NOTE_WORDS
 from app.engine.state import State
 from app.engine.types import EventKind
 
@@ -17,6 +17,6 @@ def record_note(st: State, i: int) -> None:
     at = emit(st, EventKind.NOTE_RECORDED)
     event = st.note_events[at]
     event.length = min(note.length, NOTE_BYTES)
-    for word in range(NOTE_BYTES // 8):
+    for word in range(NOTE_WORDS):
         event.text[word] = note.text[word]
     event.actor = note.actor

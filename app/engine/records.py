@@ -16,10 +16,14 @@ a word at a time.
 import numpy as np
 
 CLIENT_ORDER_ID_BYTES = 40
+CLIENT_ORDER_ID_WORDS = CLIENT_ORDER_ID_BYTES // 8
 SYMBOL_BYTES = 24
+SYMBOL_WORDS = SYMBOL_BYTES // 8
 CURRENCY_BYTES = 8
 ACCOUNT_NAME_BYTES = 40
+ACCOUNT_NAME_WORDS = ACCOUNT_NAME_BYTES // 8
 NOTE_BYTES = 88
+NOTE_WORDS = NOTE_BYTES // 8
 
 Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 
@@ -67,7 +71,7 @@ COMMAND = record(
     ("stop_price", "i8"),
     ("quantity", "i8"),  # report TRADE: of this execution
     ("expire_ts", "i8"),
-    ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+    ("client_order_id", "u8", (CLIENT_ORDER_ID_WORDS,)),
     ("code", "u2"),  # report: why; SET_LIMIT: the `Limit`
     ("liquidity", "u1"),  # report TRADE
     ("scope", "u1"),  # SET_LIMIT, SET_TRADING_STATE
@@ -116,7 +120,7 @@ VALUE_COMMAND = record(  # TRANSFER_CASH; limits, overrides, permissions, polici
 NOTE_COMMAND = record(
     *_HEADER,
     ("length", "u1"),  # bytes of text, at most NOTE_BYTES; longer texts are several notes
-    ("text", "u8", (NOTE_BYTES // 8,)),
+    ("text", "u8", (NOTE_WORDS,)),
     ("actor", "i8"),
 )
 
@@ -124,7 +128,7 @@ INSTRUMENT_COMMAND = record(
     *_HEADER,
     ("status", "u1"),
     ("mark_spread_max_bps", "u4"),  # no mark is made of a wider book; 0: of any
-    ("name", "u8", (SYMBOL_BYTES // 8,)),
+    ("name", "u8", (SYMBOL_WORDS,)),
     ("base", "u8"),
     ("quote", "u8"),
     ("price_tick_e12", "i8"),  # the tick in 1e-12 of the quote currency
@@ -139,7 +143,7 @@ INSTRUMENT_COMMAND = record(
 
 ACCOUNT_COMMAND = record(
     *_HEADER,
-    ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
+    ("name", "u8", (ACCOUNT_NAME_WORDS,)),
     ("leverage", "i8"),  # whole times, at least 1
     ("_unused", "i8", (4,)),
     ("_scope", "u1", (5,)),
@@ -194,7 +198,7 @@ EVENT = record(  # of an order; other kinds have names of their own for these by
     ("execution_id", "i8"),  # ORDER_FILLED, EXECUTION_ANOMALY
     ("limit", "i8"),  # refusals: what was allowed, in the unit of the code
     ("observed", "i8"),  # refusals: what would have been
-    ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+    ("client_order_id", "u8", (CLIENT_ORDER_ID_WORDS,)),
 )
 
 _EVENT_HEAD = ("seq", "ts", "account", "symbol", "kind", "scope", "notes", "index")
@@ -316,7 +320,7 @@ NOTE_EVENT = record(  # NOTE_RECORDED
     ("_order", "u1", (10,)),
     ("index", "i4"),
     ("_order_id", "i8"),
-    ("text", "u8", (NOTE_BYTES // 8,)),
+    ("text", "u8", (NOTE_WORDS,)),
     ("actor", "i8"),
     ("_rest", "u8", (6,)),
 )

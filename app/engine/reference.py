@@ -12,6 +12,7 @@ from app.engine.jit import inline
 from app.engine.limit_changes import refuse, reject
 from app.engine.marks import remember_mark
 from app.engine.positions import equity_of, position_index, reserve, revalue, touch_equity
+from app.engine.records import ACCOUNT_NAME_WORDS, SYMBOL_WORDS
 from app.engine.state import NO_SLOT, State
 from app.engine.types import EventKind, InstrumentStatus, Permission, Scope
 from app.engine.valuation import cost_of, fee_ppm_of
@@ -87,7 +88,7 @@ def set_instrument(st: State, i: int) -> None:
     instrument = st.instruments[c.symbol]
     if firm.symbols == 0:
         firm.settlement = c.quote
-    for word in range(3):
+    for word in range(SYMBOL_WORDS):
         instrument.name[word] = c.name[word]
     instrument.base = c.base
     instrument.quote = c.quote
@@ -129,7 +130,7 @@ def _account_code(st: State, i: int) -> int:
     if c.account >= len(st.accounts):
         return Code.ACCOUNT_CAPACITY
     if c.account < accounts:
-        for word in range(5):
+        for word in range(ACCOUNT_NAME_WORDS):
             if st.accounts[c.account].name[word] != c.name[word]:
                 return Code.INVALID_VALUE
     return Code.NONE
@@ -163,7 +164,7 @@ def set_account(st: State, i: int) -> None:
         if margin > max(there, 0):
             refuse(st, i, Code.INSUFFICIENT_MARGIN, there, margin)
             return
-    for word in range(5):
+    for word in range(ACCOUNT_NAME_WORDS):
         account.name[word] = c.name[word]
     account.leverage = c.leverage
     account.exists = 1
@@ -188,7 +189,7 @@ def _leaves(value: int, change: int, bound: int) -> bool:
 def _transfer_leaves_range(st: State, account: int, change: int) -> bool:
     record = st.accounts[account]
     firm = st.firm[0]
-    return bool(
+    return (
         _leaves(record.cash, change, MONEY_MAX)
         or _leaves(record.transferred, change, MONEY_MAX)
         or _leaves(record.peak_equity, change, SUM_MAX)

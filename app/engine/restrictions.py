@@ -90,7 +90,7 @@ def trim_if_larger(st: State, account: int, symbol: int) -> None:
 @force_inline
 def can_be_trimmed_away(status: int, waiting: int) -> bool:
     """Whether an order can be canceled now: not while an earlier request is on its way."""
-    return bool(waiting != 0 or (status <= OrderStatus.PARTIALLY_FILLED or status == OrderStatus.TRIGGERED))
+    return waiting != 0 or (status <= OrderStatus.PARTIALLY_FILLED or status == OrderStatus.TRIGGERED)
 
 
 @inline

@@ -8,6 +8,7 @@ in which orders can be read back and repeats recognised.
 from app.engine.capacity import SLOT_BITS
 from app.engine.hash_index import forget_client_order
 from app.engine.jit import force_inline
+from app.engine.positions import position_index
 from app.engine.state import NO_SLOT, State
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
@@ -60,7 +61,7 @@ def link_open(st: State, slot: int) -> None:
     account.last_open = slot
     account.open_orders += 1
     st.firm[0].open_orders += 1
-    st.positions[order.symbol * len(st.accounts) + order.account].open_orders += 1
+    st.positions[position_index(st, order.account, order.symbol)].open_orders += 1
 
 
 @force_inline
@@ -77,4 +78,4 @@ def unlink_open(st: State, slot: int) -> None:
         st.orders[order.next].previous = order.previous
     account.open_orders -= 1
     st.firm[0].open_orders -= 1
-    st.positions[order.symbol * len(st.accounts) + order.account].open_orders -= 1
+    st.positions[position_index(st, order.account, order.symbol)].open_orders -= 1

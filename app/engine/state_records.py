@@ -1,6 +1,6 @@
 """The fixed-size records that the engine's state is made of, as dtypes; units as in `app.engine.records`."""
 
-from app.engine.records import ACCOUNT_NAME_BYTES, CLIENT_ORDER_ID_BYTES, SYMBOL_BYTES, record
+from app.engine.records import ACCOUNT_NAME_WORDS, CLIENT_ORDER_ID_WORDS, SYMBOL_WORDS, record
 from app.engine.types import Limit, Policy
 
 CACHE_LINE_BYTES = 64
@@ -45,7 +45,7 @@ ORDER = record(
     ("observed", "i8"),
     ("content", "i8"),  # fingerprint of the request, for idempotent repeats
     ("last_fill", "i8"),  # number of its newest fill, 0 where none
-    ("client_order_id", "u8", (CLIENT_ORDER_ID_BYTES // 8,)),
+    ("client_order_id", "u8", (CLIENT_ORDER_ID_WORDS,)),
     multiple_of=CACHE_LINE_BYTES,
 )
 
@@ -63,7 +63,7 @@ FILL = record(
 )
 
 INSTRUMENT = record(
-    ("name", "u8", (SYMBOL_BYTES // 8,)),
+    ("name", "u8", (SYMBOL_WORDS,)),
     ("base", "u8"),
     ("quote", "u8"),
     ("price_tick_e12", "i8"),
@@ -93,7 +93,7 @@ INSTRUMENT = record(
 )
 
 ACCOUNT = record(
-    ("name", "u8", (ACCOUNT_NAME_BYTES // 8,)),
+    ("name", "u8", (ACCOUNT_NAME_WORDS,)),
     ("leverage", "i8"),
     ("cash", "i8"),
     ("transferred", "i8"),  # deposits less withdrawals

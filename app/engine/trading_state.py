@@ -163,7 +163,7 @@ def is_firm_broken(st: State) -> bool:
     if st.firm_limits[0].set_mask & _LOSS_LIMITS == 0 or firm.trading_state != TradingState.ACTIVE:
         return False
     lost = firm.day_start_equity - firm.equity > limit_in(st.firm_limits, Limit.DAILY_LOSS)
-    return bool(lost or firm.peak_equity - firm.equity > limit_in(st.firm_limits, Limit.MAX_DRAWDOWN))
+    return lost or firm.peak_equity - firm.equity > limit_in(st.firm_limits, Limit.MAX_DRAWDOWN)
 
 
 @force_inline
@@ -181,9 +181,9 @@ def is_account_broken(st: State, account: int) -> bool:
         if lost or record.peak_equity - equity > limit_in(limits, Limit.MAX_DRAWDOWN):
             return True
     value = record.gross_value
-    if value <= equity and limits[0].set_mask >> Limit.MAINTENANCE_LEVERAGE & 1 == 0:
+    if value <= equity and limit_in(limits, Limit.MAINTENANCE_LEVERAGE) == UNLIMITED:
         return False  # below one time, and the leverage of an account is never less
-    return bool(leverage_of(value, equity) > _maintenance_leverage(st, account))
+    return leverage_of(value, equity) > _maintenance_leverage(st, account)
 
 
 @force_inline
@@ -289,7 +289,7 @@ def is_overdue(st: State, symbol: int, now: int) -> bool:
     """Whether a symbol's mark is so old that the symbol halts."""
     instrument = st.instruments[symbol]
     allowed = limit_in(st.symbol_limits[symbol:], Limit.MARK_HALT_AGE)
-    return bool(
+    return (
         allowed != UNLIMITED
         and instrument.mark > 0
         and instrument.trading_state < TradingState.HALTED

@@ -134,4 +134,4 @@ def next_status(status: int, trigger: int, filled_quantity: int) -> int:
 
 @inline
 def is_final(status: int) -> bool:
-    return bool(status >= S.FILLED)
+    return status >= S.FILLED
