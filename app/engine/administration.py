@@ -39,7 +39,7 @@ def _set_policy(st: State, i: int) -> None:
 
 @inline
 def administer(st: State, i: int, fresh: bool) -> bool:
-    """Apply one such command; False if it has to go on when there is room for more events."""
+    """Apply one such command; False if it has to be resumed (see `app.engine.engine`)."""
     kind = st.commands[i].kind
     if kind == CommandKind.SET_LIMIT:
         return limit_changes.set_limit(st, i, fresh)

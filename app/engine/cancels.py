@@ -74,7 +74,10 @@ def _cancel_from(st: State, slot: int, symbol: int) -> int:
 
 @inline
 def cancel_all(st: State, i: int) -> bool:
-    """Cancel what is open in a scope. `cursor` is the next order, `progress` its account + 1."""
+    """Cancel what is open in a scope; False if it has to be resumed (see `app.engine.engine`).
+
+    `cursor` is the next order, `progress` its account + 1.
+    """
     c = st.commands[i]
     firm = st.firm[0]
     one_account = c.scope == Scope.ACCOUNT or c.scope == Scope.ACCOUNT_SYMBOL

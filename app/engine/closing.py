@@ -100,7 +100,7 @@ def _begin(st: State, i: int) -> bool:
 
 @inline
 def _send(st: State, i: int) -> bool:
-    """Send the orders, none larger than an order of the instrument may be."""
+    """Send the orders, none larger than an order of the instrument may be; False if it has to be resumed."""
     firm = st.firm[0]
     while True:
         _describe_close(st, i, firm.cursor)
@@ -136,6 +136,7 @@ def _make_way(st: State, slot: int, side: int) -> None:
 
 @inline
 def _cancel_others(st: State, i: int) -> bool:
+    """Let the account's other orders make way; False if it has to be resumed."""
     c = st.commands[i]
     firm = st.firm[0]
     held = st.positions[position_index(st, c.account, c.symbol)].quantity
@@ -152,7 +153,7 @@ def _cancel_others(st: State, i: int) -> bool:
 
 @inline
 def close_position(st: State, i: int, fresh: bool) -> bool:
-    """Apply CLOSE_POSITION; False if it has to go on when there is room for more events."""
+    """Apply CLOSE_POSITION; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     if fresh:
         if not _begin(st, i):

@@ -34,7 +34,7 @@ def _look_at_equity(st: State) -> None:
 
 @inline
 def finish_consequences(st: State) -> bool:
-    """Everything that follows; False if it has to go on when there is room for more events."""
+    """Everything that follows; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     while True:
         if firm.trim_account != NO_SLOT:

@@ -334,7 +334,7 @@ def _tell_changes(st: State, i: int) -> None:
 
 @inline
 def set_risk_model(st: State, i: int) -> bool:
-    """Set all parameters at once; False where there is no room for all events, then nothing is done."""
+    """Set all parameters at once, or nothing; False if it has to be resumed (see `app.engine.engine`)."""
     if room_for_events(st) < _PARAMETERS:
         return False
     c = st.risk_model_commands[i]

@@ -3,6 +3,28 @@
 `Engine.process` is synchronous and pure: no clock, no randomness, no I/O. The
 same commands give the same events and the same state on every run and in any
 cut into batches.
+
+Resuming a command
+
+A command may leave more events than the buffer has room for. Then it stops, the caller takes the events
+and calls again, and the command goes on where it stopped. Where it stopped shows in nothing: events and
+state are the same for a buffer of any size (`tests/unit/engine/test_resume.py` tries every one).
+
+1. A command begins only where there is room for EVENTS_PER_COMMAND_MAX events. What never leaves more
+   returns nothing and needs none of this.
+2. What may leave more returns whether it is done. It looks for room (`room_for_events`) before each step,
+   never in one, and returns False where there is none: it has to be resumed. Whoever has called it returns
+   False as well, up to `apply_commands`. When it is called again, it does no step a second time.
+3. How far a command is stands in two numbers of FIRM. `progress` is 0 before the command is begun (it is
+   `fresh`), and `_CARRIED_OUT` when only what follows from it is left. In between, both `progress` and
+   `cursor` belong to the function that carries the command out: only it sets them, and says what they mean.
+   `apply_commands` makes `progress` 1 where that function needs none, and sets both back, to 0 and NO_SLOT,
+   when the command is done.
+4. What follows from a command has no part in these two: it is noted elsewhere in FIRM, and worked off
+   until nothing is left (`app.engine.consequences`).
+
+Such functions carry out ADVANCE_TIME, CANCEL_ALL, CLOSE_POSITION, SET_TRADING_STATE, SET_RISK_MODEL,
+SET_LIMIT, PROPOSE_LIMIT, APPROVE_CHANGE and SETTLE_SYMBOL.
 """
 
 from typing import NamedTuple
@@ -36,6 +58,7 @@ _CARRIED_OUT = 1 << 60
 
 @inline
 def _advance_time(st: State, fresh: bool) -> bool:
+    """Do what is due; False if it has to be resumed."""
     if fresh:
         reference.start_day(st)
     while True:
@@ -65,6 +88,7 @@ def _update_mark(st: State, i: int) -> None:
 
 @inline
 def _set_state(st: State, i: int, fresh: bool) -> bool:
+    """Set it, and cancel where that is asked for; False if it has to be resumed."""
     if fresh and not trading_state.set_trading_state(st, i):
         return True
     return not st.commands[i].flags & StateFlag.CANCEL_OPEN or cancels.cancel_all(st, i)
@@ -79,7 +103,7 @@ def _set_permission(st: State, i: int) -> None:
 
 @expand
 def _carry_out(st: State, i: int) -> bool:
-    """Do what one command asks for; False if it has to go on when there is room for more events."""
+    """Do what one command asks for; False if it has to be resumed."""
     kind = st.commands[i].kind
     fresh = st.firm[0].progress == 0
     if kind == CommandKind.PLACE_ORDER:
@@ -121,7 +145,7 @@ def _carry_out(st: State, i: int) -> bool:
 
 @expand
 def _apply(st: State, i: int) -> bool:
-    """Apply one command and what follows from it; False if it has to go on when there is room for events."""
+    """Apply one command and what follows from it; False if it has to be resumed."""
     firm = st.firm[0]
     if firm.progress != _CARRIED_OUT:
         firm.group_open = 0

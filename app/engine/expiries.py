@@ -23,7 +23,7 @@ def retry_expiry(st: State, slot: int) -> None:
 
 @inline
 def expire_orders(st: State) -> bool:
-    """End every order whose time has come; those at the venue are canceled there first."""
+    """End every order whose time has come; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     while firm.expiry_root != NO_SLOT and st.expiries[firm.expiry_root].key <= firm.ts:
         if room_for_events(st) < 1:

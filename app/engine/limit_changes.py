@@ -230,7 +230,7 @@ def is_stale(st: State, i: int, limits: Array) -> bool:
 
 @inline
 def emit_limits(st: State, i: int, limits: Array) -> bool:
-    """LIMIT_SET for each staged change; False while there is no room."""
+    """LIMIT_SET for each staged change, `progress` the next one's number; False if it has to be resumed."""
     firm = st.firm[0]
     c = st.values[i]
     while firm.progress <= firm.staged:
@@ -254,7 +254,7 @@ def emit_limits(st: State, i: int, limits: Array) -> bool:
 
 @inline
 def set_limit(st: State, i: int, fresh: bool) -> bool:
-    """Set or remove limits of one scope; False if it has to go on when there is room for more events."""
+    """Set or remove limits of one scope; False if it has to be resumed (see `app.engine.engine`)."""
     c = st.values[i]
     firm = st.firm[0]
     limits = limits_of(st, c.scope, c.account, c.symbol)

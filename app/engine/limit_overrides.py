@@ -167,7 +167,7 @@ def end_override(st: State, i: int) -> None:
 
 @inline
 def end_overrides_due(st: State) -> bool:
-    """End those whose time is over, the earliest first, of those the oldest; False if there was no room."""
+    """End those whose time is over, earliest and then oldest first; False if it has to be resumed."""
     firm = st.firm[0]
     while firm.next_override_ts != 0 and firm.next_override_ts <= firm.ts:
         if room_for_events(st) < 1:

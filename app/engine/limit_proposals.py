@@ -122,7 +122,7 @@ def _keep_proposal(st: State, i: int, at: int) -> None:
 
 @inline
 def propose_limit(st: State, i: int, fresh: bool) -> bool:
-    """Ask for changes that another person must approve; False if it has to go on later."""
+    """Ask for changes that another must approve; False if it has to be resumed (see `app.engine.engine`)."""
     c = st.values[i]
     firm = st.firm[0]
     if fresh:
@@ -205,7 +205,7 @@ def _close(st: State, i: int, status: int, kind: int) -> None:
 
 @inline
 def approve_change(st: State, i: int, fresh: bool) -> bool:
-    """Let a request take effect, all of it; False if it has to go on when there is room for events."""
+    """Let a request take effect, all of it; False if it has to be resumed (see `app.engine.engine`)."""
     c = st.values[i]
     firm = st.firm[0]
     first = st.staged[0]

@@ -93,7 +93,7 @@ def _settle(st: State, account: int, symbol: int, price: int) -> None:
 
 @inline
 def settle_symbol(st: State, i: int, fresh: bool) -> bool:
-    """End all positions of a symbol; False if it has to go on when there is room for more events."""
+    """End all positions of a symbol; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     c = st.values[i]
     if fresh:

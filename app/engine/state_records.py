@@ -243,7 +243,7 @@ FIRM = record(
     ("cancel_tokens", "i8"),
     ("cancel_tokens_ts", "i8"),
     ("policy", "i8", (len(Policy),)),
-    ("cursor", "i8"),  # where a command goes on whose events did not fit
+    ("cursor", "i8"),  # where a command goes on whose events did not fit, see `app.engine.engine`
     ("progress", "i8"),
     ("event_count", "i8"),
     ("event_index", "i8"),

@@ -102,7 +102,7 @@ def _reached(st: State, symbol: int) -> int:
 
 @inline
 def fire_stops(st: State) -> bool:
-    """Fire what has been reached in symbols that are due; False if there was no room for all events."""
+    """Fire what has been reached where due; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     for symbol in range(firm.symbols):
         if st.instruments[symbol].stops_due == 0:

@@ -263,7 +263,7 @@ def _trip_symbol(st: State, symbol: int) -> bool:
 
 @inline
 def trip_next(st: State) -> bool:
-    """After an alarm: stop the next one whose limit is broken; False if there is no room for its events.
+    """After an alarm: stop the next one whose limit is broken; False if it has to be resumed.
 
     One at a time, because the orders of its scope are trimmed before the next one is looked at.
     """

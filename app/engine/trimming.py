@@ -64,7 +64,7 @@ def _trim(st: State, slot: int) -> None:
 
 @inline
 def go_on_trimming(st: State) -> bool:
-    """Trim until all are done; False if there was no room for all events."""
+    """Trim until all are done; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     while firm.trim_account != NO_SLOT:
         slot = firm.trim_slot
