@@ -82,8 +82,8 @@ def test_what_is_no_recording(tmp_path: Path) -> None:
 
 def stop_after_answer(port: int) -> dict[str, Any]:
     """The server's status, as soon as it answers; then the signal, which it is ready for by now."""
-    deadline_s = time.monotonic() + 30
-    while time.monotonic() < deadline_s:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
         try:
             status: dict[str, Any] = httpx.get(f"http://127.0.0.1:{port}/status", trust_env=False).json()
         except httpx.TransportError:

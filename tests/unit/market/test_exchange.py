@@ -81,5 +81,5 @@ def test_a_snapshot_is_of_the_symbol_that_was_asked_for(instrument: Instrument) 
 
 def test_an_exchange_says_what_it_closes() -> None:
     made = exchange(BTC)
-    assert 60 < made.connection_s_max < 24 * 3_600, "it is closed after a day"
+    assert 60 < made.connection_seconds_max < 24 * 3_600, "it is closed after a day"
     assert len(snapshot(1, [("61837.63", "1.00000000")] * 5_000, [])) < made.message_bytes_max
