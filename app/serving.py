@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 
 from app import __version__
-from app.api.websocket.connection import DirectSocket
+from app.api.websocket.connection import WebSocketConnection
 from app.bootstrap import Notify, Server, build
 from app.settings import Settings
 
@@ -57,7 +57,7 @@ def _http_server(server: Server) -> uvicorn.Server:
         interface="asgi3",
         loop="uvloop",
         http=server.http_protocol,
-        ws=DirectSocket,
+        ws=WebSocketConnection,
         ws_max_size=server.settings.max_body_bytes,
         ws_per_message_deflate=False,
         lifespan="on",

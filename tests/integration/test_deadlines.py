@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.api.http import connection as watched_protocol
-from app.api.websocket import handshake as socket_door
+from app.api.websocket import handshake as socket_handshake
 from tests.integration.test_order_protocol import RawClient, request
 from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 
@@ -155,7 +155,7 @@ def test_who_shows_no_key_in_time_is_closed(
     api: ApiServer, honest: RawClient, monkeypatch: pytest.MonkeyPatch, path: bytes, message: bytes
 ) -> None:
     """Nothing, half a frame, or a part of a message after the handshake."""
-    monkeypatch.setattr(socket_door, "AUTH_SECONDS_MAX", PROMPT_SECONDS)
+    monkeypatch.setattr(socket_handshake, "AUTH_SECONDS_MAX", PROMPT_SECONDS)
     with RawClient(api) as slow:
         slow.send(HANDSHAKE.replace(b"stream", path))
         slow.send(message)
@@ -166,7 +166,7 @@ def test_who_shows_no_key_in_time_is_closed(
 def test_those_without_a_key_take_no_places_from_others(
     api: ApiServer, monkeypatch: pytest.MonkeyPatch, path: bytes
 ) -> None:
-    monkeypatch.setattr(socket_door, "UNKNOWN_MAX", 1)
+    monkeypatch.setattr(socket_handshake, "UNKNOWN_MAX", 1)
     handshake = HANDSHAKE.replace(b"stream", path)
     with RawClient(api) as first, RawClient(api) as second, RawClient(api) as third:
         first.send(handshake)

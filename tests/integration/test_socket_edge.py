@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.api.websocket import connection as direct_socket
+from app.api.websocket import connection, frame_reader
 from tests.integration.test_order_protocol import RawClient, request
 from tests.integration.test_trade_frames import frame, ping_op
 from tests.support.api import ADMIN_KEY, ApiServer, limit_order
@@ -95,7 +95,7 @@ def test_what_is_no_handshake_is_answered_and_closed(api: ApiServer, kind: str) 
                 assert client.read().status == 404
             assert client.read_all().startswith(b"HTTP/1.1 %d " % status)
     connections = api.server.http_protocol.sweep._connections
-    wait_until(lambda: not any(getattr(each, "handshake_complete", True) is False for each in connections))
+    wait_until(lambda: not any(getattr(each, "in_handshake", False) for each in connections))
 
 
 def test_the_version_that_is_spoken_is_named(api: ApiServer) -> None:
@@ -106,12 +106,12 @@ def test_the_version_that_is_spoken_is_named(api: ApiServer) -> None:
 
 def test_a_handshake_without_an_answer_is_not_kept(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever keeps the application from answering: the connection is looked at like any other."""
-    monkeypatch.setattr(direct_socket, "HANDSHAKE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(connection, "HANDSHAKE_SECONDS_MAX", 0.2)
 
     async def silent(self: Any) -> None:
         return None
 
-    monkeypatch.setattr(direct_socket.DirectSocket, "run_asgi", silent)
+    monkeypatch.setattr(connection.WebSocketConnection, "run_asgi", silent)
     with RawClient(api) as client:
         client.send(handshake(known=True))
         with contextlib.suppress(ConnectionResetError):
@@ -190,7 +190,7 @@ def test_many_members_in_the_first_message(api: ApiServer, path: str) -> None:
 def test_what_comes_behind_the_key_waits_for_it(api: ApiServer, path: str) -> None:
     """All in one segment, and more than may come before a key."""
     behind = b"".join(frame(0x81, b'{"op":"ping","id":%d}' % number) for number in range(1_000, 2_000))
-    assert len(behind) > direct_socket.UNKNOWN_BYTES_MAX
+    assert len(behind) > frame_reader.UNKNOWN_BYTES_MAX
     with RawClient(api) as client:
         client.send(handshake(path) + AUTH + PING + behind)
         found = client.read_until(b'"id":1999')
@@ -208,7 +208,7 @@ SENT = {
 
 
 def _session_bytes(wire: Any) -> int:
-    return len(wire._held) + int(wire.transport.get_write_buffer_size())
+    return len(wire.reader) + int(wire.transport.get_write_buffer_size())
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -229,7 +229,7 @@ def _socket_of(api: ApiServer) -> Any:
     sockets = [
         each
         for each in api.server.http_protocol.sweep._connections
-        if isinstance(each, direct_socket.DirectSocket)
+        if isinstance(each, connection.WebSocketConnection)
     ]
     return max(sockets, key=lambda each: each._opened)
 
@@ -250,8 +250,8 @@ def test_who_does_not_read_is_not_read_and_then_closed(
         assert not api.call(wire.transport.is_reading)
         other.send(request("GET", "/v1/orders/1"))
         assert other.read().status == 404
-        monkeypatch.setattr(direct_socket, "UNREAD_SECONDS_MAX", 0.2)
-        monkeypatch.setattr(direct_socket, "CLOSE_SECONDS_MAX", 0.2)
+        monkeypatch.setattr(connection, "UNREAD_SECONDS_MAX", 0.2)
+        monkeypatch.setattr(connection, "CLOSE_SECONDS_MAX", 0.2)
         wait_until(lambda: wire not in api.call(lambda: set(api.server.http_protocol.sweep._connections)))
 
 
@@ -274,7 +274,7 @@ def test_fragments_of_a_message_are_bounded(api: ApiServer) -> None:
     with RawClient(api) as client:
         client.send(handshake(known=True))
         client.read_head()
-        client.send(frame(0x01, b"{") + frame(0x00, b"") * (direct_socket.FRAGMENTS_MAX + 1))
+        client.send(frame(0x01, b"{") + frame(0x00, b"") * (frame_reader.FRAGMENTS_MAX + 1))
         assert client.read_until(b"\x03\xf1")
 
 

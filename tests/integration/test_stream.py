@@ -8,8 +8,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from app.api.websocket import handshake as socket_door
-from app.api.websocket import stream_session
+from app.api.websocket import handshake, stream_session
 from app.streams.topics import Channel
 from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
 from tests.support.stream import Watcher, check_chain, place, stream_url, watch, without
@@ -290,7 +289,7 @@ def test_a_revoked_key_ends_at_once(api: ApiServer, client: httpx.Client, accoun
     with watch(api, key) as watcher:
         watcher.subscribe({"name": "orders", "account": account})
         assert client.delete(f"/v1/keys/{number}").status_code in (200, 204)
-        assert watcher.close_code() == socket_door.CLOSE_UNAUTHORIZED
+        assert watcher.close_code() == handshake.CLOSE_UNAUTHORIZED
 
 
 def test_the_key_may_come_in_the_first_message(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,10 +301,10 @@ def test_the_key_may_come_in_the_first_message(api: ApiServer, monkeypatch: pyte
         with watch(api, None) as watcher:
             watcher.send(id=1, **first)
             assert watcher.wait(lambda message: "error" in message)["error"]["code"] == "UNAUTHORIZED"
-            assert watcher.close_code() == socket_door.CLOSE_UNAUTHORIZED
-    monkeypatch.setattr(socket_door, "AUTH_SECONDS_MAX", 0.1)
+            assert watcher.close_code() == handshake.CLOSE_UNAUTHORIZED
+    monkeypatch.setattr(handshake, "AUTH_SECONDS_MAX", 0.1)
     with watch(api, None) as watcher:
-        assert watcher.close_code() == socket_door.CLOSE_UNAUTHORIZED
+        assert watcher.close_code() == handshake.CLOSE_UNAUTHORIZED
 
 
 def test_refused_at_the_door(api: ApiServer) -> None:

@@ -10,8 +10,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from app.api.websocket import handshake as socket_door
-from app.api.websocket import stream, stream_session
+from app.api.websocket import handshake, stream, stream_session
 from app.streams import fan_out, hub
 from tests.support.api import ADMIN_KEY, ApiServer, limit_order
 from tests.support.slow_watcher import SlowWatcher
@@ -150,7 +149,7 @@ def test_connections_are_bounded_by_key(api: ApiServer, monkeypatch: pytest.Monk
 
 
 def test_connections_without_a_key_are_bounded(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_door, "UNKNOWN_MAX", 1)
+    monkeypatch.setattr(handshake, "UNKNOWN_MAX", 1)
     with watch(api, None) as first:
         with pytest.raises(InvalidStatus) as refused, watch(api, None):
             pass

@@ -10,9 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from app.api.websocket import connection as direct_socket
-from app.api.websocket import handshake as socket_door
-from app.api.websocket import trade_session
+from app.api.websocket import connection, handshake, trade_session
 from tests.support.api import ADMIN_KEY, ApiServer, limit_order, market_order
 from tests.support.silent_client import SilentClient
 
@@ -209,7 +207,7 @@ def test_nothing_goes_before_the_key(api: ApiServer, first: str | bytes) -> None
 
 
 def test_silence_instead_of_a_key(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_door, "AUTH_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(handshake, "AUTH_SECONDS_MAX", 0.05)
     with open_socket(api, None) as socket:
         assert close_code(socket) == 4001
 
@@ -307,7 +305,7 @@ def test_a_client_that_does_not_read(api: ApiServer, account: str, monkeypatch: 
         sent = slow.send_until_stuck(request, sent_max)
         assert sent < sent_max
         assert ask(other, "order.cancel_all", {"account": account})["status"] == 200
-        monkeypatch.setattr(direct_socket, "UNREAD_SECONDS_MAX", 0.3)
+        monkeypatch.setattr(connection, "UNREAD_SECONDS_MAX", 0.3)
         time.sleep(3)
         assert ask(other, "order.cancel_all", {"account": account})["status"] == 200
         assert slow.read_close_code() == 4008

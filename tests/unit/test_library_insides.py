@@ -30,7 +30,6 @@ from packaging.utils import canonicalize_name
 from uvicorn import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
@@ -45,7 +44,8 @@ from app.api.http.order_connection import OrderConnection
 from app.api.routes import access, order_entry
 from app.api.routes.access import ExactRoute
 from app.api.routes.order_entry import OrderRoute
-from app.api.websocket.connection import DirectSocket
+from app.api.websocket.connection import WebSocketConnection
+from app.api.websocket.frame_reader import FrameReader
 from app.embedded import valkey
 from app.embedded.child import package_folder
 from app.embedded.postgres import VERSION
@@ -71,7 +71,6 @@ IMPORTED = {
     "uvicorn.protocols.utils.get_local_addr",
     "uvicorn.protocols.utils.get_remote_addr",
     "uvicorn.protocols.utils.is_ssl",
-    "uvicorn.protocols.websockets.websockets_sansio_impl.WebSocketsSansIOProtocol",
     "websockets.frames.CloseCode",
     "websockets.frames.Frame",
     "websockets.frames.Opcode",
@@ -111,10 +110,6 @@ def _cycle() -> RequestResponseCycle:
 
 def _flow() -> FlowControl:
     return FlowControl(_transport())
-
-
-def _websocket() -> WebSocketsSansIOProtocol:
-    return WebSocketsSansIOProtocol(Config(_application, lifespan="off"), ServerState(), {})
 
 
 def _client() -> ClientConnection:
@@ -197,59 +192,47 @@ INSIDES = [
     Inside(
         "uvicorn",
         "the server's state",
-        HTTP,
-        {"self.server_state"},
+        (*HTTP, WebSocketConnection),
+        {"self.server_state", "self._server_state"},
         ServerState,
         {"connections", "default_headers", "tasks", "total_requests"},
     ),
     Inside(
         "uvicorn",
         "the configuration",
-        (*HTTP, DirectSocket),
-        {"config", "self.config"},
+        (*HTTP, WebSocketConnection),
+        {"config", "self.config", "self._config"},
         _config,
-        {"loaded_app", "timeout_keep_alive", "ws_max_size", "ws_protocol_class"},
-    ),
-    Inside(
-        "uvicorn",
-        "a WebSocket connection",
-        (DirectSocket,),
-        {"self", "super()"},
-        _websocket,
         {
-            "close_sent",
-            "close_timer",
-            "config",
-            "conn",
-            "curr_msg_data_type",
-            "disconnected",
-            "frames",
-            "handle_cont",
-            "handshake_complete",
-            "handshake_initiated",
-            "keepalive_timeout",
-            "loop",
-            "pending_ping_payload",
-            "pong_timer",
-            "queue",
-            "read_paused",
-            "run_asgi",
-            "schedule_ping",
-            "send",
-            "send_keepalive_ping",
-            "send_receive_event_to_app",
-            "shutdown",
-            "stop_keepalive",
-            "transport",
+            "loaded_app",
+            "timeout_keep_alive",
+            "ws_max_size",
+            "ws_ping_interval",
+            "ws_ping_timeout",
+            "ws_protocol_class",
         },
     ),
     Inside(
         "websockets",
         "the protocol without a socket",
-        (DirectSocket,),
-        {"self.conn"},
-        lambda: _websocket().conn,
-        {"data_to_send", "send_close", "state"},
+        (WebSocketConnection, FrameReader),
+        {"self._protocol"},
+        ServerProtocol,
+        {
+            "accept",
+            "close_rcvd",
+            "close_sent",
+            "data_to_send",
+            "events_received",
+            "fail",
+            "parser_exc",
+            "receive_data",
+            "reject",
+            "send_close",
+            "send_ping",
+            "send_response",
+            "state",
+        },
     ),
     Inside(
         "websockets",

@@ -17,6 +17,7 @@ Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 
 
 _VERSION = {"version": "3.0", "spec_version": "2.3"}
+_SOCKET_VERSION = {"version": "3.0", "spec_version": "2.4"}
 
 
 class Disconnected(Exception):
@@ -36,6 +37,25 @@ def request_scope(head: RequestHead, addresses: Mapping[str, Any], state: Mappin
         "raw_path": url.path,
         "query_string": url.query or b"",
         "headers": head.headers,
+        "state": dict(state),
+        **addresses,
+    }
+
+
+def socket_scope(head: RequestHead, addresses: Mapping[str, Any], state: Mapping[str, Any]) -> Scope:
+    """The scope of a WebSocket; as of a request, whose target is a path in ASCII."""
+    path, _, query = head.target.partition(b"?")
+    offered = (value for name, value in head.headers if name == b"sec-websocket-protocol")
+    return {
+        "type": "websocket",
+        "asgi": _SOCKET_VERSION,
+        "http_version": "1.1",
+        "root_path": "",
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "headers": head.headers,
+        "subprotocols": [name.strip() for value in offered for name in value.decode("latin-1").split(",")],
         "state": dict(state),
         **addresses,
     }

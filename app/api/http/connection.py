@@ -196,7 +196,7 @@ class HttpConnection(asyncio.Protocol):
         self.sweep.leave(self)
         self.flow.release()
         self.server_state.connections.discard(self)
-        protocol: Any = self.config.ws_protocol_class(  # type: ignore[misc, call-arg]  # it is DirectSocket
+        protocol: Any = self.config.ws_protocol_class(  # type: ignore[misc, call-arg]  # it is WebSocketConnection
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
         protocol.sweep = self.sweep
@@ -204,7 +204,7 @@ class HttpConnection(asyncio.Protocol):
         self.transport.set_protocol(protocol)
         if self.flow.write_paused:
             protocol.pause_writing()
-        protocol.begin(head.written(), frames)
+        protocol.begin(head, frames)
 
     def take_held(self) -> bytes:
         """What came behind the request that is under way, if anything holds it."""

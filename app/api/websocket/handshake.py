@@ -9,7 +9,7 @@ from app.api.auth import KeyStore, Principal
 from app.api.http.asgi import Message, Receive, Scope, Send, header, send_problem
 from app.api.http.known_names import query_problem
 from app.api.services import Services
-from app.api.websocket.connection import DirectSocket
+from app.api.websocket.connection import WebSocketConnection
 from app.api.websocket.trade_messages import key_of_auth, request_id
 from app.documents.problems import Problem, engine_halted, invalid_field, not_ready, overloaded, unauthorized
 from app.streams.codec import text_frame
@@ -31,7 +31,7 @@ def refusal_frame(identity: Id, problem: Problem) -> bytes:
     return text_frame(orjson.dumps({"id": identity, "status": problem.status, "error": problem.content}))
 
 
-class Door:
+class Handshake:
     """Who comes in on one path, by a key in the handshake or in the first message."""
 
     def __init__(self, services: Services) -> None:
@@ -51,7 +51,7 @@ class Door:
             return overloaded()
         return None
 
-    async def principal(self, scope: Scope, receive: Receive, wire: DirectSocket) -> Principal | None:
+    async def principal(self, scope: Scope, receive: Receive, wire: WebSocketConnection) -> Principal | None:
         """Whose key it is; None, with the connection closed, where there is none in time."""
         authorization = header(scope, b"authorization")
         if authorization is not None:
@@ -71,7 +71,7 @@ class Door:
 
 
 async def _principal_of_first_message(
-    keys: KeyStore, receive: Receive, wire: DirectSocket
+    keys: KeyStore, receive: Receive, wire: WebSocketConnection
 ) -> Principal | None:
     """Whose key the first message carries; None where there is none in time."""
     try:

@@ -8,8 +8,8 @@ import logging
 
 from app.api.http.asgi import Receive, Scope, Send, header
 from app.api.services import Services
-from app.api.websocket.connection import direct_socket
-from app.api.websocket.handshake import Door, send_http_problem
+from app.api.websocket.connection import connection_of
+from app.api.websocket.handshake import Handshake, send_http_problem
 from app.api.websocket.stream_session import StreamSession
 from app.documents.problems import Problem, forbidden
 from app.streams.catch_up import CatchUp
@@ -28,11 +28,11 @@ class StreamSocket:
         self._hub = hub
         self._catch_up = CatchUp(hub)
         self._origins = origins
-        self._door = Door(services)
+        self._handshake = Handshake(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        problem = self._door_problem(scope)
+        problem = self._refusal(scope)
         if problem is not None:
             await send_http_problem(send, problem)
             return
@@ -41,11 +41,11 @@ class StreamSocket:
         except OSError:
             logger.debug("a stream was lost", exc_info=True)
 
-    def _door_problem(self, scope: Scope) -> Problem | None:
+    def _refusal(self, scope: Scope) -> Problem | None:
         """Why a connection is not even accepted."""
         if not self._may_come_from(scope):
             return forbidden("pages of this origin may not connect: see BOT4_ALLOWED_ORIGINS")
-        return self._door.problem(scope)
+        return self._handshake.problem(scope)
 
     def _may_come_from(self, scope: Scope) -> bool:
         """Browsers say which page connects: one from elsewhere must not use what its visitor can reach."""
@@ -58,8 +58,8 @@ class StreamSocket:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
-        wire = direct_socket(scope)
-        principal = await self._door.principal(scope, receive, wire)
+        wire = connection_of(scope)
+        principal = await self._handshake.principal(scope, receive, wire)
         if principal is None:
             return
         session = StreamSession(self._services, self._hub, self._catch_up, principal, wire)

@@ -7,7 +7,7 @@ from typing import Any
 from app.api.auth import Principal
 from app.api.http.asgi import Receive
 from app.api.services import Services
-from app.api.websocket.connection import DirectSocket
+from app.api.websocket.connection import WebSocketConnection
 from app.api.websocket.handshake import CLOSE_UNAUTHORIZED, Id, answer_frame, refusal_frame
 from app.api.websocket.stream_messages import decode_request
 from app.api.websocket.trade_messages import request_id
@@ -32,7 +32,7 @@ _Place = tuple[Channel, str]
 
 class StreamSession:
     def __init__(
-        self, services: Services, hub: Hub, catch_up: CatchUp, principal: Principal, wire: DirectSocket
+        self, services: Services, hub: Hub, catch_up: CatchUp, principal: Principal, wire: WebSocketConnection
     ) -> None:
         self._services = services
         self._hub = hub

@@ -10,9 +10,9 @@ import logging
 from app.api.http.asgi import Receive, Scope, Send
 from app.api.order_entry.desk import OrderDesk
 from app.api.services import Services
-from app.api.websocket.connection import direct_socket
+from app.api.websocket.connection import connection_of
 from app.api.websocket.dead_man import DeadManTimers
-from app.api.websocket.handshake import Door, send_http_problem
+from app.api.websocket.handshake import Handshake, send_http_problem
 from app.api.websocket.trade_session import TradeSession
 from app.documents.problems import overloaded
 
@@ -27,11 +27,11 @@ class TradeSocket:
         self._desk = desk
         self._timers = DeadManTimers(services.loop)
         self._sessions = 0
-        self._door = Door(services)
+        self._handshake = Handshake(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
-        problem = self._door.problem(scope)
+        problem = self._handshake.problem(scope)
         if problem is None and self._sessions >= SESSIONS_MAX:
             problem = overloaded()
         if problem is not None:
@@ -47,8 +47,8 @@ class TradeSocket:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
-        wire = direct_socket(scope)
-        principal = await self._door.principal(scope, receive, wire)
+        wire = connection_of(scope)
+        principal = await self._handshake.principal(scope, receive, wire)
         if principal is None:
             return
         session = TradeSession(self._services, self._desk, self._timers, principal, wire)

@@ -10,6 +10,7 @@ that does not read delays nobody but itself, and in the end loses its connection
 import asyncio
 import logging
 from collections.abc import Callable
+from enum import Enum, auto
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from app.api.http.large_response import json_object
 from app.api.order_entry.desk import OrderDesk
 from app.api.order_entry.mass_cancel import canceled_members
 from app.api.services import Services
-from app.api.websocket.connection import CLOSE_STOPPING, CLOSE_TOO_SLOW, DirectSocket
+from app.api.websocket.connection import CLOSE_STOPPING, CLOSE_TOO_SLOW, WebSocketConnection
 from app.api.websocket.dead_man import DeadManTimers, Reason
 from app.api.websocket.handshake import CLOSE_UNAUTHORIZED, Id
 from app.api.websocket.trade_messages import decode_request, request_id
@@ -49,6 +50,22 @@ CLOSE_BINARY = 1003
 _ORDER_NAMES = frozenset(("order_id", "account", "client_order_id"))
 
 
+class State(Enum):
+    """Of a session: STOPPING takes nothing more and closes when all is answered."""
+
+    OPEN = auto()
+    STOPPING = auto()
+    CLOSED = auto()
+
+
+class Output(Enum):
+    """What becomes of replies: nothing waits, they are written in the next turn, the client is behind."""
+
+    IDLE = auto()
+    DUE = auto()
+    PAUSED = auto()
+
+
 class TradeSession:
     def __init__(
         self,
@@ -56,7 +73,7 @@ class TradeSession:
         desk: OrderDesk,
         timers: DeadManTimers,
         principal: Principal,
-        wire: DirectSocket,
+        wire: WebSocketConnection,
     ) -> None:
         self._services = services
         self._desk = desk
@@ -67,11 +84,9 @@ class TradeSession:
         self._in_flight = 0
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
-        self._flushing = False
-        self._paused = False
-        self._closed = False
+        self._state = State.OPEN
+        self._output = Output.IDLE
         self._answering: set[asyncio.Task[None]] = set()  # mass cancels
-        self._stopping = False
         self._grace_seconds: dict[int, float] = {}  # by account, where orders end with the connection
         self._operations: dict[str, Callable[[Id, Any], None]] = {
             "order.place": self._place,
@@ -97,7 +112,7 @@ class TradeSession:
 
     def handle(self, text: bytes) -> None:
         """Take one message. Every one is answered once, unless the connection ends before."""
-        if self._closed or self._stopping:
+        if self._state is not State.OPEN:
             return
         try:
             request = decode_request(text)
@@ -198,8 +213,7 @@ class TradeSession:
         except Exception as error:  # noqa: BLE001  # as in `handle`
             self._in_flight -= 1
             self._fail(identity, error)
-            if self._stopping:
-                self._end_when_answered()
+            self._end_when_answered()
         else:
             self._send_reply(identity, Reply(200, b"".join(json_object(**members))))
 
@@ -207,8 +221,7 @@ class TradeSession:
         """Answer a request that was in flight."""
         self._in_flight -= 1
         self._put(identity, reply)
-        if self._stopping:
-            self._end_when_answered()
+        self._end_when_answered()
 
     def _send_content(self, identity: Id, content: ReplyContent) -> None:
         self._put(identity, content.encoded())
@@ -224,37 +237,38 @@ class TradeSession:
         self._refuse(identity, problem)
 
     def _put(self, identity: Id, reply: Reply) -> None:
-        if self._closed:
+        if self._state is State.CLOSED:
             return
         status, body, _ = reply
         member = b"result" if status < 400 else b"error"
         name = b"%d" % identity if type(identity) is int else orjson.dumps(identity)
         frame = text_frame(b'{"id":%b,"status":%d,"%b":%b}' % (name, status, member, body))
         self._outgoing.append(frame)
-        if self._paused:
+        if self._output is Output.PAUSED:
             self._outgoing_bytes += len(frame)
             if self._outgoing_bytes > OUTGOING_BYTES_MAX:
                 self._close(CLOSE_TOO_SLOW, "too far behind")
-        elif not self._flushing:
-            self._flushing = True
+        elif self._output is Output.IDLE:
+            self._output = Output.DUE
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._flushing = False
-        if self._paused or not self._outgoing:
+        if self._output is Output.PAUSED:
+            return
+        self._output = Output.IDLE
+        if not self._outgoing:
             return
         frames, self._outgoing = self._outgoing, []
         self._outgoing_bytes = 0
         self._wire.write_frames(frames)
 
     def _pause(self) -> None:
-        self._paused = True
+        self._output = Output.PAUSED
 
     def _resume(self) -> None:
-        self._paused = False
+        self._output = Output.IDLE
         self._flush()
-        if self._stopping:
-            self._end_when_answered()
+        self._end_when_answered()
 
     # The end.
 
@@ -267,22 +281,26 @@ class TradeSession:
 
     def _stop(self) -> None:
         """The server stops: what was taken is answered, nothing more is taken."""
-        self._stopping = True
+        if self._state is State.OPEN:
+            self._state = State.STOPPING
         self._end_when_answered()
 
     def _end_when_answered(self) -> None:
-        if not (self._in_flight or self._paused):
+        """Where the server stops: when the last reply is on its way."""
+        if self._state is not State.STOPPING:
+            return
+        if not self._in_flight and self._output is not Output.PAUSED:
             self._close(CLOSE_STOPPING, "the server is shutting down")
 
     def _close(self, code: int, reason: str) -> None:
         """End the connection from this side; what the client has not read in time is dropped."""
-        if not self._closed:
+        if self._state is not State.CLOSED:
             self._flush()
             self._end()
             self._wire.finish(code, reason)
 
     def _end(self) -> None:
-        self._closed = True
+        self._state = State.CLOSED
         self._outgoing.clear()
 
     def ended(self) -> None:
