@@ -6,7 +6,6 @@ is no room, because the disk budget is used up, or because the engine takes noth
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from app.engine.records import COMMAND, field_offset
 from app.engine.types import CommandKind
@@ -21,31 +20,22 @@ _KIND_OFFSET = field_offset(COMMAND, "kind")
 _MAY_ADD_RISK = bytes((CommandKind.PLACE_ORDER, CommandKind.AMEND_ORDER))
 
 
-class Taken(NamedTuple):
-    """What was waiting, in the order in which it came."""
-
-    commands: memoryview  # COMMAND records; valid until the next command comes
-    waiters: list[Waiter]
-    first_ns: int  # when the first of them came, by `time.perf_counter_ns`
-
-
 class Inbox:
-    """`closed`: nothing is taken any more. `overloads`: how often there was no room."""
+    """`closed`: nothing is taken any more. `count`: so many commands wait. `overloads`: how often there
+    was no room. `first_ns`: when the first command came since the inbox was last empty, by
+    `time.perf_counter_ns`.
+    """
 
     def __init__(self, journal_full: Callable[[], bool]) -> None:
         self.closed = False
+        self.count = 0
+        self.first_ns = 0
         self.overloads = 0
         self._storage_full = False
         self._journal_full = journal_full
         self._bytes = bytearray(INBOX_COMMANDS_MAX * _COMMAND_BYTES)
         self._view = memoryview(self._bytes)
-        self._count = 0
         self._waiters: list[Waiter] = []
-        self._first_ns = 0
-
-    def __len__(self) -> int:
-        """How many commands wait."""
-        return self._count
 
     def on_disk_state(self, state: DiskState) -> None:
         """How much of its budget the journal has used; may be called from any thread.
@@ -63,29 +53,33 @@ class Inbox:
             _refuse_risk(records)
         if self.closed:
             raise EngineHalted("the engine has halted")
-        first, size = self._count, len(records)
+        first, size = self.count, len(records)
         count = size // _COMMAND_BYTES
         if first + count > INBOX_COMMANDS_MAX or self._journal_full():
             self.overloads += 1
             raise Overloaded("the inbox is full")
         if first == 0:
-            self._first_ns = time.perf_counter_ns()
+            self.first_ns = time.perf_counter_ns()
         start = first * _COMMAND_BYTES
         self._bytes[start : start + size] = records
-        self._count = first + count
+        self.count = first + count
         waiter.first, waiter.count = first, count
         self._waiters.append(waiter)
         return first == 0
 
-    def take(self) -> Taken:
-        """Everything that waits; the inbox is empty then."""
-        taken = Taken(self._view[: self._count * _COMMAND_BYTES], self._waiters, self._first_ns)
-        self._count, self._waiters = 0, []
-        return taken
+    def take(self) -> tuple[memoryview, list[Waiter]]:
+        """All commands that wait, and who waits for them, in the order in which they came.
+
+        The inbox is empty then; the records are valid until the next command comes.
+        """
+        records, waiters = self._view[: self.count * _COMMAND_BYTES], self._waiters
+        self.count, self._waiters = 0, []
+        return records, waiters
 
     def fail(self, error: Exception) -> None:
         """Nothing that waits will be applied."""
-        for waiter in self.take().waiters:
+        _, waiters = self.take()
+        for waiter in waiters:
             waiter.fail(error)
 
 

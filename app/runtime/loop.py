@@ -113,7 +113,8 @@ class EngineLoop:
 
     def resume(self, open_orders: NDArray[np.void]) -> None:
         """Give the venue, after a restart, the ORDER records that it had, and take what it reports."""
-        builder = self._begin_tick(self._clock.now())
+        now = self._clock.now()
+        builder = TickBuilder(self.engine, self._venue, self._stepper, self.seq, now)
         builder.take_reports(self._venue.resume(open_orders))
         self._commit(builder, [], time.perf_counter_ns())
 
@@ -233,22 +234,22 @@ class EngineLoop:
 
     def _tick(self) -> None:
         self._scheduled = False
-        if self.halted or self._in_flight:
+        if self.inbox.closed or self._in_flight:
             # While a tick is on its way to the disk the next one gathers: it could not be durable any
             # sooner, and larger batches cost less. `_on_durable` goes on.
             return
         started = time.perf_counter_ns()
-        taken = self.inbox.take()
+        requests, waiters = self.inbox.take()
         try:
-            builder = self._apply(taken.commands)
+            builder = self._apply(requests)
         except Exception as error:  # a bug: the state may be half changed, so nothing may go on from it
             logger.exception("the engine failed")
-            self._in_flight.append(Tick(self.seq, b"", NO_REQUESTS, taken.waiters, [], started, 0))
+            self._in_flight.append(Tick(self.seq, b"", NO_REQUESTS, waiters, [], started, 0))
             self._halt(f"internal error: {error!r}")
             return
-        self._commit(builder, taken.waiters, started)
-        if taken.waiters:
-            self.latency["queue"].record(started - taken.first_ns, len(taken.waiters))
+        self._commit(builder, waiters, started)
+        if waiters:
+            self.latency["queue"].record(started - self.inbox.first_ns, len(waiters))
 
     def _apply(self, requests: memoryview) -> TickBuilder:
         """Apply all that has come in, clients' `requests` among it.
@@ -257,15 +258,12 @@ class EngineLoop:
         new day's; client commands come last, so that they meet the newest market.
         """
         now = self._clock.now()
-        builder = self._begin_tick(now)
+        builder = TickBuilder(self.engine, self._venue, self._stepper, self.seq, now)
         self._time_due = False
         if self._time.is_due(now):
             builder.apply(ADVANCE_TIME)
-        for batch in self._market_inbox.take_levels():
-            builder.take_reports(self._venue.apply_levels(batch))
-        if marks := self._market_inbox.take_marks():
-            self.marked.set()
-            builder.apply(mark_commands(marks))
+        if self._market_inbox.due:
+            self._apply_market(builder)
         if self._sample_due:
             self._sample_due = False
             builder.apply(SAMPLE_MARKS)
@@ -274,8 +272,13 @@ class EngineLoop:
         self.seq = builder.seq
         return builder
 
-    def _begin_tick(self, now: int) -> TickBuilder:
-        return TickBuilder(self.engine, self._venue, self._stepper, self.seq, now)
+    def _apply_market(self, builder: TickBuilder) -> None:
+        levels, marks = self._market_inbox.take()
+        for batch in levels:
+            builder.take_reports(self._venue.apply_levels(batch))
+        if marks:
+            self.marked.set()
+            builder.apply(mark_commands(marks))
 
     def _commit(self, builder: TickBuilder, waiters: list[Waiter], started: int) -> None:
         self.seq = builder.seq
@@ -298,7 +301,7 @@ class EngineLoop:
             self.latency["journal"].record(now - tick.started_ns, tick.commands)
             self._deliver(tick)
             self.latency["reply"].record(time.perf_counter_ns() - now, tick.commands)
-        if self.inbox or self._market_inbox.is_due() or self._time_due or self._sample_due:
+        if self.inbox.count or self._market_inbox.due or self._time_due or self._sample_due:
             self._schedule()
 
     def _deliver(self, tick: Tick) -> None:

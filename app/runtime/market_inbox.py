@@ -14,33 +14,29 @@ PENDING_LEVELS_MAX = 1 << 16
 
 
 class MarketInbox:
-    """Nothing is refused here: what the market says cannot be asked for again."""
+    """Nothing is refused here: what the market says cannot be asked for again.
+
+    `due`: something waits that is to enter with the next tick.
+    """
 
     def __init__(self) -> None:
+        self.due = False
         self._levels: list[NDArray[np.void]] = []
         self._level_count = 0
         self._marks: dict[int, int] = {}
-        self._marks_due = False
-
-    def is_due(self) -> bool:
-        """Whether anything waits that is to enter with the next tick."""
-        return self._marks_due or bool(self._levels)
+        self._marks_released = False
 
     def add_levels(self, levels: NDArray[np.void]) -> bool:
         """Add a copy of LEVEL_UPDATE records; whether as many wait as there may be."""
         self._levels.append(np.frombuffer(bytearray(levels.tobytes()), LEVEL_UPDATE))
         self._level_count += len(levels)
+        self.due = True
         return self._level_count >= PENDING_LEVELS_MAX
 
     def conflate_levels(self) -> None:
         """Keep of all levels only what counts now."""
         self._levels = [newest_levels(np.concatenate(self._levels))]
         self._level_count = len(self._levels[0])
-
-    def take_levels(self) -> list[NDArray[np.void]]:
-        """All levels that wait, in batches as they came."""
-        levels, self._levels, self._level_count = self._levels, [], 0
-        return levels
 
     def add_mark(self, symbol: int, mark: int) -> None:
         """Keep the mark until it is released, unless a newer one comes."""
@@ -49,13 +45,14 @@ class MarketInbox:
     def release_marks(self) -> bool:
         """Let the marks that there are, and what comes until then, into the next tick; whether any are."""
         if self._marks:
-            self._marks_due = True
-        return self._marks_due
+            self._marks_released = self.due = True
+        return self._marks_released
 
-    def take_marks(self) -> dict[int, int]:
-        """The newest mark of each symbol, if marks have been released."""
-        if not self._marks_due:
-            return {}
-        self._marks_due = False
-        marks, self._marks = self._marks, {}
-        return marks
+    def take(self) -> tuple[list[NDArray[np.void]], dict[int, int]]:
+        """All levels, in batches as they came, and where marks are released the newest of each symbol."""
+        marks: dict[int, int] = {}
+        if self._marks_released:
+            marks, self._marks, self._marks_released = self._marks, {}, False
+        levels, self._levels, self._level_count = self._levels, [], 0
+        self.due = False
+        return levels, marks

@@ -160,7 +160,7 @@ class Hub:
 
     def _is_busy(self) -> bool:
         """Whether an order may be on its way."""
-        return not self.loop.at_rest or len(self.loop.inbox) > 0
+        return not self.loop.at_rest or self.loop.inbox.count > 0
 
     async def at_rest(self, work: Callable[[], None]) -> None:
         """Do `work` when the state is that of the last durable command and all before it has been sent.

@@ -88,7 +88,7 @@ def test_a_flood_past_the_inbox_is_refused_and_the_rest_is_answered(tmp_path: Pa
             with pytest.raises(Overloaded):
                 loop.submit_batch(place("two-more") * 2)
             assert loop.inbox.overloads == 2
-            assert len(loop.inbox) == INBOX_COMMANDS_MAX
+            assert loop.inbox.count == INBOX_COMMANDS_MAX
             outcomes = await asyncio.gather(*accepted)
             assert [outcome.event.status for outcome in outcomes] == [OrderStatus.NEW] * len(outcomes)
             assert [outcome.event.seq for outcome in outcomes] == sorted(o.event.seq for o in outcomes)

@@ -127,7 +127,7 @@ def _figures(services: Services) -> dict[str, int]:
         "seq": loop.seq,
         "durable_seq": loop.durable_seq,
         "journal_backlog_bytes": loop.journal_backlog_bytes,
-        "inbox_commands": len(loop.inbox),
+        "inbox_commands": loop.inbox.count,
     }
 
 

@@ -41,15 +41,18 @@ def _inbox() -> Inbox:
     return Inbox(lambda: False)
 
 
+def _take(inbox: Inbox) -> tuple[bytes, list[object]]:
+    records, waiters = inbox.take()
+    return bytes(records), list(waiters)
+
+
 def test_commands_come_out_in_the_order_in_which_they_came() -> None:
     inbox, waiters = _inbox(), [_Waiter() for _ in range(3)]
     batch = _records(CommandKind.NOTE, CommandKind.SET_LIMIT)
     for waiter, records in zip(waiters, (_PLACE, batch, _CANCEL), strict=True):
         inbox.put(waiter, records)
-    assert len(inbox) == 4
-    taken = inbox.take()
-    assert taken.commands == _PLACE + batch + _CANCEL
-    assert taken.waiters == waiters
+    assert inbox.count == 4
+    assert _take(inbox) == (_PLACE + batch + _CANCEL, waiters)
     assert [(waiter.first, waiter.count) for waiter in waiters] == [(0, 1), (1, 2), (3, 1)]
 
 
@@ -57,12 +60,11 @@ def test_taking_empties_it() -> None:
     inbox, waiter = _inbox(), _Waiter()
     inbox.put(_Waiter(), _PLACE)
     inbox.take()
-    assert len(inbox) == 0
-    assert not inbox.take().commands
+    assert inbox.count == 0
+    assert _take(inbox) == (b"", [])
     inbox.put(waiter, _CANCEL)
-    taken = inbox.take()
-    assert taken.commands == _CANCEL
-    assert (taken.waiters, waiter.first) == ([waiter], 0)
+    assert _take(inbox) == (_CANCEL, [waiter])
+    assert waiter.first == 0
 
 
 def test_only_the_first_command_since_it_was_emptied_calls_for_a_tick() -> None:
@@ -78,7 +80,10 @@ def test_it_knows_since_when_its_first_command_waits() -> None:
     inbox.put(_Waiter(), _PLACE)
     between = time.perf_counter_ns()
     inbox.put(_Waiter(), _PLACE)
-    assert before <= inbox.take().first_ns <= between
+    assert before <= inbox.first_ns <= between
+    inbox.take()
+    inbox.put(_Waiter(), _PLACE)
+    assert inbox.first_ns >= between
 
 
 def test_what_does_not_fit_as_a_whole_is_refused_as_a_whole() -> None:
@@ -87,14 +92,14 @@ def test_what_does_not_fit_as_a_whole_is_refused_as_a_whole() -> None:
     late = _Waiter()
     with pytest.raises(Overloaded):
         inbox.put(late, _PLACE * 2)
-    assert (len(inbox), inbox.overloads, late.first) == (INBOX_COMMANDS_MAX - 1, 1, -1)
+    assert (inbox.count, inbox.overloads, late.first) == (INBOX_COMMANDS_MAX - 1, 1, -1)
     inbox.put(_Waiter(), _CANCEL)
     with pytest.raises(Overloaded):
         inbox.put(late, _CANCEL)
     assert inbox.overloads == 2
-    taken = inbox.take()
-    assert taken.commands == _PLACE * (INBOX_COMMANDS_MAX - 1) + _CANCEL
-    assert late not in taken.waiters
+    records, waiters = _take(inbox)
+    assert records == _PLACE * (INBOX_COMMANDS_MAX - 1) + _CANCEL
+    assert late not in waiters
     inbox.put(late, _PLACE)
 
 
@@ -103,18 +108,18 @@ def test_nothing_is_taken_while_the_journal_is_full() -> None:
     inbox = Inbox(lambda: full)
     with pytest.raises(Overloaded):
         inbox.put(_Waiter(), _CANCEL)
-    assert (len(inbox), inbox.overloads) == (0, 1)
+    assert (inbox.count, inbox.overloads) == (0, 1)
     full = False
     assert inbox.put(_Waiter(), _CANCEL)
 
 
 def test_nothing_is_taken_once_it_is_closed() -> None:
-    inbox = _inbox()
-    inbox.put(_Waiter(), _PLACE)
+    inbox, waiter = _inbox(), _Waiter()
+    inbox.put(waiter, _PLACE)
     inbox.closed = True
     with pytest.raises(EngineHalted):
         inbox.put(_Waiter(), _CANCEL)
-    assert inbox.take().commands == _PLACE
+    assert _take(inbox) == (_PLACE, [waiter])
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CommandKind if kind])
@@ -126,10 +131,10 @@ def test_with_the_disk_budget_used_up_only_what_may_add_risk_is_refused(kind: Co
             inbox.put(_Waiter(), _records(kind))
         with pytest.raises(StorageFull):
             inbox.put(_Waiter(), _CANCEL + _records(kind))
-        assert (len(inbox), inbox.overloads) == (0, 0)
+        assert (inbox.count, inbox.overloads) == (0, 0)
     else:
         inbox.put(_Waiter(), _records(kind))
-        assert len(inbox) == 1
+        assert inbox.count == 1
 
 
 @pytest.mark.parametrize("state", [state for state in DiskState if state != DiskState.REACHED])
@@ -147,4 +152,4 @@ def test_who_waits_is_told_once_that_nothing_will_come() -> None:
     inbox.fail(error)
     inbox.fail(error)
     assert [waiter.errors for waiter in waiters] == [[error], [error]]
-    assert len(inbox) == 0
+    assert inbox.count == 0

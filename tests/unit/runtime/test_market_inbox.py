@@ -15,16 +15,21 @@ def _levels(*levels: tuple[int, int]) -> NDArray[np.void]:
 
 
 def _taken(inbox: MarketInbox) -> list[list[tuple[int, int]]]:
-    return [[(int(row["price"]), int(row["quantity"])) for row in batch] for batch in inbox.take_levels()]
+    levels, _ = inbox.take()
+    return [[(int(row["price"]), int(row["quantity"])) for row in batch] for batch in levels]
+
+
+def _due(inbox: MarketInbox) -> bool:
+    return inbox.due
 
 
 def test_depth_comes_out_in_the_batches_in_which_it_came() -> None:
     inbox = MarketInbox()
     assert not inbox.add_levels(_levels((100, 1), (99, 2)))
     assert not inbox.add_levels(_levels((100, 3)))
-    assert inbox.is_due()
+    assert _due(inbox)
     assert _taken(inbox) == [[(100, 1), (99, 2)], [(100, 3)]]
-    assert not inbox.is_due()
+    assert not _due(inbox)
     assert _taken(inbox) == []
 
 
@@ -43,7 +48,7 @@ def test_too_much_depth_is_conflated_to_what_counts_now() -> None:
     newest = [(price, 2) for price in range(1, 101)]
     assert inbox.add_levels(_levels(*newest))
     inbox.conflate_levels()
-    assert inbox.is_due()
+    assert _due(inbox)
     # There is room again, and it is taken behind what was kept.
     assert not inbox.add_levels(_levels((50, 3)))
     assert _taken(inbox) == [newest, [(50, 3)]]
@@ -52,20 +57,20 @@ def test_too_much_depth_is_conflated_to_what_counts_now() -> None:
 def test_taking_depth_makes_room() -> None:
     inbox = MarketInbox()
     assert inbox.add_levels(_levels(*[(100, 1)] * PENDING_LEVELS_MAX))
-    inbox.take_levels()
+    inbox.take()
     assert not inbox.add_levels(_levels((100, 1)))
 
 
 def test_marks_wait_until_they_are_released() -> None:
     inbox = MarketInbox()
     inbox.add_mark(3, 1_000)
-    assert not inbox.is_due()
-    assert inbox.take_marks() == {}
+    assert not _due(inbox)
+    assert inbox.take() == ([], {})
     assert inbox.release_marks()
-    assert inbox.is_due()
-    assert inbox.take_marks() == {3: 1_000}
-    assert not inbox.is_due()
-    assert inbox.take_marks() == {}
+    assert _due(inbox)
+    assert inbox.take() == ([], {3: 1_000})
+    assert not _due(inbox)
+    assert inbox.take() == ([], {})
 
 
 def test_only_the_newest_mark_of_a_symbol_enters() -> None:
@@ -74,7 +79,18 @@ def test_only_the_newest_mark_of_a_symbol_enters() -> None:
         inbox.add_mark(symbol, mark)
     inbox.release_marks()
     inbox.add_mark(1, 51)  # it comes before the tick does
-    assert list(inbox.take_marks().items()) == [(3, 1_001), (1, 51)]
+    _, marks = inbox.take()
+    assert list(marks.items()) == [(3, 1_001), (1, 51)]
+
+
+def test_depth_does_not_take_unreleased_marks_along() -> None:
+    inbox = MarketInbox()
+    inbox.add_mark(0, 1_000)
+    inbox.add_levels(_levels((100, 1)))
+    levels, marks = inbox.take()
+    assert (len(levels), marks) == (1, {})
+    assert inbox.release_marks()
+    assert inbox.take() == ([], {0: 1_000})
 
 
 def test_without_a_new_mark_there_is_nothing_to_release() -> None:
@@ -82,6 +98,6 @@ def test_without_a_new_mark_there_is_nothing_to_release() -> None:
     assert not inbox.release_marks()
     inbox.add_mark(0, 1)
     inbox.release_marks()
-    inbox.take_marks()
+    inbox.take()
     assert not inbox.release_marks()
-    assert not inbox.is_due()
+    assert not _due(inbox)
