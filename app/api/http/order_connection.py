@@ -4,7 +4,7 @@ A client that trades sends the same head over and over; only the body is new. So
 a head that has been read once is recognised by its bytes, and such a request
 costs one look-up, one call of the desk and one write: no task, no scope, no
 header by header. Anything that is not plainly one of these requests, whole and
-alone on its connection, takes uvicorn's own way to the framework, whose routes
+alone on its connection, goes by the parser to the framework, whose routes
 (`app.api.routes.order_entry`) answer the same requests with the same words.
 
 One request of a connection is under way at a time. What a client has sent
@@ -30,16 +30,9 @@ from app.runtime.loop import EngineLoop
 
 HEADS_MAX = 4_096  # remembered, of all connections
 
-
-_CREATED_HEADERS = b"content-type: application/json\r\n"  # of nearly all answers
-
-
-def _header_lines(reply: Reply) -> bytes:
-    return "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items()).encode()
-
-
 # Their heads come again and again; those of the others name an order.
 _REPEATED = (OrderAction.PLACE, OrderAction.PLACE_BATCH)
+_CREATED_HEADERS = b"content-type: application/json\r\n"  # of nearly all replies
 
 
 class PlainRequest(NamedTuple):
@@ -151,7 +144,7 @@ class OrderConnection(HttpConnection):
         self._begin(request, data[request.head.size : end])
 
     def _feed(self, data: bytes) -> None:
-        """What uvicorn's way takes of it; the rest is held."""
+        """What the parser takes of it; the rest is held."""
         rest = self.feed(data)
         if rest and self.state is not State.ENDED:
             self._held += rest
@@ -267,6 +260,10 @@ class OrderConnection(HttpConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._held.clear()
         super().connection_lost(exc)
+
+
+def _header_lines(reply: Reply) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items()).encode()
 
 
 def order_connection(services: Services, desk: OrderDesk) -> type[OrderConnection]:
