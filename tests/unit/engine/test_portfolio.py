@@ -22,7 +22,7 @@ from tests.support.engine import (
     working,
 )
 from tests.support.sampled_desk import PRICE, pass_second, sampled_desk
-from tests.unit.engine.test_portfolio_risk import value_at_risk, var_limit, verdict
+from tests.unit.engine.test_portfolio_risk import correlated_limit, value_at_risk, var_limit, verdict
 
 SYMBOLS = 3
 HUGE = 10**17
@@ -131,9 +131,7 @@ def test_what_cannot_be_measured_counts_in_full() -> None:
 
 def test_the_unmeasured_is_correlated_with_everything() -> None:
     made = kept_desk()
-    made.send(
-        instrument(SYMBOLS), mark(SYMBOLS, 500), limit(Limit.MAX_CORRELATED_EXPOSURE, HUGE, Scope.ACCOUNT, 0)
-    )
+    made.send(instrument(SYMBOLS), mark(SYMBOLS, 500), correlated_limit(HUGE))
     working(made, place(0, SYMBOLS, BUY, 7, 500))
     working(made, place(0, 2, BUY, 3, PRICE))
 
