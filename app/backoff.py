@@ -1,4 +1,4 @@
-"""Backoff: how long to wait before the next try."""
+"""Backoff: the wait before the next try."""
 
 import random
 
@@ -6,7 +6,7 @@ import random
 class Backoff:
     """Doubles from `first_seconds` to `seconds_max`; each wait is drawn from the upper half.
 
-    So those who lost the same server at the same moment do not come back at the same moment.
+    So clients that lost the same server at the same moment do not all return at the same moment.
     """
 
     def __init__(self, first_seconds: float, seconds_max: float, rng: random.Random | None = None) -> None:
@@ -22,7 +22,7 @@ class Backoff:
         self.failures = 0
 
     def next_seconds(self) -> float:
-        """Note a failure; how long to wait now."""
+        """Count a failure; returns how long to wait now."""
         # Beyond 2**32 the longest wait has long been reached.
         seconds = min(self._max, self._first * 2.0 ** min(self.failures, 32))
         self.failures += 1

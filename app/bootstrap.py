@@ -1,8 +1,8 @@
-"""The only place where the parts are made and put together.
+"""Bootstrap: the one place where the parts of a server are built and wired together.
 
-A server answers health checks from its first moment; it is ready when the
-kernels are compiled, the journal is replayed and the venue has its orders back.
-Database and cache start beside that: the engine does not need them.
+A server answers health checks from its first moment. It is ready when the kernels are compiled, the
+journal is replayed and the venue has its orders back. The database and the cache start alongside:
+the engine does not need them.
 """
 
 import asyncio
@@ -78,12 +78,12 @@ Notify = Callable[[str], None]
 
 
 def _quiet(_message: str) -> None:
-    """For servers that nobody watches start."""
+    """The default `notify`: drops the text."""
 
 
 @dataclass
 class Server:
-    """One server: `start`, then `stop`. `notify` is told what takes time while it starts."""
+    """One server: `start`, then `stop`. `notify` receives progress messages while it starts."""
 
     settings: Settings
     clock: SystemClock
@@ -93,7 +93,7 @@ class Server:
     notify: Notify = _quiet
     new_admin_key: str | None = None
     failure: BaseException | None = None
-    cut_off: bool = False  # told to stop while it was starting
+    cut_off: bool = False  # asked to stop while it was starting
     started: asyncio.Event = field(default_factory=asyncio.Event)
     _snapshot_seq: int = 0
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -159,7 +159,7 @@ class Server:
         self._web = create_app(self.services, desk, stream_socket)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-        """ASGI: the lifespan is the server's, everything else goes on without a detour."""
+        """ASGI: the server handles the lifespan itself and passes everything else straight on."""
         if scope["type"] == "lifespan":
             return self._live(receive, send)
         return self._web.application(scope, receive, send)
@@ -176,14 +176,14 @@ class Server:
         await send({"type": "lifespan.shutdown.complete"})
 
     def _note_start(self, starting: asyncio.Task[None]) -> None:
-        """What went wrong is kept for whoever runs the server."""
+        """Keep how the start ended, for whoever runs the server."""
         self.cut_off = starting.cancelled()
         if not self.cut_off:
             self.failure = starting.exception()
         self.started.set()
 
     async def start(self) -> None:
-        """Make ready. Raises what stands in the way: RecoveryError, JournalError, OSError."""
+        """Make ready. Raises what prevents it: RecoveryError, JournalError, OSError."""
         folder = self.settings.journal_dir
         self._spawn(self.dependencies.start())
         described = asyncio.ensure_future(asyncio.to_thread(self._web.describe))
@@ -226,7 +226,7 @@ class Server:
         logger.info("ready after %s: %d commands replayed, seq %d", times.text(), count, seq)
 
     async def _recover(self, folder: Path) -> Recovered:
-        """Bring the engine up to date. To load a snapshot it needs no kernels: they come meanwhile."""
+        """Bring the engine up to date. A snapshot is loaded while the kernels still compile."""
         compiled = threading.Event()
 
         def compile_all() -> None:
@@ -254,7 +254,7 @@ class Server:
                 logger.warning("BOT4_%s=%d from now on", policy.name, wanted)
 
     async def stop(self) -> None:
-        """Finish what is under way; whatever fails, the folder is let go and the embedded servers end."""
+        """Finish pending work. Whatever fails, the folder is released and the embedded servers end."""
         try:
             await self._finish()
         finally:
@@ -278,7 +278,7 @@ class Server:
         return min(self.loop.durable_seq, database)
 
     async def _write_history(self, environment: Mapping[str, str]) -> None:
-        """Keep the database's writer running; what reads the database has the same URL."""
+        """Keep the database's writer running; the history reader uses the same URL."""
         await self.dependencies.started.wait()
         url = self.dependencies.database_url
         if url is None:
@@ -353,7 +353,7 @@ class Server:
         await self.loop.durable()
 
     async def _follow(self, feed: Feed) -> None:
-        """Keep the feed running: a market that fails leaves marks that age, and is tried again."""
+        """Keep the feed running. If it fails, marks age, and it is started again."""
         while True:
             try:
                 await feed.run(self.market)
@@ -366,10 +366,10 @@ class Server:
 
 
 def build(settings: Settings, notify: Notify = _quiet) -> Server:
-    """A server that is ready to start, and holds its folder until it is stopped.
+    """A server that is ready to start. It holds its folder until it is stopped.
 
-    The lock comes before anything that writes: a second server on the folder leaves nothing behind.
-    Raises SettingsError, FolderLocked, KeyFileError, TemplateFileError, OSError.
+    The lock is taken before anything is written: a second server on the folder leaves nothing behind. Raises
+    SettingsError, FolderLocked, KeyFileError, TemplateFileError, OSError.
     """
     _check_feed(settings)
     for folder in (settings.data_dir, settings.journal_dir):
@@ -386,13 +386,13 @@ def build(settings: Settings, notify: Notify = _quiet) -> Server:
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
-    """Nobody awaits a task beside the engine before the end: that one has failed must be seen at once."""
+    """Log the failure of a background task at once: nobody awaits it before the server ends."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.critical("a task beside the engine has failed and is gone: %s", error, exc_info=error)
 
 
 def _check_feed(settings: Settings) -> None:
-    """Raises SettingsError: now, and not when everything else has started."""
+    """Raises SettingsError now, before anything else has started."""
     try:
         open_feed(settings.feed, ())
     except ValueError as error:

@@ -1,8 +1,7 @@
-"""The command line: `bot4 serve | migrate | replay | journal | keys | feed-server | bench | warm`.
+"""Command line: `bot4 serve | migrate | replay | journal | keys | feed-server | bench | warm`.
 
-It reads arguments and settings and hands them on. What a command needs is
-imported when the command runs, so that help and refusals come at once and not
-after the kernels' libraries have been loaded.
+It reads arguments and settings and passes them on. The modules of a command are imported when it
+runs, so help and usage errors appear at once, before the kernels' libraries are loaded.
 """
 
 import argparse
@@ -20,7 +19,7 @@ ROLES = ("viewer", "trader", "risk", "admin")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0 done, 1 failed, 2 not understood."""
+    """Run one command. Returns the exit status: 0 done, 1 failed, 2 usage error."""
     options, rest = _parser().parse_known_args(arguments)
     if rest and options.command is not _bench:
         print(f"bot4: unknown arguments: {' '.join(rest)} (see bot4 --help)", file=sys.stderr)
@@ -54,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="run the server",
-        description="Run the server until it is told to stop (Ctrl-C, SIGTERM).",
+        description="Run the server until it is stopped (Ctrl-C, SIGTERM).",
         epilog=settings_help(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -128,8 +127,8 @@ def _add_feed_server(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     server = commands.add_parser(
         "feed-server",
         help="serve recorded market data as Binance does, with faults on request",
-        description="Serve recorded market data on WebSocket and REST as Binance does, until told to stop. "
-        "GET /status tells how it is; GET /faults?drop=0.01&cut=0.0001 changes the faults, "
+        description="Serve recorded market data on WebSocket and REST as Binance does, until stopped. "
+        "GET /status shows its state; GET /faults?drop=0.01&cut=0.0001 changes the faults, "
         "/faults?now=cut or now=half_open hits all connections at once.",
         allow_abbrev=False,
     )
@@ -368,7 +367,7 @@ def _now() -> int:
 
 
 def _user_errors() -> tuple[type[Exception], ...]:
-    """Errors whose one line tells a user what to do; looked up only once something failed."""
+    """Errors that are shown to the user as one line; imported only once something has failed."""
     from app.api.auth import KeyFileError, KeyRefused
     from app.api.template_store import TemplateFileError
     from app.embedded import EmbeddedError

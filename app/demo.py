@@ -1,4 +1,4 @@
-"""What a first start finds: instruments, two everyday accounts and one for load tests."""
+"""Demonstration data of a first start: instruments, two everyday accounts and one for load tests."""
 
 from typing import NamedTuple
 

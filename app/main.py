@@ -1,4 +1,4 @@
-"""The web application: routes, error answers, and what stands in front of the framework."""
+"""Web application: routes, error responses, and the middleware in front of the framework."""
 
 import threading
 from collections.abc import Callable
@@ -63,7 +63,7 @@ DESCRIPTION = """A trading engine: orders, accounts, limits.
 Decimals are strings; numbers are accepted on input where they are exact. Times are microseconds since
 the epoch. Errors are `application/problem+json` with a stable `code`. Every route but `/health/*` needs
 `Authorization: Bearer <key>`. Orders are also taken over the WebSocket `/v1/trade`;
-what happens is told live by `/v1/stream`.
+events are published live on `/v1/stream`.
 """
 
 ROUTERS = (
@@ -97,7 +97,7 @@ def _response(problem: Problem) -> Response:
 
 
 def _methods_of(path: str) -> str:
-    """All that may be done at a path: the framework tells of the first route alone."""
+    """All methods that a path allows: the framework reports those of the first route alone."""
     found: set[str] = set()
     for module in ROUTERS:
         for route in module.router.routes:
@@ -152,7 +152,7 @@ def _add_error_answers(app: FastAPI) -> None:
 
 
 def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
-    """The FastAPI application by itself: all routes, and what OpenAPI says of them."""
+    """The FastAPI application by itself: all routes and their OpenAPI descriptions."""
     app = FastAPI(
         title="Bot4",
         version=services.version,
@@ -178,8 +178,10 @@ def create_framework(services: Services, desk: OrderDesk) -> FastAPI:
 
 
 def _description_of(app: FastAPI) -> Callable[[], bytes]:
-    """The OpenAPI document, made when it is asked for first, which takes most of a second: before the start
-    is over (`app.bootstrap`), in a thread. Any thread may ask."""
+    """The OpenAPI document, built on first use, which takes most of a second.
+
+    `app.bootstrap` asks for it before the start is over, in a thread. Any thread may ask.
+    """
     lock = threading.Lock()
     made: list[bytes] = []
 
@@ -195,7 +197,7 @@ def _description_of(app: FastAPI) -> Callable[[], bytes]:
 
 
 class WebApplication(NamedTuple):
-    """What the server runs, and what makes its OpenAPI document."""
+    """The ASGI application that the server runs, and the builder of its OpenAPI document."""
 
     application: Application
     describe: Callable[[], bytes]

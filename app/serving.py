@@ -1,4 +1,4 @@
-"""How a server is run: its socket, the web server around it, signals, and what the terminal is told."""
+"""Serving: the server's socket, the web server around it, signals, and the greeting in the terminal."""
 
 import asyncio
 import contextlib
@@ -71,7 +71,7 @@ def _http_server(server: Server) -> uvicorn.Server:
 
 
 def _prepare(settings: Settings, *notify: Notify) -> tuple[Server, socket.socket]:
-    """A server, and the socket that it will listen on: none is held where the other cannot be had."""
+    """A server and the socket that it will listen on. If one cannot be had, the other is released."""
     listener = _listen(settings)
     try:
         return build(settings, *notify), listener
@@ -97,7 +97,7 @@ async def running_server(settings: Settings) -> AsyncIterator[tuple[Server, str]
 
 
 def serve(settings: Settings) -> None:
-    """Run a server until it is told to stop. Raises what keeps it from starting."""
+    """Run a server until it is stopped. Raises what keeps it from starting."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
@@ -123,7 +123,7 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _greet(server: Server, http: uvicorn.Server, url: str) -> None:
-    """Say what there is to know once the server is ready; end it if it cannot be."""
+    """Print the address, and a new admin key, once the server is ready; end it if it cannot become ready."""
     _say(f"bot4 {__version__} starting on {url}, data in {server.settings.data_dir}")
     await server.started.wait()
     if server.failure is not None or server.cut_off:

@@ -1,9 +1,9 @@
-"""The settings of a server: read once from the environment, checked, then frozen.
+"""Settings of a server: read once from the environment, checked, then frozen.
 
-A field of `Settings` is the one place where a setting is named, defaulted,
-checked and explained; `bot4 serve --help` is printed from it. The field `port`
-is the variable `BOT4_PORT`. A variable that is set to nothing counts as not
-set, which is how compose files pass on what their user left out.
+A field of `Settings` is the one place where a setting is named, defaulted, checked and explained;
+`bot4 serve --help` is printed from it. The field `port` is the variable `BOT4_PORT`. A variable
+that is set to an empty value counts as not set: compose files pass on in this way what their user
+left out.
 """
 
 import os
@@ -127,7 +127,7 @@ def _feed(feed: str) -> str:
 
 
 def _origins(listed: str | Iterable[str]) -> frozenset[str]:
-    """As browsers write them: scheme, host and port where it is not the scheme's own, in small letters."""
+    """Origins as browsers write them, in lower case: scheme, host, and any port but the scheme's own."""
     names = listed.split(",") if isinstance(listed, str) else listed
     origins = frozenset(name.strip().lower().rstrip("/") for name in names if name.strip())
     for origin in origins:
@@ -150,7 +150,7 @@ Folder = Annotated[Path, AfterValidator(_folder)]
 
 
 class Settings(BaseSettings):
-    """What its arguments say; `from_environment` alone reads the environment."""
+    """The settings as given by arguments; only `from_environment` reads the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -258,12 +258,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments alone: whoever builds settings in a program or a test gets what is written there."""
+        """Arguments only: settings built in a program or a test contain what is written there."""
         return (init_settings,)
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The settings that the environment asks for.
+        """The settings of the environment.
 
         Raises:
             SettingsError: values are not allowed.
@@ -276,14 +276,14 @@ class Settings(BaseSettings):
 
 
 def variables() -> Iterator[Variable]:
-    """Every setting, in the order in which they are declared."""
+    """Every setting, in order of declaration."""
     for name, field in Settings.model_fields.items():
         assert field.description is not None
         yield Variable(_variable_of(name), _written(field.default), field.description, not field.repr)
 
 
 def settings_help() -> str:
-    """Every setting with its default, as a table in the order of their declaration."""
+    """Every setting with its default, as a table in order of declaration."""
     lines = ["settings, from the environment:"]
     for variable in variables():
         lines.append(f"  {variable.name}{'=' + variable.default if variable.default else ''}")
@@ -307,7 +307,7 @@ def _refusal(error: ErrorDetails) -> str:
 
 
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Names that look like settings and are none: most likely misspelt."""
+    """Variables with our prefix that are not settings: most likely misspelt."""
     source = os.environ if environment is None else environment
     known = {variable.name for variable in variables()}
     return sorted(
@@ -318,7 +318,7 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
 
 
 def without_password(url: str) -> str:
-    """A URL that can be logged: user and place, no password and no query values."""
+    """A URL that is safe to log: user and place, without the password and the query's values."""
     parts = urlsplit(url)
     user, at, place = parts.netloc.rpartition("@")
     return f"{parts.scheme}://{user.partition(':')[0]}{at}{place}{parts.path}"

@@ -1,4 +1,4 @@
-"""Compiles every kernel, or loads it from the cache, before the first order needs it."""
+"""Warm-up: every kernel compiled, or loaded from the cache, before the first order needs it."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 2.0
 
 
 def compile_kernels(notify: Callable[[str], None]) -> None:
-    """Run each kernel once on an engine of its own. Says so, by `notify`, when it takes long."""
+    """Run each kernel once on a separate engine. Reports by `notify` when that takes long."""
     began = time.monotonic()
     done = threading.Event()
 

@@ -1,4 +1,4 @@
-"""How long to wait before the next try: longer each time, and never for all clients the same."""
+"""Backoff: the wait before the next try, longer each time and never the same for all clients."""
 
 import random
 
@@ -13,7 +13,7 @@ class Backoff:
         self._next = first_seconds
 
     def next(self) -> float:
-        """Half of it is chance, so that clients of a server that comes back do not all come at once."""
+        """Half of it is random, so that clients of a server that comes back do not all come at once."""
         seconds = self._next
         self._next = min(2 * seconds, self._max)
         return seconds * random.uniform(0.5, 1.0)  # noqa: S311  # no secret

@@ -1,4 +1,4 @@
-"""One server, one key: orders, streams, replicas, and plain HTTP for the rest of the API."""
+"""Client of one server with one key: orders, streams, replicas, and plain HTTP for the rest of the API."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -88,12 +88,12 @@ class Client:
         return found
 
     async def set_leverage(self, account: str, leverage: int, reason: str) -> Account:
-        """The account as it is then. Raises Bot4Error."""
+        """Returns the changed account. Raises Bot4Error."""
         body = {"leverage": leverage, "reason": reason}
         return cast(Account, await self.request("PATCH", f"/v1/accounts/{account}", json=body))
 
     async def request(self, method: str, path: str, **options: Any) -> Any:
-        """Any other route of the API: its JSON. Raises Bot4Error."""
+        """Call any other route of the API; returns its JSON. Raises Bot4Error."""
         try:
             response = await self.http.request(method, path, **options)
         except httpx.HTTPError as error:
@@ -103,7 +103,7 @@ class Client:
         return response.json()
 
     def stream(self, *channels: Channel, batch: bool = True) -> Stream:
-        """Watch channels: iterate over what this gives."""
+        """Watch channels: iterate over the result."""
         return Stream(self._url, self._key, channels, batch=batch)
 
     def replica(self, account: str | None = None) -> LiveReplica:

@@ -1,4 +1,4 @@
-"""How both sockets are opened, and what a refused handshake means."""
+"""WebSocket connections: how both sockets are opened, and what a refused handshake means."""
 
 import orjson
 from websockets.asyncio.client import connect
@@ -21,7 +21,7 @@ def open_socket(url: str, key: str) -> connect:
 
 
 def refusal(error: InvalidStatus) -> Bot4Error | None:
-    """What trying again would not change; None where it may."""
+    """The error of a handshake that a retry would not change; None if it may."""
     if error.response.status_code not in (401, 403):
         return None
     return error_of(error.response.status_code, orjson.loads(error.response.body or b"{}"))

@@ -1,4 +1,4 @@
-"""What can go wrong, by what the caller can do about it. `code` is the server's, and stable."""
+"""Errors, by what the caller can do about them. `code` is the server's, and stable."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +15,9 @@ class Bot4Error(Exception):
 
 
 class Refused(Bot4Error):
-    """The request was understood and not done: change it, or leave it.
+    """The request was understood and not done: change it, or drop it.
 
-    `after_loss`: an earlier try, whose answer was lost with its connection, may have done it.
+    `after_loss`: an earlier try, whose reply was lost with its connection, may have done it.
     """
 
     after_loss = False
@@ -32,7 +32,7 @@ class Forbidden(Bot4Error):
 
 
 class Unavailable(Bot4Error):
-    """The server was not ready, overloaded or halted for as long as the caller wanted to wait.
+    """The server was not ready, overloaded or halted for as long as the caller was willing to wait.
 
     Nothing was done, unless it is an `OutcomeUnknown`.
     """
@@ -41,7 +41,7 @@ class Unavailable(Bot4Error):
 class OutcomeUnknown(Unavailable):
     """The connection was lost on the way and did not come back in time: it may be in effect or not.
 
-    `client_order_ids`: of the orders; place them again under the same ids, or ask by them.
+    `client_order_ids`: of the orders; place them again under the same ids, or query them by these.
     """
 
     def __init__(self, detail: str, client_order_ids: tuple[str, ...] = ()) -> None:
@@ -62,7 +62,7 @@ _KINDS: dict[int, type[Bot4Error]] = {
 
 
 def closed_error(code: int | None, reason: str) -> Bot4Error | None:
-    """What a close code means, where there is no use in coming back."""
+    """The error of a close code after which a reconnect is useless."""
     if code == 4001:
         return Unauthorized(401, {"code": "UNAUTHORIZED", "detail": reason or "the key is not valid"})
     if code == 4003:

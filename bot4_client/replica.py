@@ -1,4 +1,4 @@
-"""A copy of what the server knows of orders, fills, positions and accounts, kept equal by a stream."""
+"""Replica: a copy of the server's orders, fills, positions and accounts, kept equal by a stream."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,11 +11,11 @@ FILLS_MAX = 100_000
 
 
 class Replica:
-    """What a stream has told.
+    """The state that a stream has sent.
 
-    `orders`: the open ones, by order id. `fills`: the newest, by fill id, in order. `positions`: by
-    account and symbol. `accounts`: by name. `fills_missed`: a resume was not possible, so fills
-    between then and now may be missing. `seqs`: by channel and key, how far it has come.
+    `orders`: the open ones, by order id. `fills`: the newest, by fill id, in order. `positions`: by account
+    and symbol. `accounts`: by name. `fills_missed`: a resume was not possible, so fills in between may be
+    missing. `seqs`: by channel and key, the last seq applied.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Replica:
         self._parts: dict[tuple[str, str], list[Any]] = {}
 
     def apply(self, message: Message) -> None:
-        """Take in one message of a stream; parts of a snapshot count when all are there."""
+        """Apply one message of a stream; parts of a snapshot take effect when all are there."""
         place = message["channel"], message["key"]
         if message["type"] == "snapshot":
             part = self._parts.setdefault(place, [])
@@ -78,7 +78,7 @@ class Replica:
 
 
 class LiveReplica(Replica):
-    """A replica that follows a stream for as long as the context lasts; entered when it is filled."""
+    """A replica that follows a stream for as long as the context lasts; it is complete on entry."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class LiveReplica(Replica):
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def wait_for(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Until the replica is as wanted. Raises TimeoutError, and what ended the stream."""
+        """Wait until the condition holds. Raises TimeoutError, and the error that ended the stream."""
         async with asyncio.timeout(seconds), self._changed:
             while not condition():
                 if self._task is not None and self._task.done():

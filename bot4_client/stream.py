@@ -1,4 +1,4 @@
-"""`WS /v1/stream`, without gaps: it reconnects, resumes, and checks that nothing is missing."""
+"""Stream client of `WS /v1/stream`: it reconnects, resumes, and checks that no message is missing."""
 
 import asyncio
 import logging
@@ -37,7 +37,7 @@ class Channel(NamedTuple):
 
 
 class _Position:
-    """How far one channel and key has come: `seq` of the last message, `complete` of the last whole one."""
+    """The position in one channel and key: `seq` of the last message, `complete` of the last whole one."""
 
     __slots__ = ("complete", "seq")
 
@@ -49,10 +49,9 @@ class _Position:
 class Stream:
     """Iterate over it: snapshots, updates and `resumed`, in order, for as long as the key is good.
 
-    After a lost connection it goes on where it broke off. What the server cannot resume
-    begins again with a snapshot (`"resumed": false` in the channels of events). `reconnects` and
-    `gaps` count; a gap is a message that did not follow the one before, after which the
-    stream begins anew.
+    After a lost connection it continues where it broke off. If the server cannot resume, it begins again with
+    a snapshot (`"resumed": false` in the channels of events). `reconnects` and `gaps` count; a gap is a
+    message that did not follow the one before, after which the stream begins anew.
     """
 
     def __init__(self, url: str, key: str, channels: Iterable[Channel], *, batch: bool = True) -> None:
@@ -65,7 +64,7 @@ class Stream:
         self.gaps = 0
 
     async def __aiter__(self) -> AsyncIterator[Message]:
-        """Raises Unauthorized, Forbidden, Refused (a channel that there is not)."""
+        """Raises Unauthorized, Forbidden, Refused (an unknown channel)."""
         backoff = Backoff()
         while True:
             try:
@@ -88,7 +87,7 @@ class Stream:
             await asyncio.sleep(backoff.next())
 
     async def _messages(self, socket: ClientConnection) -> AsyncIterator[Message]:
-        """Until there is a gap, or the connection ends."""
+        """Messages until there is a gap, or the connection ends."""
         while True:
             async with asyncio.timeout(SILENCE_SECONDS_MAX):
                 found = orjson.loads(await socket.recv())
@@ -110,7 +109,7 @@ class Stream:
         return {"op": "subscribe", "id": 1, "batch": self._batch, "channels": channels}
 
     def _again(self) -> Iterator[dict[str, Any]]:
-        """The channels and keys that there were, the logs from where they are."""
+        """The channels and keys of before, the logs from their positions."""
         for (name, key), position in self._positions.items():
             request: dict[str, Any] = {"name": name}
             if key != "*" and name in _OF_ACCOUNTS:
@@ -128,7 +127,7 @@ class Stream:
             raise error_of(answer["status"], answer["error"])
         for channel in answer["result"]["channels"]:
             position = self._positions.setdefault((channel["name"], channel["key"]), _Position())
-            position.seq = position.complete  # what was not complete comes again
+            position.seq = position.complete  # incomplete groups are sent again
 
     def _follows(self, message: Message) -> bool:
         position = self._positions[message["channel"], message["key"]]

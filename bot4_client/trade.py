@@ -1,8 +1,8 @@
-"""Order entry over `WS /v1/trade`: any number of requests on their way, over one connection that comes back.
+"""Order entry over `WS /v1/trade`: any number of requests in flight, over one connection that reconnects.
 
-A request whose connection is lost is sent again on the next one. That is safe:
-every order has a client order id, under which the server does a thing once; a
-cancel or an amend that turns out to be done already is answered with the order.
+A request whose connection is lost is sent again on the next one. That is safe: every order has a
+client order id, under which the server does a thing once; a cancel or an amend that turns out to be
+done already gets the order as its reply.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ Number = str | int | Decimal
 
 
 class BatchResult(NamedTuple):
-    """One of the two is there."""
+    """Either of the two is set."""
 
     order: Order | None
     error: Bot4Error | None
 
 
 class _Lost(Exception):
-    """The connection ended before the answer came."""
+    """The connection ended before the reply came."""
 
 
 class _Closed(Exception):
@@ -86,7 +86,7 @@ class Trade:
             self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """End the connection; what is not answered yet is answered with OutcomeUnknown."""
+        """End the connection; open requests end with OutcomeUnknown."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -234,7 +234,7 @@ class Trade:
         return cast(Order, response.json())
 
     async def _ask(self, op: str, params: Mapping[str, Any], client_order_ids: tuple[str, ...] = ()) -> Any:
-        """The result, after as many tries as there is time for."""
+        """The result, after as many tries as the time allows."""
         backoff = Backoff()
         last: Bot4Error | None = None
         lost = False
@@ -284,7 +284,7 @@ class Trade:
         return answer["result"]
 
     async def _run(self) -> None:
-        """Keep one connection, until it is no use."""
+        """Keep one connection until reconnecting is useless."""
         backoff = Backoff()
         try:
             while True:
@@ -299,7 +299,7 @@ class Trade:
                 except (OSError, InvalidHandshake, TimeoutError) as error:
                     logger.debug("no connection: %s", error)
                 if self._failure is not None:
-                    self._connected.set()  # everyone is told
+                    self._connected.set()  # wakes all waiters
                     return
                 await asyncio.sleep(backoff.next())
         finally:

@@ -1,4 +1,4 @@
-"""The server's documents. Decimals are text; `Decimal(order["price"])` is exact. Times are microseconds."""
+"""Documents of the server. Decimals are text; `Decimal(order["price"])` is exact. Times are microseconds."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 

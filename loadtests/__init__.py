@@ -1,1 +1,1 @@
-"""Benchmarks and load tests: what is claimed of Bot4, measured. No part of the server."""
+"""Benchmarks and load tests: the claims made for Bot4, measured. Not part of the server."""

@@ -1,7 +1,7 @@
-"""Servers that do nothing, under the same uvicorn as Bot4: what the transport costs by itself.
+"""Baseline servers that do nothing, under the same uvicorn as Bot4: the cost of the transport alone.
 
-`python -m loadtests.baselines bare|framework|echo|fanout BYTES` prints its port and serves until it is
-told to stop. Answers are as long as Bot4's.
+`python -m loadtests.baselines bare|framework|echo|fanout BYTES` prints its port and serves until it
+is stopped. Responses are as long as Bot4's.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Order(BaseModel):
 
 
 def answer(size: int) -> bytes:
-    """A JSON document of so many bytes."""
+    """A JSON document of this many bytes."""
     return orjson.dumps({"padding": "x" * max(size - len('{"padding":""}'), 0)})
 
 
@@ -95,7 +95,7 @@ def echo(_size: int) -> Application:
 
 
 def fanout(size: int) -> Application:
-    """Tells everyone who watches of each message to `/v1/trade`, twice, and answers it."""
+    """Sends each message on `/v1/trade` to all watchers, twice, and replies to it."""
     watchers: set[Send] = set()
     padding = "x" * max(size - 60, 0)
 

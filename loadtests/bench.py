@@ -13,8 +13,8 @@ from loadtests.machine import BUILD, circumstances
 
 ROUNDS = 5
 
-# What is measured, where, in this order. A part is imported when it is its turn. `history` needs
-# BOT4_BENCH_DATABASE_URL, a server that it may fill; without it the part says so.
+# The parts, in order of measurement. A part is imported when its turn comes. `history` needs
+# BOT4_BENCH_DATABASE_URL, a server that it may fill; without it the part reports that.
 PARTS = {
     "check": "engine_figures.measure_checks",
     "checks": "check_figures.measure_each_check",

@@ -1,7 +1,7 @@
-"""What each limit costs an order: the check in batch with this limit alone beside no limit at all.
+"""Cost of each limit to an order: the check in batch with this limit alone, beside no limit at all.
 
-A limit is set in every scope that may carry it, by commands. Rounds take turns, and each limit is measured
-right behind the same orders without any, so that what else the machine does falls on both.
+A limit is set in every scope that may carry it, by commands. Rounds alternate, and each limit is
+measured right after the same orders without any, so other load on the machine affects both.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ CHECKED = tuple(limit for limit in LIMITS if limit not in NOT_OF_ORDERS)
 
 
 class Bench:
-    """One batch of orders that pass, to be checked again and again under other limits."""
+    """One batch of orders that pass, checked repeatedly under different limits."""
 
     def __init__(self) -> None:
         self.firm = Firm()
@@ -31,7 +31,7 @@ class Bench:
         self.firm.set_limits(CHECKED, remove=True)
 
     def nanoseconds(self) -> float:
-        """Of one order, as the limits are now."""
+        """The time of one order under the current limits."""
         self.firm.engine.state.commands[:BATCH] = self._orders
         directory = self.firm.engine.directory
         if check_orders(directory, 0, BATCH) != BATCH:  # and the first pass makes what later ones find
@@ -44,7 +44,7 @@ class Bench:
         return median(taken) / BATCH * 1e9
 
     def with_limits(self, limits: tuple[Limit, ...], measure: Callable[[], float]) -> float:
-        """What `measure` gives while they are set."""
+        """The result of `measure` while they are set."""
         self.firm.set_limits(limits)
         try:
             return measure()

@@ -23,7 +23,7 @@ from loadtests.firm import ACCOUNTS, SYMBOLS, Firm, commands_of
 from loadtests.kernels import check_orders, covariance_arrays, update_covariance
 
 SIZES = (100, 500)
-_BURST_US = 3_000.0  # how long what is timed goes on
+_BURST_US = 3_000.0  # the duration of a timed burst
 _DECAY = 2 ** (-1 / 600)
 _WIDE = 10**18
 _PASSES = 20

@@ -1,4 +1,4 @@
-"""The market feed: messages into books, from a frame to its mark, and back in step after a cut."""
+"""Feed figures: messages into books, from a frame to its mark, and back in step after a cut."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ INSTRUMENTS = [DemoMarketInstrument(0), DemoMarketInstrument(1)]
 
 
 class _NoEngine:
-    """Where levels and marks end; counts the marks."""
+    """The end of levels and marks; counts the marks."""
 
     marks = 0
 
@@ -117,18 +117,18 @@ def _parse(raws: Sequence[bytes], snapshots: dict[str, bytes]) -> float:
 
 
 class _MarkTimes(MarketData):
-    """Notes when the mark of each touch is told; one mark covers the touches before it in the same batch."""
+    """Notes when the mark of each touch is published; one mark covers earlier touches of the same batch."""
 
     def __init__(self, count: int) -> None:
         super().__init__(_NoEngine())
-        self.told_ns = np.zeros(count, dtype=np.int64)
+        self.marked_ns = np.zeros(count, dtype=np.int64)
         self.next = 0
 
     def on_mark(self, symbol: int, mark: int) -> None:
         super().on_mark(symbol, mark)
         number = (mark - 1 - BID_TICKS) // 2
-        if self.next <= number < len(self.told_ns):
-            self.told_ns[self.next : number + 1] = time.monotonic_ns()
+        if self.next <= number < len(self.marked_ns):
+            self.marked_ns[self.next : number + 1] = time.monotonic_ns()
             self.next = number + 1
 
 
@@ -185,29 +185,29 @@ def _paced(follow: Callable[[str, int], Coroutine[None, None, NDArray[np.int64]]
     with _process("loadtests.feed_pacer", str(PACED_RATE), str(count)) as pacer, without_garbage_collection():
         url = f"http://127.0.0.1:{_line(pacer)}"
         with started_on(pinned[1] if pinned else None):
-            told_ns = uvloop.run(follow(url, count))
+            marked_ns = uvloop.run(follow(url, count))
         start_ns = int(_line(pacer))
     due_ns = start_ns + np.arange(count, dtype=np.int64) * (1_000_000_000 // PACED_RATE)
-    return percentiles((told_ns - due_ns) / 1e6)
+    return percentiles((marked_ns - due_ns) / 1e6)
 
 
 async def _receive_only(url: str, count: int) -> NDArray[np.int64]:
-    told_ns = np.zeros(count, dtype=np.int64)
+    marked_ns = np.zeros(count, dtype=np.int64)
     async with connect(f"{url.replace('http:', 'ws:')}/stream", compression=None, proxy=None) as socket:
         await socket.send("{}")
         number = 0
         while number < count:
             if b"@bookTicker" in await socket.recv(decode=False):
-                told_ns[number] = time.monotonic_ns()
+                marked_ns[number] = time.monotonic_ns()
                 number += 1
-    return told_ns
+    return marked_ns
 
 
 async def _follow_pacer(url: str, count: int) -> NDArray[np.int64]:
     sink = _MarkTimes(count)
     async with _following(url, sink):
         await _until(lambda: sink.next >= count)
-    return sink.told_ns
+    return sink.marked_ns
 
 
 # After a cut.

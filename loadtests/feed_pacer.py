@@ -1,7 +1,7 @@
-"""Sends touches of one symbol to one client, each at its own moment: `feed_pacer RATE COUNT`.
+"""Feed pacer: sends touches of one symbol to one client, each at its own moment: `feed_pacer RATE COUNT`.
 
-It says on stdout where it is, then, when the first one is due, by the machine's monotonic clock. The bid of
-touch number n is BID_TICKS + 2 n, so that a mark tells which touch it is of.
+It prints on stdout its address, then when the first touch is due, by the machine's monotonic clock.
+The bid of touch number n is BID_TICKS + 2 n, so a mark identifies its touch.
 """
 
 import sys
@@ -32,7 +32,7 @@ def _frame(stream: str, data: dict[str, Any]) -> bytes:
 
 
 def frames(count: int) -> list[bytes]:
-    """With each DEPTH_EVERY-th touch comes a depth update that says the same."""
+    """With each DEPTH_EVERY-th touch comes a depth update with the same content."""
     messages = []
     for number in range(count):
         bid, ask = BID_TICKS + 2 * number, BID_TICKS + 2 * number + 2

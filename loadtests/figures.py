@@ -1,4 +1,4 @@
-"""Figures: what is claimed, what was measured, beside what, and how that is printed and kept."""
+"""Figures: the claim, the measurement and its baseline, printed and kept."""
 
 import json
 import math
@@ -45,7 +45,7 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """None where nothing was promised."""
+        """None if nothing was promised."""
         if self.target is None:
             return None
         value = self.ratio if self.of_ratio else self.measured

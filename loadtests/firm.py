@@ -121,7 +121,7 @@ class Firm:
         self.apply(_commands(1, CommandKind.SAMPLE_MARKS))
 
     def set_marks(self, distance: NDArray[np.int64] | int = 0) -> None:
-        """So many ticks from where they are at other times."""
+        """Set the marks this many ticks away from their usual place."""
         commands = _commands(SYMBOLS, CommandKind.UPDATE_MARK)
         commands["symbol"] = np.arange(SYMBOLS)
         commands["price"] = MARK + distance
@@ -133,7 +133,7 @@ class Firm:
             self.apply(commands[first : first + len(self._offsets)])
 
     def orders(self, count: int, *, distance: tuple[int, int] = (10, 400)) -> Records:
-        """PLACE_ORDER of limit orders that rest: so many ticks away from the mark, on their own side."""
+        """PLACE_ORDER of limit orders that rest: this many ticks away from the mark, on their own side."""
         random = self.random
         commands = _commands(count, CommandKind.PLACE_ORDER)
         commands["account"] = random.integers(0, ACCOUNTS, count)
@@ -190,7 +190,7 @@ def commands_of(records: Iterable[bytes]) -> Records:
 
 
 def _commands(count: int, kind: CommandKind) -> Records:
-    """So many commands of a kind, to be filled in column by column."""
+    """This many commands of a kind, to be filled in column by column."""
     return np.frombuffer(bytearray(command(kind) * count), dtype_of(kind))
 
 

@@ -1,4 +1,4 @@
-"""Whether an order costs more when many are open, and whether memory grows with the number of orders."""
+"""Growth figures: an order's cost when many are open, and memory by the number of orders."""
 
 from collections.abc import Callable
 from statistics import median
@@ -27,10 +27,10 @@ _ROUTED = (EventKind.ORDER_ACCEPTED, EventKind.CANCEL_REQUESTED)
 
 
 class Churn:
-    """A firm in which so many orders are open, canceled at random and replaced by new ones.
+    """A firm in which this many orders are open, canceled at random and replaced by new ones.
 
-    With `venue` the paper venue's book holds them too; without, reports are made up here
-    and only the engine's time counts.
+    With `venue` the paper venue's book holds them too; without, reports are made up here and only the
+    engine's time counts.
     """
 
     def __init__(self, open_orders: int, *, venue: bool) -> None:
@@ -77,7 +77,7 @@ class Churn:
         return ids
 
     def _apply(self, commands: Records) -> Records:
-        """The events by which the commands were sent on, one for each, in their order."""
+        """The route events of the commands, one for each, in their order."""
         events = self._by_engine(commands) if self._stepper is None else self._with(self._stepper, commands)
         routed = events[np.isin(events["kind"], _ROUTED)]
         if len(routed) != len(commands):
@@ -151,7 +151,7 @@ def measure_growth(rounds: int) -> list[Figure]:
 
 
 def measure_memory(churn: Churn, orders: int, say: Callable[[str], None] | None = None) -> Figure:
-    """How much memory so many further orders take, of an engine that has used all its slots."""
+    """Memory taken by this many further orders, in an engine that has used all its slots."""
     churn.age()
     for _ in range(100):
         churn.step()

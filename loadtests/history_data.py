@@ -1,8 +1,8 @@
-"""A database full of made-up history, written by the database itself: what years of trading leave behind.
+"""History data: a database filled with made-up history, by the database itself, as after years of trading.
 
 Accounts and symbols are as uneven as in life: most rows are those of a few, the last account and
-the last symbol have next to none. Times are random within even steps and now and then the same,
-as they are after a clock has been set back.
+the last symbol have next to none. Times are random within even steps and now and then equal, as
+they are after a clock has been set back.
 """
 
 from collections.abc import Mapping

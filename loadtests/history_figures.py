@@ -1,6 +1,6 @@
-"""How long the history API takes over ten million rows of history, and the plans by which it does.
+"""History figures: response times of the history API over ten million rows, and its query plans.
 
-Needs a server to fill: BOT4_BENCH_DATABASE_URL. The database made there is dropped afterwards.
+Needs a server to fill: BOT4_BENCH_DATABASE_URL. The database created there is dropped afterwards.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is asked of history: each kind of query as a request and as the SQL that the API makes of it."""
+"""History queries: each kind as a request and as the SQL that the API makes of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Durable orders over HTTP: closed loop, beside servers that do nothing, in turns."""
+"""HTTP figures: durable orders in a closed loop, beside servers that do nothing, alternating."""
 
 from contextlib import ExitStack
 from statistics import median
@@ -25,7 +25,7 @@ def _run(server: Server, seconds: float = SECONDS) -> dict[str, Any]:
 
 
 def accepted(result: dict[str, Any]) -> dict[str, Any]:
-    """The same result, unless orders were refused that should not have been."""
+    """The same result; an error if orders were refused that should not have been."""
     refused, statuses = result["refused"], result["refused_statuses"]
     if refused:
         raise RuntimeError(f"{refused} orders were refused {statuses}: {result['refused_example']}")

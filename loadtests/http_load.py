@@ -1,8 +1,8 @@
-"""HTTP/1.1 load: keep-alive connections that know just enough of the protocol to cost little.
+"""HTTP/1.1 load: keep-alive connections with just enough of the protocol to cost little.
 
-Closed loop: each connection sends its next order when the last one is answered.
-Open loop: orders are due at a constant rate whatever the answers do, and their latency
-counts from when they were due, so that a server that stalls is not spared.
+Closed loop: each connection sends its next order when the last one is answered. Open loop: orders
+are due at a constant rate whatever the responses do, and their latency counts from when they were
+due, so a server that stalls is not spared.
 """
 
 import asyncio
@@ -121,8 +121,8 @@ async def open_loop(
 ) -> dict[str, Any]:
     """At a constant rate.
 
-    The generator sleeps for no longer than a twentieth of what is measured, in between. What shares its
-    core would hold it up by whole turns, so where it may it takes precedence over all of that.
+    The generator's sleeps are at most a twentieth of the measured times. Other processes on its core would
+    delay it by whole time slices, so it takes precedence over them if it may.
     """
     with contextlib.suppress(AttributeError, PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))

@@ -1,4 +1,4 @@
-"""Kernels that only figures and tests call: what the engine does inside one of its own, by itself."""
+"""Kernels for figures and tests only: single steps of the engine's kernels, by themselves."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from app.engine.state import FLOAT, LANES, SAMPLE_ROWS, SERIES_ROWS, aligned_zer
 
 @kernel
 def nothing(_directory: NDArray[np.int64], start: int, count: int) -> int:
-    """What a call from Python costs by itself."""
+    """The cost of a call from Python."""
     return count - start
 
 
@@ -24,8 +24,8 @@ def nothing(_directory: NDArray[np.int64], start: int, count: int) -> int:
 def check_orders(directory: NDArray[np.int64], start: int, count: int) -> int:
     """How many of `State.commands[start:count]` would pass as new orders; places none of them.
 
-    Takes rate tokens as a real check does, and asks for memory ahead: it is what `place` spends in a
-    batch on the decision alone.
+    Takes rate tokens as a real check does, and prefetches: the cost of the decision alone in a batch of
+    `place`.
     """
     st = attach(directory)
     passed = 0
@@ -53,5 +53,5 @@ def covariance_arrays(count: int) -> tuple[Floats, Floats, Floats]:
 
 @kernel
 def update_covariance(series: Floats, sample: Floats, sums: Floats, count: int, decay: float) -> None:
-    """One sample over arrays of any size: what SAMPLE_MARKS does to the engine's own."""
+    """One sample over arrays of any size: SAMPLE_MARKS does the same to the engine's own."""
     take_sample(series, sample, sums, count, decay)

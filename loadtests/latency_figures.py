@@ -1,4 +1,4 @@
-"""Latency of durable orders over HTTP at constant rates, from when each was due."""
+"""Latency figures: durable orders over HTTP at constant rates, from when each was due."""
 
 from typing import Any
 

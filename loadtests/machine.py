@@ -1,4 +1,4 @@
-"""On what machine and with which versions figures were taken, and which core does what."""
+"""Machine: hardware, versions and core assignment under which figures were taken."""
 
 import contextlib
 import os
@@ -77,7 +77,7 @@ def cores() -> tuple[int, int] | None:
 
 @contextlib.contextmanager
 def started_on(core: int | None) -> Iterator[None]:
-    """Processes that are started inside run on this core alone, and so do their threads and children."""
+    """Processes started inside run on this core alone, with their threads and children."""
     if core is None or not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -90,6 +90,6 @@ def started_on(core: int | None) -> Iterator[None]:
 
 
 def resident_mib() -> float:
-    """Memory that this process has touched and holds."""
+    """Resident memory of this process."""
     resident: int = psutil.Process().memory_info().rss
     return resident / 2**20

@@ -1,7 +1,7 @@
-"""The way from a decoded request to its events, one order at a time, through the real loop.
+"""Path figures: from a decoded request to its events, one order at a time, through the real loop.
 
-The journal is the only part that is missing: the one here only notes when it was
-handed the events, and says at once that they are durable.
+Only the journal is missing: the one here notes when it was given the events, and reports them as
+durable at once.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from loadtests.firm import MARK, SYMBOLS, Firm
 ORDERS = 10_000
 _TARGETS_US = {"p50": 10.0, "p95": 20.0, "p99": 40.0}
 _LEVELS = 20
-_SET_UP_US = 60_000_000  # what a firm takes of its own time until it is set up, and some more
+_SET_UP_US = 60_000_000  # the time of a firm's clock that its setup takes, and some more
 _DISPLAYED = 10**8  # steps, of each level: never used up
 
 
@@ -55,7 +55,7 @@ class NoJournal:
 
 
 class _NoJournalHere(NoJournal, JournalWriter):
-    """The same, for those who ask for a journal by its type; JournalWriter's own state is never made."""
+    """The same, for callers that want a journal by its type; JournalWriter's own state is never made."""
 
 
 def displayed_depth() -> np.ndarray[tuple[int], np.dtype[np.void]]:

@@ -73,9 +73,9 @@ def bot4_server(feed: str = "synthetic", settings: Mapping[str, str] | None = No
 
 
 def _move_what_follows(server: Server) -> None:
-    """Projections, database and cache to the generator's core, where they have what it leaves.
+    """Move projections, database and cache to the generator's core, where they use what it leaves.
 
-    On one core with the server they would hold up the kernel's own threads, which sync the journal.
+    On one core with the server they would delay the kernel's own threads, which sync the journal.
     """
     pinned = cores()
     if pinned is not None:
@@ -115,7 +115,7 @@ def _running(
 
 
 def _url_from(process: "subprocess.Popen[str]", ready: re.Pattern[str]) -> str:
-    """Read what a server says until it says where it is; what it says later is read and dropped."""
+    """Read the server's output until it prints its URL; later output is read and dropped."""
     assert process.stdout is not None
     said: deque[str] = deque(maxlen=20)
     timer = threading.Timer(START_SECONDS_MAX, process.kill)
@@ -149,7 +149,7 @@ def _stop(process: "subprocess.Popen[str]") -> None:
 
 
 def generate(server: Server, kind: str, **job: Any) -> dict[str, Any]:
-    """Run one load against a server; what the generator found. Raises RuntimeError."""
+    """Run one load against a server; returns its result. Raises RuntimeError."""
     prefix = f"b{secrets.token_hex(6)}-"
     document = {
         "kind": kind,

@@ -1,4 +1,4 @@
-"""How fast a journal is replayed that the real writer has written."""
+"""Replay figures: the replay rate of a journal written by the real writer."""
 
 import tempfile
 from pathlib import Path
@@ -71,7 +71,7 @@ def write_journal(folder: Path, orders: int) -> int:
 
 
 def _carry_out(firm: Firm, venue: PaperVenue, commands: Records) -> Records:
-    """As the server's loop: the venue is told all events, those of its own reports too."""
+    """As the server's loop: the venue is given all events, those of its own reports too."""
     events = firm.apply(commands).copy()
     caused = [events]
     while caused:

@@ -1,8 +1,8 @@
-"""How long a real server takes to start: a large snapshot, and a long journal behind it.
+"""Restart figures: the start time of a real server with a large snapshot and a long journal after it.
 
-The journal is made by the engine, the venue and the journal's own writer, without HTTP; commands come in
-ticks of a busy server. A running server would have made a snapshot with every sealed segment. How
-long it takes to be ready once that has happened is measured too, in the same folder.
+The journal is made by the engine, the venue and the journal's own writer, without HTTP; commands
+come in ticks of a busy server. A running server would have made a snapshot with every sealed
+segment. The start time after that is measured too, in the same folder.
 """
 
 import contextlib
@@ -70,7 +70,7 @@ class _Recorder(Firm):
         return events
 
     def carry_out(self, commands: Records) -> Records:
-        """As the server's loop: the venue is told all events, those of its own reports too."""
+        """As the server's loop: the venue is given all events, those of its own reports too."""
         events = self.apply(commands).copy()
         caused = [events]
         while caused:
@@ -86,10 +86,9 @@ class _Recorder(Firm):
 
 
 def write_folder(folder: Path, open_orders: int, commands: int) -> int:
-    """A snapshot with so many open orders, and at least so many commands behind it; the last one's number.
+    """A snapshot with this many open orders, and at least this many commands after it; the last one's number.
 
-    Orders that are canceled at random and replaced by new ones, so that as many stay open.
-    Raises OSError.
+    Orders are canceled at random and replaced by new ones, so that as many stay open. Raises OSError.
     """
     firm = _Recorder()
     steps = [min(TICK_ORDERS, open_orders - first) for first in range(0, open_orders, TICK_ORDERS)]
@@ -140,7 +139,7 @@ class Start:
 
 
 def start_server(data: Path) -> Start:
-    """Start `bot4 serve` on a folder, wait until it is ready, kill it: what it found there stays as it was.
+    """Start `bot4 serve` on a folder, wait until it is ready, kill it: the folder's content stays as it was.
 
     Raises RuntimeError.
     """
@@ -174,7 +173,7 @@ def start_server(data: Path) -> Start:
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End a server, and wait for its children too: they see that it is gone, and write until then."""
+    """End a server, and wait for its children too: they notice that it is gone, and write until then."""
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait(_STOP_SECONDS_MAX)
@@ -255,7 +254,7 @@ def _figure(claim: str, starts: list[Start], target: float | None, details: dict
 
 
 def _parts(starts: list[Start]) -> list[Figure]:
-    """Where the time went, as the server's log says; the rest is Python, imports and the first request."""
+    """Seconds by stage, from the server's log; the rest is Python, imports and the first request."""
     names = list(starts[0].parts)
     found = {name: median(start.parts[name] for start in starts) for name in names}
     rest = median(start.seconds - sum(start.parts.values()) for start in starts)

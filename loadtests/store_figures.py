@@ -1,4 +1,4 @@
-"""How fast the journal reaches the database, beside a bare binary COPY of the same rows."""
+"""Store figures: the rate from the journal to the database, beside a bare binary COPY of the same rows."""
 
 import asyncio
 import contextlib
@@ -109,7 +109,7 @@ def _added(batch: Projected) -> list[Rows]:
 
 
 async def _copy_all(url: str, batches: list[Projected]) -> float:
-    """What a writer cannot be faster than: the same bytes, in the same transactions, and nothing else."""
+    """The upper bound of a writer's speed: the same bytes, in the same transactions, and nothing else."""
     await migrate(url)
     connection = await connect(url)
     started = time.perf_counter()

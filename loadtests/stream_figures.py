@@ -1,10 +1,10 @@
-"""Live data: how soon and how much of it reaches those who watch, and what it costs those who trade.
+"""Stream figures: latency and rate of live data for watchers, and its cost to orders.
 
-Beside it a bare fan-out under the same uvicorn: it gives each watcher two messages of the same size for
-each order, by ASGI's `send`, and does nothing else.
+Beside it runs a bare fan-out under the same uvicorn: it sends each watcher two messages of the same
+size for each order, by ASGI's `send`, and does nothing else.
 
 Where the latency of orders is compared, watchers take their messages packed (`batch`), in a process
-of their own: what it costs them to read is not what it costs those who trade.
+of their own: the cost of reading is theirs, not the orders'.
 """
 
 from contextlib import ExitStack

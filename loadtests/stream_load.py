@@ -1,4 +1,4 @@
-"""Orders at a constant rate beside those who watch `/v1/stream`, or beside a bare fan-out."""
+"""Stream load: orders at a constant rate beside watchers of `/v1/stream`, or beside a bare fan-out."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,12 @@ from loadtests.stream_watchers import Apart, Here, Job, Socket
 
 _CANCEL_ALL = b'{"id":0,"op":"order.cancel_all","params":{"account":"' + ACCOUNT.encode() + b'"}}'
 _ANSWER_SECONDS_MAX = 5.0
-# Until the last messages are where they belong.
+# Until the last messages have been delivered.
 _SETTLE_SECONDS = 0.2
 
 
 class Broom(Socket):
-    """Cancels what the run before has left open: snapshots are not what is measured here."""
+    """Cancels the orders that the run before has left open: snapshots are not measured here."""
 
     def __init__(self, host: str, path: str, key: str) -> None:
         super().__init__(host, path, key)
@@ -71,12 +71,12 @@ class Driver(Socket):
 def delivered_per_second(
     arrived_us: NDArray[np.int64], latencies_us: NDArray[np.int64], began_us: int, seconds: float
 ) -> float:
-    """Of what was told while orders came; where the last of it came late, over the longer time.
+    """The rate of messages published while orders came; if the last one was late, over the longer time.
 
-    Later the market goes on to fill orders that rest: that is no part of the load.
+    Later the market goes on to fill resting orders: that is no part of the load.
     """
-    told_us = arrived_us - latencies_us - began_us
-    own = (told_us >= 0) & (told_us < seconds * 1e6)
+    published_us = arrived_us - latencies_us - began_us
+    own = (published_us >= 0) & (published_us < seconds * 1e6)
     if not own.any():
         return 0.0
     return float(own.sum() / max(seconds, (arrived_us[own].max() - began_us) / 1e6))
@@ -97,7 +97,7 @@ async def watched(
 ) -> dict[str, Any]:
     """`rate` orders a second; messages per second over all watchers, and latencies in milliseconds.
 
-    `apart`: who watches has a process of its own.
+    `apart`: the watchers have a process of their own.
     """
     loop = asyncio.get_running_loop()
     _, broom = await loop.create_connection(lambda: Broom(host, "/v1/trade", key), host, port)

@@ -1,8 +1,8 @@
-"""Those who watch `/v1/stream`, in the process of who trades or in one of their own.
+"""Stream watchers of `/v1/stream`, in the process of the orders or in one of their own.
 
-Messages carry the time at which what they tell was durable, in microseconds of the machine's
-clock. Server and watchers run on one machine, so its distance to the time of arrival, by the
-same clock, is the latency; each message is counted, whatever frame it came in.
+Messages carry the time at which their content was durable, in microseconds of the machine's clock.
+Server and watchers run on one machine, so the difference to the time of arrival, by the same clock,
+is the latency; each message is counted, whatever frame it came in.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ import uvloop
 from loadtests.order_bodies import ACCOUNT
 from loadtests.ws_load import FrameReader, text_frame
 
-# Of watchers in a process of their own: they share a core with who trades, and must not be what makes
-# an order late.
+# Of watchers in a process of their own: they share a core with the orders' generator and must not
+# delay an order.
 NICENESS = 10
 
 _TS = b',"ts":'
@@ -33,7 +33,7 @@ _SUBSCRIBE = (
 
 
 class Socket(asyncio.Protocol):
-    """A WebSocket client with as little between the wire and `on_messages` as there can be."""
+    """A WebSocket client with as little as possible between the wire and `on_messages`."""
 
     def __init__(self, host: str, path: str, key: str) -> None:
         nonce = base64.b64encode(os.urandom(16)).decode()
@@ -91,7 +91,7 @@ class Job(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What watchers have seen while they counted: when each message came, and how late, in microseconds."""
+    """The watchers' measurements: when each message came, and how late, in microseconds."""
 
     arrived_us: list[int]
     latencies_us: list[int]
@@ -100,7 +100,7 @@ class Seen(NamedTuple):
 
 
 class Watcher(Socket):
-    """Notes when each message was told and when it came, in microseconds."""
+    """Notes when each message was published and when it came, in microseconds."""
 
     counting = False
 
@@ -125,7 +125,7 @@ class Watcher(Socket):
 
 
 class Audience(Protocol):
-    """Opened, then told to count, then asked what was seen."""
+    """Opened, then asked to count, then asked for its result."""
 
     async def open(self) -> None: ...
 
@@ -166,7 +166,7 @@ class Here:
 
 
 class Apart:
-    """In a process of their own, behind everything else on the core."""
+    """In a process of their own, at a lower priority than everything else on the core."""
 
     def __init__(self, job: Job) -> None:
         spawn = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""What a load generator counts, and what it hands to whoever started it."""
+"""Tally: what a load generator counts, and its result for the process that started it."""
 
 from time import perf_counter, process_time
 from typing import Any
@@ -33,7 +33,7 @@ class Tally:
         self.end = self.begin + self._seconds
 
     def answered(self, now: float, sent: float, size: int, orders: int = 1) -> None:
-        """One answer of `size` bytes to what was sent (or meant to be sent) at `sent`."""
+        """Count one response of `size` bytes to a request sent (or due) at `sent`."""
         self.all_answers += 1
         if not self.counting:
             if now < self.begin or self.over:
@@ -51,7 +51,7 @@ class Tally:
         self.latencies.append(now - sent)
 
     def refuse(self, status: int, content: bytes) -> None:
-        """An answer that is not the one that was expected."""
+        """Count a response that is not the expected one."""
         self.refused += 1
         self.statuses[status] = self.statuses.get(status, 0) + 1
         self.example = self.example or content[:300]

@@ -1,4 +1,4 @@
-"""Whether orders are slower while the database's writer works as fast as it can."""
+"""Writer figures: the latency of orders while the database's writer works as fast as it can."""
 
 import contextlib
 import os
@@ -74,9 +74,9 @@ def _writer_of(server: Server) -> psutil.Process:
 
 
 def _await_snapshots(server: Server) -> None:
-    """Until the snapshots that the backlog has caused are made."""
+    """Wait until the snapshots that the backlog has caused are made."""
     deadline = time.monotonic() + _SNAPSHOT_SECONDS_MAX
-    time.sleep(_SNAPSHOT_SECONDS_MIN)  # one that is to come is there by then
+    time.sleep(_SNAPSHOT_SECONDS_MIN)  # any snapshot to come has begun by then
     while _children_of(server, "app.runtime.snapshotter") and time.monotonic() < deadline:
         time.sleep(0.2)
 

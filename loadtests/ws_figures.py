@@ -1,4 +1,4 @@
-"""Durable orders over a WebSocket: pipelined one by one, and in batches."""
+"""WebSocket figures: durable orders, pipelined one by one, and in batches."""
 
 from contextlib import ExitStack
 from statistics import median

@@ -1,7 +1,7 @@
-"""WebSocket load: orders over `/v1/trade`, so many of them in flight on each connection.
+"""WebSocket load: orders over `/v1/trade`, many of them in flight on each connection.
 
-Frames are masked with a key of zero, as the protocol allows: the server unmasks them
-as it does any other, and the generator need not.
+Frames are masked with a key of zero, as the protocol allows: the server unmasks them as it does any
+other, and the generator need not.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ def text_frame(payload: bytes) -> bytes:
 
 
 class FrameReader:
-    """Cuts what a server sends into messages."""
+    """Splits the server's bytes into messages."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -66,7 +66,7 @@ class FrameReader:
 
 
 class Connection(asyncio.Protocol):
-    """One WebSocket; `next_message` makes what is sent for each answer."""
+    """One WebSocket; `next_message` makes the message that follows each reply."""
 
     def __init__(self, tally: Tally, next_message: Callable[[], bytes], orders: int, *, echo: bool) -> None:
         self._tally = tally
@@ -149,7 +149,7 @@ async def pipelined(
     *,
     echo: bool = False,
 ) -> dict[str, Any]:
-    """Always `in_flight` messages under way on each connection; `batch`: orders in each, 0: one, alone."""
+    """Always `in_flight` messages on their way on each connection; `batch`: orders in each, 0: one, alone."""
     tally = Tally(warmup, seconds)
     bodies = OrderBodies(prefix)
     number = 0

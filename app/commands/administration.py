@@ -1,6 +1,7 @@
 """Commands of administrators: accounts, cash, instruments, trading states, permissions, policies, risk model.
 
-Those that carry a reason are lists of records, the reason's first; the last has the outcome.
+A command with a reason is a list of records: the reason's first, the command last. The last one has
+the outcome.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ RISK_MODEL_FIELDS = tuple(parameter.name.lower() for parameter in RiskParameter)
 
 
 def set_instrument(view: InstrumentView, actor: int) -> bytes:
-    """SET_INSTRUMENT with all that the view says; its multiplier, max_price and version are not sent."""
+    """SET_INSTRUMENT with all fields of the view but multiplier, max_price and version."""
     return command(
         CommandKind.SET_INSTRUMENT,
         symbol=view.index,

@@ -1,6 +1,6 @@
-"""Commands of risk managers: limits, overrides, and decisions on what was proposed.
+"""Commands of risk managers: limits, overrides, and decisions on proposals.
 
-Each is a list of records, the reason's first; the last has the outcome of the request.
+Each is a list of records, the reason's first; the last one has the outcome of the request.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Reasons of commands: NOTE commands with the text, directly before the command that it explains."""
+"""Reasons of commands: NOTE commands with the text, directly before the command that they explain."""
 
 from app.commands.records import Value, command
 from app.engine.records import NOTE_BYTES
@@ -18,6 +18,6 @@ def note_parts(reason: str, actor: int) -> list[bytes]:
 
 
 def explained(kind: CommandKind, actor: int, reason: str, **fields: Value) -> list[bytes]:
-    """A command behind the notes that explain it; as the last it has the outcome."""
+    """The notes, then the command that they explain; the last record has the outcome."""
     notes = note_parts(reason, actor)
     return [*notes, command(kind, actor=actor, notes=len(notes), **fields)]

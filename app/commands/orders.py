@@ -1,11 +1,10 @@
 """Commands of clients' orders: from requests to records.
 
-A decimal that is no whole number of ticks or steps does not stop here: it sets
-a `Fault`, and the engine refuses the order, so that the refusal has a place in
-the sequence and in the journal.
+A decimal that is not a whole number of ticks or steps passes: it sets a `Fault`, and the engine
+refuses the order, so the refusal has a place in the sequence and in the journal.
 
-Each order, cancel and amendment comes through here, so these three are packed
-by the faster way; `command` would do for them, too.
+Orders, cancels and amendments are packed by the fast path, `packer`; `command` would give the same
+bytes.
 """
 
 from app.commands.records import command, packer
@@ -62,7 +61,7 @@ _pack_amend = packer(CommandKind.AMEND_ORDER, "fault", "order_id", "price", "sto
 def _positive(
     grid: Grid, value: str | int | JsonNumber, off_grid: int, out_of_range: int, zero: int
 ) -> tuple[int, int]:
-    """A number of ticks or steps, and the fault that it has; zero is one too."""
+    """A number of ticks or steps, and its fault, if any; zero is a fault too."""
     try:
         count = grid.parse(value if type(value) is str else decimal_text(value))
     except OffGrid:
@@ -155,7 +154,7 @@ def place_order(reference: Reference, order: PlaceOrder, actor: int) -> bytes:
 def amend_order(
     account: int, instrument: InstrumentView, order_id: int, amend: AmendOrder, actor: int
 ) -> bytes:
-    """AMEND_ORDER; 0 leaves a price or the quantity as it is, so a zero that was asked for is a fault."""
+    """AMEND_ORDER; 0 leaves a price or the quantity unchanged, so a requested zero is a fault."""
     price = stop_price = quantity = fault = 0
     value = amend.get("price")
     if value is not None:
@@ -187,7 +186,7 @@ def cancel_all(account: int | None, symbol: int | None, actor: int) -> bytes:
 def close_position(
     account: int, symbol: int, cancel_open_orders: bool, client_order_id: str | None, actor: int
 ) -> bytes:
-    """CLOSE_POSITION; `cancel_open_orders`: the account's other orders in the symbol make way."""
+    """CLOSE_POSITION; `cancel_open_orders`: cancel the account's other orders in the symbol first."""
     return command(
         CommandKind.CLOSE_POSITION,
         account=account,

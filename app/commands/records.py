@@ -1,7 +1,7 @@
-"""Packer of the engine's commands: one record of 128 bytes, written by the names of its fields.
+"""Packer of the engine's commands: one record of 128 bytes, written by field names.
 
-What a kind's fields are, where they lie and what fits into them is derived from
-its dtype in `app.engine.records`, so that the two cannot drift apart.
+Fields, offsets and ranges of a kind are derived from its dtype in `app.engine.records`, so the two
+cannot drift apart.
 """
 
 import struct
@@ -46,13 +46,13 @@ _DTYPES: Mapping[int, np.dtype[np.void]] = {
 
 
 def dtype_of(kind: int) -> np.dtype[np.void]:
-    """The record that a kind of command is read through."""
+    """The dtype through which a kind of command is read."""
     return _DTYPES.get(kind, COMMAND)
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What packing a dtype takes; the defaults stand in the order that `pack` wants."""
+    """The packing of one dtype; the defaults are in the order that `pack` takes."""
 
     pack: Callable[..., bytes]
     defaults: dict[str, Value]
@@ -70,7 +70,7 @@ _DEFAULT_RECORD = _record(COMMAND)
 
 
 def command(kind: int, **fields: Value) -> bytes:
-    """One command. What is not named is 0 or an empty text, the account and the symbol are -1.
+    """One command. Fields left out are 0 or an empty text; account and symbol are -1.
 
     Raises TypeError for a field that the kind does not have, ValueError for a value that does not fit.
     """
@@ -90,10 +90,10 @@ def command(kind: int, **fields: Value) -> bytes:
 
 
 def packer(kind: CommandKind, *names: str) -> Callable[..., bytes]:
-    """A faster way to pack a hot kind: a function of account, symbol, kind and these fields, in this order.
+    """A faster packer for a hot kind: a function of account, symbol, kind and these fields, in this order.
 
-    They stand as in the record; the others are 0. A number that does not fit raises struct.error;
-    a text that is too long is cut. Raises TypeError for a field that the kind does not have.
+    The fields are in the record's order; the others are 0. A number that does not fit raises struct.error; a
+    text that is too long is cut. Raises TypeError for a field that the kind does not have.
     """
     dtype = dtype_of(kind)
     if not set(names) <= set(field_names(dtype)):
@@ -108,7 +108,7 @@ def _unknown(kind: int, names: Iterable[str]) -> TypeError:
 
 
 def _misfit(kind: int, values: Mapping[str, Value]) -> ValueError:
-    """Names the first value that does not fit."""
+    """The error for the first value that does not fit."""
     dtype = dtype_of(kind)
     name = next(name for name, value in values.items() if not _fits(dtype[name], value))
     field = dtype[name]

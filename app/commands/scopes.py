@@ -1,4 +1,4 @@
-"""Scope of a command: the firm, an account, a symbol or an account in a symbol, as its fields say it."""
+"""Scope of a command: the firm, an account, a symbol or an account in a symbol, as its fields give it."""
 
 from app.runtime.limit_scope import LimitScope
 

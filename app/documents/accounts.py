@@ -1,4 +1,4 @@
-"""Accounts and positions as they are shown."""
+"""Documents of accounts and positions."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -94,7 +94,7 @@ def account_content(state: State, reference: Reference, account: int) -> Content
 
 
 def position_contents(state: State, reference: Reference, account: int) -> Iterator[Content]:
-    """The account's positions: all symbols in which it holds, has open orders or ever traded."""
+    """The account's positions: all symbols in which it has a position or open orders, or has ever traded."""
     for _, symbol in held_positions(state, reference, account):
         yield position_content(state, reference, account, symbol)
 

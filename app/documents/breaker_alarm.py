@@ -1,4 +1,4 @@
-"""A line in the log for each circuit breaker that trips: people are called by what the log says."""
+"""Breaker alarm: one log line for each circuit breaker that trips, so that monitoring can page people."""
 
 import logging
 

@@ -1,6 +1,6 @@
-"""What an administrator's event has changed, in words: its name, the old and the new value.
+"""Changes by administrators, decoded from events: the changed name, its old and its new value.
 
-Of a transfer the new value is the amount.
+For a transfer the new value is the amount.
 """
 
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Changed(NamedTuple):
 
 
 def changed(event: ChangeEvent) -> Changed | None:
-    """In words; None for what changes no value."""
+    """The change of an event, as names and decimal text; None for an event that changes no value."""
     kind = event.kind
     match event:
         case LimitEvent() | ProposalEvent():
@@ -62,7 +62,7 @@ def changed(event: ChangeEvent) -> Changed | None:
 
 
 def changed_values(kind: int, number: int, old: int, new: int) -> Changed | None:
-    """The same from the integers of a row; `number`: of the limit, parameter or policy."""
+    """The same, from the integers of a database row. `number`: of the limit, parameter or policy."""
     if kind in LIMIT_KINDS and number in _LIMITS:
         limit = Limit(number)
         return Changed(limit.name, limit_text(limit, old), limit_text(limit, new))
@@ -89,7 +89,7 @@ _POLICIES = frozenset(int(policy) for policy in Policy)
 
 
 def _name(kind: Callable[[int], IntEnum], value: int) -> Shown:
-    """The member's name; the number where this version does not know it."""
+    """The member's name, or the number if this version does not know it."""
     try:
         return kind(value).name
     except ValueError:

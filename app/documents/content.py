@@ -1,4 +1,4 @@
-"""Content: a JSON object before it is written, by the names that clients see."""
+"""Content: a JSON object before it is serialised, keyed by the names that clients see."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
-"""Why an instrument cannot be held, in words: which product leaves which bound, and what would fit.
+"""Instrument reasons: why an instrument is refused: which product exceeds which bound, and what would fit.
 
-The engine's rules (`app.engine.instrument_rules`) over Python's integers, which have no range; a test holds
-the two against each other.
+The rules are those of `app.engine.instrument_rules`, computed with Python's unbounded integers. A
+test holds the two against each other.
 """
 
 from fractions import Fraction
@@ -58,7 +58,7 @@ def _quantity_reason(view: InstrumentView) -> str | None:
 
 
 def instrument_reason(view: InstrumentView) -> str | None:
-    """Why an instrument of these numbers is refused with INVALID_VALUE; None where it can be held."""
+    """Why these numbers are refused with INVALID_VALUE; None if the instrument is possible."""
     reason = _product_reason(view) or _quantity_reason(view)
     if reason is None and view.min_notional > MONEY_MAX:
         reason = f"min_notional may be at most {_MOST}"

@@ -1,4 +1,4 @@
-"""Instruments as they are shown: what can be traded, on which grid, at what fees."""
+"""Documents of instruments: what can be traded, on which grid, at which fees."""
 
 from decimal import Decimal as Exact
 from typing import Any

@@ -1,4 +1,4 @@
-"""Requests for changes of limits that a second person decides, as they are shown."""
+"""Documents of requests to change limits that a second person decides."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ class ProposedLimit(BaseModel):
 
 
 class LimitRequest(BaseModel):
-    """Changes of one scope that are decided together; `expires_at` where it is an override."""
+    """Changes of one scope that are decided together; `expires_at` is set for an override."""
 
     id: str
     scope: str
@@ -34,7 +34,7 @@ class LimitRequest(BaseModel):
 
 
 def limit_request_content(state: State, reference: Reference, number: int, now: int) -> Content | None:
-    """One request by its number; None where there is no such request (any more)."""
+    """One request by its number; None if there is no such request, or no longer."""
     changes = state.limit_changes
     rows = changes[(changes["number"] != 0) & (changes["request"] == number)]
     if number <= 0 or not len(rows):

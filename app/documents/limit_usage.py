@@ -1,4 +1,4 @@
-"""Usage of limits: how much of each is taken up now, where that is more than one order at a time."""
+"""Limit usage: how much of each limit is used now, for limits that measure more than one order."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ def _held_leverage(state: State, account: int, _symbol: int, _now: int) -> int:
 
 
 def _hundredths(value: int, own: int) -> int:
-    """How many hundredths of what an account owns this is, rounded up."""
+    """An amount in hundredths of the account's equity, rounded up."""
     return 0 if value <= 0 else UNLIMITED if own <= 0 else -(-value * 100 // own)
 
 
@@ -80,7 +80,7 @@ def _mark_age(state: State, _account: int, symbol: int, now: int) -> int:
     return max(now - int(instrument["mark_ts"]), 0) if int(instrument["mark"]) else 0
 
 
-# Limits of single orders and of rates are not here: nothing of them is taken up between two orders.
+# Limits of single orders and of rates are not here: between two orders nothing of them is in use.
 USAGES: dict[Limit, Usage] = {
     Limit.MAX_OPEN_ORDERS: _open_orders,
     Limit.MAX_POSITION: _position,

@@ -1,4 +1,4 @@
-"""Limits as they are shown: what stands in a scope, what applies there, and how much of it is used."""
+"""Documents of limits: the scope's own value, the effective value, and the usage."""
 
 from pydantic import BaseModel, Field
 
@@ -17,7 +17,7 @@ _PERCENT_DECIMALS = 2
 
 
 class LimitState(BaseModel):
-    """One limit of one scope. Null: there is none, or it measures single orders."""
+    """One limit of one scope. Null: not set, or the limit measures single orders."""
 
     value: str | int | None = Field(description="the scope's own")
     effective: str | int | None = Field(description="what applies: overrides and wider scopes counted in")
@@ -40,7 +40,7 @@ AMOUNTS = (LimitUnit.BASE, LimitUnit.QUOTE)
 
 
 def limit_text(limit: Limit, value: int) -> str | int | None:
-    """A value as it is shown; None where there is no limit."""
+    """A value as decimal text; None if there is no limit."""
     if value < 0 or value >= UNLIMITED:
         return None
     return money_text(value) if RULES[limit].unit in AMOUNTS else value
@@ -67,7 +67,7 @@ def override_at(state: State, scope: LimitScope, limit: Limit) -> Record | None:
 
 
 def limit_content(state: State, reference: Reference, scope: LimitScope, limit: Limit, now: int) -> Content:
-    """One limit of one scope: its own value, what applies and whose it is, and how much of it is used."""
+    """One limit of one scope: its own value, the effective value and its scope, and the usage."""
     effective, source = limit_value(limits_of(state, scope), limit), scope
     override = override_at(state, scope, limit)
     own = effective if override is None else int(override["own_value"])

@@ -1,4 +1,4 @@
-"""Books of the venue, and prices of the market outside, as they are shown."""
+"""Documents of the venue's books and of outside market prices."""
 
 from typing import Annotated
 
@@ -25,10 +25,10 @@ class Book(BaseModel):
 
 
 class Market(BaseModel):
-    """What a symbol costs outside, null where it is not known; `mark` is the middle of bid and ask.
+    """Outside prices of a symbol, null where unknown; `mark` is the middle of bid and ask.
 
-    Only a symbol whose `state` is LIVE is given marks. `no_mark` says why its book makes none: the mark
-    before it, of the time `ts`, stands then, and so does `mid`.
+    Only a symbol whose `state` is LIVE gets marks. `no_mark` says why its book makes none: then the mark
+    before it, of the time `ts`, still stands, and so does `mid`.
     """
 
     symbol: str
@@ -36,7 +36,7 @@ class Market(BaseModel):
     last: Decimal | None
     mid: Decimal | None
     mark: Decimal | None
-    ts: Annotated[int | None, Field(description="when the mark was told last")]
+    ts: Annotated[int | None, Field(description="when the mark was last published")]
     no_mark: Annotated[NoMark | None, Field(description="only while the book makes no mark")] = None
 
 

@@ -1,4 +1,4 @@
-"""Items of the channels `orders` and `fills`, made of events, as JSON."""
+"""Order items: the JSON items of the channels `orders` and `fills`, made from events."""
 
 import orjson
 
@@ -17,7 +17,7 @@ _VENUE_CODES = (Code.POST_ONLY_WOULD_TAKE, Code.SYMBOL_NOT_TRADING, Code.UNKNOWN
 
 
 def order_item(reference: Reference, event: RawEvent) -> bytes | None:
-    """The order that an event of ORDER_KINDS shows; None where it has not changed."""
+    """The order that an event of ORDER_KINDS shows; None if it has not changed."""
     view = EventView._make(event)
     if view.kind in _REFUSED_CHANGES:
         # FILLED by a refusal: a replace to more was all that kept the order open.
@@ -28,13 +28,13 @@ def order_item(reference: Reference, event: RawEvent) -> bytes | None:
 
 
 def fill_item(reference: Reference, event: RawEvent) -> bytes:
-    """The execution of an ORDER_FILLED event, with what it was an execution of."""
+    """The execution of an ORDER_FILLED event, with the order and account that it belongs to."""
     view = EventView._make(event)
     return orjson.dumps(event_fill(reference.instruments[view.symbol], view) | names_of(reference, view))
 
 
 def names_of(reference: Reference, view: EventView) -> Content:
-    """Whose order an execution belongs to, and in what."""
+    """Ids, account, symbol and side of the order that an execution belongs to."""
     client_id = view.client_order_id
     return {
         "order_id": str(view.order_id),
@@ -46,7 +46,7 @@ def names_of(reference: Reference, view: EventView) -> Content:
 
 
 def _venue_refused(code: int) -> bool:
-    """Whether a venue may have refused a cancel or an amend: the order went back to what it was.
+    """Whether a venue may have refused a cancel or an amend, so that the order reverted.
 
     Checks share some of its codes; then an order that has not changed is shown again.
     """

@@ -1,6 +1,6 @@
-"""Orders and fills read from the engine's arrays; what is read may not be durable yet.
+"""Order reader: orders and fills from the engine's arrays. What it reads may not be durable yet.
 
-Callers await `CommandLoop.durable` before they answer with it.
+Callers await `CommandLoop.durable` before they reply with it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from app.engine.types import OrderStatus
 from app.runtime.views import EventView, field_names, layout
 
 FILLS_SHOWN_MAX = 1_000
-# Slots looked at before other work gets its turn: about a millisecond.
+# Slots read before other work gets its turn: about a millisecond.
 _SCAN_SLOTS = 1 << 14
 
 _ORDER_LAYOUT = layout(ORDER)
@@ -67,7 +67,7 @@ class OrderReader:
         self._order_ids = state.orders["order_id"]
 
     def slot(self, order_id: int) -> int | None:
-        """Where an order is, None where it is not known (any more)."""
+        """The slot of an order; None if it is not known, or no longer."""
         slot = order_id & _SLOT_MASK
         if 0 < order_id < 1 << 63 and slot < len(self._order_ids) and self._order_ids[slot] == order_id:
             return slot
@@ -102,12 +102,12 @@ class OrderReader:
         return int(order["seq"]), int(order["updated_ts"])
 
     def view(self, slot: int) -> EventView:
-        """An order as the event of its last change would show it."""
+        """An order in the form of the event of its last change."""
         return self.view_of(self._orders[slot])
 
     @staticmethod
     def view_of(order: Any) -> EventView:
-        """As `view`, of an ORDER record."""
+        """As `view`, for an ORDER record."""
         record = dict(zip(_ORDER_FIELDS, _ORDER_LAYOUT.unpack(order.tobytes()), strict=True))
         fields = _BLANK_EVENT | {name: record[name] for name in _COMMON}
         fields["ts"] = record["updated_ts"]
@@ -143,7 +143,7 @@ class OrderReader:
         before: int,
         count: int,
     ) -> list[int]:
-        """Slots of the newest orders with an id below `before`, newest first; found in short steps."""
+        """Slots of the newest orders with an id below `before`, newest first; searched in short steps."""
         used = int(self._state.firm[0]["orders_used"])
         best = np.empty(0, np.int64)
         for first in range(0, used, _SCAN_SLOTS):

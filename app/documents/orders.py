@@ -1,4 +1,4 @@
-"""Orders and fills as the API shows them."""
+"""Documents of orders and fills."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ _TRIGGERED = int(OrderFlag.TRIGGERED)
 
 
 class Reply(NamedTuple):
-    """What a client is sent, whatever the transport: an HTTP status and JSON. `replayed`: a second time."""
+    """What a client is sent, over either transport: HTTP status and JSON. `replayed`: not the first time."""
 
     status: int
     body: bytes
@@ -30,13 +30,13 @@ class Reply(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those of HTTP, but for the length."""
+        """HTTP headers, without Content-Length."""
         found = problem_headers(self.status) if self.status >= 400 else {"content-type": "application/json"}
         return found | {"idempotency-replayed": "true"} if self.replayed else found
 
 
 class ReplyContent(NamedTuple):
-    """A reply before it is JSON."""
+    """A reply before it is serialised as JSON."""
 
     status: int
     content: dict[str, Any]
@@ -121,7 +121,7 @@ def fill_content(
 
 
 def event_fill(instrument: InstrumentView, event: EventView) -> dict[str, Any]:
-    """The execution that an ORDER_FILLED event tells of."""
+    """The execution in an ORDER_FILLED event."""
     return fill_content(
         instrument,
         event.execution_id,

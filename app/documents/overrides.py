@@ -1,4 +1,4 @@
-"""Overrides of limits as they are shown."""
+"""Documents of limit overrides."""
 
 from pydantic import BaseModel
 

@@ -1,4 +1,4 @@
-"""Every error leaves as RFC 9457 `application/problem+json` with a stable `code`."""
+"""Problems: every error leaves as RFC 9457 `application/problem+json` with a stable `code`."""
 
 from http import HTTPStatus
 from typing import Any
@@ -64,7 +64,7 @@ def problem_headers(status: int) -> dict[str, str]:
 
 
 class Problem(Exception):
-    """An answer other than success; raised where there is no short way to return it."""
+    """A reply other than success; raised where no short return path exists."""
 
     def __init__(self, status: int, code: str, detail: str, **members: Any) -> None:
         super().__init__(detail)
@@ -114,7 +114,7 @@ def overloaded() -> Problem:
 
 
 def too_many_requests(code: str, detail: str, wait_seconds: int, limit: int) -> Problem:
-    """`wait_seconds`: when it is worth trying again; `limit`: what is allowed."""
+    """`wait_seconds`: when a retry may succeed. `limit`: what is allowed."""
     problem = Problem(429, code, detail, limit=limit)
     problem.extra_headers["retry-after"] = str(max(wait_seconds, RETRY_AFTER_SECONDS))
     return problem
@@ -153,13 +153,13 @@ def internal_error() -> Problem:
 
 
 def http_problem(status: int, detail: str | None = None) -> Problem:
-    """For errors that the framework finds: unknown routes, wrong methods."""
+    """Errors that the framework detects: unknown routes, wrong methods."""
     phrase = HTTPStatus(status).phrase
     return Problem(status, phrase.upper().replace(" ", "_").replace("-", "_"), detail or phrase)
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """The problem that stands for an expected exception; None for a bug."""
+    """The problem for an expected exception; None for a bug."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, EngineHalted):

@@ -1,4 +1,4 @@
-"""Events as tuples: what documents and those who pass them on share about them."""
+"""Raw events: events as tuples, and the field positions and constants that documents share."""
 
 from typing import Any
 
@@ -23,4 +23,4 @@ EVERY_INDEX = -1
 
 
 class SnapshotTooLarge(Exception):
-    """There is more to show at once than a snapshot may hold; the message says what to do instead."""
+    """A snapshot would hold more than it may; the message says what to do instead."""

@@ -1,4 +1,4 @@
-"""Redis documents: what stands in Redis, as JSON, the same as over HTTP. See `app.store.hot_keys`."""
+"""Redis documents: the hot state as JSON, the same as over HTTP. See `app.store.hot_keys`."""
 
 from collections.abc import Iterator
 
@@ -29,11 +29,11 @@ class RedisDocuments:
         self._reader = OrderReader(state)
 
     def refresh(self) -> None:
-        """Reference data has changed."""
+        """Called after reference data has changed."""
         self._reference.refresh(self.state)
 
     def order(self, event: RawEvent) -> bytes | None:
-        """The order that an event shows; None where it has not changed."""
+        """The order that an event shows; None if it has not changed."""
         return order_item(self._reference, event)
 
     def open_order(self, slot: int) -> bytes:
@@ -43,7 +43,7 @@ class RedisDocuments:
         return fill_item(self._reference, event)
 
     def risk(self, event: RawEvent) -> bytes | None:
-        """What an event says about limits, trading states and refusals; None where it says nothing."""
+        """The `risk` item of an event; None if it has none."""
         return self._risk.item(event, shows_shared=True)
 
     def account_name(self, account: int) -> str:
@@ -59,7 +59,7 @@ class RedisDocuments:
         return orjson.dumps(position_content(self.state, self._reference, account, symbol))
 
     def held(self, account: int) -> list[int]:
-        """Symbols in which an account holds, has open orders or ever traded."""
+        """Symbols in which an account has a position or open orders, or has ever traded."""
         return [symbol for _, symbol in held_positions(self.state, self._reference, account)]
 
     def holders(self, symbol: int) -> list[int]:

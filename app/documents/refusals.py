@@ -1,7 +1,7 @@
-"""Refusals in words: what was wrong, what was allowed, and in whose name.
+"""Refusal texts: what was wrong, what is allowed, and whose limit it is.
 
-`limit` and `observed` of an event are integers in the unit of the code; here
-is the one table of those units.
+`limit` and `observed` of an event are integers in the unit of the code. The one table of those
+units is here.
 """
 
 from enum import Enum, auto
@@ -144,7 +144,7 @@ _REQUEST_DETAILS: dict[int, str] = {
     Code.INSUFFICIENT_MARGIN: "the account's margin leaves {limit}, and {observed} is asked for",
 }
 _OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
-# Where other accounts use the limit too, and who is told may not see its numbers.
+# For limits that other accounts use too, when the caller may not see their numbers.
 _SHARED_DETAILS: dict[int, str] = {
     Code.MARKET_DATA_STALE: "the symbol's mark is missing or too old ({scope})",
     Code.PRICE_COLLAR: "the price is further from the reference than is allowed ({scope})",
@@ -174,7 +174,7 @@ _WORD = (1 << 64) - 1
 
 
 class Measure(NamedTuple):
-    """What a check measured, as it is shown."""
+    """A check's measured value and limit, as decimal text."""
 
     limit: str | int | None
     observed: str | int | None
@@ -182,7 +182,7 @@ class Measure(NamedTuple):
 
 
 def scope_text(reference: Reference, scope: int, account: int, symbol: int) -> str | None:
-    """Whose limit or state: "firm", "account:a", "symbol:s", "account:a/symbol:s"."""
+    """The scope of a limit or state: "firm", "account:a", "symbol:s", "account:a/symbol:s"."""
     if scope == Scope.FIRM:
         return "firm"
     parts = []
@@ -194,7 +194,7 @@ def scope_text(reference: Reference, scope: int, account: int, symbol: int) -> s
 
 
 def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int | None:
-    """A value in the unit of the code; None where there is no such thing, or it stands for no limit."""
+    """A value in the unit of the code; None if there is no such value, or it stands for no limit."""
     if value >= UNLIMITED:
         return None
     unit = UNITS.get(code, Unit.NONE)
@@ -217,14 +217,14 @@ def shown(reference: Reference, code: int, symbol: int, value: int) -> str | int
 
 
 def is_shared(code: int, scope: int) -> bool:
-    """Whether the numbers of a check tell of other accounts too: then a trader is not shown them."""
+    """Whether the numbers of a check also reveal other accounts: then a trader does not see them."""
     return scope in (Scope.FIRM, Scope.SYMBOL) and code not in _PUBLIC
 
 
 def measure(
     reference: Reference, code: int, account: int, symbol: int, scope: int, limit: int, observed: int
 ) -> Measure:
-    """`limit` and `observed` in the unit of the code; None where there is no such thing."""
+    """`limit` and `observed` in the unit of the code; None if there is no such value."""
     return Measure(
         shown(reference, code, symbol, limit),
         shown(reference, code, symbol, observed),
@@ -237,7 +237,7 @@ _QUANTITY_CODES = (Code.QUANTITY_STEP, Code.QUANTITY_MIN, Code.QUANTITY_MAX)
 
 
 def _asked(code: int, found: Measure, request: PlaceOrder | None) -> Measure:
-    """What was asked for may have had no integer form: then only the request can tell it."""
+    """The requested value, from the request: it may have had no integer form."""
     if code in _PRICE_CODES:
         asked = request.get("price") if request else None
     elif code == Code.STOP_PRICE_INVALID:
@@ -263,7 +263,7 @@ def refusal(
 ) -> dict[str, Any]:
     """The problem document of a refused order or request; its status is in it.
 
-    `shows_shared`: whether who is told may see the numbers of scopes that other accounts are in.
+    `shows_shared`: whether the caller may see the numbers of scopes that other accounts are in.
     """
     code = event.code or Code.VENUE_REJECTED
     found = measure(reference, code, event.account, event.symbol, event.scope, event.limit, event.observed)

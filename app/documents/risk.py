@@ -1,4 +1,4 @@
-"""Risk as it is shown: value at risk and exposure of the firm and its accounts, and correlation."""
+"""Documents of risk: value at risk and exposure of the firm and its accounts, and correlation."""
 
 from collections.abc import Iterable, Iterator
 from typing import Annotated, NamedTuple
@@ -30,7 +30,7 @@ _CORRELATION_DECIMALS = 9
 
 
 class Utilisation(BaseModel):
-    """`allowed` and `ratio` are null where there is no limit."""
+    """`allowed` and `ratio` are null if there is no limit."""
 
     limit: str
     used: Decimal
@@ -78,7 +78,7 @@ class SymbolReturns(BaseModel):
 
 
 class Correlation(BaseModel):
-    """`matrix[i][j]` belongs to `symbols[i]` and `symbols[j]`; null where either is not measured."""
+    """`matrix[i][j]` belongs to `symbols[i]` and `symbols[j]`; null if either is not measured."""
 
     as_of_ts: int | None
     samples: int
@@ -138,7 +138,7 @@ def firm_risk_content(state: State) -> Content:
 
 
 def account_risks(state: State, reference: Reference, accounts: Iterable[int]) -> Iterator[Content]:
-    """Of some accounts, computed one by one."""
+    """Risk of the given accounts, computed one by one."""
     names = reference.account_names
     for account in accounts:
         yield _portfolio(
@@ -151,13 +151,13 @@ def account_risks(state: State, reference: Reference, accounts: Iterable[int]) -
 
 
 def account_risk_contents(state: State, reference: Reference, accounts: Iterable[int]) -> dict[int, Content]:
-    """As `account_risks`, by account."""
+    """As `account_risks`, keyed by account."""
     wanted = list(accounts)
     return dict(zip(wanted, account_risks(state, reference, wanted), strict=True))
 
 
 def risk_content(state: State, reference: Reference) -> Content:
-    """All but `accounts`, whose place is kept."""
+    """The firm's document with an empty place for `accounts`."""
     firm = state.firm[0]
     states = state.instruments["trading_state"][: len(reference.instruments)].tolist()
     return {

@@ -1,4 +1,4 @@
-"""Items of the channel `risk`: refusals by limits, and who has changed what, in which scope, and why."""
+"""Risk items of the channel `risk`: refusals by limits; changes: by whom, in which scope, and why."""
 
 from collections import OrderedDict
 
@@ -44,7 +44,7 @@ _OF_DECISIONS = {
 
 
 class RiskItems:
-    """Events in the order in which they happened: the text that explains a change comes before it."""
+    """Call it with events in order: the text that explains a change comes before it."""
 
     def __init__(self, reference: Reference) -> None:
         self._reference = reference
@@ -58,7 +58,7 @@ class RiskItems:
             self._notes.popitem(last=False)
 
     def item(self, event: RawEvent, shows_shared: bool) -> bytes | None:
-        """None where an event says nothing about limits, rules and states."""
+        """None if an event concerns no limits, rules or states."""
         kind = event[KIND]
         if kind in CHANGE_KINDS:
             change = event_as(ChangeEvent, event)
@@ -103,7 +103,7 @@ class RiskItems:
         return b"".join(known).decode(errors="replace")
 
     def _who(self, event: ChangeEvent) -> Content:
-        """`actor` is the number of a key, 0 the engine itself."""
+        """`actor` is the number of a key; 0 is the engine itself."""
         return {"actor": event.actor, "reason": self._reason(event)}
 
     def _scope(self, event: ChangeEvent) -> str | None:
@@ -126,7 +126,7 @@ class RiskItems:
         }
 
     def _limit(self, event: LimitEvent) -> Content:
-        """What a limit is, or is to be for a while. Numbers of 0 do not apply."""
+        """The value of a limit, also of an override. Numbers of 0 do not apply."""
         ended = event.kind == EventKind.OVERRIDE_ENDED
         return {
             "event": _OF_LIMITS[event.kind],
@@ -140,7 +140,7 @@ class RiskItems:
         }
 
     def _proposal(self, event: ProposalEvent) -> Content:
-        """What a limit is proposed to be; or how the request was decided."""
+        """The proposed value of a limit, or the decision on the request."""
         number, who = {"number": event.request_id}, self._who(event)
         if event.kind in _OF_DECISIONS:
             return {"event": _OF_DECISIONS[event.kind], **number, **who}
@@ -199,7 +199,7 @@ class RiskItems:
         }
 
     def _model(self, event: RiskModelEvent) -> Content:
-        """One parameter of the risk figures; all of them come with what is measured."""
+        """One parameter of the risk figures. The item `risk_parameters` has all of them."""
         return {
             "event": "risk_parameters_set",
             **_changed(event, "parameter"),
@@ -230,7 +230,7 @@ def _orders_left(event: StateEvent | BreakerEvent) -> dict[str, int]:
 
 
 def _changed(event: ChangeEvent, name: str | None = None, value: str = "value") -> Content:
-    """What has changed, as over HTTP, under these names; null where this version does not know it."""
+    """The change, under the same names as over HTTP; null where this version does not know it."""
     found = changed(event)
     named = {} if name is None else {name: found and found.name}
     return {**named, value: found and found.new, "previous": found and found.old}

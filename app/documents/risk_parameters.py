@@ -1,4 +1,4 @@
-"""Parameters of the covariance and of value at risk, as they are shown."""
+"""Documents of the parameters of covariance and value at risk."""
 
 from statistics import NormalDist
 from typing import Annotated, Any
@@ -46,7 +46,7 @@ def _confidence_text(z_e9: int) -> str:
 
 
 def parameter_shown(parameter: RiskParameter, value: int) -> tuple[str, str | int]:
-    """Name and value of a parameter of the engine, as this API has them."""
+    """Name and value of an engine parameter, as the API shows them."""
     if parameter == RiskParameter.Z_E9:
         return "confidence", _confidence_text(value)
     if parameter == RiskParameter.CORRELATION_THRESHOLD_PPM:

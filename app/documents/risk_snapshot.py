@@ -1,4 +1,4 @@
-"""Risk snapshot: limits, states, permissions and policies as they are: how the channel `risk` begins."""
+"""Risk snapshot: current limits, states, permissions and policies. The channel `risk` begins with it."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ SNAPSHOT_SCOPES_MAX = 2_000
 def risk_snapshot(state: State, reference: Reference, account: int, now: int) -> Iterator[bytes]:
     """Items of one account, or of all (-1): then with the policies. Raises SnapshotTooLarge.
 
-    Each is read when it is asked for: ask when the engine is at rest.
+    Each item is read when it is taken: take them while the engine is at rest.
     """
     count = _scopes(state, reference, account)
     if count > SNAPSHOT_SCOPES_MAX:
@@ -51,7 +51,7 @@ def _items(state: State, reference: Reference, account: int, now: int) -> Iterat
 
 
 def _scopes(state: State, reference: Reference, account: int) -> int:
-    """How many scopes have limits or permissions; without a list of them, which might be long."""
+    """The number of scopes with limits or permissions, without building a list that might be long."""
     masks = by_symbol_and_account(state, state.account_symbol_limits, reference)["set_mask"]
     permissions = by_symbol_and_account(state, state.positions, reference)["permission"]
     if account >= 0:
@@ -83,7 +83,7 @@ def _trading_states(state: State, reference: Reference, account: int) -> Iterato
 
 
 def _permissions(state: State, reference: Reference, account: int) -> Iterator[tuple[str | None, int]]:
-    """What differs from "as everybody"."""
+    """Permissions that differ from the default."""
     own = state.accounts["permission"][: len(reference.account_names)]
     for index in np.flatnonzero(own).tolist():
         if account in (-1, index):

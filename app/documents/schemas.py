@@ -1,8 +1,7 @@
-"""Requests and responses as OpenAPI shows them; the hot routes validate with the same models.
+"""Schemas: requests and responses as OpenAPI shows them; the hot routes validate with the same models.
 
-Orders are typed dictionaries: validated they cost less than instances, and a
-batch is thousands of them. All models are strict (no coercion) and closed
-(unknown fields are refused).
+Orders are typed dictionaries: validated they cost less than instances, and a batch has thousands of
+them. All models are strict (no coercion) and closed (unknown fields are refused).
 """
 
 from typing import Annotated, Literal, NotRequired
@@ -59,13 +58,13 @@ class PlaceOrder(TypedDict):
 
 @with_config(CLOSED)
 class PlaceOrders(TypedDict):
-    # With the first order that is malformed all are refused: no more of them are looked at.
+    # The first malformed order refuses the whole batch: the others are not read.
     orders: Annotated[list[PlaceOrder], FailFast(), Field(min_length=1, max_length=BATCH_ORDERS_MAX)]
 
 
 @with_config(CLOSED)
 class AmendOrder(TypedDict):
-    """What is not given stays. `quantity` is the new total, filled part included."""
+    """Members left out stay as they are. `quantity` is the new total, the filled part included."""
 
     price: NotRequired[DecimalInput | None]
     stop_price: NotRequired[Annotated[DecimalInput | None, Field(description="of a stop that waits")]]
@@ -113,7 +112,7 @@ class NewInstrument(Closed):
 
 
 class InstrumentChange(Closed):
-    """What is not given stays; tick, step and currencies of an instrument never change."""
+    """Members left out stay as they are; tick, step and currencies of an instrument never change."""
 
     min_quantity: DecimalInput | None = None
     max_quantity: DecimalInput | None = None
@@ -133,7 +132,7 @@ Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 class Limits(Closed):
-    """Limits of one scope: a value sets, null removes, what is not given stays."""
+    """Limits of one scope: a value sets, null removes, a member left out stays as it is."""
 
     MAX_ORDER_QUANTITY: DecimalInput | None = Field(None, description="base currency")
     MAX_ORDER_NOTIONAL: DecimalInput | None = Field(None, description="quote currency")
@@ -260,7 +259,7 @@ class OrderPage(BaseModel):
 
 
 class CanceledOrders(BaseModel):
-    """How a mass cancel ended for each order; PENDING_CANCEL where the venue has not answered yet."""
+    """The result of a mass cancel for each order; PENDING_CANCEL if the venue has not reported yet."""
 
     items: list[BatchItem]
     canceled: int

@@ -1,4 +1,4 @@
-"""Stream items: what streams show, as JSON; the same documents as over HTTP, so that they can be compared."""
+"""Stream items: the JSON items of all channels, the same documents as over HTTP."""
 
 from collections.abc import Callable, Collection, Hashable, Iterator
 from itertools import chain
@@ -36,7 +36,7 @@ TRADES_SHOWN = 50
 CANDLES_SHOWN = 100
 INTERVALS_S = {"1s": 1, "1m": 60}
 SNAPSHOT_ORDERS_MAX = 20_000
-# The newest fills of all, in which those of one account are looked for.
+# The newest fills of all accounts, among which those of one account are searched.
 _FILLS_SEARCHED = 10_000
 
 _INTERVAL_NAMES = {seconds: name for name, seconds in INTERVALS_S.items()}
@@ -44,7 +44,7 @@ _SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
 class Sources(NamedTuple):
-    """Where what is shown comes from. `state` is read when nothing is applied that is not durable."""
+    """Where the items are read from. `state` is read while everything applied is durable."""
 
     state: State
     reference: Reference
@@ -58,7 +58,7 @@ class Sources(NamedTuple):
 class StreamItems:
     """Items are JSON documents. `account` and `symbol` are the engine's indexes, -1 for all.
 
-    Iterators hold copies: they show the moment at which they were asked for, however long they are read.
+    Iterators hold copies: they show the moment of the call, however long they are read.
     """
 
     def __init__(self, sources: Sources) -> None:
@@ -84,16 +84,16 @@ class StreamItems:
     def write(self, events: bytes, wanted: NDArray[np.uint8]) -> Written:
         """Orders and fills of at most BLOCK_EVENTS events at once, for accounts that are `wanted`.
 
-        What is not written there is for `order` and `fill` to show.
+        `order` and `fill` show what is not written here.
         """
         return self._writer.write(events, wanted, self._sources.name_tables())
 
     def note(self, event: RawEvent) -> None:
-        """A NOTE_RECORDED: `risk` of an event soon after may have to quote it."""
+        """A NOTE_RECORDED: `risk` of a following event may quote it."""
         self._risk.note(event)
 
     def risk(self, event: RawEvent, *, shows_shared: bool) -> bytes | None:
-        """What an event says about limits and states; None where it says nothing.
+        """The `risk` item of an event; None if it has none.
 
         `shows_shared`: with the numbers of scopes that more than one account is in.
         """
@@ -125,7 +125,7 @@ class StreamItems:
         )
 
     def recent_fills(self, account: int) -> Iterator[bytes]:
-        """The newest of the account's, oldest first, of the last ten thousand of all."""
+        """The account's newest fills, oldest first, among the last ten thousand of all accounts."""
         state = self._state
         newest = int(state.firm[0]["fills"])
         numbers = np.arange(max(newest - _FILLS_SEARCHED, 0), newest) % len(state.fills)
@@ -145,16 +145,16 @@ class StreamItems:
         return orjson.dumps(content | names_of(self._reference, view))
 
     def risk_state(self, account: int) -> Iterator[bytes]:
-        """How limits and states are, then what is measured. Raises SnapshotTooLarge."""
+        """The current limits and states, then the measures. Raises SnapshotTooLarge."""
         items = risk_snapshot(self._state, self._reference, account, self._sources.clock.now())
         return chain(items, self._measures_of(account))
 
     def _measures_of(self, account: int) -> Iterator[bytes]:
-        """Measured when it is asked for, after what goes before it has been sent."""
+        """Measures, computed on demand: after the items before them have been sent."""
         yield from self.risk_measures([account])[account]
 
     def risk_measures(self, accounts: Collection[int]) -> dict[int, list[bytes]]:
-        """What is measured of each, which no event tells; EVERY_INDEX is the firm."""
+        """Measures that no event carries, by account; EVERY_INDEX is the firm."""
         state, reference = self._state, self._reference
         own = [account for account in accounts if account >= 0]
         contents = account_risk_contents(state, reference, own) if own else {}
@@ -169,7 +169,7 @@ class StreamItems:
         return found
 
     def _correlation(self) -> bytes:
-        """Written anew when there is another sample or another symbol."""
+        """Rebuilt after a new sample or a new symbol."""
         samples = int(self._state.risk_model[0]["samples"]), self.symbols()
         if self._correlation_of != samples:
             content = {"event": "correlation", **correlation_content(self._state, self._reference)}
@@ -180,14 +180,14 @@ class StreamItems:
     # States.
 
     def accounts(self) -> int:
-        """How many there are."""
+        """The number of accounts."""
         return len(self._reference.account_names)
 
     def symbols(self) -> int:
         return len(self._reference.instruments)
 
     def held_positions(self, account: int) -> list[tuple[int, int]]:
-        """(account, symbol) of all that is worth showing."""
+        """(account, symbol) of all positions to show."""
         return held_positions(self._state, self._reference, account)
 
     def position(self, account: int, symbol: int) -> bytes:

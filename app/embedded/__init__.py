@@ -1,10 +1,9 @@
-"""PostgreSQL and Valkey started for the user where no URL of a real one is given.
+"""Embedded servers: PostgreSQL and Valkey, started for the user if no URL of a real one is given.
 
-Both come as binaries inside Python packages and run as child processes on unix
-sockets under the data folder; nothing listens on the network. A server of ours
-that was killed leaves them running without a parent: the next start finds them
-by what they left in their folders, stops them in order and starts new ones, so
-that there is one way to a running server and it is always our own child.
+Both come as binaries inside Python packages and run as child processes on unix sockets under the
+data folder; nothing listens on the network. When our server is killed, they go on running without a
+parent. The next start finds them by what they left in their folders, stops them in order and starts
+new ones, so there is one way to a running server and it is always our own child.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ __all__ = ["EmbeddedError", "EmbeddedServers"]
 class EmbeddedServers:
     """The servers that a data folder needs beside the engine.
 
-    `database_url` and `redis_url` are None until `start` has set what was not given. `stop` may be
+    `database_url` and `redis_url` are None until `start` has set those that were not given. `stop` may be
     called at any time, more than once.
     """
 
@@ -35,7 +34,7 @@ class EmbeddedServers:
         self._running: list[Child] = []
 
     async def start(self) -> None:
-        """Start what has no URL; the event loop is never blocked.
+        """Start the servers without a URL; the event loop is never blocked.
 
         Raises:
             EmbeddedError: a server did not start, or the data folder is in use. Nothing is left running.
@@ -70,7 +69,7 @@ class EmbeddedServers:
                 self.redis_url = server.url
 
     async def stop(self) -> None:
-        """Stop what was started.
+        """Stop the servers that were started.
 
         Raises:
             EmbeddedError: a server does not stop, not even when it is killed.

@@ -1,4 +1,4 @@
-"""Child process: a server started with a bounded wait and stopped in order; orphans are found again."""
+"""Child process: a server started with a bounded wait and stopped in order; orphans are found and stopped."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ _TAIL_BYTES = 4096
 
 
 class EmbeddedError(RuntimeError):
-    """An embedded server that does not start or stop; one line that says what to look at."""
+    """An embedded server does not start or stop; one line that says where to look."""
 
 
 class Child:
@@ -46,7 +46,7 @@ class Child:
         raise NotImplementedError
 
     def prepare(self) -> tuple[list[str], Identity]:
-        """Make the folder fit to start in; the command, and under which account it runs."""
+        """Make the folder ready; returns the command, and the account under which it runs."""
         raise NotImplementedError
 
     def ready(self) -> bool:
@@ -71,7 +71,7 @@ class Child:
             self.process = None
 
     def end(self, process: psutil.Process) -> None:
-        """Stop a process, ours or an orphan."""
+        """Stop a process, our own or an orphan."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for number in (*self.stop_signals, signal.SIGKILL):
                 process.send_signal(number)
@@ -83,16 +83,16 @@ class Child:
             raise EmbeddedError(f"{self.name}, process {process.pid}, does not stop")
 
     def orphan(self, pid_text: str, mark: str) -> psutil.Process | None:
-        """The process that a pid file names, if it is one of ours: its command line holds `mark`."""
+        """The process in a pid file, if it is one of ours: its command line contains `mark`."""
         try:
             process = psutil.Process(int(pid_text))
-            # A number is given to another process in time, and a zombie has no command line.
+            # A pid is reused in time, and a zombie has no command line.
             return process if any(mark in argument for argument in process.cmdline()) else None
         except (psutil.Error, ValueError):
             return None
 
     def _last_words(self, start: int) -> str:
-        """What the log says went wrong, from an offset on."""
+        """The log's last line after an offset; a fatal one, if there is one."""
         with self.log.open("rb") as log:
             log.seek(max(start, self.log.stat().st_size - _TAIL_BYTES))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
@@ -131,12 +131,12 @@ class Child:
 def _ended(process: psutil.Process) -> bool:
     if isinstance(process, psutil.Popen):  # a child, which must be waited for
         return process.poll() is not None
-    # Whether an orphan's zombie is cleared away is its new parent's affair.
+    # An orphan's zombie is for its new parent to reap.
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def package_folder(name: str) -> Path:
-    """Where an installed package's files are; the package itself is not imported.
+    """The folder of an installed package; the package itself is not imported.
 
     Raises:
         EmbeddedError: it is not installed.
@@ -158,7 +158,7 @@ def answers(path: Path, question: bytes, answer: bytes) -> bool:
 
 
 def socket_folder(folder: Path, socket_name: str) -> Path:
-    """Where the socket goes: the server's folder, unless its path is too long for a socket.
+    """The folder of the socket: the server's, unless its path is too long for a socket.
 
     Raises:
         EmbeddedError: the short folder in its place belongs to somebody else.

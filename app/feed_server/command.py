@@ -1,4 +1,4 @@
-"""Command `bot4 feed-server`: it runs a feed server from the command line's options."""
+"""Command `bot4 feed-server`: a feed server run from the command line's options."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ class UsageError(ValueError):
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve until told to stop. Raises UsageError, OSError."""
+    """Serve until stopped. Raises UsageError, OSError."""
     speed = _speed(options.speed)
     faults = _faults(options.fault)
     if options.passes < 0:

@@ -1,4 +1,4 @@
-"""Faults on request: by probability and from a seed, so that they repeat."""
+"""Faults on request, by probability and from a seed, so that they repeat."""
 
 import random
 from collections import Counter
@@ -14,7 +14,7 @@ DELAY_MS_MAX = 600_000
 
 
 class FaultError(ValueError):
-    """A fault that is not known, or not possible."""
+    """An unknown or impossible fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Faults:
     drop: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0  # the message comes behind the next one
-    corrupt: float = 0.0  # cut short, damaged, not JSON or a binary frame: no parser can take it for true
-    falsify: float = 0.0  # a digit of a quantity is another one: only a comparison of books finds it
+    corrupt: float = 0.0  # cut short, damaged, not JSON or a binary frame: no parser can accept it
+    falsify: float = 0.0  # one digit of a quantity is wrong: only a comparison of books finds it
     oversize: float = 0.0  # longer than a client takes
     delay: float = 0.0  # the connection stands still for delay_ms, then goes on where it was
     delay_ms: float = 200.0
     cut: float = 0.0  # the connection breaks off
-    half_open: float = 0.0  # the connection is as good as dead, and nobody is told
+    half_open: float = 0.0  # the connection is as good as dead, without a close
     refuse: float = 0.0  # of each new connection: 503
     snapshot_fail: float = 0.0  # of each snapshot: snapshot_status
     snapshot_status: float = 429
@@ -82,7 +82,7 @@ class Payload(NamedTuple):
 
 
 class Injector:
-    """The faults of one connection. `done` counts them; what cannot be done by messages is left to `next`."""
+    """The faults of one connection. `done` counts them."""
 
     def __init__(self, seed: str) -> None:
         self.done: Counter[str] = Counter()
@@ -90,7 +90,7 @@ class Injector:
         self._held: Payload | None = None
 
     def apply(self, faults: Faults, raw: bytes) -> tuple[list[Payload], str]:
-        """What is sent in place of a message, and what happens then: delay, cut, half_open or nothing."""
+        """The frames in place of a message, and what happens then: delay, cut, half_open or nothing."""
         fault = self._draw(faults)
         if fault:
             self.done[fault] += 1
@@ -115,7 +115,7 @@ class Injector:
         return sent, fault if fault in ("delay", "cut", "half_open") else ""
 
     def release(self) -> list[Payload]:
-        """What is still held back."""
+        """The message that is still held back."""
         held, self._held = self._held, None
         return [held] if held is not None else []
 
@@ -126,7 +126,7 @@ class Injector:
         return False
 
     def _draw(self, faults: Faults) -> str:
-        """One fault at the most of each message."""
+        """At most one fault for each message."""
         drawn = self._random.random()
         for name in MESSAGE_FAULTS:
             drawn -= getattr(faults, name)
@@ -146,7 +146,7 @@ class Injector:
         return Payload(Opcode.BINARY, self._random.randbytes(len(raw)))
 
     def _falsify(self, raw: bytes) -> bytes:
-        """Only in depth, and never in its numbering; a message without levels stays as it is."""
+        """Change a quantity of depth, never its numbering; a message without levels stays as it is."""
         places = list(_quantity_digits(raw))
         if b"depthUpdate" not in raw or not places:
             return raw
@@ -156,7 +156,7 @@ class Injector:
 
 
 def _quantity_digits(raw: bytes) -> Iterator[int]:
-    """Where the first decimal of each quantity stands: `["61730.17000000","0.61700000"]`."""
+    """The offset of each quantity's first decimal: `["61730.17000000","0.61700000"]`."""
     at = raw.find(b'","')
     while at >= 0:
         point = raw.find(b".", at)

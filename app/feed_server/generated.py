@@ -1,7 +1,7 @@
-"""Generated recordings of a synthetic market, for where no real one is at hand.
+"""Generated recordings of a synthetic market, for use without real ones.
 
-A synthetic market (`app.market.synthetic`) told as Binance would tell it: depth updates, touches, trades,
-and a snapshot a few steps after the beginning. The same for the same seed.
+A synthetic market (`app.market.synthetic`) encoded as Binance's messages: depth updates, touches,
+trades, and a snapshot a few steps after the beginning. The same for the same seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,30 +38,30 @@ class DemoMarketInstrument:
 def write_recordings(
     folder: Path, instruments: Sequence[MarketInstrument], seconds: int, seed: int
 ) -> list[Path]:
-    """A file for each instrument, of so many seconds."""
-    tellers = [_Teller(each) for each in instruments]
+    """Write a file for each instrument, this many seconds long."""
+    encoders = [_Encoder(each) for each in instruments]
     market = SyntheticMarket(instruments, seed=seed, interval_ms=STEP_MS, volatility=VOLATILITY)
-    lines: list[list[bytes]] = [[] for _ in tellers]
+    lines: list[list[bytes]] = [[] for _ in encoders]
     for number in range(seconds * 1000 // STEP_MS):
         step = market.step()
         levels = step.levels.tolist()
         at_ms = START_NS // 1_000_000 + number * STEP_MS
-        for teller, told in zip(tellers, lines, strict=True):
-            index = teller.instrument.index
-            raws = [teller.depth([each for each in levels if each[2] == index], at_ms), teller.touch()]
-            raws += [teller.trade(each, at_ms) for each in step.trades if each.symbol == index]
+        for encoder, recorded in zip(encoders, lines, strict=True):
+            index = encoder.instrument.index
+            raws = [encoder.depth([each for each in levels if each[2] == index], at_ms), encoder.touch()]
+            raws += [encoder.trade(each, at_ms) for each in step.trades if each.symbol == index]
             if number == SNAPSHOT_STEP:
-                raws.append(teller.snapshot())
-            told += [b"%d %s\n" % (at_ms * 1_000_000 + at * 1_000, raw) for at, raw in enumerate(raws)]
+                raws.append(encoder.snapshot())
+            recorded += [b"%d %s\n" % (at_ms * 1_000_000 + at * 1_000, raw) for at, raw in enumerate(raws)]
     paths = []
-    for teller, told in zip(tellers, lines, strict=True):
-        path = folder / f"{teller.name.lower()}.txt"
-        path.write_bytes(b"".join(told))
+    for encoder, recorded in zip(encoders, lines, strict=True):
+        path = folder / f"{encoder.name.lower()}.txt"
+        path.write_bytes(b"".join(recorded))
         paths.append(path)
     return paths
 
 
-class _Teller:
+class _Encoder:
     def __init__(self, instrument: MarketInstrument) -> None:
         self.instrument = instrument
         self.name = instrument.base + instrument.quote

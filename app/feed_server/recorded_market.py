@@ -1,9 +1,9 @@
 """Recorded market without an end: passes follow each other without a break in any numbering.
 
-The books are kept beside it, so that a snapshot can be had at any moment. Where a pass begins, one depth
-update of our own turns the book at the recording's end into the one at its beginning; update ids,
-trade ids and, if they stay as recorded, times go on from there. Everything but the wall clock's time is
-the same each time the same files are played.
+The books are kept alongside, so a snapshot is available at any moment. Where a pass begins, one
+depth update of our own turns the book at the recording's end into the one at its beginning; update
+ids, trade ids and, if they stay as recorded, times go on from there. Everything but the wall
+clock's time is the same each time the same files are played.
 """
 
 import re
@@ -95,7 +95,7 @@ class RecordedMarket:
         self.passes = 0
 
     def play(self, passes: int = 0) -> Iterator[Message]:
-        """The messages in order, of so many passes; 0 for ever. `at_ns` goes on from pass to pass."""
+        """The messages in order, of this many passes; 0 for ever. `at_ns` goes on from pass to pass."""
         start_ns, end_ns = self._messages[0].at_ns, self._messages[-1].at_ns
         while not passes or self.passes < passes:
             elapsed_ns = self.passes * (end_ns - start_ns + BREAK_NS)
@@ -167,7 +167,7 @@ async def load(paths: Sequence[Path], *, times_now: bool) -> RecordedMarket:
 
 
 class _Loader:
-    """Keeps what comes after each symbol's snapshot; depth updates that were waiting for it are in it."""
+    """Keeps the messages after each symbol's snapshot, including depth updates that waited for it."""
 
     def __init__(self) -> None:
         self.messages: list[_Recorded] = []
@@ -189,7 +189,7 @@ class _Loader:
             # A line that is no message of these streams: a recording may hold anything.
 
     def _add_snapshot(self, source: int, document: dict[str, Any]) -> None:
-        """It does not say of which symbol it is: the one whose updates are nearest."""
+        """A snapshot does not name its symbol: it is that of the nearest updates."""
         last_id = document["lastUpdateId"]
         near = {
             name: abs(updates[-1]["u"] - last_id)

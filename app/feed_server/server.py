@@ -1,6 +1,6 @@
 """Feed server: a recorded market served as Binance does: `/stream?streams=...`, `/ws/...`, `/api/v3/depth`.
 
-Beside that it tells how it is (`GET /status`) and takes faults while it runs: `GET /faults?drop=0.01`
+It also reports its state (`GET /status`) and takes faults while it runs: `GET /faults?drop=0.01`
 sets probabilities, `GET /faults?now=cut` or `now=half_open` hits all connections at once, `GET /faults`
 shows what is set. It is for tests, demonstrations and load; there is no authorisation.
 """
@@ -27,7 +27,7 @@ from app.market.playback_clock import SLEEP_SECONDS_MIN, SLICE_NS_MAX, Pace
 
 CONNECTIONS_MAX = 300
 SNAPSHOT_LEVELS, SNAPSHOT_LEVELS_MAX = 100, 5_000
-# With more on their way to a client the recording waits, so that the slowest client sets the pace.
+# With more bytes unsent to a client the recording waits, so that the slowest client sets the pace.
 AHEAD_BYTES_MAX = 1 << 20
 WAIT_SECONDS_MAX = 5.0
 
@@ -63,7 +63,7 @@ class FeedServer:
         self._server: Server | None = None
 
     async def listen(self, host: str, port: int) -> int:
-        """Begin to serve; the port. Raises OSError."""
+        """Begin to serve; returns the port. Raises OSError."""
         self._server = await serve(
             self._handle,
             host,
@@ -99,7 +99,7 @@ class FeedServer:
         self.ended = True
 
     async def _wait(self, pace: Pace, at_ns: int) -> None:
-        """Send what is due, until the next message is."""
+        """Send what is due until the next message is."""
         self._flush()
         await asyncio.sleep(0)
         while (delay_seconds := pace.delay_seconds(at_ns)) > 0:
@@ -198,7 +198,7 @@ class FeedServer:
         return _response(HTTPStatus.OK, book.snapshot(min(int(text), SNAPSHOT_LEVELS_MAX)))
 
     def _set_faults(self, query: dict[str, str]) -> Response:
-        """Nothing is changed if anything is wrong."""
+        """Nothing is changed if any part is wrong."""
         now = query.pop("now", "")
         try:
             if now not in ("", "cut", "half_open"):

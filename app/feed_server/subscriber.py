@@ -1,4 +1,4 @@
-"""Subscriber: one connection of a feed server, with its subscriptions and what it is sent."""
+"""Subscriber: one connection of a feed server, its subscriptions and its outgoing messages."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -11,7 +11,7 @@ from websockets.protocol import State
 from app.feed_server.faults import Faults, Injector, Payload
 
 STREAMS_MAX = 1_024
-# A client that is so far behind is cut off.
+# A client that is this far behind is cut off.
 BEHIND_BYTES_MAX = 16 << 20
 FRAMES_MAX = 100_000
 
@@ -29,7 +29,7 @@ class Subscriber:
         self._held_until_seconds = 0.0
 
     def subscribe(self, streams: Collection[str]) -> str:
-        """What is wrong with it, if anything; a stream of an unknown symbol is silent, as on the exchange."""
+        """Returns the error, if any; a stream of an unknown symbol is silent, as on the exchange."""
         if len(self.streams | set(streams)) > STREAMS_MAX:
             return f"more than {STREAMS_MAX} streams"
         self.streams |= set(streams)
@@ -96,7 +96,7 @@ class Subscriber:
 
     @property
     def behind_bytes(self) -> int:
-        """Not sent yet."""
+        """Bytes not sent yet."""
         return 0 if self.mute else self._socket.transport.get_write_buffer_size()
 
     def cut(self) -> None:
@@ -104,7 +104,7 @@ class Subscriber:
         self._socket.transport.abort()
 
     def make_half_open(self) -> None:
-        """As after a power cut on the way: the connection stands, and is dead. Not even pings are read."""
+        """As after a power cut in between: the connection stands, and is dead. Not even pings are read."""
         self.mute = True
         self._frames.clear()
         self._socket.transport.pause_reading()

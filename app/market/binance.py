@@ -1,9 +1,10 @@
-"""Binance spot market data: addresses, requests, and raw messages turned into `app.market.messages`.
+"""Binance spot market data: addresses, requests, and raw messages decoded into `app.market.messages`.
 
-Combined streams (`{"stream": ..., "data": ...}`) of bookTicker, trade and depth,
-and the REST depth snapshot, which does not say which symbol it is of. Nothing a
-message holds makes `decode` raise: a fault is counted, and the message is as if
-it had never come; what the books miss then shows as a gap in their numbering.
+Combined streams (`{"stream": ..., "data": ...}`) of bookTicker, trade and depth, and the REST depth
+snapshot, which does not name its symbol. No content of a message makes `decode` raise: a fault is
+counted, and the message counts as not received; what the books miss then shows as a gap in their
+numbering.
+
 https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md
 """
 
@@ -50,7 +51,7 @@ _Decode = Callable[[Any], Message]
 
 
 class BinanceDecoder:
-    """Decodes the messages of known instruments and counts what it could not decode.
+    """Decodes the messages of known instruments and counts those that it cannot decode.
 
     An instrument is the exchange's symbol without the dash: BTC-USDT is BTCUSDT.
     """
@@ -77,10 +78,10 @@ class BinanceDecoder:
                 self._left.add(stream)
 
     def decode(self, raw: bytes, snapshot_symbol: Callable[[int], int]) -> Message | None:
-        """The message in `raw`, or None where it is of no use.
+        """The message in `raw`, or None if it is of no use.
 
-        `snapshot_symbol` is asked, with its `lastUpdateId`, of which instrument a depth
-        snapshot is; it answers with an index, -1 if it cannot tell.
+        `snapshot_symbol` is called with the `lastUpdateId` of a depth snapshot and returns the index of its
+        instrument, -1 if unknown.
         """
         if len(raw) > MESSAGE_BYTES_MAX:
             self._fault(Fault.TOO_LONG)
@@ -113,14 +114,14 @@ class BinanceDecoder:
             self._fault(Fault.OFF_GRID)
             return None
         except (ValueError, TypeError, KeyError, AttributeError):
-            # Any other shape than expected: missing, of another type, too few or too many.
+            # Any other shape than expected: members missing, of another type, too few or too many.
             self._fault(Fault.MALFORMED)
             return None
         self.decoded += 1
         return message
 
     def streams(self, symbols: Iterable[int] | None = None) -> list[str]:
-        """What of these, or of all known instruments, is worth subscribing to."""
+        """The streams worth subscribing to, of these or of all known instruments."""
         wanted = self._instruments if symbols is None else symbols
         names = (name for symbol in wanted for name in self._instruments[symbol].streams())
         return [name for name in names if not name.endswith("@depth")]

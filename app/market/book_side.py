@@ -47,7 +47,7 @@ class BookSide:
         self._watermark: int | None = None
 
     def best_depth(self) -> int | None:
-        """The best price by the depth alone."""
+        """The best price of the depth alone."""
         return self._keys[-1] * self._sign if self._keys else None
 
     def displayed(self) -> Levels:
@@ -57,11 +57,11 @@ class BookSide:
         return [(key * self._sign, levels[key]) for key in sorted(levels, reverse=True)]
 
     def depth(self) -> Levels:
-        """(price, quantity) by the depth alone, best first."""
+        """(price, quantity) of the depth alone, best first."""
         return [(key * self._sign, self._depth[key]) for key in reversed(self._keys)]
 
     def differs(self, levels: Levels, changes: Iterable[Levels]) -> bool:
-        """Whether the depth is not what these levels and then these changes make.
+        """Whether the depth differs from these levels with these changes applied.
 
         Below the worst of the levels nothing is compared: a snapshot shows no more.
         """
@@ -79,7 +79,7 @@ class BookSide:
         return known != shown
 
     def load(self, levels: Levels) -> None:
-        """Begin anew from a snapshot; the sink has been told to forget what was there."""
+        """Begin anew from a snapshot; the sink has been called to clear what was there."""
         self._depth = {price * self._sign: quantity for price, quantity in levels if quantity}
         self._keys = sorted(self._depth)
         self._known = {}
@@ -121,7 +121,7 @@ class BookSide:
         del self._keys[:count]
 
     def touch(self, price: int, quantity: int) -> None:
-        """Lay a touch over the depth that is newer than it, and than every touch before."""
+        """Lay a touch over the depth; it is newer than the depth and every touch before."""
         key = price * self._sign
         watermark = self._watermark
         if self._best_known is not None and self._best_known > key:
@@ -144,7 +144,7 @@ class BookSide:
             self._publish(key, quantity)
 
     def lay_over(self, touches: Levels) -> None:
-        """Lay only these touches over the depth, oldest first: a depth update has overtaken the others."""
+        """Lay only these touches over the depth, oldest first: a depth update has superseded the others."""
         if self._watermark is None:
             return
         self._best_known = touches[-1][0] * self._sign if touches else None

@@ -1,19 +1,18 @@
-"""Book synchroniser: one symbol's book in step with the exchange, or known not to be.
+"""Book synchroniser: it keeps one symbol's book in step with the exchange, and detects when it is not.
 
-The exchange's rules for spot: depth updates are kept until a snapshot comes; those
-that end at or before the snapshot's `lastUpdateId` are dropped; the first one applied
-must begin at or before the change after it; each one after that begins where the last
-one ended. An update that begins later leaves a gap: the book is cleared, because
-nobody should trade against depth that may be gone, and has no mark until the next
-snapshot. An update that begins earlier repeats what is known and is safe to apply,
-since quantities are totals.
+The exchange's rules for spot: depth updates are kept until a snapshot comes; those that end at or
+before the snapshot's `lastUpdateId` are dropped; the first one applied must begin at or before the
+change after it; each one after that begins where the last one ended. An update that begins later
+leaves a gap: the book is cleared, because nobody should trade against depth that may be gone, and
+has no mark until the next snapshot. An update that begins earlier repeats known changes and is safe
+to apply, since quantities are totals.
+
 https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md
 
 Touches of the same numbering are fresher than depth; see `app.market.book_side`.
 
-Numbers that follow on each other do not prove that what they number arrived undamaged, so a
-book can be checked while it is in step: `begin_check`, then a snapshot, which is compared
-and not loaded.
+Consecutive numbers do not prove that the messages arrived undamaged, so a book can be checked while
+it is in step: `begin_check`, then a snapshot, which is compared and not loaded.
 """
 
 import logging
@@ -34,12 +33,12 @@ TOUCHES_MAX = 256
 # No symbol has so many changes within the 100 ms between two depth updates: a touch or an
 # update further ahead has been damaged on its way.
 AHEAD_MAX = 1_000_000
-# So many messages in a row that are older than what is known: then what is known must be wrong.
+# After this many older messages in a row the newest known number must be wrong.
 STALE_RUN_MAX = 64
 
 
 class Outcome(StrEnum):
-    """What became of a message."""
+    """The result of one message."""
 
     APPLIED = "applied"
     BUFFERED = "kept until a snapshot comes"
@@ -72,13 +71,13 @@ class BookSync:
 
     @property
     def newest_id(self) -> int:
-        """Of everything received for this symbol since the last reset."""
+        """The newest number received for this symbol since the last reset."""
         touch = self._touches[-1].update_id if self._touches else -1
         update = self._updates[-1].last_id if self._updates else -1
         return max(self.last_id, touch, update)
 
     def touch(self) -> tuple[int, int] | None:
-        """The best bid and ask in ticks, 0 where a side is empty; None while it is out of step."""
+        """The best bid and ask in ticks, 0 if a side is empty; None while out of step."""
         if not self.in_sync:
             return None
         if self._touches:
@@ -178,7 +177,7 @@ class BookSync:
         self._lay_over()
 
     def _drop_oldest_touches(self) -> None:
-        """Depth has been silent for very long: what lies over it must not grow for ever."""
+        """Depth has been silent for very long: the touches over it must not grow for ever."""
         for _ in range(TOUCHES_MAX // 2):
             self._touches.popleft()
         self._lay_over()
@@ -195,7 +194,7 @@ class BookSync:
             self._lay_over()
 
     def _compare(self, snapshot: DepthSnapshot) -> Outcome:
-        """Of the snapshot and the updates after it must come the depth that is known."""
+        """Compare: the snapshot with the updates after it must give the known depth."""
         if snapshot.last_id > self.last_id:
             if snapshot.last_id > self.last_id + AHEAD_MAX:
                 return Outcome.IMPLAUSIBLE
@@ -234,7 +233,7 @@ class BookSync:
         return Outcome.GAP
 
     def _check_crossed(self) -> Outcome:
-        """A book that crosses itself has been told something wrong: as good as a gap."""
+        """A crossed book has received something wrong: treat it as a gap."""
         bid, ask = self.bids.best_depth(), self.asks.best_depth()
         if bid is None or ask is None or bid < ask:
             return Outcome.APPLIED

@@ -1,4 +1,4 @@
-"""The books of all symbols of a feed, from its messages to its sink."""
+"""Market books: the books of all symbols of a feed, from its messages to its sink."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class MarketBooks:
         self.books: dict[int, BookSync] = {}
         self.add(instruments)
         self.outcomes: Counter[Outcome] = Counter()
-        self._past_gaps = 0  # of books that are there no more
+        self._past_gaps = 0  # of books that have been removed
         self._marked: set[int] = set()
         self._resynced: set[int] = set()  # whose book has come into step, or has fallen out of it
         self._trades: list[Trade] = []
@@ -43,7 +43,7 @@ class MarketBooks:
         return self._past_gaps + sum(book.gaps for book in self.books.values())
 
     def reset(self) -> None:
-        """Forget all books; who does it tells their states."""
+        """Forget all books; the caller reports their states."""
         for book in self.books.values():
             book.reset()
         self._resynced.clear()
@@ -70,11 +70,11 @@ class MarketBooks:
         return outcome
 
     def mark_again(self, symbol: int) -> None:
-        """Tell the touch of this symbol at the next flush, whether or not it has moved."""
+        """Publish the touch of this symbol at the next flush, whether or not it has moved."""
         self._marked.add(symbol)
 
     def snapshot_symbol(self, last_id: int, symbols: Iterable[int]) -> int:
-        """Of which of the symbols a snapshot without a name must be, by its number; -1 for none."""
+        """The symbol of a snapshot without a name, found by its number; -1 for none."""
         distances = ((abs(self.books[symbol].newest_id - last_id), symbol) for symbol in symbols)
         return min(distances, default=(0, -1))[1]
 
@@ -82,7 +82,7 @@ class MarketBooks:
         if len(self._batch):
             sink.on_levels(self._batch.take())
         if self._resynced:
-            self._tell_states(sink)
+            self._report_states(sink)
         for symbol in sorted(self._marked):
             touch = self.books[symbol].touch()
             if touch is not None:
@@ -92,7 +92,7 @@ class MarketBooks:
         self._marked.clear()
         self._trades.clear()
 
-    def _tell_states(self, sink: MarketSink) -> None:
+    def _report_states(self, sink: MarketSink) -> None:
         for symbol in sorted(self._resynced):
             sink.on_feed_state(symbol, FeedState.LIVE if self.books[symbol].in_sync else FeedState.SYNCING)
         self._resynced.clear()

@@ -20,16 +20,16 @@ _ROW = np.dtype([(name, "i8") for name in Candle._fields[2:9]])
 
 
 class CandleSeries:
-    """Times are the exchange's; `take_changed` says what is new."""
+    """Times are the exchange's; `take_changed` returns what is new."""
 
     __slots__ = (
         "_changed",
         "_closed",
         "_interval_s",
         "_interval_us",
+        "_published",
         "_rows",
         "_symbol",
-        "_told",
         "close",
         "high",
         "low",
@@ -45,8 +45,8 @@ class CandleSeries:
         self._interval_us = interval_s * 1_000_000
         self._rows = np.zeros(CANDLES_MAX, dtype=_ROW)  # a ring
         self._closed = 0  # ever
-        self._changed: list[Candle] = []  # closed or corrected, not told yet
-        self._told = True
+        self._changed: list[Candle] = []  # closed or corrected, not published yet
+        self._published = True
         self.start_ts = -1  # no candle is open
         self.open = self.high = self.low = self.close = self.volume = self.trades = 0
 
@@ -65,7 +65,7 @@ class CandleSeries:
         self.close = price
         self.volume += quantity
         self.trades += 1
-        self._told = False
+        self._published = False
 
     def advance(self, market_ts: int) -> None:
         """Close the candle whose interval is over, and go on with a flat one."""
@@ -73,7 +73,7 @@ class CandleSeries:
             self._begin(market_ts, self.close)
 
     def interrupt(self) -> None:
-        """The market is not watched any more: what was begun ends here."""
+        """The market is not watched any more: an open candle ends here."""
         if self.start_ts >= 0:
             self._close()
             self.start_ts = -1
@@ -81,9 +81,9 @@ class CandleSeries:
     def take_changed(self) -> list[Candle]:
         """Candles that have changed since the last call, closed ones first."""
         changed, self._changed = self._changed, []
-        if not self._told and self.start_ts >= 0:
+        if not self._published and self.start_ts >= 0:
             changed.append(self._candle(False))
-        self._told = True
+        self._published = True
         return changed
 
     def newest(self, limit: int) -> Iterator[Candle]:
@@ -103,7 +103,7 @@ class CandleSeries:
             return
         self.open = self.high = self.low = self.close = price
         self.volume = self.trades = 0
-        self._told = False
+        self._published = False
 
     def _reopen(self) -> None:
         """The interval was interrupted, and goes on."""
@@ -111,7 +111,7 @@ class CandleSeries:
         before = self._stored(self._closed)
         self.open, self.high, self.low, self.close = before.open, before.high, before.low, before.close
         self.volume, self.trades = before.volume, before.trades
-        self._told = False
+        self._published = False
 
     def _close(self) -> None:
         candle = self._candle(True)

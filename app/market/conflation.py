@@ -9,7 +9,7 @@ from app.market.types import LevelKind
 def newest_levels(levels: NDArray[np.void]) -> NDArray[np.void]:
     """Of LEVEL_UPDATE records the last of each price, in order, from the last CLEAR of its symbol on.
 
-    No longer than the displayed books are deep, however long the reader waits.
+    The result is no longer than the displayed books are deep, however long the reader waits.
     """
     kept: dict[tuple[int, int, int, int], int] = {}
     for index, (price, _, symbol, side, kind) in enumerate(levels.tolist()):

@@ -1,4 +1,4 @@
-"""One WebSocket connection to an exchange's stream, from its opening to its end."""
+"""Feed connection: one WebSocket to an exchange's stream, from its opening to its end."""
 
 import asyncio
 import contextlib
@@ -14,19 +14,19 @@ from app.market.tls import client_context
 
 logger = logging.getLogger(__name__)
 
-# Decode for so long before everything else on the event loop gets its turn.
+# Decode for this long before everything else on the event loop gets its turn.
 SLICE_SECONDS_MAX = 0.001
 # Frames kept for us; with more the connection is not read from until there are fewer.
 QUEUED_FRAMES_MAX = 512
 
 
 class ConnectionFailed(OSError):
-    """A connection did not come about, or has ended."""
+    """A connection could not be opened, or has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """A connection is given up if it does not open, says nothing, or answers no ping for so long."""
+    """A connection is given up if it does not open, stays silent, or answers no ping for this long."""
 
     open_seconds: float = 10.0
     idle_seconds: float = 10.0
@@ -77,14 +77,14 @@ class FeedConnection:
         self.opened_seconds = self.heard_seconds = asyncio.get_running_loop().time()
 
     async def send(self, requests: Sequence[str]) -> None:
-        """Where it cannot be sent the connection has ended, and `read` says so."""
+        """Send requests. If that fails the connection has ended, and `read` reports it."""
         assert self._socket is not None
         with contextlib.suppress(WebSocketException, OSError):
             for request in requests:
                 await self._socket.send(request)
 
     async def read(self, receive: Callable[[bytes], None]) -> None:
-        """Hand on each message until the connection ends: raises ConnectionFailed, which says why."""
+        """Pass on each message until the connection ends: raises ConnectionFailed with the reason."""
         socket = self._socket
         assert socket is not None
         time_seconds = asyncio.get_running_loop().time
@@ -109,12 +109,12 @@ class FeedConnection:
             self.abort()
 
     def abort(self) -> None:
-        """Be rid of the connection now: nobody is asked whether that suits them."""
+        """Drop the connection at once, without a closing handshake."""
         if self._socket is not None:
             self._socket.transport.abort()
 
     async def close(self) -> None:
-        """Say goodbye, briefly."""
+        """Close with a short handshake."""
         if self._socket is not None:
             with contextlib.suppress(WebSocketException, OSError):
                 await self._socket.close()

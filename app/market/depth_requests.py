@@ -30,13 +30,13 @@ class RequestLimits:
     timeout_seconds: float = 10.0
     backoff_first_seconds: float = 0.5
     backoff_seconds_max: float = 30.0
-    pause_seconds: float = 60.0  # after a refusal that does not say how long
+    pause_seconds: float = 60.0  # after a refusal without a Retry-After
 
 
 class DepthRequests:
-    """`accept` is given each snapshot and says whether it was of use; if not, it is asked for again.
+    """`accept` is given each snapshot and returns whether it was useful; if not, it is requested again.
 
-    One request for each symbol at most. `requests`, `failures` and `refusals` (by rate limit) count.
+    At most one request for each symbol. `requests`, `failures` and `refusals` (by rate limit) count.
     """
 
     def __init__(
@@ -60,20 +60,20 @@ class DepthRequests:
         self._paused_until_seconds = 0.0
 
     def want(self, symbol: int) -> None:
-        """See to it that a snapshot of this symbol comes."""
+        """Request a snapshot of this symbol until one is accepted."""
         if symbol not in self._tasks:
             task = asyncio.ensure_future(self._fetch(symbol))
             self._tasks[symbol] = task
             task.add_done_callback(lambda done: self._end(symbol, done))
 
     def forget(self, symbol: int) -> None:
-        """It is not wanted any more."""
+        """The symbol's snapshot is not needed any more."""
         task = self._tasks.pop(symbol, None)
         if task is not None:
             task.cancel()
 
     def cancel(self) -> None:
-        """Nothing is wanted any more, for now."""
+        """No snapshot is needed any more, for now."""
         for task in self._tasks.values():
             task.cancel()
         self._tasks = {}
@@ -133,9 +133,9 @@ class DepthRequests:
         return None
 
     def _pause(self, answer: Answer) -> None:
-        """A client that goes on asking is locked out for longer each time."""
+        """Pause for as long as the exchange asks: a client that goes on is locked out longer each time."""
         text = answer.headers.get("retry-after", "")
-        told_seconds = float(text) if text.isascii() and text.isdigit() else self._limits.pause_seconds
-        pause_seconds = min(told_seconds, PAUSE_SECONDS_MAX)
+        asked_seconds = float(text) if text.isascii() and text.isdigit() else self._limits.pause_seconds
+        pause_seconds = min(asked_seconds, PAUSE_SECONDS_MAX)
         now_seconds = asyncio.get_running_loop().time()
         self._paused_until_seconds = max(self._paused_until_seconds, now_seconds + pause_seconds)

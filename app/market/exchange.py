@@ -1,4 +1,4 @@
-"""Exchange protocol: what a live feed must know. Another one is another file like `app.market.binance`."""
+"""Exchange protocol: what a live feed needs of an exchange. `app.market.binance` is one."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -24,10 +24,10 @@ class Exchange(Protocol):
         """Messages of which `decode` could make nothing."""
 
     def add(self, instruments: Iterable[MarketInstrument]) -> None:
-        """Know these too."""
+        """Add known instruments."""
 
     def remove(self, symbols: Iterable[int]) -> None:
-        """Know them no more: what still comes of them is of no use, and no fault."""
+        """Remove instruments: their late messages are ignored, and are no fault."""
 
     def subscriptions(self) -> Sequence[str]:
         """What to send on a new connection, in order."""
@@ -42,10 +42,10 @@ class Exchange(Protocol):
         """What is subscribed to for a symbol."""
 
     def decode(self, raw: bytes) -> Message | None:
-        """The message in `raw`; None where it is of no use. Never raises."""
+        """The message in `raw`; None if it is of no use. Never raises."""
 
     def snapshot_url(self, symbol: int) -> str:
-        """Where the depth of a symbol is read with GET."""
+        """The URL at which the depth of a symbol is read with GET."""
 
     def decode_snapshot(self, symbol: int, raw: bytes) -> DepthSnapshot | None:
-        """The snapshot of that symbol in an answer. Never raises."""
+        """The snapshot of that symbol in a response. Never raises."""

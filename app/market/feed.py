@@ -24,7 +24,7 @@ FEED_HELP = (
 
 
 class SilentFeed:
-    """No market data at all: without marks the engine refuses orders."""
+    """No market data: without marks the engine refuses orders."""
 
     name = "none"
 
@@ -32,7 +32,7 @@ class SilentFeed:
         await asyncio.Event().wait()
 
     def follow(self, instruments: Sequence[MarketInstrument]) -> None:
-        """There is nothing to follow."""
+        """Nothing to follow."""
 
     def figures(self) -> Mapping[str, int]:
         return {}
@@ -43,9 +43,10 @@ def open_feed(
 ) -> Feed:
     """The feed that `spec` describes, see FEED_HELP.
 
-    start_marks: by instrument index, in ticks: where a synthetic market goes on, rather than
-    at its own start prices.
-    Raises ValueError, which says what is wrong with the spec and what is allowed.
+    start_marks: by instrument index, in ticks: where a synthetic market goes on instead of at its own start
+    prices.
+
+    Raises ValueError with what is wrong with the spec and what is allowed.
     """
     kind, _, rest = spec.strip().partition(":")
     if kind == "none" and not rest:

@@ -1,8 +1,7 @@
 """Grid: decimal text turned into whole ticks or steps, exactly.
 
-Prices and quantities repeat a lot in a feed, and a dictionary that computes what
-it does not hold yet answers a repeated text in one C call, several times faster
-than any parsing in Python.
+Prices and quantities repeat often in a feed. A dictionary that computes missing entries answers a
+repeated text in one C call, several times faster than any parsing in Python.
 """
 
 from math import gcd
@@ -16,11 +15,11 @@ VALUE_MAX = 1 << 60
 
 
 class Malformed(ValueError):
-    """Not what the exchange's format says."""
+    """Text that is not in the exchange's format."""
 
 
 class OffGrid(ValueError):
-    """A number which is not a whole number of ticks or steps of our instrument."""
+    """A number that is not a whole number of ticks or steps of our instrument."""
 
 
 class Grid(dict[str, int]):

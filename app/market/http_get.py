@@ -15,12 +15,12 @@ _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-a
 
 
 class HttpError(OSError):
-    """No answer, or none that can be understood."""
+    """No response, or one that cannot be parsed."""
 
 
 class Answer(NamedTuple):
     status: int
-    headers: Mapping[str, str]  # their names in any case
+    headers: Mapping[str, str]  # case-insensitive names
     body: bytes
 
 

@@ -1,4 +1,4 @@
-"""Changes of displayed depth, gathered until they are handed to the sink."""
+"""Level batch: changes of displayed depth, collected until they are passed to the sink."""
 
 import struct
 from itertools import starmap

@@ -1,15 +1,15 @@
-"""Live feed: market data from an exchange. It never gives up and says what it has missed.
+"""Live feed: market data from an exchange. It reconnects for ever and reports what it has missed.
 
 One connection carries all streams. Depth that has a gap, or no beginning, waits for a snapshot
-(`app.market.depth_requests`); a connection that is lost takes all books with it at once, because nobody
-should trade against depth that may be gone, and the next try is made after a growing pause. Before the
-exchange ends a connection for its age, a second one is opened; when both tell the same, the first
-one is closed: update and trade numbers make sure that what comes twice counts once.
+(`app.market.depth_requests`). A lost connection clears all books at once, because nobody should
+trade against depth that may be gone; the next try comes after a growing pause. Before the exchange
+ends a connection for its age, a second one is opened. When both deliver the same, the first one is
+closed: update and trade numbers make sure that repeated messages count once.
 
-Instruments may come and go while it runs: the open connection subscribes to one more, or to one less.
+Instruments may come and go while it runs: the open connection subscribes and unsubscribes.
 
-Only a symbol that is LIVE is given marks: in step with the exchange, and heard of lately. It is given
-them again while it stands still, so that an old mark means a market that is not known.
+Only a symbol that is LIVE gets marks: in step with the exchange, and heard of lately. They are
+repeated while it stands still, so an old mark means an unknown market.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ from app.market.types import FeedState, MarketInstrument, MarketSink
 
 logger = logging.getLogger(__name__)
 
-# How often it looks whether something is due.
+# The interval of the check of what is due.
 WATCH_SECONDS = 0.1
-# A snapshot is asked for once the first update has come, or after so long without one.
+# A snapshot is requested once the first update has come, or after this long without one.
 QUIET_SECONDS = 2.0
-# Marks are told again so often while nothing moves.
+# The interval at which marks are repeated while nothing moves.
 REMARK_SECONDS = 1.0
 # Messages applied before their changes are handed on, at the most.
 BATCH_MESSAGES_MAX = 256
@@ -47,9 +47,9 @@ OVERLAP_SECONDS_MAX = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedLimits:
-    """`stale_seconds`: a symbol of which nothing is heard for so long has no marks any more.
+    """`stale_seconds`: a symbol that has been silent for this long gets no marks any more.
 
-    `steady_seconds`: a connection that lived for so long was a good one: the next pause is short again.
+    `steady_seconds`: a connection that lived this long was a good one: the next pause is short again.
     `verify_seconds`: each book is compared with a snapshot this often; 0 for never.
     """
 
@@ -85,7 +85,7 @@ class LiveFeed:
         self._some = asyncio.Event()  # there are instruments
         self._state = FeedState.DISCONNECTED  # of a symbol of which nothing is known yet
         self._running = False
-        self._tellings: set[asyncio.Task[None]] = set()
+        self._sends: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
         self._heard_seconds: dict[int, float] = {}
         self._stale: set[int] = set()
@@ -105,14 +105,14 @@ class LiveFeed:
         self._lose(FeedState.DISCONNECTED)
         tasks = [asyncio.ensure_future(self._watch()), asyncio.ensure_future(self._stay_connected())]
         try:
-            # Neither ends by itself: what one of them raises is a bug, and must not go unseen.
+            # Neither ends by itself: an exception of one of them is a bug, and must be seen.
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._tellings, return_exceptions=True)
+            await asyncio.gather(*tasks, *self._sends, return_exceptions=True)
             self._lose(FeedState.DISCONNECTED)
             self._running = False
 
@@ -177,7 +177,7 @@ class LiveFeed:
         while True:
             await self._some.wait()
             reason = ""
-            self._tell_all(FeedState.CONNECTING)
+            self._report_all(FeedState.CONNECTING)
             connection = FeedConnection(self._exchange, self._limits.connection)
             try:
                 await self._open(connection)
@@ -313,28 +313,28 @@ class LiveFeed:
     # States.
 
     def _lose(self, state: FeedState) -> None:
-        """What the books say is not known to be true any more."""
+        """The connection is lost: nothing in the books is known to be true any more."""
         self._requests.cancel()
         self._stale.clear()
         for numbers in self._numbers.values():
             numbers.restart()
         self.books.reset()
         self._flush()
-        self._tell_all(state)
+        self._report_all(state)
 
-    def _tell_all(self, state: FeedState) -> None:
+    def _report_all(self, state: FeedState) -> None:
         self._state = state
         for symbol in self.books.books:
             self._sink.on_feed_state(symbol, state)
 
     def _refresh(self, symbol: int) -> None:
-        """Heard of again."""
+        """A stale symbol has been heard of again."""
         self._stale.discard(symbol)
         state = FeedState.LIVE if self.books.books[symbol].in_sync else FeedState.SYNCING
         self._sink.on_feed_state(symbol, state)
 
     async def _watch(self) -> None:
-        """Drop silent connections, find stale symbols, tell marks again, have books compared."""
+        """Drop silent connections, find stale symbols, repeat marks, have books compared."""
         remark_seconds = 0.0
         verify_seconds = self._loop.time() + self._verify_interval_seconds()
         unverified: list[int] = []
@@ -343,7 +343,7 @@ class LiveFeed:
             now_seconds = self._loop.time()
             for connection in self._readings:
                 connection.drop_if_idle(now_seconds)
-            self._tell_connections(self._subscriptions.due(now_seconds))
+            self._send_to_connections(self._subscriptions.due(now_seconds))
             self._find_stale(now_seconds)
             self._ask_for_quiet(now_seconds)
             if now_seconds >= remark_seconds:
@@ -355,11 +355,11 @@ class LiveFeed:
                 if unverified:
                     self._verify(unverified.pop())
 
-    def _tell_connections(self, requests: Sequence[str]) -> None:
+    def _send_to_connections(self, requests: Sequence[str]) -> None:
         for connection in self._readings if requests else ():
-            telling = asyncio.ensure_future(connection.send(requests))
-            self._tellings.add(telling)
-            telling.add_done_callback(self._tellings.discard)
+            sending = asyncio.ensure_future(connection.send(requests))
+            self._sends.add(sending)
+            sending.add_done_callback(self._sends.discard)
 
     def _verify_interval_seconds(self) -> float:
         """The books take turns, so that the requests are spread."""
@@ -386,7 +386,7 @@ class LiveFeed:
                 )
 
     def _ask_for_quiet(self, now_seconds: float) -> None:
-        """Depth that does not change sends no update that would make us ask for a snapshot."""
+        """Depth that does not change sends no update that would trigger a request for a snapshot."""
         if self._newest in self._readings and now_seconds - self._newest.opened_seconds > QUIET_SECONDS:
             for symbol, book in self.books.books.items():
                 if not book.in_sync and now_seconds - self._followed_seconds.get(symbol, 0.0) > QUIET_SECONDS:

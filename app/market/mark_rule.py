@@ -1,8 +1,8 @@
-"""Mark rule: which books a mark is made of.
+"""Mark rule: the books from which a mark is made.
 
-A mark decides stops, margin and breakers. One order far away from the market, or none at all on a
-side, moves the middle of a book without a trade: such a middle is no price, and the mark before it
-is kept and grows old instead. `Limit.MAX_MARK_AGE` and `Limit.MARK_HALT_AGE` say how old it may be.
+A mark decides stops, margin and breakers. One order far away from the market, or an empty side,
+moves the middle of a book without a trade: such a middle is no price, so the mark before it is kept
+and ages instead. `Limit.MAX_MARK_AGE` and `Limit.MARK_HALT_AGE` bound its age.
 """
 
 from enum import StrEnum
@@ -20,7 +20,7 @@ class NoMark(StrEnum):
 
 
 def why_no_mark(bid: int, ask: int, spread_max_bps: int) -> NoMark | None:
-    """Of the best bid and ask in ticks, 0 where a side is empty; None where they make a mark.
+    """The reason for the best bid and ask in ticks, 0 if a side is empty; None if they make a mark.
 
     spread_max_bps: in 1e-4 of the middle; ANY_SPREAD is no bound.
     """

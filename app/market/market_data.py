@@ -1,8 +1,8 @@
-"""Market data: what is known of the outside market, between the feed and all who listen to it.
+"""Market data: the state of the outside market, between the feed and everyone who follows it.
 
-The feed delivers here. What moves the engine goes straight on to it; the rest is kept for readers
-(prices, recent trades, candles, the state of each symbol) and told to observers. Everything
-is bounded by symbols, and by the maxima below for each of them.
+The feed delivers here. What moves the engine goes straight on to it. The rest is kept for readers
+(prices, recent trades, candles, the state of each symbol) and published to observers. Everything is
+bounded by symbols, and by the maxima below for each of them.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # Kept of each symbol.
 TRADES_MAX = 1_000
-# Candles that change are told this often, and closed this soon.
+# The interval at which changed candles are published and finished ones closed.
 CANDLES_INTERVAL_SECONDS = 0.25
 # No exchange's clock is further ahead of ours: a later time is damaged, and ours is taken.
 AHEAD_US_MAX = 60_000_000
@@ -72,8 +72,8 @@ class _Symbol:
 class MarketData:
     """A `MarketSink`; all methods are called on the event loop's thread.
 
-    spread_max_bps: of the book of a symbol, if it is to make a mark; asked each time, so that a
-    change acts at once.
+    spread_max_bps: the bound on the spread of a book that makes a mark, by symbol; called each time, so that
+    a change takes effect at once.
     """
 
     def __init__(
@@ -93,10 +93,10 @@ class MarketData:
         self._observers.append(observer)
 
     def ignore(self, observer: MarketObserver) -> None:
-        """Tell `observer` no more."""
+        """Notify `observer` no more."""
         self._observers.remove(observer)
 
-    # What readers ask. A symbol of which nothing has been heard is as good as any other.
+    # For readers. A symbol without any data yet is as good as any other.
 
     def prices(self, symbol: int) -> Prices:
         known = self._symbols.get(symbol)
@@ -107,12 +107,12 @@ class MarketData:
         return known.state if known else FeedState.DISCONNECTED
 
     def no_mark(self, symbol: int) -> NoMark | None:
-        """Why the newest book makes no mark; None where it makes one, or where there is no market."""
+        """Why the newest book makes no mark; None if it makes one, or if there is no market."""
         known = self._symbols.get(symbol)
         return known.no_mark if known else None
 
     def figures(self) -> dict[str, int]:
-        """Books since the start that made no mark, and by reason."""
+        """The number of books since the start that made no mark, by reason."""
         reasons = {f"marks_withheld_{reason.lower()}": self._withheld[reason] for reason in NoMark}
         return {"marks_withheld": self._withheld.total(), **reasons}
 
@@ -127,7 +127,7 @@ class MarketData:
         series = known.candles.get(interval_s) if known else None
         return series.newest(limit) if series else iter(())
 
-    # What the feed calls (`app.market.types.MarketSink`).
+    # Called by the feed (`app.market.types.MarketSink`).
 
     def on_levels(self, levels: NDArray[np.void]) -> None:
         self._engine.on_levels(levels)
@@ -193,19 +193,19 @@ class MarketData:
     # By the clock.
 
     async def run(self) -> None:
-        """Close and tell candles, and look at books again whose bound has changed, until cancelled."""
+        """Close and publish candles, and check books again whose bound has changed, until cancelled."""
         while True:
             await asyncio.sleep(CANDLES_INTERVAL_SECONDS)
-            self.tell_candles()
+            self.publish_candles()
             self.judge_again()
 
     def judge_again(self) -> None:
-        """Books that stand still are told no more: those without a mark may have one by a new bound."""
+        """An unchanged book brings no touch: one without a mark may have one by a new bound."""
         for symbol, known in self._symbols.items():
             if known.no_mark is not None and known.spread_max_bps != self._spread_max_bps(symbol):
                 self.on_touch(symbol, *known.touch)
 
-    def tell_candles(self) -> None:
+    def publish_candles(self) -> None:
         now_us = self._clock_us()
         for known in self._symbols.values():
             for series in known.candles.values():

@@ -3,12 +3,12 @@
 import asyncio
 import math
 
-# How long a player works before everything else on the event loop gets its turn.
+# A player works for this long before everything else on the event loop gets its turn.
 SLICE_NS_MAX = 1_000_000
 # Shorter waits would only cost wake-ups.
 SLEEP_SECONDS_MIN = 0.001
-# After a standstill, or where the speed is more than the machine can do, the recording is
-# not hurried through to catch up: it goes on from where it is.
+# After a standstill, or when the speed is more than the machine can do, the recording does
+# not catch up: it goes on from where it is.
 LAG_SECONDS_MAX = 0.5
 # A longer silence in a recording is cut to this.
 SILENCE_SECONDS_MAX = 60.0
@@ -17,7 +17,7 @@ MAX_SPEED = math.inf
 
 
 class Pace:
-    """How far the recording has come by now."""
+    """The current position in the recording."""
 
     def __init__(self, speed: float) -> None:
         self._ns_per_second = speed * 1e9

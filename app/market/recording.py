@@ -86,14 +86,14 @@ class _RecordedFile:
 
 
 class Recording:
-    """One pass over recorded files; `close` when done with it."""
+    """One pass over recorded files; `close` it afterwards."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._files = [_RecordedFile(path, source) for source, path in enumerate(paths)]
 
     @property
     def faults(self) -> int:
-        """Lines which were no messages. A file that breaks off is logged and ends there."""
+        """Lines that are no messages. A file that breaks off is logged and ends there."""
         return sum(file.faults for file in self._files)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class Recording:
         return self.peek()
 
     def peek(self) -> RecordedMessage | None:
-        """The next message; None where it is not in memory, or at the end: then `read` tells."""
+        """The next message; None if it is not in memory, or at the end: call `read` to find out."""
         earliest = None
         for file in self._files:
             if file.head is None and not file.advance():
@@ -119,7 +119,7 @@ class Recording:
         return earliest
 
     def take(self, message: RecordedMessage) -> None:
-        """Go past the message that `read` or `peek` has shown."""
+        """Advance past the message that `read` or `peek` has returned."""
         self._files[message.source].head = None
 
 

@@ -57,7 +57,7 @@ class ReplayFeed:
         self.decoder = BinanceDecoder(instruments)
         self.books = MarketBooks(instruments)
         self.passes = 0
-        self._gone: list[int] = []  # not followed any more, and nobody has been told
+        self._gone: list[int] = []  # not followed any more, and not reported yet
 
     async def run(self, sink: MarketSink) -> None:
         while True:
@@ -72,12 +72,12 @@ class ReplayFeed:
                 logger.error("market replay: nothing in %s is of use", ", ".join(map(str, self._paths)))
                 return
             if not self._loop:
-                logger.warning("market replay: the recording is over, the market stands still from now on")
+                logger.warning("market replay: the recording is over; the market stands still from now on")
                 return
             logger.info("market replay: the recording is over and starts again")
 
     def follow(self, instruments: Sequence[MarketInstrument]) -> None:
-        """What the recordings have of a new one is played from its next pass on, where it has a snapshot."""
+        """A new instrument is played from the recordings' next pass on, if they have a snapshot of it."""
         added, removed = added_and_removed(self.books.books.keys(), instruments)
         self.decoder.add(added)
         self.books.add(added)

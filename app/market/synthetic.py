@@ -1,13 +1,12 @@
 """Synthetic market: correlated random walks with plausible books.
 
-`SyntheticMarket` makes the market step by step and knows no clock: the same
-instruments, start marks and seed give the same steps, whatever the pace at which they are
-taken. `SyntheticFeed` takes them at an interval.
+`SyntheticMarket` generates the market step by step and knows no clock: the same instruments, start
+marks and seed give the same steps, whatever the pace. `SyntheticFeed` takes a step each interval.
 
-Each step moves every mid by a geometric random walk, whose noise is partly the whole
-market's (one factor) and partly the symbol's own. Around the mid lie the touch and
-further levels at round prices; those keep their quantity from step to step, apart
-from some that are renewed, so that a step publishes little more than what moved.
+Each step moves every mid by a geometric random walk, whose noise is partly the whole market's (one
+factor) and partly the symbol's own. Around the mid lie the touch and further levels at round
+prices; those keep their quantity from step to step, apart from some that are renewed, so a step
+publishes little more than what moved.
 """
 
 import asyncio
@@ -33,7 +32,7 @@ RENEWED_SHARE = 0.15  # of the levels, each step
 TRADE_PROBABILITY = 0.3  # of each symbol, each step
 LEVEL_NOTIONAL = 12_000.0  # quote currency, of a typical level next to the touch
 TRADE_NOTIONAL = 1_500.0
-# A walk is turned back here, so that no price leaves the range that an instrument allows.
+# A walk is reflected here, so that no price leaves the range that an instrument allows.
 DRIFT_MAX = np.log(4.0)
 YEAR_SECONDS = 365.25 * 86_400
 INTERVAL_MS_MIN, INTERVAL_MS_MAX = 10, 60_000
@@ -58,7 +57,7 @@ class SyntheticStep(NamedTuple):
 
 
 def start_ticks(instrument: MarketInstrument) -> int:
-    """Where a symbol starts if nothing is known of it, in ticks."""
+    """The start price of a symbol in ticks, if no other is known."""
     prices = {demo.symbol: demo.start_price for demo in DEMO_INSTRUMENTS}
     grid = Grid(instrument.price_tick_e12, floored=True)
     return max(1, grid[prices.get(instrument.symbol, OTHER_START_PRICE)])
@@ -135,7 +134,7 @@ class SyntheticMarket:
         return np.maximum(prices, 0)
 
     def _fill_levels(self, prices: _Ints) -> _Ints:
-        """Quantities: those of the step before where the price stays, others are drawn."""
+        """Quantities: those of the step before if the price stays, others are drawn."""
         shape = prices.shape
         notional = LEVEL_NOTIONAL * self._depth_profile * np.exp(0.8 * self._random.standard_normal(shape))
         drawn = np.maximum(1, np.rint(notional / self._step_value[:, None, None])).astype(np.int64)
@@ -145,7 +144,7 @@ class SyntheticMarket:
         return np.where(prices == 0, 0, np.where(renewed | (before == 0), drawn, before))
 
     def _changes(self, prices: _Ints, quantities: _Ints) -> NDArray[np.void]:
-        """First the levels that are gone, then the new and the changed ones: never a crossed book."""
+        """Removed levels first, then new and changed ones: the book is never crossed."""
         same = prices[..., :, None] == self._prices[..., None, :]
         gone = (self._prices > 0) & ~same.any(axis=-2)
         before = np.where(same, self._quantities[..., None, :], 0).max(axis=-1)
@@ -216,7 +215,7 @@ class SyntheticFeed:
             self._instruments = list(instruments)
 
     def _begin(self, sink: MarketSink, before: Sequence[MarketInstrument]) -> SyntheticMarket:
-        """Show empty books, and say which symbols have a market from now on."""
+        """Show empty books, and report which symbols have a market from now on."""
         now = {each.index for each in self._instruments}
         symbols = sorted(now | {each.index for each in before})
         clear = np.zeros(len(symbols), dtype=LEVEL_UPDATE)
@@ -244,6 +243,6 @@ class SyntheticFeed:
                 sink.on_touch(symbol, bid, ask)
             for trade in step.trades:
                 sink.on_trade(trade.symbol, trade.price, trade.quantity, now_us)
-            # After a standstill it goes on from now, it does not catch up.
+            # After a standstill it goes on from now and does not catch up.
             due_seconds = max(due_seconds + self._interval_ms / 1000, loop.time())
             await asyncio.sleep(due_seconds - loop.time())

@@ -1,4 +1,4 @@
-"""TLS of a client: the system's certificates, read once and off the event loop."""
+"""TLS of a client, with the system's certificates, loaded once and off the event loop."""
 
 import asyncio
 import functools
@@ -6,7 +6,7 @@ import ssl
 
 
 async def client_context() -> ssl.SSLContext:
-    """In a thread, because reading the certificates takes 20 ms, and orders wait for the event loop."""
+    """In a thread, because loading the certificates takes 20 ms, and orders wait for the event loop."""
     return await asyncio.to_thread(_context)
 
 

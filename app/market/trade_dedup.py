@@ -1,4 +1,4 @@
-"""Trade deduplication: which trades are new, repeated or missing, by their numbers."""
+"""Trade deduplication: new, repeated and missing trades, by their numbers."""
 
 from collections import deque
 
@@ -9,7 +9,7 @@ AHEAD_MAX = 1_000_000
 
 
 class TradeNumbers:
-    """Of one symbol. A trade that is late was counted as missing, and no longer is once it has come."""
+    """The trade numbers of one symbol. A late trade counts as missing until it comes."""
 
     __slots__ = ("_known", "_newest", "_order", "missing", "repeated")
 
@@ -21,13 +21,13 @@ class TradeNumbers:
         self.repeated = 0
 
     def restart(self) -> None:
-        """What follows is not a continuation: nobody knows what happened in between."""
+        """What follows is not a continuation: it is unknown what happened in between."""
         self._known.clear()
         self._order.clear()
         self._newest = -1
 
     def admit(self, trade_id: int) -> bool:
-        """Whether this trade is to be told."""
+        """Whether this trade is new and to be passed on."""
         if trade_id < 0:
             return True
         if trade_id in self._known:

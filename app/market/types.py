@@ -1,4 +1,4 @@
-"""Market types: what a market feed delivers, whatever its source, and what others are told of it."""
+"""Market types: what a market feed delivers, whatever its source, and what observers receive."""
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum, StrEnum
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 class LevelKind(IntEnum):
     SET = 0  # the displayed quantity at this price is now `quantity`; 0 removes the level
-    CLEAR = 1  # forget both sides of this symbol: a snapshot follows
+    CLEAR = 1  # clear both sides of this symbol: a snapshot follows
 
 
 # One change of displayed depth. Prices in ticks, quantities in steps, as in `app.engine.records`.
@@ -21,7 +21,7 @@ LEVEL_UPDATE = np.dtype(
 
 
 class MarketInstrument(Protocol):
-    """What a feed needs to know of an instrument."""
+    """An instrument as a feed needs it."""
 
     @property
     def index(self) -> int: ...
@@ -43,9 +43,9 @@ class MarketInstrument(Protocol):
 
 
 class FeedState(StrEnum):
-    """How far a symbol's market can be trusted; only a LIVE one is given marks."""
+    """How far a symbol's market can be trusted; only a LIVE one gets marks."""
 
-    DISCONNECTED = "DISCONNECTED"  # no connection, the next try is waiting for its time
+    DISCONNECTED = "DISCONNECTED"  # no connection; the next try is scheduled
     CONNECTING = "CONNECTING"
     SYNCING = "SYNCING"  # connected; the book waits for a snapshot that fits
     LIVE = "LIVE"
@@ -53,20 +53,20 @@ class FeedState(StrEnum):
 
 
 class EngineSink(Protocol):
-    """What of a market moves the engine. All calls are made on the event loop's thread and return at once."""
+    """Market data that the engine needs. All calls are made on the event loop's thread and return at once."""
 
     def on_levels(self, levels: NDArray[np.void]) -> None:
         """Displayed depth has changed; `LEVEL_UPDATE` records, of any symbols, in order."""
 
     def on_mark(self, symbol: int, mark: int) -> None:
-        """The mark of a symbol (ticks) is known again; called even where it did not move."""
+        """The mark of a symbol (ticks) is confirmed; called even if it did not move."""
 
 
 class MarketSink(EngineSink, Protocol):
-    """Where a feed delivers. It tells touches; what is told of them makes marks (`app.market.mark_rule`)."""
+    """The receiver of a feed. It gets touches; marks are made from them (`app.market.mark_rule`)."""
 
     def on_touch(self, symbol: int, bid: int, ask: int) -> None:
-        """The best bid and ask of a symbol (ticks, 0 where a side is empty) are known again."""
+        """The best bid and ask of a symbol (ticks, 0 if a side is empty) are confirmed."""
 
     def on_trade(self, symbol: int, price: int, quantity: int, ts: int) -> None:
         """A trade of the outside market: ticks, steps, microseconds."""
@@ -76,18 +76,18 @@ class MarketSink(EngineSink, Protocol):
 
 
 class Prices(NamedTuple):
-    """What a symbol costs, in ticks; 0 where it is not known.
+    """Prices of a symbol in ticks; 0 if unknown.
 
-    `last` is the newest trade's price, `mid` the middle of the best bid and ask, rounded down. The
-    mark is the mid: trades jump between bid and ask, which a measure of risk would take for movement.
-    A book that makes no mark leaves both as they are.
+    `last` is the newest trade's price, `mid` the middle of the best bid and ask, rounded down. The mark is
+    the mid: trades jump between bid and ask, which a risk measure would take for movement. A book that makes
+    no mark leaves both as they are.
     """
 
     symbol: int
     last: int
     mid: int
     mark: int
-    ts: int  # microseconds, when it was told
+    ts: int  # microseconds, when it was published
 
 
 class Candle(NamedTuple):
@@ -106,9 +106,9 @@ class Candle(NamedTuple):
 
 
 class MarketObserver(Protocol):
-    """Who follows the market, see `app.market.market_data`. Calls return at once and raise nothing.
+    """A follower of the market, see `app.market.market_data`. Calls return at once and raise nothing.
 
-    Prices, candles and books are told once for each batch of the feed: whoever passes them on
+    Prices, candles and books are published once for each batch of the feed: an observer that passes them on
     to somebody slower keeps the newest.
     """
 
@@ -116,7 +116,7 @@ class MarketObserver(Protocol):
         """A trade of the outside market: ticks, steps, microseconds."""
 
     def on_prices(self, prices: Prices) -> None:
-        """The mark of a symbol is known again, or whether its book makes one has changed."""
+        """The mark of a symbol is confirmed, or whether its book makes one has changed."""
 
     def on_candle(self, candle: Candle) -> None:
         """A candle has changed or is closed."""
@@ -132,10 +132,10 @@ class Feed(Protocol):
     name: str
 
     async def run(self, sink: MarketSink) -> None:
-        """Deliver until cancelled or at the end of what there is."""
+        """Deliver until cancelled, or until the source ends."""
 
     def follow(self, instruments: Sequence[MarketInstrument]) -> None:
-        """These from now on, and no others: some have come, or are not traded any more."""
+        """Follow these instruments from now on, and no others."""
 
     def figures(self) -> Mapping[str, int]:
-        """What there is to count, for those who operate it."""
+        """Counters for operators."""

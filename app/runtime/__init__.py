@@ -1,1 +1,1 @@
-"""The loop around the engine and what makes it durable: journal, snapshots, recovery."""
+"""Runtime: the loop around the engine and its durability: journal, snapshots, recovery."""

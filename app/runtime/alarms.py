@@ -1,7 +1,7 @@
-"""What an operator should look at: raised once, cleared once, and each change remembered with its time.
+"""Alarms for operators: raised once, cleared once, and each change kept with its time.
 
-Alarms are about the server, not about trading: they are in no journal, and a restart begins
-without any. Whatever still is wrong then raises them again.
+Alarms are about the server, not about trading. They are in no journal, and a restart begins without
+any; a condition that persists raises its alarm again.
 """
 
 import logging
@@ -16,7 +16,7 @@ CHANGES_MAX = 50
 
 @dataclass(frozen=True)
 class AlarmChange:
-    """`number` counts from 1 since the start, so that whoever looks now and then sees what was missed."""
+    """`number` counts from 1 since the start, so a reader sees whether it has missed changes."""
 
     number: int
     name: str
@@ -26,7 +26,7 @@ class AlarmChange:
 
 
 class Alarms:
-    """`active`: by name the change that raised it; `changes`: the newest, the last one last."""
+    """`active`: by name, the change that raised the alarm. `changes`: the newest, the last one last."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self.active: dict[str, AlarmChange] = {}
@@ -40,7 +40,7 @@ class Alarms:
         self._observers.append(changed)
 
     def set(self, name: str, raised: bool, text: str) -> None:
-        """What holds now. Only a change counts; `text` says in one line what it is about."""
+        """Raise or clear an alarm. Only a change counts; `text` describes it in one line."""
         if raised == (name in self.active):
             return
         self._count += 1

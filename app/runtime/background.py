@@ -1,4 +1,4 @@
-"""Processes that give way to orders."""
+"""Background processes, which give way to orders."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
-# Not the idle class: it gets next to nothing where every processor is busy, also of what it takes to end.
+# Not the idle class: on a busy machine it gets next to no time, not even to end.
 _NICENESS = 15
 _CANCEL_SECONDS = 0.5
 
@@ -22,9 +22,9 @@ def to_background(pid: int = 0) -> None:
 
 
 async def run_until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` until it ends, or until it is told to stop. Raises what it raises.
+    """Run `work` until it ends or the process is asked to stop. Raises what `work` raises.
 
-    It is told more than once: a client library may take a cancellation for its own timeout and go on.
+    The cancellation is repeated: a client library may take one for its own timeout and go on.
     """
     running = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())

@@ -1,7 +1,8 @@
 """Breaches: refusals for a limit, a trading state or a permission.
 
-What was wrong with the request itself (a price off the grid, an unknown order) is its sender's business.
-The log in memory, the stream and the database all ask here, so a refusal is in all of them or in none.
+A fault of the request itself (a price off the grid, an unknown order) concerns its sender alone.
+The log in memory, the stream and the database all ask here, so a refusal is in all of them or in
+none.
 """
 
 import numpy as np
@@ -35,11 +36,11 @@ _IS_BREACH_CODE[list(BREACH_CODES)] = True
 
 
 def is_breach(kind: int, code: int) -> bool:
-    """Whether an event of this kind and code tells of a breach."""
+    """Whether an event of this kind and code is a breach."""
     return kind in REFUSED_REQUESTS and code in BREACH_CODES
 
 
 def are_breaches(kinds: NDArray[np.uint8], codes: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    """The same of many events at once."""
+    """The same for many events at once."""
     found: NDArray[np.bool_] = _IS_REFUSED[kinds] & _IS_BREACH_CODE[codes]
     return found

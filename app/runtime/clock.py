@@ -6,11 +6,11 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> int:
-        """Microseconds since the epoch; never less than what it said before."""
+        """Microseconds since the epoch; never less than the value before."""
 
 
 class SystemClock:
-    """The machine's clock, held where it stands while somebody sets it back."""
+    """The machine's clock; it stands still while the machine's clock is set back."""
 
     __slots__ = ("_last",)
 
@@ -18,7 +18,7 @@ class SystemClock:
         self._last = not_before
 
     def not_before(self, ts: int) -> None:
-        """Go on from the time of the newest journaled command, so that a restart keeps the order."""
+        """Go on from the time of the newest journaled command, so times stay in order across a restart."""
         self._last = max(self._last, ts)
 
     def now(self) -> int:
@@ -29,7 +29,7 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that stands until it is told to go on; for simulation and tests."""
+    """A clock that moves only when it is advanced; for simulation and tests."""
 
     __slots__ = ("_now",)
 

@@ -28,7 +28,7 @@ class JsonNumber:
 
     @classmethod
     def parse(cls, text: str) -> "JsonNumber":
-        """For `json.loads(parse_float=...)`. Raises ValueError for what is not plain or too long."""
+        """For `json.loads(parse_float=...)`. Raises ValueError for what is not plain digits, or too long."""
         if len(text) > DIGITS_MAX + 1 or not _NUMBER.fullmatch(text):
             raise ValueError("numbers must be plain decimals of at most 30 digits, without sign or exponent")
         return cls(text)

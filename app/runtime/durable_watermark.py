@@ -4,7 +4,7 @@
 bytes of shared memory that the journal's writer sets after each `fdatasync`.
 What lies behind it in a segment may still vanish in a power cut, so nobody may
 act on it. What lies before it must be there: a journal that ends earlier has lost
-commands that somebody was told of, and is refused. A mark that is missing or empty
+acknowledged commands, and is refused. A mark that is missing or empty
 says nothing (a copy file by file has none; a crash can leave it empty): the journal's
 end is then taken as it is. Any other size is damage.
 

@@ -1,8 +1,8 @@
-"""Views of events by their kind: what is no order's, by the names that it has for itself.
+"""Event views: events that are not an order's, by the field names of their kind.
 
-`app.runtime.views.EventView` shows any event as if it were an order's, which is cheap and right where one
-looks for orders and refusals, and of other kinds tells only the head. What else they say is read here. The
-dtypes are those by which the kernels have written it.
+`app.runtime.views.EventView` shows any event as an order's. That is cheap, and right for a reader
+of orders and refusals; of other kinds it shows only the head. Their other fields are read here,
+through the dtypes with which the kernels wrote them.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from app.runtime.views import EventView, layout
 
 @dataclass(slots=True)
 class EventHead:
-    """What all events say; units and meaning as in `app.engine.records`, as of all that follow."""
+    """Fields of every event. Units and meaning, here and below, are those of `app.engine.records`."""
 
     seq: int
     ts: int
@@ -33,7 +33,7 @@ class EventHead:
 
 @dataclass(slots=True)
 class ChangeEvent(EventHead):
-    """Something that somebody has changed: `actor` is the number of a key, 0 is the system itself."""
+    """A change by somebody: `actor` is the number of a key, 0 the system itself."""
 
     actor: int
 
@@ -273,7 +273,7 @@ _NOTE_LAYOUT = layout(records.NOTE_EVENT)
 
 
 def _reader(view: type[View], dtype: np.dtype[np.void]) -> Callable[[_RawEvent], View]:
-    """Makes the view of an event: each of its fields is one of EVENT's, at the same place."""
+    """Makes the view of a kind: each of its fields is at the place of one of EVENT's."""
     assert dtype.names is not None
     assert records.EVENT.names is not None
     field_at = dict(zip(dtype.names, records.EVENT.names, strict=True))
@@ -286,12 +286,12 @@ _READERS = {int(kind): _reader(view, dtype) for view, dtype, kinds in VIEWS for 
 
 
 def typed_event(event: _RawEvent) -> EventHead:
-    """An event by the names of its kind. Raises KeyError for orders and notes, which are no such views."""
+    """An event in the view of its kind. Raises KeyError for orders and notes, which have no such view."""
     return _READERS[event[_KIND]](event)
 
 
 def event_as(view: type[View], event: _RawEvent) -> View:
-    """As `typed_event`, where one knows what it is; anything else is a mistake of the caller."""
+    """As `typed_event`, for a caller that knows the kind; any other kind is the caller's mistake."""
     found = typed_event(event)
     assert isinstance(found, view), found
     return found

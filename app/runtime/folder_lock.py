@@ -28,7 +28,7 @@ class FolderLock:
         _held[self._path] = descriptor, count + 1
 
     def release(self) -> None:
-        """Let go; the second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._path is None:
             return
         descriptor, count = _held.pop(self._path)

@@ -1,10 +1,9 @@
 """Journal follower: it reads a journal that a server is still writing, and feeds the projections.
 
-Only what is durable is handed out. Batches are whole frames, many at a time,
-in bounded memory; whoever is slow reads later from the disk, and the server
-never knows. A `Replica` is an engine that goes along: fed with the same commands it
-holds the whole state - accounts, positions, orders, limits - as it was right
-after the last of them, with none of the engine's logic written twice.
+Only durable commands are handed out. Batches are whole frames, many at a time, in bounded memory. A
+slow follower reads from the disk later, and the server never notices. A `Replica` is an engine that
+follows along: fed the same commands, it holds the whole state (accounts, positions, orders, limits)
+as of the last of them, and none of the engine's logic is written twice.
 """
 
 import os
@@ -64,7 +63,7 @@ class JournalFollower:
         boundary_us: int = 0,
         batch_bytes_max: int = BATCH_BYTES_MAX,
     ) -> None:
-        """`durable_seq` tells how far may be read: a `DurableReader`.
+        """`durable_seq` returns how far may be read: a `DurableReader`.
 
         `boundary_us`: no batch has commands on both sides of a multiple of it, by their time.
         Raises JournalError where the journal begins after `next_seq`, OSError.
@@ -115,7 +114,7 @@ class JournalFollower:
         self._read_seq = segment.first_seq - 1  # of the last command before `_offset`
 
     def _pass_by(self, next_seq: int) -> None:
-        """Go to the frame that holds command `next_seq`, looking at headers only."""
+        """Go to the frame that holds command `next_seq`, reading headers only."""
         while self._read_seq < self.durable_seq():
             header = os.pread(self._descriptor, FRAME_HEADER.size, self._offset)
             if len(header) < FRAME_HEADER.size:
@@ -188,7 +187,7 @@ class JournalFollower:
 
 
 def _from(batch: JournalBatch, seq: int) -> JournalBatch:
-    """Without what comes before `seq`."""
+    """The batch without the commands before `seq`."""
     if batch.first_seq >= seq:
         return batch
     events = batch.events[np.searchsorted(batch.events["seq"], seq) :]
@@ -196,7 +195,7 @@ def _from(batch: JournalBatch, seq: int) -> JournalBatch:
 
 
 class Replica:
-    """An engine beside the server's, as it was after command `seq`; its state is for reading only."""
+    """A second engine, as of command `seq`; its state is for reading only."""
 
     def __init__(self, folder: Path, seq: int, capacity: Capacity = DEFAULT_CAPACITY) -> None:
         """Begin at the newest usable snapshot that is not after `seq`, and replay up to there.
@@ -227,7 +226,7 @@ class Replica:
         return int(self.engine.state.firm[0]["ts"])
 
     def apply(self, batch: JournalBatch) -> None:
-        """Go on with the next batch. Raises RecoveryError where it does not cause the journaled events."""
+        """Apply the next batch. Raises RecoveryError if it does not cause the journaled events."""
         if batch.first_seq != self.seq + 1:
             raise ValueError(f"seq {batch.first_seq} does not follow seq {self.seq}")
         apply_checked(self.engine, batch.commands, batch.events)
@@ -244,7 +243,7 @@ class Replica:
 
 
 def _until(batch: JournalBatch, seq: int) -> JournalBatch:
-    """Without what comes after `seq`."""
+    """The batch without the commands after `seq`."""
     if batch.last_seq <= seq:
         return batch
     events = batch.events[: np.searchsorted(batch.events["seq"], seq, side="right")]

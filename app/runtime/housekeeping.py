@@ -1,4 +1,4 @@
-"""Housekeeping of the journal's folder: snapshots of sealed segments, old files removed, size watched."""
+"""Housekeeping of the journal's folder: snapshots of sealed segments, removal of old files, disk budget."""
 
 import asyncio
 import logging
@@ -17,10 +17,10 @@ _CHECK_SECONDS = 5.0
 async def keep_journal_folder(
     folder: Path, journal: JournalWriter, budget: DiskBudget, passed_seq: Callable[[], int]
 ) -> None:
-    """Until cancelled. The snapshotter is a process of its own and runs after every rotation.
+    """Runs until cancelled. The snapshotter is a process of its own and runs after every rotation.
 
-    `passed_seq`: the last command that every projection has passed. What the system refuses us - a
-    process, a look into the folder - is logged and tried again.
+    `passed_seq`: the last command that every projection has passed. Errors of the operating system are
+    logged, and the step is tried again.
     """
     covered = journal.segment_first_seq
     while True:
@@ -37,7 +37,7 @@ async def keep_journal_folder(
 
 
 async def prune_now(folder: Path, passed_seq: int) -> None:
-    """Remove files that are no longer needed; a disk that does not let us is an operator's concern."""
+    """Remove files that are no longer needed; an error of the disk is logged for the operator."""
     try:
         pruned = await asyncio.to_thread(prune, folder, passed_seq)
     except OSError as error:

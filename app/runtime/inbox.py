@@ -1,7 +1,7 @@
-"""The inbox: client commands that wait for the next tick, and who waits for what becomes of them.
+"""Inbox: client commands that wait for the next tick, with those who await their outcomes.
 
-It is bounded, and it is where commands are refused that are not even looked at: because there
-is no room, because the disk budget is used up, or because the engine takes nothing any more.
+It is bounded. Commands are refused here, before the engine sees them, when there is no room, when
+the disk budget is used up, or when the engine accepts nothing any more.
 """
 
 import time
@@ -21,9 +21,10 @@ _MAY_ADD_RISK = bytes((CommandKind.PLACE_ORDER, CommandKind.AMEND_ORDER))
 
 
 class Inbox:
-    """`closed`: nothing is taken any more. `count`: so many commands wait. `overloads`: how often there
-    was no room. `first_ns`: when the first command came since the inbox was last empty, by
-    `time.perf_counter_ns`.
+    """`closed`: nothing is accepted any more. `count`: how many commands wait.
+
+    `overloads`: how often there was no room. `first_ns`: when the first command came since the inbox was last
+    empty, by `time.perf_counter_ns`.
     """
 
     def __init__(self, journal_full: Callable[[], bool]) -> None:
@@ -38,14 +39,14 @@ class Inbox:
         self._waiters: list[Waiter] = []
 
     def on_disk_state(self, state: DiskState) -> None:
-        """How much of its budget the journal has used; may be called from any thread.
+        """The disk budget of the journal is in a new state; may be called from any thread.
 
-        Where all of it is used, what may add risk is refused, and cancels are taken.
+        When all of it is used, commands that may add risk are refused, and cancels are accepted.
         """
         self._storage_full = state == DiskState.REACHED
 
     def put(self, waiter: Waiter, records: bytes | bytearray) -> bool:
-        """Add COMMAND records; whether they are the first since the last `take`.
+        """Add COMMAND records; returns whether they are the first since the last `take`.
 
         Raises StorageFull, EngineHalted, Overloaded: then nothing was added.
         """
@@ -68,16 +69,16 @@ class Inbox:
         return first == 0
 
     def take(self) -> tuple[memoryview, list[Waiter]]:
-        """All commands that wait, and who waits for them, in the order in which they came.
+        """All waiting commands and their waiters, in order of arrival.
 
-        The inbox is empty then; the records are valid until the next command comes.
+        The inbox is empty afterwards; the records are valid until the next command comes.
         """
         records, waiters = self._view[: self.count * _COMMAND_BYTES], self._waiters
         self.count, self._waiters = 0, []
         return records, waiters
 
     def fail(self, error: Exception) -> None:
-        """Nothing that waits will be applied."""
+        """Fail everything that waits: it will not be applied."""
         _, waiters = self.take()
         for waiter in waiters:
             waiter.fail(error)

@@ -35,7 +35,7 @@ from app.runtime.segments import (
 
 SEGMENT_BYTES_MAX = 256 << 20
 QUEUE_BYTES_MAX = 64 << 20
-FRAME_BYTES_MAX = 8 << 20  # what one group takes from the queue, unless a single tick is larger
+FRAME_BYTES_MAX = 8 << 20  # most of what one group takes from the queue; a single tick may be larger
 FRAME_TICKS_MAX = 500  # each tick is two buffers, and one writev takes at most 1,024
 _CRC_SLICE_BYTES = 5 << 10  # longer ones make zlib release the interpreter lock
 
@@ -129,7 +129,7 @@ class JournalWriter:
         self._queue.put(_Tick(commands, events, last_seq))
 
     def close(self) -> None:
-        """Write what is queued, wait until it is durable, end the thread; callable twice."""
+        """Write the queue, wait until it is durable, end the thread; may be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -158,7 +158,7 @@ class JournalWriter:
         self.segment_first_seq = newest.first_seq
 
     def _create_segment(self, first_seq: int) -> None:
-        """Leaves everything as it was where it fails."""
+        """On failure everything is as it was before."""
         path = segment_path(self._folder, first_seq)
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_CREAT | os.O_EXCL
         descriptor = os.open(path, flags, 0o644)
@@ -228,7 +228,7 @@ class JournalWriter:
         os.close(sealed)
 
     def _fail(self, error: OSError) -> None:
-        """Take back what is not durable, so that refused commands do not return with a restart."""
+        """Cut off what is not durable, so that refused commands do not return with a restart."""
         self.failed = True
         try:
             os.ftruncate(self._descriptor, self._size)
@@ -241,8 +241,8 @@ class JournalWriter:
 def _crc32(buffer: bytes, crc: int) -> int:
     """zlib.crc32 in slices so short that it keeps the interpreter lock.
 
-    To let go of it for microseconds is dear: beside a busy loop it takes up to
-    5 ms, the interpreter's switch interval, to get it back.
+    To release the lock for microseconds is expensive: beside a busy loop it takes up to 5 ms, the
+    interpreter's switch interval, to get it back.
     """
     if len(buffer) <= _CRC_SLICE_BYTES:
         return zlib.crc32(buffer, crc)

@@ -1,9 +1,9 @@
-"""Journal reader: frames in order, with every check on the way.
+"""Journal reader: frames in order, fully checked.
 
-What cannot be read is either a torn tail - the last frame of the last segment,
-which a crash interrupted and nobody was told of - or damage. After a torn frame
-there is nothing valid, because each frame is on disk before the next is written;
-so where anything valid follows the bad place, it is damage and is refused.
+Bytes that cannot be read are either a torn tail (the last frame of the last segment, interrupted by
+a crash and never acknowledged) or damage. After a torn frame nothing is valid, because each frame
+is on disk before the next is written. So if anything valid follows the bad place, it is damage and
+is refused.
 """
 
 import mmap
@@ -37,7 +37,7 @@ from app.runtime.segments import (
 
 Records = NDArray[np.void]
 
-# A batch is handed out when it holds so much; small enough to stay in the processor's cache.
+# The size of a batch; small enough to stay in the processor's cache.
 BATCH_COMMANDS = 4_096
 _CRC_FROM = 8  # of a frame: its magic and CRC themselves are not in it
 
@@ -52,7 +52,7 @@ class TornTail:
 
 
 class Frame(NamedTuple):
-    """Where a frame's records lie in a buffer."""
+    """The place of a frame's records in a buffer."""
 
     first_seq: int
     last_seq: int
@@ -66,7 +66,7 @@ class Frame(NamedTuple):
 
 
 def frame_at(view: memoryview, offset: int) -> Frame | None:
-    """The frame that begins at `offset`, or None where no whole and sound one does."""
+    """The frame that begins at `offset`, or None if there is no whole and sound one."""
     commands_at = offset + FRAME_HEADER.size
     if commands_at > len(view):
         return None
@@ -196,7 +196,7 @@ class JournalReader:
         self._events.clear()
 
     def _bad(self, segment: Segment, view: memoryview, offset: int, reason: str) -> None:
-        """A torn tail is noted, damage is raised."""
+        """Note a torn tail; raise on damage."""
         if segment is not self._last_segment:
             raise JournalCorrupt(f"{segment.path}: offset {offset}: {reason}, and later segments follow")
         valid = _next_valid_frame(view, offset)
@@ -209,7 +209,7 @@ class JournalReader:
 
 
 def _next_valid_frame(view: memoryview, offset: int) -> int | None:
-    """Where the next sound frame begins after the bad place at `offset`."""
+    """The offset of the next sound frame after the bad place at `offset`."""
     rest = bytes(view[offset:])
     found = rest.find(FRAME_MAGIC, 1)
     while found >= 0:

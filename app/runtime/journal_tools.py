@@ -1,7 +1,7 @@
-"""Journal tools for operators: what is in it, whether it is sound, and its records as CSV.
+"""Journal tools for operators: a journal's contents, its soundness, and its records as CSV.
 
-Read-only, also beside a running server: a frame that is being written at the
-end looks like a torn tail, and is reported as one.
+Read-only, also beside a running server: a frame that is being written at the end looks like a torn
+tail and is reported as one.
 """
 
 import csv
@@ -121,16 +121,16 @@ def inspect(folder: Path) -> JournalSummary:
 
 
 def verify(folder: Path) -> JournalSummary:
-    """As `inspect`, and nothing that was durable is missing at the end. Raises JournalError."""
+    """As `inspect`, and checks that no durable command is missing at the end. Raises JournalError."""
     summary = inspect(folder)
     check_end(folder, summary.last_seq, summary.marked)
     return summary
 
 
 def sound_end(folder: Path) -> int:
-    """The last command that can be read, without a torn tail; 0 in an empty journal.
+    """The last readable command, without a torn tail; 0 in an empty journal.
 
-    Raises JournalError, also where durable commands are missing.
+    Raises JournalError, also when durable commands are missing.
     """
     marked = marked_seq(folder)
     segments = list_segments(folder)
@@ -169,11 +169,11 @@ class _Contents:
 
 
 def export_csv(folder: Path, kind: str, from_seq: int, to_seq: int, output: TextIO) -> int:
-    """Write the events or commands of `from_seq` to `to_seq` as CSV; how many rows there were.
+    """Write the events or commands of `from_seq` to `to_seq` as CSV; returns the number of rows.
 
-    Columns are the fields of EVENT or COMMAND, raw integers in the engine's units; enumerations
-    and codes by name, client order ids as text. A command that carries reference data is written
-    through the order's columns, where its own columns lie. Raises JournalError.
+    Columns are the fields of EVENT or COMMAND: raw integers in the engine's units, enumerations and codes by
+    name, client order ids as text. A command that carries reference data is written through the order's
+    columns at the same offsets. Raises JournalError.
     """
     segments = list_segments(folder)
     begin = max(from_seq, segments[0].first_seq if segments else 1)
@@ -211,6 +211,6 @@ def _column(records: Records, name: str, kinds: dict[int, str]) -> list[Any]:
 
 
 def _text(raw: bytes) -> str:
-    """A client order id; empty where the record's kind keeps other bytes in its place."""
+    """A client order id; empty if the record's kind has other bytes in its place."""
     text = raw.rstrip(b"\0").decode("utf-8", "replace")
     return str(cell(text)) if text.isprintable() else ""

@@ -34,12 +34,12 @@ class Histogram:
         self.total = 0
 
     def record(self, nanoseconds: int, count: int = 1) -> None:
-        """Note that `count` things took so long."""
+        """Count `count` things that took this long."""
         self._counts[_bucket_of(nanoseconds)] += count
         self.total += count
 
     def percentile_us(self, percent: float) -> float | None:
-        """The duration, in microseconds, that `percent` of all things stay within."""
+        """The duration, in microseconds, within which `percent` of all things stay."""
         if not self.total:
             return None
         rank = self.total * percent / 100

@@ -6,7 +6,7 @@ from app.engine.types import Scope
 
 
 def scope_of(account: int | None, symbol: int | None) -> Scope:
-    """The kind of scope that these indexes name; None: all accounts, all symbols."""
+    """The kind of scope of these indexes; None: all accounts, all symbols."""
     if account is None:
         return Scope.FIRM if symbol is None else Scope.SYMBOL
     return Scope.ACCOUNT if symbol is None else Scope.ACCOUNT_SYMBOL
@@ -31,6 +31,6 @@ class LimitScope(NamedTuple):
         )
 
     def wider(self) -> "list[LimitScope]":
-        """The scopes whose limits an order in this one meets too, the widest first, itself last."""
+        """The scopes whose limits also apply to an order in this one, the widest first, this one last."""
         scopes = [LimitScope(), LimitScope(self.account), LimitScope(None, self.symbol), self]
         return list(dict.fromkeys(scopes))

@@ -1,16 +1,14 @@
-"""The engine's loop: collects commands, applies them in one batch per tick, answers when durable.
+"""Engine loop: it collects commands, applies them in one batch per tick, and replies when they are durable.
 
-A tick runs when something has come in and no earlier tick is on its way to the
-disk: time, displayed depth, marks, then client commands. What the engine approves goes
-to the venue in the same tick, and the venue's reports come back as commands, until
-nothing is left to do; only then the next client command is applied. All commands and
-events of a tick are one unit in the journal. Only when the journal says that it is on
-disk do callers get answers.
+A tick runs when something has come in and no earlier tick is in flight to the disk. Its order is:
+time, displayed depth, marks, then client commands. What the engine approves goes to the venue in
+the same tick, and the venue's reports come back as commands, until nothing is left to do; only then
+is the next client command applied. All commands and events of a tick are one unit in the journal.
+Callers get replies only when the journal reports the tick as durable.
 
-A stepper applies the commands. The paper venue's is engine and book together: it lives
-in this process and dies with it, so nothing has left the house before the journal has
-it. That of a venue outside is the engine alone, and an observer of durable events
-routes (`app.venues.base`).
+A stepper applies the commands. The paper venue's is engine and book together: it lives and dies
+with this process, so nothing leaves the process before the journal has it. The stepper of an
+external venue is the engine alone, and an observer of durable events routes (`app.venues.base`).
 """
 
 import asyncio
@@ -56,7 +54,7 @@ HOUSEKEEPING_SECONDS = 0.05
 class EngineLoop:
     """See the module. All methods are called on the event loop's thread.
 
-    `failed`: it has halted because of an error, which is in the log and in `halt_reason`.
+    `failed`: halted by an error, which is in the log and in `halt_reason`.
     `ready`: set by who starts it, when orders may come. `marked`: set when the first marks since
     then are in. `seq`: of the last command applied.
     """
@@ -99,7 +97,7 @@ class EngineLoop:
     # Start and end.
 
     def start(self, open_journal: Callable[..., JournalWriter]) -> None:
-        """Open the journal behind the last command and begin; `open_journal` as JournalWriter."""
+        """Open the journal after the last command and begin; `open_journal` as JournalWriter."""
         self._loop = asyncio.get_running_loop()
         self.journal = open_journal(
             next_seq=self.seq + 1,
@@ -112,14 +110,14 @@ class EngineLoop:
         self._release_marks()
 
     def resume(self, open_orders: NDArray[np.void]) -> None:
-        """Give the venue, after a restart, the ORDER records that it had, and take what it reports."""
+        """Give the venue its ORDER records back after a restart, and apply its reports."""
         now = self._clock.now()
         builder = TickBuilder(self.engine, self._venue, self._stepper, self.seq, now)
         builder.take_reports(self._venue.resume(open_orders))
         self._commit(builder, [], time.perf_counter_ns())
 
     async def close(self) -> None:
-        """Refuse what comes, finish what is there, wait for the disk."""
+        """Refuse new commands, finish the pending ones, wait for the disk."""
         self.ready = False
         for timer in (self._housekeeping_timer, self._mark_timer):
             if timer is not None:
@@ -136,10 +134,10 @@ class EngineLoop:
         await asyncio.sleep(0)  # the journal's last callback answers the last callers
         self._fail_waiting("the server is shutting down")
 
-    # What the edges call.
+    # Called by the edges.
 
     def submit(self, record: bytes) -> asyncio.Future[Outcome]:
-        """Queue one COMMAND record; its outcome when it is durable.
+        """Queue one COMMAND record; returns its outcome when it is durable.
 
         Raises EngineHalted, Overloaded, StorageFull; the future may end with EngineHalted too.
         """
@@ -148,24 +146,24 @@ class EngineLoop:
         return future
 
     def submit_batch(self, records: bytes | bytearray) -> asyncio.Future[list[Outcome]]:
-        """Queue COMMAND records, applied in a row; outcomes of all but notes. Raises as `submit`."""
+        """Queue COMMAND records to be applied in a row; outcomes of all but notes. Raises as `submit`."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self.submit_for(FutureWaiter(future, single=False), records)
         return future
 
     def submit_events(self, records: bytes | bytearray) -> asyncio.Future[list[list[EventView]]]:
-        """As `submit_batch`; of each command all that it has led to."""
+        """As `submit_batch`; for each command, all events that it has led to."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self.submit_for(EventsWaiter(future), records)
         return future
 
     def submit_for(self, waiter: Waiter, records: bytes | bytearray) -> None:
-        """As `submit_batch`, for a waiter that is called back when it is durable."""
+        """As `submit_batch`, for a waiter that is called back when the commands are durable."""
         if self.inbox.put(waiter, records):
             self._schedule()
 
     def durable(self) -> asyncio.Future[None]:
-        """Done when everything that the state shows now is on disk; await it before showing it."""
+        """Done when everything that the state shows now is on disk. Await it before showing the state."""
         future: asyncio.Future[None] = self._loop.create_future()
         if self.halted:
             future.set_exception(EngineHalted("the engine has halted"))
@@ -176,7 +174,7 @@ class EngineLoop:
         return future
 
     def explain(self, command: NDArray[np.void]) -> list[Verdict]:
-        """What every check says to a PLACE_ORDER command now; places nothing."""
+        """The verdict of every check on a PLACE_ORDER command now; places nothing."""
         return self.engine.explain(command, self._clock.now())
 
     def first_refusal(self, command: NDArray[np.void]) -> int:
@@ -194,12 +192,12 @@ class EngineLoop:
 
     @property
     def name_tables(self) -> NameTables:
-        """Names as they are behind the last durable tick."""
+        """Names as of the last durable tick."""
         return self._matcher.tables
 
     @property
     def at_rest(self) -> bool:
-        """Nothing is on its way to the disk: the state is that of the last durable command."""
+        """Nothing is in flight to the disk: the state is that of the last durable command."""
         return not self._in_flight
 
     @property
@@ -210,7 +208,7 @@ class EngineLoop:
     def journal_backlog_bytes(self) -> int:
         return self.journal.backlog_bytes if self._opened else 0
 
-    # What the market calls (`app.market.types.EngineSink`).
+    # Called by the market (`app.market.types.EngineSink`).
 
     def on_levels(self, levels: NDArray[np.void]) -> None:
         if self.halted:
@@ -235,7 +233,7 @@ class EngineLoop:
     def _tick(self) -> None:
         self._scheduled = False
         if self.inbox.closed or self._in_flight:
-            # While a tick is on its way to the disk the next one gathers: it could not be durable any
+            # While a tick is in flight to the disk the next one gathers: it could not be durable any
             # sooner, and larger batches cost less. `_on_durable` goes on.
             return
         started = time.perf_counter_ns()
@@ -252,10 +250,10 @@ class EngineLoop:
             self.latency["queue"].record(started - self.inbox.first_ns, len(waiters))
 
     def _apply(self, requests: memoryview) -> TickBuilder:
-        """Apply all that has come in, clients' `requests` among it.
+        """Apply everything that has come in, clients' `requests` included.
 
-        Time comes first, so that nothing trades after it has expired and a new day's marks are the
-        new day's; client commands come last, so that they meet the newest market.
+        Time comes first, so that nothing trades after it has expired and a new day's marks belong to the new
+        day. Client commands come last, so that they meet the newest market.
         """
         now = self._clock.now()
         builder = TickBuilder(self.engine, self._venue, self._stepper, self.seq, now)
@@ -332,7 +330,7 @@ class EngineLoop:
     # The clock.
 
     def _release_marks(self) -> None:
-        """Marks are conflated: the newest of each symbol enters the engine once an interval."""
+        """Conflation of marks: the newest of each symbol enters the engine once an interval."""
         if self._market_inbox.release_marks():
             self._schedule()
         if not self.halted:

@@ -1,8 +1,7 @@
-"""What became of each command of a tick, and the reply to who waits for it.
+"""Outcomes of a tick's commands, and the replies to those who wait for them.
 
-A kernel sorts the events back to their commands and writes the orders that are
-asked for as JSON. The rest is given as events, made into tuples only where
-somebody looks at them.
+A kernel matches the events to their commands and writes the requested orders as JSON. Other events
+are made into tuples only where they are read.
 """
 
 import asyncio
@@ -29,12 +28,12 @@ _LATEST, _FIRST_FILL, _NEXT_FILL, _REFUSAL = range(len(LINKS.names or ()))
 
 
 class Outcome:
-    """What one command has led to within its tick.
+    """The result of one command within its tick.
 
-    `event`: the newest event of its order, or the command's own where it has none or was
-    refused; what the venue refused of it is shown by the refusal. `fills`: the executions of its
-    order. `orders`: the newest event of each other order that the command itself has touched, or
-    why the venue refused to; above all of CANCEL_ALL, and SET_TRADING_STATE that cancels.
+    `event`: the newest event of its order, or the command's own if it has no order or was refused; a refusal
+    by the venue is shown as the refusal. `fills`: the executions of its order. `orders`: the newest event of
+    each other order that the command itself has touched, or why the venue refused to; above all of
+    CANCEL_ALL, and of SET_TRADING_STATE that cancels.
     """
 
     __slots__ = ("event", "fills", "orders")
@@ -46,7 +45,7 @@ class Outcome:
 
 
 class Replies:
-    """The outcomes of a tick's awaited commands, by their number among these."""
+    """The outcomes of a tick's awaited commands, by their position among these."""
 
     __slots__ = ("_events", "_found", "_json", "_matched")
 
@@ -57,7 +56,7 @@ class Replies:
         self._json = matched.out
 
     def order_json(self, number: int) -> bytes | None:
-        """The order as JSON, if that form was asked for and the outcome is an order that was not refused."""
+        """The order as JSON, if that form was requested and the outcome is an order that was not refused."""
         _, _, _, start, end = self._found[number]
         return self._json[start:end] if end else None
 
@@ -78,7 +77,7 @@ class Replies:
         return outcome
 
     def outcomes(self, first: int, count: int) -> list[Outcome]:
-        """Of commands in a row; none of the notes among them, which may be most of them."""
+        """Of consecutive commands, without the notes among them."""
         return [self.outcome(number) for number in range(first, first + count) if not self._is_note(number)]
 
     def _is_note(self, number: int) -> bool:
@@ -86,12 +85,12 @@ class Replies:
         return self._events[at * _EVENT_BYTES + _KIND_OFFSET] == _NOTE
 
     def events(self, number: int) -> list[EventView]:
-        """All that one command has led to, what followed from it included."""
+        """All events of one command, including those that followed from it."""
         first, last = self._found[number][:2]
         return [event_view(self._events, index) for index in range(first, last + 1)]
 
     def _answer(self, event: int) -> int:
-        """Of an order's event the one that tells how it ended, -1 where it is of no order."""
+        """The event that shows how an order ended up, -1 if the command concerns no order."""
         refusal = self._link(event, _REFUSAL)
         return refusal if refusal >= 0 else self._link(event, _LATEST)
 
@@ -102,7 +101,7 @@ class Replies:
 class Requests(NamedTuple):
     """The clients' commands of a tick, in order."""
 
-    seqs: bytes  # as int64; what comes of a command is numbered before the next
+    seqs: bytes  # as int64; all that follows from a command is numbered before the next one
     kinds: bytes  # a `CommandKind` each
 
 
@@ -110,7 +109,7 @@ NO_REQUESTS = Requests(b"", b"")
 
 
 class Waiter(Protocol):
-    """Who waits for the outcomes of commands `first` to `first + count - 1` of a tick, written in `form`.
+    """Awaits the outcomes of commands `first` to `first + count - 1` of a tick, written in `form`.
 
     The loop sets both numbers. Exactly one of `answer` and `fail` is called, once.
     """
@@ -123,10 +122,10 @@ class Waiter(Protocol):
         """PLAIN, ORDER or ORDER_WITH_FILLS."""
 
     def answer(self, replies: Replies, number: int) -> None:
-        """They are durable; the first of them is `number`."""
+        """The commands are durable; `number` is the first of their outcomes."""
 
     def fail(self, error: Exception) -> None:
-        """They may be in effect or not, and nobody will hear more."""
+        """The commands may be in effect or not; nothing more will be known."""
 
 
 class FutureWaiter:
@@ -166,7 +165,7 @@ class EventsWaiter(FutureWaiter):
 
 
 class ReplyMatcher:
-    """Settles ticks; `tables` holds the names of now."""
+    """Matches replies to the waiters of a tick; `tables` holds the current names."""
 
     def __init__(self, tables: NameTables) -> None:
         self.tables = tables
@@ -188,7 +187,7 @@ class ReplyMatcher:
 
 
 def deliver(waiters: list[Waiter], replies: Replies) -> None:
-    """Answer everyone; what goes wrong with one is its own affair."""
+    """Call every waiter; an error in one does not affect the others."""
     number = 0
     for waiter in waiters:
         try:

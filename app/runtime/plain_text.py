@@ -1,7 +1,7 @@
-"""Text that people typed, where it goes out: to a log, to a table, to a database.
+"""Plain text: text typed by people, made safe for logs, tables and the database.
 
-The API refuses what `is_storable` refuses. What came in before that rule is still in
-journals and files, so each way out makes text harmless by itself.
+The API refuses what `is_storable` refuses. Older text is still in journals and files, so each
+output sanitises it by itself.
 """
 
 import re
@@ -21,17 +21,17 @@ NOT_STORABLE_MESSAGE = "may not have the character U+0000, or half of a surrogat
 
 
 def is_storable(text: str) -> bool:
-    """Whether every output, the database among them, can hold a text."""
+    """Whether every output, the database included, can hold a text."""
     return _NOT_STORABLE.search(text) is None
 
 
 def storable_text(text: str) -> str:
-    """A text from before that rule: what cannot be held becomes question marks."""
+    """Text from before that rule: characters that cannot be stored become question marks."""
     return _NOT_STORABLE.sub("?", text)
 
 
 def log_text(text: str) -> str:
-    """One line, whatever is in it: control characters as escapes, a backslash as two."""
+    """One line in any case: control characters as escapes, a backslash as two."""
     return _CONTROL.sub(_escape, text.replace("\\", "\\\\"))
 
 
@@ -41,9 +41,9 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def cell(value: Any) -> Any:
-    """A value in a table that a spreadsheet may open: an apostrophe before what it would take for a formula.
+    """A cell of a table that a spreadsheet may open: an apostrophe in front of what would be a formula.
 
-    None is empty; numbers stay as they are, also where they are text.
+    None is empty; numbers stay as they are, also as text.
     """
     if value is None:
         return ""

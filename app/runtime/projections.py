@@ -1,8 +1,8 @@
-"""Runs a projection as a child process, and knows how far it is.
+"""Projection processes: each runs as a child and reports its progress.
 
-A projection follows the journal on its own; the server starts it, watches it, starts
-it again, and reads the small file in which it says how it is. That file outlives
-both, so the journal keeps what a projection has not passed yet.
+A projection follows the journal independently. The server starts it, watches it, restarts it, and
+reads the small file with its status. That file outlives both, so the journal keeps what a
+projection has not passed yet.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from app.backoff import Backoff
 logger = logging.getLogger(__name__)
 
 STATUS_SECONDS = 0.5  # between two reports
-STALE_SECONDS = 10.0  # without a report for so long: stuck
+STALE_SECONDS = 10.0  # without a report for this long: stuck
 RESTART_SECONDS_MIN, RESTART_SECONDS_MAX = 0.5, 30.0
 STOP_SECONDS_MAX = 10.0
 HANDOVER_BYTES_MAX = 1 << 20  # what waits to be read by the child; more is dropped
@@ -81,36 +81,36 @@ class ProjectionProcess:
         environment: Mapping[str, str],
         on_change: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_change` gets UP, or one line that says what is wrong, each time that it changes."""
+        """`on_change` is called with UP, or with one line that says what is wrong, whenever that changes."""
         self.name = name
         self.status = read_status(folder, name)
-        self.dropped = 0  # what was handed over while the child was not there, or too slow to take it
+        self.dropped = 0  # handed over while the child was absent or too slow
         self.restarts = 0
         self.alarm = False
-        # Replies with each look whether the projection is too far behind, and how far in one line.
+        # Called at each look: whether the projection is too far behind, and by how much in one line.
         self.on_alarm: Callable[[bool, str], None] = lambda _alarm, _text: None
         self._folder = folder
         self._command = command
         self._environment = environment
         self._on_change = on_change
         self._moved = (self.status.seq, time.monotonic())  # when it was seen to go on
-        self._told = ""
+        self._notified = ""
         self._process: asyncio.subprocess.Process | None = None
         self._last_words = ""
 
     @property
     def passed_seq(self) -> int:
-        """The last command that the projection has passed for good."""
+        """The last command that the projection has passed durably."""
         return self.status.seq
 
     @property
     def lag_seconds(self) -> float:
-        """How far behind it is, or for how long it has not moved though it should, whichever is more."""
+        """How far behind it is, or how long it has been stuck, whichever is longer."""
         standing = time.monotonic() - self._moved[1] if self.status.lag_seq else 0.0
         return max(self.status.lag_seconds, standing)
 
     def hand_over(self, content: bytes, count: int) -> None:
-        """Give the child `count` records that are not in the journal: at most once, dropped if it is slow."""
+        """Pass `count` records to the child that no journal has: at most once, dropped if it is slow."""
         writer = self._process.stdin if self._process else None
         if (
             writer is None
@@ -138,11 +138,11 @@ class ProjectionProcess:
                 watcher = asyncio.ensure_future(self._watch())
                 await self._read_log(self._process)
                 code = await self._process.wait()
-                self._tell(
+                self._notify(
                     f"the {self.name} projection ended ({code}): {self._last_words or 'it said nothing'}"
                 )
             except OSError as error:
-                self._tell(f"the {self.name} projection cannot be started: {error}")
+                self._notify(f"the {self.name} projection cannot be started: {error}")
             finally:
                 if watcher is not None:
                     watcher.cancel()
@@ -166,9 +166,9 @@ class ProjectionProcess:
                 self.status = status
             silent = time.time() - status.reported
             if status.error is None and silent > STALE_SECONDS:
-                self._tell(f"the {self.name} projection has not reported for {silent:.0f} s")
+                self._notify(f"the {self.name} projection has not reported for {silent:.0f} s")
             else:
-                self._tell(status.error or UP)
+                self._notify(status.error or UP)
             self._look_at_lag(status)
 
     def _look_at_lag(self, status: ProjectionStatus) -> None:
@@ -181,9 +181,9 @@ class ProjectionProcess:
             f"the {self.name} projection is {status.lag_seq} commands and {seconds:.1f} s behind the journal",
         )
 
-    def _tell(self, state: str) -> None:
-        if state != self._told:
-            self._told = state
+    def _notify(self, state: str) -> None:
+        if state != self._notified:
+            self._notified = state
             self._on_change(state)
 
     async def _end(self) -> None:

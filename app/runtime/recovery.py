@@ -1,8 +1,7 @@
 """Recovery: an engine brought to the journal's end, from the newest usable snapshot and a replay of the rest.
 
-What the engine says on the way must be, byte for byte, what it said when the
-journal was written; otherwise this build does not continue that history, and
-going on would contradict what clients were told.
+The replay must give, byte for byte, the events in the journal. Otherwise this build does not
+continue that history, and going on would contradict what clients have been sent.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ class RecoveryError(Exception):
 
 
 class Replayable(Protocol):
-    """What is needed of the engine."""
+    """The part of the engine that a replay needs."""
 
     @property
     def state(self) -> State: ...
@@ -41,7 +40,7 @@ class Replayable(Protocol):
 
 @dataclass(frozen=True)
 class Replayed:
-    """How much was replayed."""
+    """The extent of a replay."""
 
     commands: int
     events: int
@@ -99,9 +98,9 @@ def recover(
 
 
 def check_whole(folder: Path, last_seq: int, snapshot_seq: int, marked: int | None) -> None:
-    """Raises JournalCorrupt where the journal ends, at `last_seq`, before its mark or a snapshot does.
+    """Raises JournalCorrupt if the journal ends, at `last_seq`, before its durable mark or a snapshot.
 
-    `marked` is what `marked_seq` said before the journal was read.
+    `marked` is the result of `marked_seq` before the journal was read.
     """
     if last_seq < snapshot_seq:
         raise JournalCorrupt(
@@ -115,7 +114,7 @@ def check_whole(folder: Path, last_seq: int, snapshot_seq: int, marked: int | No
 def replay_into(
     engine: Replayable, reader: JournalReader, on_events: Callable[[Records], None] | None = None
 ) -> Replayed:
-    """Apply what the reader reads and compare all events, which `on_events` gets then.
+    """Apply the reader's commands, compare all events, and pass them to `on_events`.
 
     Raises JournalError, RecoveryError.
     """
@@ -131,7 +130,7 @@ def replay_into(
 
 
 def _read_ahead(reader: JournalReader) -> Iterator[tuple[Records, Records]]:
-    """The reader's batches; while one is applied a thread reads the next, whose CRC needs no interpreter."""
+    """The reader's batches. While one is applied, a thread reads the next: its CRC needs no interpreter."""
     batches = reader.batches()
     with ThreadPoolExecutor(1, "journal-reader") as thread:
         pending = thread.submit(next, batches, None)

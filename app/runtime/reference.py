@@ -1,8 +1,8 @@
-"""Names and decimals of what the engine knows by index and integer.
+"""Reference data: names and decimals of what the engine knows by index and integer.
 
-Pure Python over a copy of the reference data, without I/O: the edges turn
-symbols, accounts and decimal strings into the engine's integers and back. All
-conversions are exact; nothing is ever rounded.
+Pure Python over a copy of the reference data, without I/O: the edges turn symbols, accounts and
+decimal strings into the engine's integers and back. All conversions are exact; nothing is ever
+rounded.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ PRICE_DIGITS = 12
 QUANTITY_DIGITS = 8
 MONEY_DIGITS = 8
 
-# No mark is made of a wider book where nothing else is asked for: a tenth of the price.
+# The default: no mark is made of a book that is wider than a tenth of the price.
 MARK_SPREAD_MAX_BPS = 1_000
 
 _REMEMBERED_MAX = 4_096
@@ -49,7 +49,7 @@ class Grid:
         if step <= 0:
             raise ValueError(f"a step must be positive, not {step}")
         self.step = step
-        # What was asked for lately: prices and sizes come back, and a look-up takes a fifth of the time.
+        # A cache: prices and sizes repeat, and a look-up takes a fifth of the time.
         self._texts: dict[int, str] = {}
         self._counts: dict[str, int] = {}
         self.unit = step
@@ -81,7 +81,7 @@ class Grid:
         return f"{digits[:-decimals]}.{digits[-decimals:]}"
 
     def parse(self, text: str) -> int:
-        """How many steps `text` is; it must be plain decimal digits with at most one point.
+        """The number of steps in `text`, plain decimal digits with at most one point.
 
         Raises OffGrid, OutOfRange.
         """
@@ -192,9 +192,9 @@ def _instrument_view(index: int, record: NDArray[np.void]) -> InstrumentView:
 
 
 class Reference:
-    """Accounts and instruments by name and by index. `refresh` after either has changed.
+    """Accounts and instruments by name and by index. Call `refresh` after either has changed.
 
-    `revision` counts how often that was.
+    `revision` counts the refreshes.
     """
 
     __slots__ = ("_numbers", "account_names", "accounts", "instruments", "revision", "symbols")
@@ -214,7 +214,7 @@ class Reference:
         return reference
 
     def name_tables(self) -> NameTables:
-        """The same names as kernels read them."""
+        """The same names in the form that kernels read."""
         instruments = [
             InstrumentText(
                 view.symbol,

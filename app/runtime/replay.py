@@ -1,6 +1,6 @@
 """Replay of a journal from its first command: the function behind `bot4 replay`.
 
-Where the first segments have been removed, from the oldest snapshot that the rest continues.
+If the first segments have been removed, it begins at the oldest snapshot that the rest continues.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ def replay(
     capacity: Capacity = DEFAULT_CAPACITY,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReplayResult:
-    """Replay all that is there; changes nothing on disk.
+    """Replay the whole journal; changes nothing on disk.
 
     A torn tail is left out, as recovery would. Raises JournalError, RecoveryError.
     """
@@ -76,7 +76,7 @@ def replay(
 
 @dataclass(frozen=True)
 class StartRehearsed:
-    """What a start would do: go on from a snapshot (0: none), and replay so many commands behind it."""
+    """Result of a rehearsed start: the snapshot it began at (0: none), and what was replayed after it."""
 
     snapshot_seq: int
     commands: int
@@ -84,7 +84,7 @@ class StartRehearsed:
 
 
 def rehearse_start(folder: Path, capacity: Capacity = DEFAULT_CAPACITY) -> StartRehearsed:
-    """Do as a start does, on a new engine: the newest usable snapshot, the rest replayed, events compared.
+    """Start a new engine as a server would: load the newest usable snapshot, replay the rest, compare events.
 
     Changes nothing on disk. Raises JournalError, RecoveryError, OSError.
     """
@@ -108,11 +108,11 @@ def _load_beginning(engine: Engine, folder: Path) -> int:
             with contextlib.suppress(SnapshotUnusable):
                 load_snapshot(engine.state, path, seq)
                 return seq
-    return 0  # the reader will say what is missing
+    return 0  # the reader will report what is missing
 
 
 def _load_kernels() -> None:
-    """Compile them, or read them from their cache, now: that is not part of the rate."""
+    """Compile them or load them from the cache now: that is not part of the rate."""
     command = np.zeros(1, COMMAND)
     command["kind"] = CommandKind.ADVANCE_TIME
     Engine(SMALL_CAPACITY).process(command)

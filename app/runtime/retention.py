@@ -1,9 +1,9 @@
 """Retention: how long the journal's files are kept, and how much disk they may take.
 
-A segment goes when nobody can need it again: the second newest snapshot covers
-it (the newest alone might turn out damaged) and every projection has passed it.
-A projection that starts again brings an engine of its own to where it was, so
-the newest snapshot from before that point, and the segments since, stay too.
+A segment is removed when nothing can need it again: the second newest snapshot covers it (the
+newest alone might turn out damaged) and every projection has passed it. A projection that restarts
+brings an engine of its own to its position, so the newest snapshot before that position, and the
+segments since, are kept too.
 """
 
 import logging
@@ -32,8 +32,8 @@ class Pruned:
 def prune(folder: Path, passed_seq: int) -> Pruned:
     """Remove what neither recovery nor any projection needs; all have passed command `passed_seq`.
 
-    Snapshots go first, then segments from the oldest on, so that an end in between leaves a
-    journal that begins later than it must, never one with a hole. Raises OSError.
+    Snapshots go first, then segments from the oldest on: an interruption leaves a journal that begins later
+    than it must, never one with a hole. Raises OSError.
     """
     snapshots = list_snapshots(folder)
     spare = [entry for entry in snapshots[SNAPSHOTS_KEPT - 1 :] if entry[0] <= passed_seq]
@@ -53,15 +53,15 @@ def prune(folder: Path, passed_seq: int) -> Pruned:
 
 
 class DiskState(StrEnum):
-    """What the size of the journal's folder means for those who trade."""
+    """The consequence of the folder's size for trading."""
 
     OK = "ok"
     ALARM = "alarm"  # from ALARM_SHARE of the budget on: still served, an operator should look
-    REACHED = "reached"  # nothing that adds risk is taken any more; cancels and reports go on
+    REACHED = "reached"  # nothing that adds risk is accepted any more; cancels and reports go on
 
 
 class DiskBudget:
-    """Watches the size of a folder against a number of bytes; `changed` is told of each new state.
+    """Watches a folder's size against a number of bytes; `changed` is called with each new state.
 
     `used_bytes` and `state` are as of the last `look`. A budget of 0 is none: always OK.
     """

@@ -1,8 +1,8 @@
 """Risk figures of portfolios, read from the engine's state: exposure, sigma, value at risk, correlation.
 
 The same maths as `app.engine.portfolio`, over all accounts at once and from the positions
-themselves, so it needs no row to be up to date and changes none. Without that module's allowance
-for the roundings of many steps: what is shown is never above what the checks say.
+themselves, so no row needs to be up to date and none changes. It lacks that module's allowance for
+the roundings of many steps: the figures shown are never above those of the checks.
 """
 
 import math
@@ -32,14 +32,14 @@ class Portfolio(NamedTuple):
 
 
 def covariance_of(state: State) -> Floats:
-    """[symbol, symbol], of one interval; zero where not measured. A view."""
+    """[symbol, symbol], of one interval; zero if not measured. A view."""
     stride = len(state.scales)
     symbols = int(state.firm[0]["symbols"])
     return state.covariance.reshape(stride, stride)[:symbols, :symbols]
 
 
 def correlation_of(state: State) -> Floats:
-    """[symbol, symbol]; NaN, which JSON writes as null, where not measured."""
+    """[symbol, symbol]; NaN, which JSON writes as null, if not measured."""
     covariance = covariance_of(state)
     deviation = np.sqrt(np.diag(covariance))
     deviation[deviation == 0.0] = np.nan
@@ -53,7 +53,7 @@ def statuses_of(state: State) -> list[SeriesStatus]:
 
 
 def horizon_factor(state: State) -> float:
-    """What makes a standard deviation of one interval one of the horizon."""
+    """The factor from a standard deviation of one interval to one of the horizon."""
     model = state.risk_model[0]
     return math.sqrt(int(model["horizon_us"]) / int(model["interval_us"]))
 
@@ -75,7 +75,7 @@ def account_portfolios(state: State) -> list[Portfolio]:
 
 
 def firm_portfolio(state: State) -> Portfolio:
-    """All accounts as one: what they hold against each other cancels out, but for gross exposure."""
+    """All accounts as one: opposite positions net out, except in gross exposure."""
     positions = _positions(state)
     # Most accounts hold nothing in most symbols: what is worth nothing at its worst is left out of the sums.
     symbols, accounts = np.nonzero(positions["exposure"])

@@ -1,8 +1,8 @@
-"""What risk managers ask about afterwards: refusals, and changes of limits, rules, states and accounts.
+"""Risk log: recent refusals, and recent changes of limits, rules, states and accounts.
 
-A window in memory, bounded in every direction. It is filled by observing the
-engine's loop, and at a start from the newest part of the journal;
-`complete_since_ts` says from when on nothing is missing. What is older is for the database.
+A window in memory, bounded in every direction. It is filled by observing the engine's loop, and at
+a start from the newest part of the journal. From `complete_since_ts` on nothing is missing. Older
+records are in the database.
 """
 
 import logging
@@ -58,14 +58,14 @@ _KIND_OFFSET = field_offset(EVENT, "kind")
 
 
 class Change(NamedTuple):
-    """An event of a kind in CHANGES, and the reason that was given with it."""
+    """An event of a kind in CHANGES, and the reason given with it."""
 
     event: ChangeEvent
     reason: str
 
 
 def change_of(record: bytes, reason: bytes) -> Change:
-    """Of what `RiskLog.change_records` tells."""
+    """The change in a record of `RiskLog.change_records`."""
     return Change(event_as(ChangeEvent, event_view(record)), reason.decode(errors="replace"))
 
 
@@ -92,7 +92,7 @@ class Day:
 
 
 class RiskLog:
-    """`complete_since_ts`: of what is older, something may be missing; 0: nothing ever is."""
+    """`complete_since_ts`: older records may be missing; 0: none ever are."""
 
     def __init__(self) -> None:
         self._changes: deque[tuple[bytes, bytes]] = deque(maxlen=CHANGES_MAX)  # event, reason
@@ -104,11 +104,10 @@ class RiskLog:
         self.complete_since_ts = 0
 
     def read_back(self, folder: Path, bytes_max: int = READ_BACK_BYTES_MAX) -> None:
-        """Fill from the journal's newest segments: so many bytes of them at most, but one at least.
+        """Fill from the journal's newest segments: at most this many bytes, but at least one segment.
 
-        What recovery had no need of may be damaged: it is left out, with all that is older.
-        Call it before anything is observed. Raises JournalError where the newest segment is
-        damaged, OSError.
+        Damage in older segments, which recovery did not read, is left out with everything before it. Call it
+        before anything is observed. Raises JournalError if the newest segment is damaged, OSError.
         """
         segments = list_segments(folder)
         if not segments:
@@ -192,7 +191,7 @@ class RiskLog:
         return self._days.get(ts - ts % DAY_US) or Day()
 
     def changes(self) -> Iterator[Change]:
-        """Newest first; those that there are now, whatever comes while they are looked at."""
+        """Newest first; a copy of the changes so far, which stays as it is while it is read."""
         return (change_of(*each) for each in self.change_records())
 
     def change_records(self) -> Iterator[tuple[bytes, bytes]]:
@@ -200,7 +199,7 @@ class RiskLog:
         return iter(tuple(reversed(self._changes)))
 
     def changes_of_kind(self, kind: EventKind) -> Iterator[Change]:
-        """Newest first; the others are not looked at."""
+        """Changes of one kind, newest first."""
         for record, reason in reversed(self._changes):
             if record[_KIND_OFFSET] == kind:
                 yield change_of(record, reason)
@@ -211,9 +210,9 @@ class RiskLog:
         return reason.decode(errors="replace") if reason and set_ts == ts else None
 
     def refusals(self) -> Iterator[EventView]:
-        """Newest first; those of what was asked for and refused, and is a breach.
+        """Refusals of requests that are breaches, newest first.
 
-        Those that there are now, whatever comes while they are looked at.
+        A copy of those so far, which stays as it is while it is read.
         """
         return map(event_view, self.refusal_records())
 

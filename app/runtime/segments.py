@@ -1,10 +1,10 @@
-"""The journal's file format: segments of frames.
+"""Segments of frames: the journal's file format.
 
-A segment is a file `journal-<first seq, 20 digits>.b4j`: a header of 64 bytes,
-then frames end to end. A frame is a header of 32 bytes, its COMMAND records and
-the EVENT records they caused, as raw bytes. It is atomic and made durable before
-the next one is written, so a crash can tear only the very last one. All numbers
-are little-endian; frames start at multiples of 32, their records at multiples of 8.
+A segment is a file `journal-<first seq, 20 digits>.b4j`: a header of 64 bytes, then frames end to
+end. A frame is a header of 32 bytes, its COMMAND records and the EVENT records they caused, as raw
+bytes. It is atomic and made durable before the next one is written, so a crash can tear only the
+very last one. All numbers are little-endian; frames start at multiples of 32, their records at
+multiples of 8.
 """
 
 import os
@@ -94,7 +94,7 @@ def encode_segment_header(first_seq: int) -> bytes:
 
 
 def check_segment_header(segment: Segment, header: bytes) -> None:
-    """Raises JournalCorrupt or JournalIncompatible where this build cannot read the segment."""
+    """Raises JournalCorrupt or JournalIncompatible if this build cannot read the segment."""
     if len(header) < SEGMENT_HEADER.size:
         raise JournalCorrupt(f"{segment.path}: header incomplete ({len(header)} bytes)")
     magic, crc, version, first_seq, commands, events = SEGMENT_HEADER.unpack_from(header)

@@ -1,10 +1,9 @@
 """Snapshots: the engine's state saved to a file and loaded back, so that a restart replays little.
 
-A snapshot is `snapshot-<seq of the last command in it, 20 digits>.b4s`: a prefix
-with a CRC over the rest, a JSON header, then of each persistent array the part
-that was ever used, without its pages of zeros - the hash tables are large and
-mostly empty. It is a shortcut, never the truth: whatever is wrong with one, the
-next older one and the journal give the same state.
+A snapshot is `snapshot-<seq of the last command in it, 20 digits>.b4s`: a prefix with a CRC over
+the rest, a JSON header, then the used part of each persistent array, without its pages of zeros:
+the hash tables are large and mostly empty. It is a shortcut, never the truth: if one is unusable,
+the next older one and the journal give the same state.
 """
 
 import json
@@ -53,7 +52,7 @@ def snapshot_path(folder: Path, seq: int) -> Path:
 
 
 def list_snapshots(folder: Path) -> list[tuple[int, Path]]:
-    """Sequence number and file, newest first; folders and whatever else has such a name are left out."""
+    """Sequence number and file, newest first; folders and other files with such a name are left out."""
     if not folder.is_dir():
         return []
     matches = [(_NAME.fullmatch(path.name), path) for path in folder.iterdir() if path.is_file()]
@@ -61,10 +60,10 @@ def list_snapshots(folder: Path) -> list[tuple[int, Path]]:
 
 
 def save_snapshot(engine: StateHolder, folder: Path) -> Path:
-    """Write what the engine holds now, durably. Which ones are kept: `app.runtime.retention`.
+    """Save the engine's current state durably. Which snapshots are kept: `app.runtime.retention`.
 
-    All of it must be in the journal already. Takes as long as hashing and writing the
-    used part of the state: not for the loop's thread while it serves. Raises OSError.
+    All of it must be in the journal already. It takes as long as hashing and writing the used part of the
+    state: never call it in the loop's thread of a serving engine. Raises OSError.
     """
     state = engine.state
     seq = int(state.firm[0]["seq"])
@@ -84,7 +83,7 @@ def save_snapshot(engine: StateHolder, folder: Path) -> Path:
 
 
 def load_newest_snapshot(engine: StateHolder, folder: Path) -> int:
-    """Fill a new engine's state from the newest usable snapshot; its sequence number, 0 where none is."""
+    """Fill a new engine's state from the newest usable snapshot; its sequence number, 0 if there is none."""
     if engine.state.firm[0]["seq"]:
         raise ValueError("a snapshot is loaded into a new engine only")
     for seq, path in list_snapshots(folder):
@@ -98,7 +97,7 @@ def load_newest_snapshot(engine: StateHolder, folder: Path) -> int:
 
 
 def load_snapshot(state: State, path: Path, seq: int) -> None:
-    """Fill an empty state with what it was after command `seq`.
+    """Fill an empty state with that of command `seq`.
 
     Raises SnapshotUnusable, and leaves the state empty then.
     """
@@ -201,7 +200,7 @@ def _bytes_of(array: NDArray[Any]) -> Bytes:
 
 
 def _sizes(state: State) -> dict[str, int]:
-    """What the engine's capacity makes of its persistent state."""
+    """The sizes of the persistent state, which follow from the engine's capacity."""
     sizes = {name: len(getattr(state, name)) for name in PERSISTENT}
     return sizes | {"open_orders": int(state.firm[0]["open_orders_max"])}
 
@@ -211,7 +210,7 @@ def _dtypes() -> str:
 
 
 def _clear(state: State, sizes: dict[str, int]) -> None:
-    """As `allocate` leaves it."""
+    """Reset it to its state after `allocate`."""
     capacity = Capacity(
         accounts=sizes["accounts"],
         symbols=sizes["instruments"],

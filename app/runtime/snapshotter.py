@@ -1,8 +1,7 @@
-"""Makes snapshots beside a running server: `python -m app.runtime.snapshotter DATA_DIR`.
+"""Snapshotter: makes snapshots beside a running server: `python -m app.runtime.snapshotter DATA_DIR`.
 
-It has its own engine, at low priority, and reads sealed segments only: the
-server's engine never waits for a snapshot, and each one is checked against the
-journaled events before it is saved.
+It has its own engine, at low priority, and reads sealed segments only. So the server's engine never
+waits for a snapshot, and each one is checked against the journaled events before it is saved.
 """
 
 import sys
@@ -20,9 +19,8 @@ from app.runtime.snapshots import load_newest_snapshot, save_snapshot
 def snapshot_sealed(folder: Path, engine: Replayable) -> int | None:
     """Bring a new engine to the end of the sealed segments and save it.
 
-    Returns the sequence number of the snapshot, or None where the newest one covers
-    all of them already. Raises JournalError, RecoveryError, OSError, and FolderLocked
-    where another process is doing the same.
+    Returns the sequence number of the snapshot, or None if the newest one covers all of them already. Raises
+    JournalError, RecoveryError, OSError, and FolderLocked if another process is doing the same.
     """
     with FolderLock(folder, "snapshotter.lock"):
         snapshot_seq = load_newest_snapshot(engine, folder)

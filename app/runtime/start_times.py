@@ -1,4 +1,4 @@
-"""Where the time of a start went: what an operator asks who has waited for one."""
+"""Start times: where the time of a start went, for an operator who waited for one."""
 
 from collections.abc import Callable
 from time import perf_counter
@@ -13,13 +13,13 @@ class StartTimes:
         self._began = self._last = clock()
 
     def end(self, stage: str) -> None:
-        """What was done since the end of the stage before is `stage`."""
+        """End `stage`, which began at the end of the stage before."""
         now = self._clock()
         self.seconds[stage] = now - self._last
         self._last = now
 
     def split(self, stage: str, inner: str, seconds: float) -> None:
-        """So many seconds of the ended `stage` were `inner`, which is shown before it."""
+        """Attribute this many seconds of the ended `stage` to `inner`, which is shown before it."""
         rest = max(self.seconds.pop(stage) - seconds, 0.0)
         self.seconds |= {inner: seconds, stage: rest}
 

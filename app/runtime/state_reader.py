@@ -1,8 +1,8 @@
-"""State reader: positions, limits, holders and equity, for everyone above the engine.
+"""State reader: positions, limits, holders and equity, for everything above the engine.
 
-Only here is it known how the engine's arrays are indexed. Records are views: they change with the
-engine's next command, so what is to be kept is copied. Lists go as far as `reference` knows names:
-an account whose creation is not durable yet is not shown.
+Only this module knows how the engine's arrays are indexed. Records are views: they change with the
+engine's next command, so copy what is to be kept. Lists go as far as `reference` knows names: an
+account whose creation is not durable yet is not shown.
 """
 
 import numpy as np
@@ -31,13 +31,13 @@ def positions_of(state: State, account: int, symbols: int) -> NDArray[np.void]:
 
 
 def by_symbol_and_account(state: State, pairs: NDArray[np.void], reference: Reference) -> NDArray[np.void]:
-    """[symbol, account]: an array that has a record for each pair of them, as far as they have names."""
+    """[symbol, account]: the named part of an array that has a record for each pair."""
     symbols, width = len(reference.instruments), len(state.accounts)
     return pairs[: symbols * width].reshape(symbols, width)[:, : len(reference.account_names)]
 
 
 def held_positions(state: State, reference: Reference, account: int) -> list[tuple[int, int]]:
-    """(account, symbol) of all that is held, open or was ever traded; `account` -1: of all accounts."""
+    """(account, symbol) of all that have a position or open orders, or ever traded; `account` -1: of all."""
     records = by_symbol_and_account(state, state.positions, reference)
     if account >= 0:
         records = records[:, account : account + 1]
@@ -57,13 +57,13 @@ def holders_of(state: State, reference: Reference, symbol: int) -> list[int]:
 
 
 def holder_of(state: State, account: int) -> Record:
-    """The record that sums up what is held: the ACCOUNT, or the FIRM where `account` is -1."""
+    """The record with the totals: the ACCOUNT, or the FIRM if `account` is -1."""
     record: Record = state.firm[0] if account < 0 else state.accounts[account]
     return record
 
 
 def equity_of(state: State, account: int) -> int:
-    """In 1e-8 of the quote currency; of the firm where `account` is -1."""
+    """In 1e-8 of the quote currency; the firm's if `account` is -1."""
     record = holder_of(state, account)
     return int(record["equity"]) if account < 0 else int(record["cash"]) + int(record["position_value"])
 
@@ -82,12 +82,12 @@ def limits_of(state: State, scope: LimitScope) -> Record:
 
 
 def limit_value(limits: Record, limit: Limit) -> int:
-    """What the checks see in a LIMITS record; UNLIMITED where it says nothing."""
+    """The value that the checks read from a LIMITS record; UNLIMITED if it is not set."""
     return int(limits["value"][limit]) if int(limits["set_mask"]) >> limit & 1 else UNLIMITED
 
 
 def set_limits(limits: Record) -> dict[Limit, int]:
-    """The values of those that a LIMITS record has."""
+    """The limits that a LIMITS record sets."""
     mask = int(limits["set_mask"])
     return {limit: int(limits["value"][limit]) for limit in Limit if mask >> limit & 1}
 
@@ -95,7 +95,7 @@ def set_limits(limits: Record) -> dict[Limit, int]:
 def limited_scopes(state: State, reference: Reference, account: int = -1) -> list[LimitScope]:
     """The firm, then accounts, symbols and pairs of them that have limits of their own.
 
-    Of one account: itself, and the symbols in which it has.
+    For one account: itself, and its symbols with limits.
     """
     pairs = by_symbol_and_account(state, state.account_symbol_limits, reference)["set_mask"] != 0
     if account >= 0:
@@ -112,7 +112,7 @@ def limited_scopes(state: State, reference: Reference, account: int = -1) -> lis
 
 
 def restricted_pairs(state: State, reference: Reference, account: int = -1) -> list[tuple[int, int]]:
-    """(account, symbol) that have a permission of their own, by symbol; `account` -1: of all accounts."""
+    """(account, symbol) with a permission of their own, by symbol; `account` -1: of all accounts."""
     chosen = by_symbol_and_account(state, state.positions, reference)["permission"] != 0
     if account >= 0:
         return [(account, symbol) for symbol in np.flatnonzero(chosen[:, account]).tolist()]

@@ -1,4 +1,4 @@
-"""What one tick of the loop gathers: commands and events, until the disk has them."""
+"""Tick: the commands and events of one pass of the loop, until they are on disk."""
 
 import asyncio
 from typing import NamedTuple
@@ -17,7 +17,7 @@ _KIND_OFFSET = field_offset(COMMAND, "kind")
 
 
 class Tick(NamedTuple):
-    """What waits for the disk."""
+    """A tick that waits for the disk."""
 
     last_seq: int
     events: bytes
@@ -28,13 +28,13 @@ class Tick(NamedTuple):
     commands: int
 
     def pass_barriers(self) -> None:
-        """The disk has it."""
+        """The tick is on disk."""
         for barrier in self.barriers:
             if not barrier.done():
                 barrier.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """The disk will not have it."""
+        """The tick will not be on disk."""
         for waiter in self.waiters:
             waiter.fail(error)
         for barrier in self.barriers:
@@ -43,7 +43,7 @@ class Tick(NamedTuple):
 
 
 class TickBuilder(Steps):
-    """The commands and events of one tick, as they pile up; all of them have the time `now`."""
+    """The commands and events of one tick as they accumulate; all of them have the time `now`."""
 
     __slots__ = ("_stepper", "first_seq", "requests")
 
@@ -54,13 +54,13 @@ class TickBuilder(Steps):
         self.requests = NO_REQUESTS
 
     def apply(self, commands: bytes | memoryview) -> bytes:
-        """Apply COMMAND records, each with all that it leads to in this tick; which seqs they got."""
+        """Apply COMMAND records, each with all that follows from it in this tick; returns their seqs."""
         applied = self._stepper.step(commands, self.seq + 1, self._ts)
         self.add(applied.commands, applied.events)
         return applied.seqs
 
     def apply_requests(self, commands: memoryview) -> None:
-        """As `apply`, for the commands of clients."""
+        """As `apply`, for clients' commands."""
         kinds = bytes(commands[_KIND_OFFSET :: COMMAND.itemsize])
         self.requests = Requests(self.apply(commands), kinds)
 
@@ -71,7 +71,7 @@ def mark_commands(marks: dict[int, int]) -> bytes:
     commands["account"] = -1
     commands["symbol"] = list(marks)
     commands["price"] = list(marks.values())
-    commands["more"][:-1] = 1  # they are of one moment: breakers and stops look when all are in
+    commands["more"][:-1] = 1  # they are of one moment: breakers and stops are checked when all are in
     return commands.tobytes()
 
 

@@ -1,4 +1,4 @@
-"""What is due because time has passed."""
+"""Timers: what is due because time has passed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ _WORD = np.dtype(np.int64).itemsize
 
 
 def _word_of(record: np.dtype[np.void], field: str) -> int:
-    """Which word of a record is a field."""
+    """The index of a field's word in the record."""
     return field_offset(record, field) // _WORD
 
 
@@ -27,7 +27,7 @@ _NODE_WORDS = HEAP_NODE.itemsize // _WORD
 
 
 def _words(records: NDArray[np.void]) -> memoryview:
-    """Records as whole numbers, of which one is read in a tenth of the time of a record's field."""
+    """Records as whole numbers: reading one takes a tenth of the time of a record's field."""
     return records.view(np.int64).data
 
 
@@ -37,10 +37,10 @@ def sample_is_due(state: State, now: int) -> bool:
 
 
 class TimeWatch:
-    """Whether time has to enter the engine before anything else of a tick does.
+    """Whether time has to enter the engine first in a tick.
 
-    When a mark becomes overdue (`Limit.MARK_HALT_AGE`) is looked up by `look`, and then again once that
-    moment has come: marks only become newer. A limit that is set or lowered is seen by the next `look`.
+    The moment when a mark becomes overdue (`Limit.MARK_HALT_AGE`) is computed by `look`, and again once it
+    has come: marks only become newer. A limit that is set or lowered takes effect at the next `look`.
     """
 
     __slots__ = ("_expiries", "_firm", "_overdue_after", "_state")
@@ -52,14 +52,14 @@ class TimeWatch:
         self._overdue_after = NEVER
 
     def look(self, now: int) -> bool:
-        """As `is_due`, from the state as it is; called every so often."""
+        """As `is_due`, from the current state; called periodically."""
         self._overdue_after = overdue_after(self._state)
         return self.is_due(now)
 
     def is_due(self, now: int) -> bool:
         """Whether a mark is overdue, an order expires, an override ends, or a UTC day begins.
 
-        Asked in every tick, so cheap.
+        Called in every tick, so it is cheap.
         """
         if now > self._overdue_after:
             self._overdue_after = overdue_after(self._state)

@@ -1,4 +1,4 @@
-"""Unavailable: why the engine takes no command now, whatever the command asks for."""
+"""Unavailable: why the engine accepts no command now, whatever the command."""
 
 
 class EngineHalted(Exception):

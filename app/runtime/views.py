@@ -1,8 +1,7 @@
-"""Fixed-size records as Python tuples, and back: the bridge between arrays and the edges.
+"""Views: fixed-size records as Python tuples, and back; the bridge between arrays and the edges.
 
-The layouts are derived from the engine's dtypes, so they cannot drift apart.
-Unpacking a record with `struct` costs a fraction of reading the same fields
-from a NumPy record one by one.
+The layouts are derived from the engine's dtypes, so they cannot drift apart. Unpacking a record
+with `struct` costs a fraction of reading the same fields from a NumPy record one by one.
 """
 
 import struct
@@ -17,7 +16,7 @@ _CODES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8"
 
 
 def field_names(dtype: np.dtype[Any]) -> tuple[str, ...]:
-    """The fields that `layout` packs: all whose name has no leading underscore."""
+    """The fields that `layout` packs: all whose names have no leading underscore."""
     assert dtype.names is not None
     return tuple(name for name in dtype.names if not name.startswith("_"))
 
@@ -30,7 +29,7 @@ def is_text(field: np.dtype[Any]) -> bool:
 def layout(dtype: np.dtype[Any], names: Sequence[str] | None = None) -> struct.Struct:
     """A `Struct` over the same bytes as `dtype`; a text is one bytes value.
 
-    `names`: these fields alone, in the record's order; it packs zeros for the others.
+    `names`: only these fields, in the record's order; it packs zeros for the others.
     """
     assert dtype.fields is not None
     parts, end = ["="], 0
@@ -49,9 +48,9 @@ def layout(dtype: np.dtype[Any], names: Sequence[str] | None = None) -> struct.S
 
 
 class EventView(NamedTuple):
-    """One event as that of an order; fields, units and meaning as in `app.engine.records.EVENT`.
+    """One event as an order's; fields, units and meaning as in `app.engine.records.EVENT`.
 
-    Of an event of another kind it shows the head; the rest has names of its own in `app.runtime.event_views`.
+    For an event of another kind only the head is valid; see `app.runtime.event_views` for the rest.
     """
 
     seq: int

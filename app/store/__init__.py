@@ -1,1 +1,1 @@
-"""The database, as a projection of what the journal holds."""
+"""Store: the database as a projection of the journal."""

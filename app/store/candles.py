@@ -1,7 +1,7 @@
-"""Candles of minutes and hours, kept beside the trades that they are made of, and what is read of them.
+"""Candles of minutes and hours, kept beside the trades that they are made of, and the queries that read them.
 
-Candles of seconds are made of the trades when they are asked for: a page of them is minutes of trades.
-A page of days is years, and those nobody can wait for.
+Candles of seconds are computed from the trades on request: a page of them covers minutes of trades.
+A page of days covers years, too much to compute on request.
 """
 
 from datetime import UTC, datetime, timedelta

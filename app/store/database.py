@@ -1,7 +1,7 @@
-"""The way to the database: one connection, or a bounded pool of them.
+"""Database access: one connection, or a bounded pool of them.
 
-One dialect, PostgreSQL's, through asyncpg. Where the `timescaledb` extension
-is at hand the migrations use it, elsewhere the same tables are ordinary ones.
+One dialect, PostgreSQL's, through asyncpg. If the `timescaledb` extension is available the
+migrations use it; otherwise the same tables are ordinary ones.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ _UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.
 
 
 class DatabaseError(RuntimeError):
-    """The database cannot be used; one line that says why, without a password."""
+    """The database cannot be used; the reason in one line, without a password."""
 
 
 async def connect(url: str, wait_seconds: float = REACHABLE_SECONDS_MAX) -> asyncpg.Connection:
     """One connection, opened within `wait_seconds` or not at all: a server may still be starting.
 
     Raises:
-        DatabaseError: it cannot be reached, or it refuses us.
+        DatabaseError: it cannot be reached, or it refuses the connection.
     """
     deadline = time.monotonic() + wait_seconds
     while True:
@@ -46,7 +46,7 @@ async def connect(url: str, wait_seconds: float = REACHABLE_SECONDS_MAX) -> asyn
 
 
 async def create_pool(url: str) -> asyncpg.Pool:
-    """At most `CONNECTIONS_MAX` connections, made when they are needed; the first one now.
+    """At most `CONNECTIONS_MAX` connections, opened on demand; the first one now.
 
     Raises:
         DatabaseError: as `connect`.

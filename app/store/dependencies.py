@@ -1,7 +1,6 @@
-"""Database and cache as the server sees them: started, up or down.
+"""Dependencies: database and cache as the server sees them: started, up or down.
 
-The engine does not need them: where one is down the server serves orders and
-says so.
+The engine does not need them: if one is down the server serves orders and reports it.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Dependencies:
-    """`status`: of each, UP, STARTING or what is wrong in one line."""
+    """`status`: of each, UP, STARTING or the problem in one line."""
 
     def __init__(self, servers: EmbeddedServers) -> None:
         self._servers = servers
@@ -22,7 +21,7 @@ class Dependencies:
         self.started = asyncio.Event()  # the embedded servers run, or failed to start
 
     async def start(self) -> None:
-        """Start what is embedded; how database and cache are is for their projections to say."""
+        """Start the embedded servers; the state of database and cache is reported by their projections."""
         try:
             await self._servers.start()
         except EmbeddedError as error:
@@ -43,7 +42,7 @@ class Dependencies:
         return self._servers.redis_url
 
     def on_change(self, name: str, state: str) -> None:
-        """What a projection says of its server: UP, or what is wrong in one line."""
+        """A projection reports on its server: UP, or the problem in one line."""
         if state == UP:
             self.status[name] = UP
             logger.info("%s: up", name)

@@ -1,4 +1,4 @@
-"""Database errors in one line, with what an operator can do about them; never a password."""
+"""Error hints: database errors in one line, with what an operator can do about them; never a password."""
 
 import ssl
 from urllib.parse import parse_qs, urlsplit
@@ -35,7 +35,7 @@ def first_line(error: BaseException) -> str:
 
 
 def with_advice(error: BaseException) -> str:
-    """The error's first line, and what to do where that is known."""
+    """The error's first line, and a hint if there is one."""
     return "; ".join(part for part in (first_line(error), _advice(error)) if part)
 
 

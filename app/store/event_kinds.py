@@ -1,4 +1,4 @@
-"""Kinds of events by what the database shows of them: tables that are looked up by kind."""
+"""Event kinds: lookup tables by kind, of what the database shows of an event."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ _ORDER_KINDS = (
     EventKind.ORDER_UNKNOWN,
     EventKind.EXECUTION_ANOMALY,
 )
-# Everything that is neither an order's, nor the market's, nor the clock's is an administrator's.
+# All kinds that are not an order's, the market's or the clock's are an administrator's.
 _SILENT_KINDS = (
     EventKind.NONE,
     EventKind.ORDER_REPLAYED,

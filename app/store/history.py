@@ -1,8 +1,7 @@
 """History reader: rows from the database, with a bounded number of connections and bounded time.
 
-Newest first, a page at a time: a page begins behind the key of the last row of
-the one before, so that no page costs more than the first, and rows that come in
-meanwhile move nothing.
+Newest first, a page at a time. A page begins after the key of the last row of the page before, so
+no page costs more than the first, and rows that come in meanwhile move nothing.
 """
 
 import asyncio
@@ -28,18 +27,18 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HistoryUnavailable(Exception):
-    """The database cannot be asked now."""
+    """The database cannot be queried now."""
 
 
 class HistoryTimeout(Exception):
-    """The answer takes too long: ask for less."""
+    """The query takes too long: ask for less."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What of a table is shown. `key` orders its rows, the time first; `columns` are SQL.
+    """The shown part of a table. `key` orders its rows, the time first; `columns` are SQL.
 
-    `chunked`: a hypertable where there are such. `only`: SQL, which rows there are.
+    `chunked`: a hypertable, if the database has them. `only`: SQL that selects the rows.
     """
 
     name: str
@@ -106,9 +105,9 @@ EQUITY = Table(
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows. `start` and `end` in microseconds since the epoch, `end` is not in it; None is no bound.
+    """The rows to read. `start` and `end` in microseconds since the epoch, `end` excluded; None is no bound.
 
-    `accounts` of None are all; `after`: the key of the last row that has been seen, as it came.
+    `accounts` of None are all; `after`: the key of the last row that has been read.
     """
 
     accounts: Sequence[int] | None = None
@@ -172,7 +171,7 @@ def _descending(columns: Sequence[str]) -> str:
 
 
 def _require_rows(require: Callable[..., None], table: Table, selection: Selection) -> None:
-    """Everything but the accounts."""
+    """All conditions but the accounts."""
     time_column = table.key[0]
     if table.only is not None:
         require(table.only)
@@ -251,10 +250,10 @@ class History:
                 return rows
 
     async def export(self, table: Table, selection: Selection) -> AsyncIterator[list[asyncpg.Record]]:
-        """All rows from a page's first on, some at a time; its limit is not theirs.
+        """All rows from a page's first on, some at a time, without the page's limit.
 
-        No connection is held in between: who reads slowly holds up nobody. What comes in meanwhile is
-        newer than all of them.
+        No connection is held between the parts: a slow reader holds up nobody. Rows that come in meanwhile
+        are newer than all of them.
         """
         selection = replace(selection, limit=EXPORT_ROWS_AT_ONCE)
         while True:

@@ -1,6 +1,6 @@
-"""The hot state's writer as a process of its own: `python -m app.store.hot_projector JOURNAL_DIR`.
+"""Hot projector: the hot state's writer as its own process: `python -m app.store.hot_projector JOURNAL_DIR`.
 
-Its Redis is BOT4_REDIS_URL. Ends when standard input does: then the server is gone.
+Its Redis is BOT4_REDIS_URL. It ends when standard input does: then the server is gone.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def hot_projection(
 
 
 async def follow(folder: Path, url: str) -> None:
-    """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
+    """Runs until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
     writer = HotWriter(folder, url)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

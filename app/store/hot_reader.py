@@ -1,7 +1,7 @@
 """Hot state reader, for any process: `HotReader.connect("redis://...")`.
 
-Needs redis-py alone. Documents come as dictionaries, decimals as text; see
-`app.store.hot_keys` for what is where.
+Needs redis-py alone. Documents are dictionaries, decimals are text; `app.store.hot_keys` lists the
+keys.
 """
 
 import json
@@ -14,7 +14,7 @@ from app.store import hot_keys as keys
 
 
 class NotSynced(Exception):
-    """There is no hot state, or it is being written anew: try again in a moment."""
+    """There is no hot state, or it is being rebuilt: try again in a moment."""
 
 
 class Meta(NamedTuple):
@@ -26,7 +26,7 @@ class Meta(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One event. `id` is where to go on: pass it as `after`."""
+    """One event. `id` is the position to continue from: pass it as `after`."""
 
     id: str
     kind: str
@@ -78,11 +78,11 @@ class HotReader:
         return self._documents(keys.INSTRUMENTS)
 
     def trading_states(self) -> dict[str, str]:
-        """By scope; one that is not there is ACTIVE."""
+        """By scope; a missing one is ACTIVE."""
         return dict(self._read(("hgetall", keys.TRADING_STATES))[1])
 
     def events(self, after: str = "$", *, count: int = 1_000, block_ms: int | None = None) -> Iterator[Entry]:
-        """Events behind the id `after` ("0" for all that are kept), waiting `block_ms` for the first."""
+        """Events after the id `after` ("0" for all that are kept), waiting `block_ms` for the first."""
         found: Any = self._client.xread({keys.EVENTS: after}, count=count, block=block_ms)
         for _, entries in found or ():
             for identity, fields in entries:
@@ -97,7 +97,7 @@ class HotReader:
         return None if found is None else json.loads(found)
 
     def _read(self, *commands: tuple[str, ...]) -> list[Any]:
-        """The meta data, and the answers to commands, all of one moment."""
+        """The meta data, and the responses to commands, all as of one moment."""
         pipeline = self._client.pipeline(transaction=True)
         pipeline.hgetall(keys.META)
         for name, *arguments in commands:

@@ -1,4 +1,4 @@
-"""Hot state as Redis commands: all of it, or what a batch has changed."""
+"""Hot state as Redis commands: all of it, or the changes of a batch."""
 
 from collections.abc import Iterable, Iterator
 
@@ -22,14 +22,14 @@ _OF_ACCOUNT = frozenset((EventKind.ACCOUNT_SET, EventKind.CASH_TRANSFERRED))
 _SETTLED = int(EventKind.POSITION_SETTLED)
 _OF_ALL_ACCOUNTS = frozenset((EventKind.DAY_STARTED,))
 _FINAL = int(OrderStatus.FILLED)
-# They tell of an order that has not changed.
+# Events of an order that has not changed.
 _UNCHANGED = frozenset((EventKind.ORDER_REPLAYED, EventKind.EXECUTION_ANOMALY))
 _REFUSED_CHANGES = frozenset((EventKind.CANCEL_REJECTED, EventKind.REPLACE_REJECTED))
 _KIND_NAMES = {int(kind): kind.name for kind in EventKind}
 
 
 class HotState:
-    """Reads `documents` as they are right after the events that it is given."""
+    """Reads `documents` as of the events that it is given."""
 
     def __init__(self, documents: RedisDocuments) -> None:
         self._documents = documents
@@ -38,7 +38,7 @@ class HotState:
     # All of it.
 
     def everything(self) -> Iterator[list[RedisCommand]]:
-        """In pieces, each for one round trip; the keys are not there yet."""
+        """All of it, in parts of one round trip each; the keys do not exist yet."""
         documents, state = self._documents, self._documents.state
         documents.refresh()
         self._revalued.clear()
@@ -79,7 +79,7 @@ class HotState:
     # What has changed.
 
     def changes(self, events: bytes) -> list[RedisCommand]:
-        """What EVENT records of commands that have been applied change, and the events themselves."""
+        """The changes by EVENT records of applied commands, and the events themselves."""
         orders: dict[int, RawEvent] = {}
         pairs: set[tuple[int, int]] = set()
         accounts: set[int] = set()

@@ -1,9 +1,9 @@
 """Hot state writer: it follows the journal, with one transaction for each batch.
 
-Each transaction checks that Redis still stands where the last one left it. If
-not - it was flushed, restarted without its data, or belongs to another journal -
-everything is written anew from the engine replica. Nothing that Redis does can
-hold up an order: this is a process of its own, and the journal waits on the disk.
+Each transaction checks that Redis is still where the last one left it. If not (it was flushed,
+restarted without its data, or belongs to another journal), everything is rebuilt from the engine
+replica. Redis can never hold up an order: this is a process of its own, and the journal waits on
+the disk.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _SCAN_COUNT = 1_000
 
 
 class Displaced(Exception):
-    """Redis does not stand where we left it."""
+    """Redis is not where the last transaction left it."""
 
 
 class HotWriter:
@@ -56,7 +56,7 @@ class HotWriter:
         self._reported = 0.0
 
     async def run(self) -> None:
-        """Until cancelled. Raises JournalError, RecoveryError, OSError of the journal."""
+        """Runs until cancelled. Raises JournalError, RecoveryError, OSError of the journal."""
         backoff = Backoff(RETRY_SECONDS_MIN, RETRY_SECONDS_MAX)
         displaced = False
         while True:
@@ -94,7 +94,7 @@ class HotWriter:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _is_ours(self, client: Any) -> bool:
-        """Whether Redis stands where the replica does."""
+        """Whether Redis is where the replica is."""
         meta = await client.hgetall(keys.META)
         expected = {
             b"journal": self._journal.encode(),
@@ -105,7 +105,7 @@ class HotWriter:
         return all(meta.get(name) == value for name, value in expected.items())
 
     async def _write_all(self, client: Any) -> None:
-        """Replace whatever is there. Readers are told by `synced` until it is whole."""
+        """Replace all content. Until it is complete, readers see `synced` missing."""
         logger.info("hot state: writing all of it, as of seq %d", self._replica.seq)
         await client.delete(keys.META)
         async for key in client.scan_iter(match=keys.ALL, count=_SCAN_COUNT):

@@ -14,8 +14,8 @@ _OF_THE_END = ("code", "scope", "limit", "observed")
 def latest_orders(events: Array) -> Array:
     """Each order as its last event shows it, from the events of orders; a copy.
 
-    Behind its end come only refusals and anomalies, which change nothing of it. While it is open it has
-    no code, as in the engine: that of a request that was refused is among its events.
+    After an order has ended, only refusals and anomalies follow, which do not change it. While it is open it
+    has no code, as in the engine: the code of a refused request is in that request's event.
     """
     events = events[(events["status"] > OrderStatus.NONE) & (events["order_id"] > 0)]
     events = events[(events["status"] < OrderStatus.FILLED) | np.isin(events["kind"], _ENDS)]

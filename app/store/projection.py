@@ -1,7 +1,7 @@
-"""What the database shows of a batch of the journal: rows of history, and the latest state they lead to.
+"""Database projection: the rows of history, and the latest state, that a batch of the journal leads to.
 
-Pure: arrays in, rows in COPY format out. The latest state is read from a replica of
-the engine that has gone along, so none of its logic is repeated here.
+Pure: arrays in, rows in COPY format out. The latest state is read from a replica of the engine that
+follows along, so none of its logic is repeated here.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,10 +40,10 @@ class Rows:
 
 @dataclass
 class Projected:
-    """All that one transaction writes.
+    """Everything that one transaction writes.
 
     `history` and `new_orders` are added; `changed_orders`, `positions`, `accounts` and `instruments` replace
-    what is there by their key.
+    existing rows by their key.
     """
 
     first_seq: int
@@ -63,7 +63,7 @@ class Projected:
 
 
 def project(batch: JournalBatch, replica: Replica) -> Projected:
-    """Take the replica over a batch; what that changes in the database.
+    """Advance the replica by a batch; returns the changes in the database.
 
     No batch may span a multiple of SNAPSHOT_US. Raises RecoveryError.
     """
@@ -104,7 +104,7 @@ def _big(name: str, array: NDArray[np.generic]) -> Values:
 
 
 def _key(events: Array) -> list[Values]:
-    """When, and which event."""
+    """Time, and number of the event."""
     return [
         Values("ts", Kind.TIMESTAMP, events["ts"]),
         _big("seq", events["seq"]),
@@ -150,7 +150,7 @@ def _order_events(events: Array) -> Rows | None:
 
 
 def _fills(events: Array) -> Rows | None:
-    """Executions and settlements; these are of no order, on the side that ends the position."""
+    """Executions and settlements; a settlement has no order and is on the side that closes the position."""
     is_settled = events["kind"] == EventKind.POSITION_SETTLED
     fills, settled = events.view(records.FILL_EVENT), events.view(records.SETTLED_POSITION_EVENT)
     ended_by = np.where(settled["settled_quantity"] > 0, np.uint8(Side.SELL), np.uint8(Side.BUY))
@@ -241,7 +241,7 @@ def _account_snapshot(replica: Replica, next_ts: int) -> Rows | None:
 
 
 def _administration(batch: JournalBatch) -> list[Rows | None]:
-    """Few events, or refusals; with who asked for it, and the reason that was noted."""
+    """Changes by administrators, or refusals; with who asked for it, and the noted reason."""
     events = batch.events
     kinds = events["kind"]
     selected = {
@@ -266,13 +266,13 @@ def _administration(batch: JournalBatch) -> list[Rows | None]:
 
 
 def _actors(batch: JournalBatch, events: Array) -> NDArray[np.int64]:
-    """Who asked for the command; of states and breakers who set them: an order may trip a breaker."""
+    """Who asked for the command; for states and breakers, who set them: an order may trip a breaker."""
     actors: NDArray[np.int64] = batch.commands["actor"][events["seq"] - batch.first_seq]
     return np.where(IS_RISK[events["kind"]], events.view(records.STATE_EVENT)["actor"], actors)
 
 
 def _limit_changes(events: Array) -> list[Values]:
-    """Proposals name a limit and its values where changes of limits do; their number is that of a request."""
+    """Values of proposals lie where those of limit changes do; their number is the request's."""
     limits, proposals = events.view(records.LIMIT_EVENT), events.view(records.PROPOSAL_EVENT)
     number = np.where(IS_PROPOSAL[events["kind"]], proposals["request_id"], limits["override_id"])
     return [
@@ -308,7 +308,7 @@ def _reasons(events: Array) -> dict[int, str]:
     reasons = {}
     for place in np.flatnonzero(events["notes"]).tolist():
         count = int(events["notes"][place])
-        first = place - int(events["index"][place])  # of the command's events: each tells of its notes
+        first = place - int(events["index"][place])  # of the command's events, each with its number of notes
         notes = events[max(first - count, 0) : max(first, 0)].view(records.NOTE_EVENT)
         notes = notes[notes["kind"] == EventKind.NOTE_RECORDED]
         parts = [note["text"].tobytes()[: min(int(note["length"]), NOTE_BYTES)] for note in notes]
@@ -333,7 +333,7 @@ def _add_reference(projected: Projected, events: Array, replica: Replica) -> Non
 
 
 def add_accounts(projected: Projected, accounts: Iterable[int], replica: Replica) -> None:
-    """Add accounts, by their indexes, as they are."""
+    """Add the current rows of accounts, by their indexes."""
     state: State = replica.engine.state
     for account in accounts:
         record = state.accounts[account]
@@ -350,7 +350,7 @@ def add_accounts(projected: Projected, accounts: Iterable[int], replica: Replica
 
 
 def add_instruments(projected: Projected, symbols: Iterable[int], replica: Replica) -> None:
-    """Add instruments, by their indexes, as they are."""
+    """Add the current rows of instruments, by their indexes."""
     state: State = replica.engine.state
     numbers = (
         "price_tick_e12",

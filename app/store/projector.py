@@ -1,8 +1,8 @@
-"""The database's writer as a process of its own: `python -m app.store.projector JOURNAL_DIR [OPTION]`.
+"""Projector: the database's writer as its own process: `python -m app.store.projector JOURNAL_DIR [OPTION]`.
 
-Its database is BOT4_DATABASE_URL. What comes in on standard input are MARKET_TRADE
-records; when that ends, the server is gone, and so is this. At low priority, so
-that writing history never takes the processor from an order.
+Its database is BOT4_DATABASE_URL. Standard input carries MARKET_TRADE records; when it ends, the
+server is gone, and so is this process. It runs at low priority, so that writing history never takes
+the processor from an order.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def database_projection(
 
 
 async def follow(folder: Path, url: str, *, timescaledb_required: bool = False) -> None:
-    """Until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
+    """Runs until standard input ends or SIGTERM comes. Raises JournalError, RecoveryError, OSError."""
     writer = DatabaseWriter(folder, url, timescaledb_required=timescaledb_required)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -35,10 +35,10 @@ async def rebuild(
     *,
     lose_history: bool = False,
 ) -> DatabaseWriter:
-    """Empty what came from a journal and fill it from this one up to `durable_seq`; market trades stay.
+    """Delete what came from a journal and fill it from this one up to `durable_seq`; market trades stay.
 
-    `lose_history`: also where the journal does not begin at its first command, and history will begin as
-    late as that. Raises RETRIED, JournalError, RecoveryError.
+    `lose_history`: also if the journal does not begin at its first command, so that history begins later.
+    Raises RETRIED, JournalError, RecoveryError.
     """
     begin = await asyncio.to_thread(first_seq, folder)
     if begin > 1 and not lose_history:

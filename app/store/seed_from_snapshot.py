@@ -1,8 +1,8 @@
-"""Seed of a new database from a snapshot, where the journal's beginning is gone: states without history.
+"""Seed of a new database from a snapshot, if the journal's beginning is gone: states without history.
 
-The journal's oldest segments go once snapshots cover them and the database has passed
-them. A database that comes later cannot be told what was in them, but the oldest snapshot says
-what they led to. That history begins later than trading did is written down in `history_gaps`.
+The journal's oldest segments are removed once snapshots cover them and the database has passed
+them. A database added later cannot read them, but the oldest snapshot has the state that they led
+to. The table `history_gaps` records that its history begins later than trading did.
 """
 
 import logging
@@ -27,7 +27,7 @@ RECORD_GAP = """
 
 
 def is_out_of_reach(folder: Path, seq: int) -> bool:
-    """Whether a database that is at command `seq` cannot go on with this journal any more."""
+    """Whether a database at command `seq` cannot continue with this journal any more."""
     segments = list_segments(folder)
     begins_later = bool(segments) and segments[0].first_seq > 1
     return begins_later and not any(
@@ -42,9 +42,9 @@ def first_seq(folder: Path) -> int:
 
 
 def oldest_replica(folder: Path, capacity: Capacity) -> Replica:
-    """An engine as the oldest usable snapshot has it that the journal continues.
+    """An engine as of the oldest usable snapshot that the journal continues.
 
-    Raises JournalError where there is none, RecoveryError, OSError.
+    Raises JournalError if there is none, RecoveryError, OSError.
     """
     begin = first_seq(folder)
     for seq, path in reversed(list_snapshots(folder)):
@@ -59,7 +59,7 @@ def oldest_replica(folder: Path, capacity: Capacity) -> Replica:
 
 
 def state_of(replica: Replica) -> Iterator[Projected]:
-    """Orders, positions, accounts and instruments as they are, in parts; no history."""
+    """The current orders, positions, accounts and instruments, in parts; no history."""
     state, seq = replica.engine.state, replica.seq
     firm = state.firm[0]
     orders = state.orders[: int(firm["orders_used"])]

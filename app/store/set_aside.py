@@ -1,7 +1,7 @@
 """Rows set aside because the database refuses them, so that one of them does not stop all that follow.
 
-The journal has what they were made of. Here is kept which they were, in a file beside the
-journal, so that somebody can look; when it has been removed, the count begins anew.
+The journal has the data that they were made of. A file beside the journal lists them for
+inspection; when it is removed, the count starts again.
 """
 
 import json
@@ -20,19 +20,19 @@ from app.store.projection import Rows
 
 logger = logging.getLogger(__name__)
 
-# What is wrong with a row and not with the database: its values, what they clash with, its size.
+# Faults of a row and not of the database: its values, conflicts, its size.
 REFUSED = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
 KEPT_MAX = 1_000  # rows in the file; more are counted only
 _SHOWN_BYTES_MAX = 4_096
 
 
 class SetAside:
-    """`count`: rows since the file was removed last."""
+    """`count`: rows since the file was last removed."""
 
     def __init__(self, folder: Path, name: str) -> None:
         """`name` of the projection. Raises OSError."""
         self._path = folder / f"projection-{name}.set-aside.jsonl"
-        self._known: set[bytes] = set()  # one that a lost connection brings again is one row
+        self._known: set[bytes] = set()  # a row repeated after a lost connection counts once
         self._count = self._lines()
 
     @property
@@ -68,9 +68,9 @@ class SetAside:
 async def write_apart(
     connection: asyncpg.Connection, rows: Rows, write: Callable[[Rows], Awaitable[None]], aside: SetAside
 ) -> int:
-    """Write rows within a transaction; where they are refused, halves of them, down to the one to set aside.
+    """Write rows within a transaction; if refused, halves of them, down to the one row to set aside.
 
-    How many were written. Raises what is no row's fault.
+    Returns how many were written. Raises errors that are not a row's fault.
     """
     try:
         async with connection.transaction():
@@ -90,7 +90,7 @@ async def write_apart(
 async def execute_apart(
     connection: asyncpg.Connection, statement: str, values: list[tuple[Any, ...]], table: str, aside: SetAside
 ) -> int:
-    """As `write_apart`, of a statement for each row."""
+    """As `write_apart`, with one statement for each row."""
     written = 0
     for row in values:
         try:

@@ -1,4 +1,4 @@
-"""SQL statements of the writer, beside COPY: the latest state, and how far the writer is."""
+"""SQL statements of the writer other than COPY: the latest state, and the writer's progress."""
 
 _CHANGED = (
     "seq",

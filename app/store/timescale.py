@@ -1,7 +1,7 @@
-"""What only TimescaleDB under its own licence can do: tried, and done without where it fails.
+"""TimescaleDB features under its own licence: used if available, done without otherwise.
 
-The Apache edition has hypertables and nothing of this; other editions and versions differ. A schema
-must not fail for the sake of what only makes it smaller or quicker, so each step has a savepoint of
+The Apache edition has hypertables and none of these; other editions and versions differ. A schema
+must not fail over something that only makes it smaller or faster, so each step has a savepoint of
 its own, and what it would have made has an ordinary equivalent, or none is needed.
 """
 
@@ -28,7 +28,7 @@ def is_licensed(bind: Connection) -> bool:
 
 
 def attempt(what: str, *statements: str) -> bool:
-    """Carry out all of the statements or none; False, and a line in the log, where the server cannot."""
+    """Execute all statements or none; returns False, and logs it, if the server cannot."""
     try:
         with op.get_bind().begin_nested():
             for statement in statements:
@@ -59,14 +59,14 @@ def create_aggregate(name: str, query: str, plain_query: str, policy: tuple[str 
 
 
 def drop_aggregate(name: str) -> None:
-    """Drop it as what it is: the licence may have changed since it was made."""
+    """Drop it as what it is: the licence may have changed since it was created."""
     bind = op.get_bind()
     continuous = set(bind.execute(_AGGREGATES).scalars()) if is_there(bind) else set()
     op.execute(f"DROP {'MATERIALIZED ' if name in continuous else ''}VIEW {name}")
 
 
 def compress(table: str, segment: str, order: str, after: str) -> None:
-    """Compress old chunks, in the order in which they are read. Repeatable: later chunks follow it."""
+    """Compress old chunks, in the order in which they are read. Repeatable: later chunks follow."""
     attempt(
         f"compression of {table}",
         f"ALTER TABLE {table} SET (timescaledb.compress, timescaledb.compress_segmentby = '{segment}', "

@@ -1,6 +1,6 @@
 """Trade handover: trades of the outside market for the database's writer, each at most once.
 
-They are in no journal, so what the writer cannot take in time is dropped and counted.
+They are in no journal, so trades that the writer cannot take in time are dropped and counted.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class TradeHandover:
                 self._hand_over(bytes(self._waiting), len(self._waiting) // _TRADE.size)
                 self._waiting.clear()
 
-    # What else the market tells is in the journal, or can be computed.
+    # All other market data are in the journal, or can be computed.
 
     def on_prices(self, prices: Prices) -> None: ...
 

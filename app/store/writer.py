@@ -1,8 +1,8 @@
 """Database writer: durable commands and events, each exactly once, at its own pace, whatever fails.
 
-How far it is stands in the database and moves in the transaction that writes the rows. A
-transaction whose outcome is not known is settled by looking there: either it
-happened, or the same rows are written again.
+Its progress is in the database and moves in the transaction that writes the rows. A transaction
+whose outcome is unknown is resolved by reading it: either it happened, or the same rows are written
+again.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ RETRIED = (
 
 
 async def _be_the_only_writer(connection: asyncpg.Connection) -> None:
-    """Raises DatabaseError where there is another one; the server may still be ending the one before."""
+    """Raises DatabaseError if there is another writer; the server may still be ending the previous one."""
     for _ in range(LOCK_TRIES):
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", ADVISORY_LOCK):
             return
@@ -81,7 +81,7 @@ async def _be_the_only_writer(connection: asyncpg.Connection) -> None:
 
 
 class DatabaseWriter:
-    """One writer: `run` follows for ever, `catch_up` ends where the journal does."""
+    """One writer: `run` follows the journal for ever, `catch_up` ends where the journal does."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class DatabaseWriter:
     # For ever.
 
     async def run(self) -> None:
-        """Until cancelled. Raises what no waiting mends: JournalError, RecoveryError."""
+        """Runs until cancelled. Raises errors that waiting does not cure: JournalError, RecoveryError."""
         backoff = Backoff(PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX)
         reporting = asyncio.ensure_future(self._report())
         try:
@@ -136,7 +136,7 @@ class DatabaseWriter:
             reporting.cancel()
 
     async def catch_up(self) -> int:
-        """Write all that is durable now; the number of its last command.
+        """Write all that is durable now; returns the number of the last command.
 
         Raises RETRIED, JournalError, RecoveryError.
         """
@@ -175,7 +175,7 @@ class DatabaseWriter:
             connection.terminate()
 
     async def _resume(self, connection: asyncpg.Connection) -> None:
-        """Find out how far the database is, and stand there."""
+        """Find the database's progress and continue there."""
         await connection.execute(BEGIN_PROGRESS, PROJECTION, self._journal)
         row = await connection.fetchrow(READ_PROGRESS, PROJECTION)
         assert row is not None
@@ -220,7 +220,7 @@ class DatabaseWriter:
             )
 
     async def _begin_later(self, connection: asyncpg.Connection, seq: int) -> int:
-        """Fill a new database with how things were in the oldest snapshot; the number of its last command."""
+        """Fill a new database from the oldest snapshot; returns the number of its last command."""
         begin = first_seq(self._folder)
         if seq:
             raise DatabaseError(
@@ -260,7 +260,7 @@ class DatabaseWriter:
             self._preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare))
 
     async def _take(self) -> Projected | None:
-        """The batch to be written next: the one that was not written yet, or else the one that follows."""
+        """The next batch: the one that failed to be written, or else the following one."""
         if self._pending is None:
             self._prepare_ahead()
             if self._preparing is not None:
@@ -272,7 +272,7 @@ class DatabaseWriter:
         return self._pending
 
     async def _step(self, connection: asyncpg.Connection) -> bool:
-        """Write one batch, while the next is prepared; False where there was nothing to write."""
+        """Write one batch while the next is prepared; False if there was nothing to write."""
         projected = await self._take()
         if projected is not None:
             self._prepare_ahead()
@@ -324,7 +324,7 @@ class DatabaseWriter:
             )
 
     async def _write_trades(self, connection: asyncpg.Connection) -> bool:
-        """What came from the feed: at most once, for it is in no journal."""
+        """Trades from the feed: at most once, because they are in no journal."""
         if not self.trades:
             return False
         records = np.frombuffer(b"".join(self.trades), MARKET_TRADE)
@@ -349,14 +349,14 @@ class DatabaseWriter:
         return True
 
     async def _write_keys(self, connection: asyncpg.Connection) -> None:
-        """Who holds keys, as the key file says, whenever that has changed; never the keys themselves."""
+        """The holders of keys, from the key file, whenever it has changed; never the keys themselves."""
         path = self._folder.parent / "keys.json"
         try:
             changed = path.stat().st_mtime
             if changed == self._keys_read:
                 return
             entries = json.loads(path.read_text())
-        except (OSError, ValueError):  # no key file here, or one that is being mended by hand
+        except (OSError, ValueError):  # no key file here, or one that is being edited by hand
             return
         keys = entries.get("keys") if isinstance(entries, dict) else entries
         rows = [key_row(key) for key in keys] if isinstance(keys, list) else []
@@ -372,7 +372,7 @@ class DatabaseWriter:
         now, rows = time.monotonic(), self.rows
         then, rows_then = self._reported
         self._reported = (now, rows)
-        # Until the database has been asked, what it said last holds: the journal is kept by it.
+        # Until the database is read, its last known progress holds: the journal is kept by it.
         seq = self.progress_seq or self._kept_seq
         lag = max(self._durable_seq() - seq, 0)
         return ProjectionStatus(

@@ -1,4 +1,4 @@
-"""Rows of one transaction on their way into their tables."""
+"""Written rows: the rows of one transaction on their way into their tables."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -17,7 +17,7 @@ Write = Callable[[Rows], Awaitable[None]]
 
 
 def parts_of(connection: asyncpg.Connection, projected: Projected) -> Iterator[tuple[Rows, Write]]:
-    """All rows in COPY format, and how each of them are written."""
+    """All rows in COPY format, with how each part is written."""
 
     async def add(rows: Rows) -> None:
         await copy_rows(connection, rows.table, rows)
@@ -43,7 +43,7 @@ def parts_of(connection: asyncpg.Connection, projected: Projected) -> Iterator[t
 
 
 def statements_of(projected: Projected) -> Iterator[tuple[str, list[tuple[object, ...]], str]]:
-    """What is written row by row: statement, values, table."""
+    """Rows written one by one: statement, values, table."""
     if projected.accounts:
         yield UPSERT_ACCOUNT, projected.accounts, "accounts"
     if projected.instruments:
@@ -51,7 +51,7 @@ def statements_of(projected: Projected) -> Iterator[tuple[str, list[tuple[object
 
 
 def key_row(key: Any) -> tuple[object, ...] | None:
-    """A key as the database shows it; None for what is none."""
+    """A key as the database shows it; None if the entry is not a key."""
     try:
         accounts = [storable_text(account) for account in key["accounts"]]
         times = int(key["created_ts"]), int(key["revoked_ts"])

@@ -1,1 +1,1 @@
-"""Live data for those who watch: what `WS /v1/stream` sends, to whom, and what it remembers."""
+"""Live streams: what `WS /v1/stream` sends, to whom, and what it remembers."""

@@ -1,12 +1,12 @@
-"""Budget of watching: its share of the event loop's time. Orders come first."""
+"""Budget of watchers: their share of the event loop's time. Orders come first."""
 
 import time
 from collections.abc import Callable
 
-# Of the loop's time, and how much of it may be spent at once after a pause.
+# The share of the loop's time, and how much of it may be spent at once after a pause.
 SHARE = 0.07
 BURST_SECONDS = 0.005
-# However dear it is, what has happened is told by then: work that is put off is not work that is saved.
+# However expensive it is, messages are sent by then: work that is put off is not saved.
 WAIT_SECONDS_MAX = 0.02
 
 
@@ -25,7 +25,7 @@ class Budget:
         self._seconds = max(self._seconds - seconds, -WAIT_SECONDS_MAX * SHARE)
 
     def wait_seconds(self) -> float:
-        """How long until there is something to spend; 0 where there is now."""
+        """Seconds until there is something to spend; 0 if there is now."""
         self._fill()
         return 0.0 if self._seconds > 0 else -self._seconds / SHARE
 

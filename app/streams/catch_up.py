@@ -1,10 +1,9 @@
 """Catch-up: from the first request for a topic to the moment from which it is live.
 
-A new watcher of a log gets a snapshot, one that comes back gets what it missed: from
-memory, else from the journal on disk. Either takes time, and meanwhile more happens.
-So what follows is read in the same way, in small steps, until nothing is left to
-read; then, in the same instant, the watcher joins the others. A watcher that is slow
-to read takes its steps slowly and holds nothing in memory.
+A new watcher of a log gets a snapshot; one that comes back gets its backfill: from memory, else
+from the journal on disk. Either takes time, and meanwhile more happens. That is read in the same
+way, in small steps, until nothing is left to read; then, in the same instant, the watcher joins the
+others. A slow watcher takes its steps slowly and holds nothing in memory.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ class Gone(Exception):
 
 
 class CatchUp:
-    """One for all clients: only one of them is served at a time, in turns."""
+    """Shared by all clients: one of them is served at a time, in turns."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -49,7 +48,7 @@ class CatchUp:
     async def watch(
         self, client: Client, room: Room, topic: Topic, from_seq: int | None, *, packed: bool
     ) -> Subscription:
-        """Send what has been and subscribe to what comes.
+        """Send a snapshot or a backfill, then subscribe to live messages.
 
         Raises SnapshotTooLarge, EngineHalted, Gone.
         """
@@ -183,7 +182,7 @@ class _Watcher:
     async def _next(self, items: Iterator[bytes]) -> tuple[list[bytes], bool]:
         """A message's worth of a snapshot, read at rest and in a moment; whether there may be more.
 
-        What is newer than the snapshot's seq is told again by the events that follow.
+        Changes after the snapshot's seq are repeated by the events that follow.
         """
         part: list[bytes] = []
         ended: list[bool] = []
@@ -205,9 +204,9 @@ class _Watcher:
         return self._stream
 
     async def _follow(self) -> None:
-        """Send what has happened since, until the newest of it is next.
+        """Send what has happened since, until the watcher has caught up with the newest event.
 
-        Raises JournalError, OSError, LookupError where it cannot be read.
+        Raises JournalError, OSError, LookupError if it cannot be read.
         """
         hub = self._hub
         while True:
@@ -235,7 +234,7 @@ class _Watcher:
             raise LookupError("the journal ends too early")
 
     async def _send_step(self, step: Step) -> None:
-        """Encode what of a step belongs to the topic, in turns."""
+        """Encode the part of a step that belongs to the topic, in turns."""
         items: list[tuple[int, bytes]] = []
         size = _EVENTS_AT_ONCE * EVENT_BYTES
         for start in range(0, len(step.events), size):
@@ -283,7 +282,7 @@ class _Watcher:
         self._hub.budget.spend(time.perf_counter() - started)
 
     def _join(self, resumed: bool) -> Subscription:
-        """Send the last of what was missed and subscribe: nothing happens in between."""
+        """Send the rest of the backfill and subscribe: nothing happens in between."""
         hub, stream = self._hub, self._held
         hub.publish()
         if self._client.closed:

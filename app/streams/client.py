@@ -1,9 +1,8 @@
-"""Client of a stream: one connection, what waits for it, and what happens when it does not read.
+"""Stream client: one connection, its waiting messages, and conflation when it does not read.
 
-Writes are never awaited. What the transport cannot take at once is in its buffer;
-when that is full the transport says so, and until it has drained, market data and
-states are conflated (a fresh snapshot follows), while orders, fills and risk wait
-here, up to a bound at which the connection is closed.
+Writes are never awaited. The transport buffers what it cannot send at once and signals when its
+buffer is full. Until it has drained, market data and states are conflated (a fresh snapshot
+follows), while orders, fills and risk wait here, up to a bound at which the connection is closed.
 """
 
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Protocol
 
 from app.streams.codec import Chunk, pack
 
-# What may wait for one connection beside its transport's buffer, and for all of them together.
+# Bounds on what waits beside the transport's buffer: for one connection, and for all together.
 WAITING_BYTES_MAX = 4 << 20
 WAITING_BYTES_TOTAL_MAX = 256 << 20
 
@@ -23,11 +22,11 @@ class Wire(Protocol):
         """Whole frames, in order; dropped where the connection has ended."""
 
     def finish(self, code: int, reason: str) -> None:
-        """Close the WebSocket with a code; what is not sent in time is dropped."""
+        """Close the WebSocket with a code; unsent frames may be dropped."""
 
 
 class Subscription:
-    """A client's share in one stream. `packed`: messages of a tick come in one frame."""
+    """A client's subscription to one stream. `packed`: messages of a tick come in one frame."""
 
     __slots__ = ("client", "packed", "snapshot")
 
@@ -87,7 +86,7 @@ class Client:
         self.flush()
 
     def flush(self) -> None:
-        """Hand to the transport what waits, unless that has enough; else keep it."""
+        """Pass waiting messages to the transport, unless its buffer is full."""
         packed = self.packed
         if packed:
             if len(packed) == 1:
@@ -101,13 +100,13 @@ class Client:
         self.waiting_bytes = 0
         self._wire.write_frames(frames)
 
-    # What the connection calls.
+    # Called by the connection.
 
     def pause(self) -> None:
         self.paused = True
 
     def resume(self) -> None:
-        """The transport has room again: what has waited, then the newest of what was left out."""
+        """The transport has room again: send what has waited, then the newest of what was left out."""
         self.paused = False
         self.flush()
         while self.stale and not self.paused:
@@ -125,7 +124,7 @@ class Client:
             self._wire.finish(code, reason)
 
     def end(self) -> None:
-        """Forget what waits: nothing is sent any more."""
+        """Drop waiting messages: nothing is sent any more."""
         self.closed = True
         self.paused = True
         self.frames.clear()

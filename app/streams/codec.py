@@ -1,6 +1,6 @@
-"""Codec of stream messages: bytes that are made once, however many receive them.
+"""Stream codec: message bytes that are made once, however many clients receive them.
 
-Frames that a server sends are not masked, so a whole frame can be shared too.
+Frames from a server are not masked, so a whole frame can be shared too.
 """
 
 import struct
@@ -42,7 +42,7 @@ class Envelope:
         )
 
     def update(self, seq: int, prev_seq: int, ts: int, items: Sequence[bytes]) -> list[bytes]:
-        """What a command has changed: one message, or several where there are many items."""
+        """The changes by a command: one message, or several if there are many items."""
         head = self._update
         if len(items) <= ITEMS_MAX:
             return [b'%b%d,"prev_seq":%d,"ts":%d,"data":[%b]}' % (head, seq, prev_seq, ts, b",".join(items))]
@@ -59,12 +59,12 @@ class Envelope:
     def snapshot(
         self, seq: int, ts: int, items: Iterable[bytes], *, more: bool = False, refused: bool = False
     ) -> bytes:
-        """`refused`: where a resume was asked for and could not be had."""
+        """`refused`: a resume was requested and was not possible."""
         marks = (_MORE if more else b"") + (b',"resumed":false' if refused else b"")
         return b'%b%d,"ts":%d%b,"data":[%b]}' % (self._snapshot, seq, ts, marks, b",".join(items))
 
     def resumed(self, seq: int, ts: int) -> bytes:
-        """What was missed has been sent: live from here on, and `seq` is that of the last message."""
+        """The backfill has been sent: live from here on, and `seq` is that of the last message."""
         return b'%b%d,"ts":%d}' % (self._resumed, seq, ts)
 
 

@@ -1,9 +1,9 @@
-"""Fan-out: messages sent to the connections that watch, a few connections at a time.
+"""Fan-out: messages sent to the watching connections, a few connections at a time.
 
-A write to a socket takes about as long as an order takes in the engine, so fifty of
-them in a row would make every order behind them late. Between two slices the event
-loop reads what has come in, and where that are orders, it deals with them first. A
-client whose turn has not come yet gathers what follows, and has it in one write.
+A write to a socket takes about as long as an order takes in the engine, so fifty of them in a row
+would delay every order behind them. Between two slices the event loop reads what has come in, and
+handles orders first. A client whose turn has not come yet collects what follows, and gets it in one
+write.
 """
 
 import logging
@@ -19,14 +19,14 @@ from app.streams.yield_to_orders import YieldToOrders
 
 logger = logging.getLogger(__name__)
 
-# Fewer cost more turns of the event loop, more of them hold up who trades: a write takes 7 microseconds.
+# Fewer cost more turns of the event loop, more delay orders: a write takes 7 microseconds.
 CLIENTS_AT_ONCE = 8
 
 CLOSE_TOO_SLOW = 4008
 
 
 class FanOut:
-    """`clients`: all that are connected; together they may only hold so much.
+    """`clients`: all connected ones; the bound on waiting bytes is theirs together.
 
     `busy`: an order is on its way. `on_done` is called when all is written.
     """
@@ -49,7 +49,7 @@ class FanOut:
         return bool(self._waiting)
 
     def deliver(self, stream: Stream, chunk: Chunk) -> None:
-        """Give messages to who watches a stream; they are written soon."""
+        """Give messages to the watchers of a stream; they are written soon."""
         waiting = self._waiting
         for subscription in stream.subscriptions:
             subscription.deliver(chunk)
@@ -59,7 +59,7 @@ class FanOut:
             self.yielding.plan()
 
     def _write(self) -> None:
-        """One slice."""
+        """Write one slice."""
         started = time.perf_counter()
         clients = list(islice(self._waiting, CLIENTS_AT_ONCE))
         for client in clients:

@@ -18,7 +18,7 @@ from app.runtime.segments import (
 )
 
 MEMORY_BYTES_MAX = 32 << 20
-# What is read from the journal at once, so that a resume takes little of the interpreter from orders.
+# Read from the journal at once: so little that a resume hardly takes the interpreter from orders.
 STEP_BYTES = 256 << 10
 STEP_FRAMES = 500
 
@@ -31,14 +31,14 @@ class _Tick(NamedTuple):
 
 
 class Step(NamedTuple):
-    """EVENT records in order; everything up to `last_seq` that comes behind the step before is in them."""
+    """EVENT records in order: all events after the step before, up to `last_seq`."""
 
     last_seq: int
     events: bytes
 
 
 class RecentEvents:
-    """The EVENT records of the newest ticks. `after`: memory is complete behind this command."""
+    """The EVENT records of the newest ticks. `after`: memory is complete after this command."""
 
     def __init__(self, seq: int) -> None:
         self.after = seq
@@ -56,7 +56,7 @@ class RecentEvents:
             self.after = oldest.last_seq
 
     def step(self, after: int, bytes_max: int) -> Step | None:
-        """Whole ticks behind command `after`, at least one if there are any; None where memory ends later."""
+        """Whole ticks after command `after`, at least one if there are any; None if memory ends later."""
         if after < self.after:
             return None
         newer: list[_Tick] = []
@@ -75,10 +75,10 @@ class RecentEvents:
 
 
 def journal_steps(folder: Path, after: int, upto: int) -> Generator[Step | None, None, None]:
-    """Events from the journal, of commands behind `after` up to `upto`, which must be on disk.
+    """Events from the journal, of commands after `after` up to `upto`, which must be on disk.
 
-    Yields None where it has only looked for its place. Frames that are handed out are
-    checked. Raises JournalCorrupt, OSError, and LookupError where the journal begins later.
+    Yields None while it only searches for its place. Frames that are handed out are checked. Raises
+    JournalCorrupt, OSError, and LookupError if the journal begins later.
     """
     segments = list_segments(folder)
     starts = [index for index, segment in enumerate(segments) if segment.first_seq <= after + 1]

@@ -1,10 +1,9 @@
-"""Stream hub: it takes the events of each tick once they are durable and sends them to all who watch.
+"""Stream hub: it takes the events of each tick once they are durable and sends them to all watchers.
 
-An event is encoded once (`app.streams.router`), however many watch. What a tick costs
-beyond that is, for each watcher, an append and a write that is never awaited
-(`app.streams.fan_out`). The work is done behind the replies of the tick, for all ticks
-that have come meanwhile, in slices and within a budget: under load messages wait and go
-out together rather than make orders wait. Nobody watching, nothing done.
+An event is encoded once (`app.streams.router`), however many watch. Beyond that, a tick costs each
+watcher an append and a write that is never awaited (`app.streams.fan_out`). The work is done after
+the tick's replies, for all ticks that have come meanwhile, in slices and within a budget: under
+load, messages wait and go out together rather than delay orders. Without watchers nothing is done.
 """
 
 import asyncio
@@ -41,18 +40,18 @@ logger = logging.getLogger(__name__)
 CONNECTIONS_MAX = 1_024
 CONNECTIONS_PER_KEY_MAX = 128
 HEARTBEAT_SECONDS = 5.0
-# In snapshots of what has no end.
+# In snapshots of unbounded lists.
 ITEMS_KEPT = {Channel.TRADES: 50, Channel.CANDLES: 120}
 
 _HEARTBEAT = text_frame(b'{"type":"heartbeat"}')
 
 
 class TooManyConnections(Exception):
-    """Of this key, or in all."""
+    """Too many of this key, or in all."""
 
 
 class Hub:
-    """All methods are called on the event loop's thread. `seq`: of the last command it has heard of."""
+    """All methods are called on the event loop's thread. `seq`: the last command that it has seen."""
 
     def __init__(self, loop: EngineLoop, items: StreamItems, journal_folder: Path, clock: Clock) -> None:
         self.loop = loop
@@ -79,7 +78,7 @@ class Hub:
         self._system_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin behind the last command that was recovered or set up."""
+        """Begin after the last command that was recovered or set up."""
         self._running = asyncio.get_running_loop()
         self.seq = self.loop.seq
         self.recent = RecentEvents(self.seq)
@@ -118,7 +117,7 @@ class Hub:
         return self._streams_of(topic).get(_place(topic))
 
     def open_log(self, topic: Topic) -> LogStream:
-        """The stream of a topic of LOGS; a new one begins behind what has happened."""
+        """The stream of a topic in LOGS; a new one begins with the next event."""
         found = self.logs[topic.channel].get(topic.index)
         if found is None:
             self.publish()
@@ -127,7 +126,7 @@ class Hub:
         return found
 
     def prepare(self, topic: Topic) -> None:
-        """See to it that there is a stream of a topic not in LOGS; a new one has `missing` items."""
+        """Ensure a stream of a topic not in LOGS; a new one has `missing` items."""
         streams = self.states.streams[topic.channel]
         if _place(topic) not in streams:
             found = StateStream(topic, self.seq, self.clock.now(), ITEMS_KEPT.get(topic.channel))
@@ -143,7 +142,7 @@ class Hub:
         found = self.logs if topic.channel in LOGS else self.states.streams
         return found[topic.channel]  # type: ignore[return-value]  # one of the two has it
 
-    # What happens.
+    # Events.
 
     def _on_events(self, events: bytes) -> None:
         self.seq = EVENT_LAYOUT.unpack_from(events, len(events) - EVENT_LAYOUT.size)[SEQ]
@@ -163,7 +162,7 @@ class Hub:
         return not self.loop.at_rest or self.loop.inbox.count > 0
 
     async def at_rest(self, work: Callable[[], None]) -> None:
-        """Do `work` when the state is that of the last durable command and all before it has been sent.
+        """Do `work` when the state is that of the last durable command and all messages before it are sent.
 
         Raises EngineHalted, and what `work` raises.
         """
@@ -196,12 +195,12 @@ class Hub:
             self._publishing.plan(self.budget.wait_seconds())
 
     def _go_on(self) -> None:
-        """All that was published is written: what has come meanwhile is next."""
+        """All published messages are written: go on with what has come meanwhile."""
         if self._arrived:
             self._schedule()
 
     def publish(self) -> None:
-        """Encode what has arrived and hand it on; it is written soon, in front of all that is sent later."""
+        """Encode what has arrived and hand it on; it is written soon, before anything sent later."""
         self._publishing.cancel()
         if not self._arrived:
             return
@@ -220,10 +219,10 @@ class Hub:
         """Send messages soon."""
         self._fan_out.deliver(stream, chunk)
 
-    # What is sent by the clock.
+    # Sent by the clock.
 
     def note_symbol(self, channel: Channel, symbol: int) -> None:
-        """As `States.note_symbol`, and see to it that it is sent."""
+        """As `States.note_symbol`, and schedules its sending."""
         self.states.note_symbol(channel, symbol)
         if self.states.due and self._states_timer is None:
             self._plan_states(max(self._states_at - self._running.time(), 0.0))
@@ -240,7 +239,7 @@ class Hub:
         self._when_at_rest(self._publish_states)
 
     def _when_at_rest(self, work: Callable[[], None]) -> None:
-        """As `at_rest`, for work of the hub's own."""
+        """As `at_rest`, for the hub's own work."""
         future: asyncio.Future[None] = self._running.create_future()
         future.add_done_callback(_log_failure)
         self._resting.append((work, future))
@@ -263,7 +262,7 @@ class Hub:
         self._heartbeat_timer = self._running.call_later(HEARTBEAT_SECONDS, self._beat)
 
     def show_system(self) -> None:
-        """Send the system's figures now: something about them should not wait for its turn."""
+        """Send the system's figures now, without waiting for their turn."""
         self.states.publish_system(self.seq, self.clock.now(), self.send)
 
     def _show_system(self) -> None:

@@ -1,4 +1,4 @@
-"""Market streams: trades, candles, prices and books of the outside market, for all who watch them."""
+"""Market streams: trades, candles, prices and books of the outside market, for all watchers."""
 
 import asyncio
 from collections.abc import Hashable
@@ -15,7 +15,7 @@ _INTERVALS = {1: "1s", 60: "1m"}
 
 
 class MarketStreams:
-    """A `MarketObserver`. What nobody watches is not looked at."""
+    """A `MarketObserver`. Data that nobody watches is not read."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

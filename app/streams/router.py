@@ -1,6 +1,6 @@
 """Event router: each event is encoded once and given to the logs that show it.
 
-What `risk` says of one account is encoded apart: it has no numbers of scopes that others are in.
+Risk items of one account are encoded apart: without the numbers of scopes that others share.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Router:
         self._states = states
 
     def route(self, events: bytes, touched: list[LogStream]) -> None:
-        """Add EVENT records to the streams; those that had nothing yet are `touched`."""
+        """Add EVENT records to the streams; streams that were empty become `touched`."""
         states = self._states if self._states.watched else None
         if self._orders or self._fills:
             wanted = self._wanted()

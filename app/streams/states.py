@@ -1,8 +1,8 @@
 """State streams: positions, accounts, marks, books and the system's figures, sent when they have changed.
 
-Events only mark what has changed. What it is now is read a little later, at a moment
-when nothing that is not durable has been applied, and at most so often and so much of
-it at once: the cost does not grow with the rate of orders.
+Events only mark what has changed. The current values are read a little later, at a moment when
+everything applied is durable, and at a bounded rate and size: the cost does not grow with the rate
+of orders.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -18,7 +18,7 @@ from app.streams.topics import Channel
 
 INTERVAL_SECONDS = 0.1
 SYSTEM_SECONDS = 1.0
-# So much is read at once, and the rest a little later: a mark may move the positions of a thousand accounts.
+# Read at once; the rest a little later: a mark may move the positions of a thousand accounts.
 ITEMS_AT_ONCE = 32
 READ_SECONDS = 0.001
 NEXT_ITEMS_SECONDS = 0.01
@@ -27,7 +27,7 @@ _MARK = int(EventKind.MARK_UPDATED)
 _DAY = int(EventKind.DAY_STARTED)
 _OF_ACCOUNT = frozenset((EventKind.CASH_TRANSFERRED, EventKind.ACCOUNT_SET, EventKind.TRADING_STATE_SET))
 
-# They change without a command, and may do so several times behind the same one.
+# They change without a command, perhaps several times after the same one.
 _WITHOUT_COMMANDS = (Channel.BOOK, Channel.MARKS, Channel.SYSTEM)
 
 Send = Callable[[StateStream, Chunk], None]
@@ -98,7 +98,7 @@ class States:
     # What it is now. The engine must be at rest.
 
     def begin(self, stream: StateStream) -> None:
-        """Find out which items a new stream has; the market's are read at once, the others by `fill`."""
+        """Find the items of a new stream; the market's are read at once, the others by `fill`."""
         channel, _, index, interval = stream.topic
         if channel is Channel.TRADES:
             items = self._items.recent_trades(index)
@@ -119,7 +119,7 @@ class States:
         return list(range(items.accounts() if channel is Channel.ACCOUNTS else items.symbols()))
 
     def fill(self, stream: StateStream) -> None:
-        """Read some of what is missing in a new stream."""
+        """Read some of the missing items of a new stream."""
         read, end = self._read[stream.topic.channel], perf_counter() + READ_SECONDS
         for _ in range(min(len(stream.missing), ITEMS_AT_ONCE)):
             name = stream.missing.pop()

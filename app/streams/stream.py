@@ -1,4 +1,4 @@
-"""Stream: one topic as its watchers share it, the chain of its messages and who receives them."""
+"""Stream: one topic as its watchers share it, the chain of its messages and its receivers."""
 
 from collections.abc import Hashable, Mapping
 
@@ -35,23 +35,23 @@ class LogStream(Stream):
         self._measures: list[bytes] = []
 
     def measure(self, ts: int, measures: list[bytes]) -> Chunk | None:
-        """A message of what no event tells, of that which has changed; it is no link of the chain."""
+        """A message of changed measures, which no event carries; it is no link of the chain."""
         known = self._measures
         changed = [each for each in measures if each not in known]
         self._measures = measures
         return Chunk(self.envelope.update(self.seq, self.seq, ts, changed)) if changed else None
 
     def forget_measures(self) -> None:
-        """Somebody has joined who does not know them."""
+        """A new watcher does not know them yet."""
         self._measures = []
 
     def add(self, seq: int, item: bytes) -> bool:
-        """Whether it is the first since the last `take`."""
+        """Add an item; returns whether it is the first since the last `take`."""
         self._items.append((seq, item))
         return len(self._items) == 1
 
     def take(self, ts: int) -> Chunk:
-        """The messages of all that was added."""
+        """The messages of all added items."""
         messages, self.seq = messages_of(self.envelope, self._items, self.seq, ts)
         self._items = []
         return Chunk(messages)
@@ -76,15 +76,15 @@ def messages_of(
 
 
 class StateStream(Stream):
-    """How things are, item by item: a watcher that is behind gets the newest of each, as a snapshot.
+    """Current values, item by item: a watcher that is behind gets the newest of each, as a snapshot.
 
-    `missing`: items that are to be read before the first snapshot.
+    `missing`: items to read before the first snapshot.
     """
 
     __slots__ = ("_items_max", "_latest", "_snapshot", "_ts", "missing")
 
     def __init__(self, topic: Topic, seq: int, ts: int, items_max: int | None = None) -> None:
-        """`items_max`: so many of the newest are kept."""
+        """`items_max`: only this many of the newest are kept."""
         super().__init__(topic, seq)
         self.missing: list[Hashable] = []
         self._latest: dict[Hashable, bytes] = {}
@@ -93,12 +93,12 @@ class StateStream(Stream):
         self._ts = ts
 
     def keep(self, name: Hashable, item: bytes) -> None:
-        """How an item is at the beginning."""
+        """Set an item's first value."""
         self._latest[name] = item
         self._snapshot = None
 
     def publish(self, seq: int, ts: int, changed: Mapping[Hashable, bytes]) -> Chunk | None:
-        """The messages that tell of the items that are not as they were; None where all are."""
+        """The messages of the items that have changed; None if none have."""
         latest = self._latest
         items = {name: item for name, item in changed.items() if latest.get(name) != item}
         if not items:
@@ -117,7 +117,7 @@ class StateStream(Stream):
         return self._snapshot
 
     def first_snapshot(self, *, refused: bool) -> bytes:
-        """`refused`: the watcher has asked for a resume, and states have none."""
+        """`refused`: the watcher has requested a resume, which states do not have."""
         if not refused:
             return self.snapshot()
         return self.envelope.snapshot(self.seq, self._ts, self._latest.values(), refused=True)

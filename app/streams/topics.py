@@ -17,7 +17,7 @@ class Channel(StrEnum):
     SYSTEM = "system"
 
 
-# Made of events, one message for each command: never thinned, and resumed by `from_seq`.
+# Made of events, one message for each command: never conflated, and resumed by `from_seq`.
 LOGS = frozenset((Channel.ORDERS, Channel.FILLS, Channel.RISK))
 OF_ACCOUNTS = LOGS | {Channel.POSITIONS, Channel.ACCOUNTS}
 OF_SYMBOLS = frozenset((Channel.BOOK, Channel.TRADES, Channel.MARKS, Channel.CANDLES))

@@ -1,8 +1,8 @@
-"""Work that lets orders pass: it is done while none is on its way, or when it has waited long enough.
+"""Work that yields to orders: it runs while no order is on its way, or when it has waited long enough.
 
-While a tick is being written the journal's thread needs the interpreter twice, to
-begin and to say that it is done. A loop that is busy lets it have it only when it
-comes to rest, so whatever is done then makes the order late, however short its pieces.
+While a tick is being written the journal's thread needs the interpreter twice, to begin and to
+report that it is done. A busy loop releases it only when it comes to rest, so any work done then
+delays the order, however short its pieces.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from app.streams.budget import WAIT_SECONDS_MAX
 
 
 class YieldToOrders:
-    """One piece of `work`, planned again and again. `busy`: an order is on its way."""
+    """One piece of `work`, scheduled repeatedly. `busy`: an order is on its way."""
 
     __slots__ = ("_busy", "_handle", "_latest", "_parked", "_work")
 
@@ -28,11 +28,11 @@ class YieldToOrders:
         return self._handle is not None
 
     def begin(self) -> None:
-        """From here on the work, in however many pieces, may be put off by WAIT_SECONDS_MAX."""
+        """From here on the work, in however many pieces, may be delayed by WAIT_SECONDS_MAX."""
         self._latest = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
 
     def plan(self, seconds: float = 0.0) -> None:
-        """Do it in so many seconds, not before what is answered now has been sent."""
+        """Do it in this many seconds, but not before the replies of now have been sent."""
         if self._handle is None:
             loop = asyncio.get_running_loop()
             self._handle = loop.call_later(seconds, self._try) if seconds else loop.call_soon(self.go_on)
@@ -44,15 +44,15 @@ class YieldToOrders:
         self._parked = False
 
     def passed(self) -> None:
-        """A tick has been answered."""
+        """A tick has been replied to."""
         if self._parked:
             self.cancel()
             self.plan()
 
     def go_on(self, seconds: float = 0.0) -> None:
-        """Do it, or its next piece, in the next turn of the event loop, or in so many seconds.
+        """Do it, or its next piece, in the next turn of the event loop, or in this many seconds.
 
-        What is answered in this turn is sent at its end.
+        Replies of this turn are sent at its end.
         """
         self._handle = asyncio.get_running_loop().call_later(seconds, self._try)
 

@@ -184,13 +184,13 @@ def test_candles_close_by_the_clock_while_live(market: MarketData, clock: Clock)
     year_us = 365 * 86_400 * S  # the market's time is that of its trades
     market.on_trade(0, 10, 1, START - year_us)
     clock.now_us += 2 * S + 100
-    market.tell_candles()
+    market.publish_candles()
     told = {key: each for key, each in recorder.candles.items() if key[0] == 1}
     assert [(each.start_ts - START + year_us) // S for each in told.values()] == [0, 2]
     assert [each.closed for each in told.values()] == [True, False]
     market.on_feed_state(0, FeedState.STALE)
     clock.now_us += 60 * S
-    market.tell_candles()
+    market.publish_candles()
     assert {key: each for key, each in recorder.candles.items() if key[0] == 1} == told
     market.on_feed_state(0, FeedState.DISCONNECTED)
     assert all(each.closed for each in market.candles(0, 1, 9))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.market.binance import BinanceSpot
-from app.market.subscriptions import TELL_SECONDS, Subscriptions, added_and_removed
+from app.market.subscriptions import SEND_SECONDS, Subscriptions, added_and_removed
 from tests.support.market import BTC, ETH, Instrument, demo_instruments
 
 ALL = demo_instruments()
@@ -54,9 +54,9 @@ def test_the_next_request_waits_for_its_time() -> None:
     subscriptions.add([ETH])
     assert subscriptions.due(100.0)
     subscriptions.add([ALL[2]])
-    assert subscriptions.due(100.0 + 0.9 * TELL_SECONDS) == []
+    assert subscriptions.due(100.0 + 0.9 * SEND_SECONDS) == []
     subscriptions.add([ALL[3]])
-    assert requests(subscriptions.due(100.0 + TELL_SECONDS)) == [("SUBSCRIBE", streams(ALL[2], ALL[3]))]
+    assert requests(subscriptions.due(100.0 + SEND_SECONDS)) == [("SUBSCRIBE", streams(ALL[2], ALL[3]))]
 
 
 def test_who_comes_back_before_it_was_told_is_only_subscribed_to() -> None:
@@ -89,6 +89,6 @@ def test_a_connection_ends_with_what_is_known(steps: list[tuple[int, bool]]) -> 
             known.add(index)
             subscriptions.add([ALL[index]])
         if told:
-            for method, names in requests(subscriptions.due(number * TELL_SECONDS)):
+            for method, names in requests(subscriptions.due(number * SEND_SECONDS)):
                 subscribed = subscribed | set(names) if method == "SUBSCRIBE" else subscribed - set(names)
     assert subscribed == {name for index in known for name in streams(ALL[index])}
