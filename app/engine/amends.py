@@ -93,8 +93,8 @@ def request_replace(st: State, slot: int, price: int, quantity: int, worth: int,
     )
     change_status(st, slot, OrderStatus.PENDING_REPLACE)
     at = emit_order(st, EventKind.REPLACE_REQUESTED, slot)
-    st.events[at].last_price = price
-    st.events[at].last_quantity = quantity
+    st.replace_events[at].replace_price = price
+    st.replace_events[at].replace_quantity = quantity
     return at
 
 

@@ -1,4 +1,4 @@
-"""How kernels reach many arrays through one argument.
+"""How kernels reach many arrays through one argument, and a record by other names.
 
 A kernel call from Python pays about 0.1 us for each array argument, and a
 kernel that hands twenty arrays on to another copies twenty descriptors. So a
@@ -8,7 +8,7 @@ Inside a kernel a view reads like the NamedTuple of arrays that it was made for.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -84,3 +84,19 @@ def define_view(kind: type[T], dtypes: dict[str, np.dtype[Any]]) -> Callable[[ND
         return _view_of(directory)
 
     return attach
+
+
+def define_record_view(dtype: np.dtype[Any]) -> Callable[[Any], Any]:
+    """Make what reads a record, in kernels, by the names of another dtype of the same size."""
+    record_type = numba.from_dtype(dtype)
+
+    @intrinsic
+    def view_record(_typing_context: Any, record: Any) -> Any:
+        assert record.size == record_type.size, (record, record_type)
+
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], context.get_value_type(record_type))
+
+        return record_type(record), generate
+
+    return cast(Callable[[Any], Any], view_record)

@@ -195,7 +195,7 @@ def open_order(st: State, slot: int) -> None:
         emit_order(st, EventKind.ORDER_OPENED, slot)
     else:
         at = emit_order(st, EventKind.ORDER_ACCEPTED, slot)
-        st.events[at].last_price = protection_price(st, order)
+        st.new_order_events[at].protection_price = protection_price(st, order)
 
 
 @inline

@@ -192,8 +192,8 @@ EVENT = record(  # of an order; other kinds have names of their own for these by
     ("filled_notional", "i8"),  # ticks x steps, summed over the fills
     ("created_ts", "i8"),
     ("expire_ts", "i8"),
-    ("last_price", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED; ORDER_ACCEPTED: worst price of a market order
-    ("last_quantity", "i8"),  # ORDER_FILLED; REPLACE_REQUESTED
+    ("last_price", "i8"),  # ORDER_FILLED, EXECUTION_ANOMALY: of this execution
+    ("last_quantity", "i8"),  # ORDER_FILLED, EXECUTION_ANOMALY
     ("fee", "i8"),  # ORDER_FILLED
     ("execution_id", "i8"),  # ORDER_FILLED, EXECUTION_ANOMALY
     ("limit", "i8"),  # refusals: what was allowed, in the unit of the code
@@ -215,6 +215,18 @@ def _event_view(*same: str, **renamed: str) -> np.dtype[np.void]:
 
 
 HEAD_EVENT = _event_view()  # says no more than that it happened, and where
+
+NEW_ORDER_EVENT = _event_view(  # ORDER_ACCEPTED, ORDER_TRIGGERED: what the venue is to know of it
+    *("side", "type", "time_in_force", "flags", "self_trade_prevention"),
+    *("order_id", "price", "quantity", "filled_quantity"),
+    protection_price="last_price",  # of a market order: the worst that it may take; 0: any
+)
+
+REPLACE_EVENT = _event_view(  # REPLACE_REQUESTED: EVENT shows the order as it still is
+    *("code", "side", "flags", "self_trade_prevention", "order_id"),
+    replace_price="last_price",  # what is asked for
+    replace_quantity="last_quantity",
+)
 
 FILL_EVENT = _event_view(  # the order after the fill is read as EVENT
     *("status", "side", "liquidity", "order_id", "last_price", "last_quantity", "fee", "execution_id"),
@@ -331,7 +343,8 @@ COMMAND_KINDS = (
 )
 assert {dtype.itemsize for dtype in COMMAND_KINDS} == {128}
 EVENT_VIEWS = (
-    *(HEAD_EVENT, FILL_EVENT, REJECTION_EVENT, CANCEL_ALL_EVENT, MARK_EVENT, SAMPLE_EVENT, NOTE_EVENT),
+    *(HEAD_EVENT, NEW_ORDER_EVENT, REPLACE_EVENT, FILL_EVENT, REJECTION_EVENT, CANCEL_ALL_EVENT),
+    *(MARK_EVENT, SAMPLE_EVENT, NOTE_EVENT),
     *(INSTRUMENT_EVENT, ACCOUNT_EVENT, TRANSFER_EVENT, PERMISSION_EVENT, POLICY_EVENT, RISK_MODEL_EVENT),
     *(LIMIT_EVENT, PROPOSAL_EVENT, STATE_EVENT, BREAKER_EVENT, SETTLEMENT_EVENT, SETTLED_POSITION_EVENT),
 )

@@ -22,12 +22,14 @@ from app.engine.records import (
     INSTRUMENT_EVENT,
     LIMIT_EVENT,
     MARK_EVENT,
+    NEW_ORDER_EVENT,
     NOTE_COMMAND,
     NOTE_EVENT,
     PERMISSION_EVENT,
     POLICY_EVENT,
     PROPOSAL_EVENT,
     REJECTION_EVENT,
+    REPLACE_EVENT,
     REPORT_COMMAND,
     RISK_MODEL_COMMAND,
     RISK_MODEL_EVENT,
@@ -141,6 +143,8 @@ class State(NamedTuple):
     risk_model_commands: Array
     events: Array  # as EVENT: those of orders
     note_events: Array  # the next ones see the bytes of `events` by the names of a kind
+    new_order_events: Array
+    replace_events: Array
     fill_events: Array
     rejection_events: Array
     cancel_all_events: Array
@@ -206,6 +210,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "risk_model_commands": RISK_MODEL_COMMAND,
     "events": EVENT,
     "note_events": NOTE_EVENT,
+    "new_order_events": NEW_ORDER_EVENT,
+    "replace_events": REPLACE_EVENT,
     "fill_events": FILL_EVENT,
     "rejection_events": REJECTION_EVENT,
     "cancel_all_events": CANCEL_ALL_EVENT,

@@ -80,7 +80,7 @@ def _fire(st: State, slot: int) -> None:
     order.flags |= OrderFlag.TRIGGERED
     order.priority = queue_place(st)
     at = emit_order(st, EventKind.ORDER_TRIGGERED, slot)
-    st.events[at].last_price = protection_price(st, order)
+    st.new_order_events[at].protection_price = protection_price(st, order)
 
 
 @inline

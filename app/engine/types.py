@@ -221,7 +221,7 @@ class EventKind(IntEnum):
     ORDER_TRIGGERED = 8  # (route) a stop has become a market or limit order
     CANCEL_REQUESTED = 9  # (route)
     CANCEL_REJECTED = 10
-    REPLACE_REQUESTED = 11  # (route) last_price, last_quantity: what is asked for
+    REPLACE_REQUESTED = 11  # (route)
     ORDER_REPLACED = 12
     REPLACE_REJECTED = 13
     ORDER_UNKNOWN = 14

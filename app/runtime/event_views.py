@@ -147,6 +147,35 @@ class SettledPositionEvent(EventHead):
 
 
 @dataclass(slots=True)
+class NewOrderEvent(EventHead):
+    """ORDER_ACCEPTED, ORDER_TRIGGERED: what the venue is to know; an EventView shows the whole order."""
+
+    side: int
+    type: int
+    time_in_force: int
+    flags: int
+    self_trade_prevention: int
+    order_id: int
+    price: int
+    quantity: int
+    filled_quantity: int
+    protection_price: int
+
+
+@dataclass(slots=True)
+class ReplaceEvent(EventHead):
+    """REPLACE_REQUESTED: what is asked for; an EventView shows the order as it still is."""
+
+    code: int
+    side: int
+    flags: int
+    self_trade_prevention: int
+    order_id: int
+    replace_price: int
+    replace_quantity: int
+
+
+@dataclass(slots=True)
 class FillEvent(EventHead):
     """ORDER_FILLED: the execution, and the position after it; an EventView shows the order."""
 
@@ -225,16 +254,13 @@ E = EventKind
 # The kinds that an EventView shows whole.
 EVENT_VIEW_KINDS = frozenset(
     (
-        E.ORDER_ACCEPTED,
         E.ORDER_REJECTED,
         E.ORDER_REPLAYED,
         E.ORDER_OPENED,
         E.ORDER_CANCELED,
         E.ORDER_EXPIRED,
-        E.ORDER_TRIGGERED,
         E.CANCEL_REQUESTED,
         E.CANCEL_REJECTED,
-        E.REPLACE_REQUESTED,
         E.ORDER_REPLACED,
         E.REPLACE_REJECTED,
         E.ORDER_UNKNOWN,
@@ -256,6 +282,8 @@ VIEWS: tuple[tuple[type[EventHead], np.dtype[np.void], tuple[EventKind, ...]], .
     (TransferEvent, records.TRANSFER_EVENT, (E.CASH_TRANSFERRED,)),
     (SettlementEvent, records.SETTLEMENT_EVENT, (E.SYMBOL_SETTLED,)),
     (SettledPositionEvent, records.SETTLED_POSITION_EVENT, (E.POSITION_SETTLED,)),
+    (NewOrderEvent, records.NEW_ORDER_EVENT, (E.ORDER_ACCEPTED, E.ORDER_TRIGGERED)),
+    (ReplaceEvent, records.REPLACE_EVENT, (E.REPLACE_REQUESTED,)),
     (FillEvent, records.FILL_EVENT, (E.ORDER_FILLED,)),
     (RejectionEvent, records.REJECTION_EVENT, (E.COMMAND_REJECTED,)),
     (CancelAllEvent, records.CANCEL_ALL_EVENT, (E.CANCEL_ALL_DONE,)),
@@ -286,7 +314,7 @@ _READERS = {int(kind): _reader(view, dtype) for view, dtype, kinds in VIEWS for 
 
 
 def typed_event(event: _RawEvent) -> EventHead:
-    """An event in the view of its kind. Raises KeyError for orders and notes, which have no such view."""
+    """An event in the view of its kind. Raises KeyError for notes and for what an EventView shows whole."""
     return _READERS[event[_KIND]](event)
 
 

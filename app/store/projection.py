@@ -136,6 +136,7 @@ _ORDER_BIG = ("order_id", "price", "stop_price", "quantity", "filled_quantity", 
 
 
 def _order_events(events: Array) -> Rows | None:
+    """Each as EVENT: in rows of ORDER_FILLED alone are `last_price` and `last_quantity` an execution's."""
     columns = [
         *_key(events),
         *_where(events),

@@ -152,13 +152,14 @@ class PaperTwin:
         if event.kind == EventKind.TRADING_STATE_SET:
             account = account if event.scope == Scope.ACCOUNT else -1
             symbol = symbol if event.scope == Scope.SYMBOL else -1
-            self.states[event.scope, account, symbol] = event.limit
+            self.states[event.scope, account, symbol] = event.state
         elif event.kind == EventKind.PERMISSION_SET:
-            self.permissions[account, symbol if event.scope == Scope.ACCOUNT_SYMBOL else -1] = event.limit
+            symbol = symbol if event.scope == Scope.ACCOUNT_SYMBOL else -1
+            self.permissions[account, symbol] = event.permission
         elif event.kind == EventKind.POSITION_SETTLED:
             self.positions[account, symbol] = 0
         elif event.kind == EventKind.INSTRUMENT_SET:
-            self.set_instrument(symbol, event.status, event.limit)
+            self.set_instrument(symbol, event.status, event.max_price)
 
     def set_instrument(self, symbol: int, status: int, max_price: int) -> None:
         if max_price:
@@ -177,7 +178,7 @@ class PaperTwin:
         market = event.type in (OrderType.MARKET, OrderType.STOP, OrderType.TAKE_PROFIT)
         incoming = Incoming(
             event.order_id, event.account, event.symbol, event.side, event.price,
-            event.last_price if market else event.price, event.quantity,
+            event.protection_price if market else event.price, event.quantity,
             event.quantity - event.filled_quantity, event.self_trade_prevention,
             immediate=market or event.time_in_force in (TimeInForce.IOC, TimeInForce.FOK),
             market=market, fresh=event.kind == EventKind.ORDER_ACCEPTED, flags=event.flags,
@@ -263,7 +264,7 @@ class PaperTwin:
             if not self.has_ended(event):
                 self.say(ReportKind.REPLACE_REJECTED, event, Code.UNKNOWN_ORDER)
             return
-        price, quantity = event.last_price, event.last_quantity
+        price, quantity = event.replace_price, event.replace_quantity
         filled = order.quantity - order.remaining
         if quantity <= filled:
             self.end(order, event.code)

@@ -12,6 +12,8 @@ from app.engine.records import EVENT, REPORT_COMMAND
 from app.engine.state import allocate
 from app.engine.types import EventKind, OrderType, ReportKind, Side
 from app.market.types import LEVEL_UPDATE, LevelKind
+from app.runtime.event_views import VIEWS
+from app.runtime.views import field_names
 from app.venues.paper import PaperVenue
 from app.venues.paper.state import PaperLimits
 from tests.models.paper_checks import check_book
@@ -22,6 +24,8 @@ Records = NDArray[np.void]
 MULTIPLIER, MAKER_PPM, TAKER_PPM = 1_234_567, -150, 750
 
 BUY, SELL = Side.BUY, Side.SELL
+
+_DTYPES = {kind: dtype for _, dtype, kinds in VIEWS for kind in kinds}
 
 
 def small_capacity(commands: int = 64, orders: int = 64) -> Capacity:
@@ -42,10 +46,13 @@ def make_venue(
 
 
 def event_records(events: Iterable[Event]) -> Records:
+    """EVENT records, each with what its kind says by the names of its view."""
     rows = [asdict(event) for event in events]
     array = np.zeros(len(rows), EVENT)
-    for name in rows[0] if rows else ():
-        array[name] = [row[name] for row in rows]
+    for at, row in enumerate(rows):
+        record = array[at : at + 1].view(_DTYPES.get(EventKind(row["kind"]), EVENT))
+        for name in row.keys() & set(field_names(record.dtype)):
+            record[name] = row[name]
     return array
 
 
@@ -82,7 +89,7 @@ class Desk:
         return self.send(new_order(number, side, price, quantity, **fields))
 
     def market(self, number: int, side: int, quantity: int, worst: int = 0, **fields: Any) -> list[Report]:
-        fields = {"type": OrderType.MARKET, "last_price": worst, **fields}
+        fields = {"type": OrderType.MARKET, "protection_price": worst, **fields}
         return self.send(new_order(number, side, 0, quantity, **fields))
 
     def cancel(self, number: int) -> list[Report]:
@@ -94,8 +101,8 @@ class Desk:
                 EventKind.REPLACE_REQUESTED,
                 order_id(number),
                 side=side,
-                last_price=price,
-                last_quantity=quantity,
+                replace_price=price,
+                replace_quantity=quantity,
                 **fields,
             )
         )

@@ -68,7 +68,7 @@ class Incoming:
 
 @dataclass
 class Event:
-    """The fields of an EVENT record that a venue looks at."""
+    """What a venue looks at of an event, by the names of all kinds."""
 
     kind: int
     order_id: int
@@ -82,12 +82,15 @@ class Event:
     price: int = 0
     quantity: int = 0
     filled_quantity: int = 0
-    last_price: int = 0
-    last_quantity: int = 0
+    protection_price: int = 0
+    replace_price: int = 0
+    replace_quantity: int = 0
     code: int = 0
     scope: int = 0
     status: int = 0
-    limit: int = 0
+    state: int = 0
+    permission: int = 0
+    max_price: int = 0
 
 
 def fee_of(price: int, quantity: int, multiplier: int, ppm: int) -> int:

@@ -7,7 +7,14 @@ from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.transitions import FINAL, TABLE, Trigger
 from app.engine.types import CommandKind, EventKind, OrderFlag, OrderStatus, Side
-from app.runtime.event_views import FillEvent, MarkEvent, SettledPositionEvent, TransferEvent, event_as
+from app.runtime.event_views import (
+    FillEvent,
+    MarkEvent,
+    ReplaceEvent,
+    SettledPositionEvent,
+    TransferEvent,
+    event_as,
+)
 from app.runtime.views import EventView
 
 S = OrderStatus
@@ -151,8 +158,8 @@ class Ledger:
         if kind == E.ORDER_FILLED:
             self._fill(order, event)
         elif kind == E.REPLACE_REQUESTED:
-            order.reserved = max(order.reserved, event.last_quantity - order.filled)
-            order.asked = event.last_quantity
+            order.asked = event_as(ReplaceEvent, event).replace_quantity
+            order.reserved = max(order.reserved, order.asked - order.filled)
             order.replaces += 1
         elif kind == E.ORDER_REPLACED or refused:
             order.price, order.quantity = event.price, event.quantity

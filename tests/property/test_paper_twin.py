@@ -71,11 +71,11 @@ class Replace:
 class Note:
     """An event that sends no order."""
 
-    kind: int
+    kind: EventKind
     account: int
     symbol: int
     scope: int
-    limit: int
+    value: int = 0  # what it sets
     status: int = 0
 
 
@@ -115,7 +115,7 @@ notes = st.one_of(
         st.sampled_from([2, 4]),
         st.integers(0, 2),
     ),
-    st.builds(Note, st.just(EventKind.POSITION_SETTLED), accounts, symbols, st.just(0), st.just(0)),
+    st.builds(Note, st.just(EventKind.POSITION_SETTLED), accounts, symbols, st.just(0)),
     st.builds(
         Note, st.just(EventKind.INSTRUMENT_SET), accounts, symbols, st.just(0), st.integers(99, 110),
         st.sampled_from([1, 1, 2, 3]),
@@ -123,6 +123,13 @@ notes = st.one_of(
 )  # fmt: skip
 requests = st.one_of(orders, orders, orders, cancels, replaces, notes)
 steps = st.lists(st.one_of(orders, orders, orders, cancels, replaces, notes, levels, levels), max_size=60)
+
+# By kind, what the value of a note is.
+_NAMES = {
+    EventKind.TRADING_STATE_SET: "state",
+    EventKind.PERMISSION_SET: "permission",
+    EventKind.INSTRUMENT_SET: "max_price",
+}
 
 Request = Order | Cancel | Replace | Note
 Step = Request | list[tuple[int, int, int, int, int]]
@@ -136,15 +143,8 @@ class Stream:
 
     def event(self, step: Request) -> Event | None:
         if isinstance(step, Note):
-            return Event(
-                step.kind,
-                0,
-                step.account,
-                step.symbol,
-                scope=step.scope,
-                limit=step.limit,
-                status=step.status,
-            )
+            event = Event(step.kind, 0, step.account, step.symbol, scope=step.scope, status=step.status)
+            return replace(event, **{_NAMES[step.kind]: step.value}) if step.kind in _NAMES else event
         if isinstance(step, Order):
             return self.place(step)
         if step.of >= len(self.sent):
@@ -155,8 +155,8 @@ class Stream:
         return replace(
             order,
             kind=EventKind.REPLACE_REQUESTED,
-            last_price=step.price,
-            last_quantity=step.quantity,
+            replace_price=step.price,
+            replace_quantity=step.quantity,
             flags=step.flags,
             code=step.code,
         )
@@ -176,7 +176,7 @@ class Stream:
             step.self_trade_prevention,
             0 if market else step.price,
             step.quantity,
-            last_price=step.price if market and step.protected else 0,
+            protection_price=step.price if market and step.protected else 0,
         )
         self.sent.append(event)
         return event

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.types import EventKind, ReportKind
+from app.runtime.event_views import NewOrderEvent, ReplaceEvent, event_as
 from app.runtime.views import EventView, event_views
 from app.venues.paper.records import PRICE_LEVEL
 from tests.support.engine import Command, pack, report, trade
@@ -18,6 +19,12 @@ ROUTES = (
     EventKind.CANCEL_REQUESTED,
     EventKind.REPLACE_REQUESTED,
 )
+
+
+def _price(event: EventView) -> int:
+    if event.kind == EventKind.REPLACE_REQUESTED:
+        return event_as(ReplaceEvent, event).replace_price
+    return event.price or event_as(NewOrderEvent, event).protection_price
 
 
 class ScriptedVenue:
@@ -40,11 +47,11 @@ class ScriptedVenue:
                 yield pack(self._report(kind, event) for kind in self._script[EventKind(event.kind)])
 
     def _report(self, kind: ReportKind, event: EventView) -> Command:
-        price = event.last_price or event.price
         if kind == ReportKind.TRADE:
-            return trade(event.order_id, 1_000 + len(self.routed), event.quantity, price)
+            return trade(event.order_id, 1_000 + len(self.routed), event.quantity, _price(event))
         if kind == ReportKind.REPLACED:
-            return report(kind, event.order_id, price=price, quantity=event.last_quantity)
+            asked = event_as(ReplaceEvent, event)
+            return report(kind, event.order_id, price=asked.replace_price, quantity=asked.replace_quantity)
         return report(kind, event.order_id)
 
     def note(self, events: bytes) -> None:

@@ -18,6 +18,7 @@ from app.venues.paper.mirror import note_restrictions, take_note, why_reducing
 from app.venues.paper.records import ANY_KEY, REPORTS_PER_STEP_MAX
 from app.venues.paper.reports import has_room, write_canceled, write_report
 from app.venues.paper.state import PaperState, attach
+from app.venues.paper.typed_events import as_new_order, as_replace
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 _POST_ONLY = int(OrderFlag.POST_ONLY)
@@ -41,7 +42,7 @@ def _bound_of(side: int, price: int) -> int:
 @force_inline
 def _worst_price(st: PaperState, event: Any) -> int:
     """The worst price of a market order; 0 takes any. No order may trade beyond the instrument's range."""
-    worst = event.last_price
+    worst = event.protection_price
     max_price = st.listings[event.symbol].max_price
     if event.side == Side.BUY and max_price > 0 and (worst == 0 or worst > max_price):
         return max_price
@@ -156,8 +157,8 @@ def _replace_in_place(st: PaperState, slot: int, quantity: int, flags: int) -> N
 def _move(st: PaperState, event: Any, slot: int, filled: int) -> None:
     """The order leaves its place and comes in again at its new price."""
     incoming = st.incoming[0]
-    bound = key_of(event.side ^ 1, event.last_price)
-    _come_in(st, event, event.last_price, bound, event.last_quantity, filled)
+    bound = key_of(event.side ^ 1, event.replace_price)
+    _come_in(st, event, event.replace_price, bound, event.replace_quantity, filled)
     incoming.market = 0
     incoming.immediate = 0
     incoming.fresh = 0
@@ -175,8 +176,8 @@ def _reject_replace(st: PaperState, event: Any, code: int) -> None:
 @force_inline
 def _confirm_replace(st: PaperState, event: Any) -> None:
     record = write_report(st, ReportKind.REPLACED, event.order_id, event.account, event.symbol)
-    record.price = event.last_price
-    record.quantity = event.last_quantity
+    record.price = event.replace_price
+    record.quantity = event.replace_quantity
     record.code = event.code
 
 
@@ -189,15 +190,15 @@ def _replace(st: PaperState, event: Any) -> None:
         return
     order = st.resting[slot]
     filled = order.quantity - order.remaining
-    if event.last_quantity <= filled:
+    if event.replace_quantity <= filled:
         take_out(st, slot)
         write_canceled(st, event.order_id, event.account, event.symbol, event.code)
         return
     book_side = 2 * event.symbol + event.side
-    key = key_of(event.side, event.last_price)
-    if st.levels[order.level].key == key and event.last_quantity < order.quantity:
+    key = key_of(event.side, event.replace_price)
+    if st.levels[order.level].key == key and event.replace_quantity < order.quantity:
         _confirm_replace(st, event)
-        _replace_in_place(st, slot, event.last_quantity, event.flags)
+        _replace_in_place(st, slot, event.replace_quantity, event.flags)
         return
     code = _replace_refusal(st, event, slot, book_side, key)
     if code != Code.NONE:
@@ -256,11 +257,11 @@ def carry_out(st: PaperState, events: NDArray[np.void], index: int, resuming: bo
         index += 1
         kind = event.kind
         if kind == EventKind.ORDER_ACCEPTED or kind == EventKind.ORDER_TRIGGERED:
-            _accept(st, event)
+            _accept(st, as_new_order(event))
         elif kind == EventKind.CANCEL_REQUESTED:
             _cancel(st, event)
         elif kind == EventKind.REPLACE_REQUESTED:
-            _replace(st, event)
+            _replace(st, as_replace(event))
         elif kind == EventKind.ORDER_OPENED:
             if resuming:
                 _rest_again(st, event)

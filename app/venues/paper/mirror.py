@@ -21,6 +21,7 @@ from app.engine.state import State
 from app.engine.types import EventKind, InstrumentStatus, OrderFlag, Permission, Scope, Side
 from app.venues.paper.depth import forget_beyond
 from app.venues.paper.state import PaperState
+from app.venues.paper.typed_events import as_instrument, as_permission, as_trading_state
 
 _REDUCE_ONLY = int(OrderFlag.REDUCE_ONLY)
 
@@ -69,21 +70,21 @@ def _restrict(st: PaperState, event: Any) -> None:
     """TRADING_STATE_SET."""
     scope = event.scope
     if scope == Scope.FIRM:
-        st.venue[0].state = event.limit
+        st.venue[0].state = event.state
     elif scope == Scope.ACCOUNT:
-        st.holders[event.account].state = event.limit
+        st.holders[event.account].state = event.state
     elif scope == Scope.SYMBOL:
-        st.listings[event.symbol].state = event.limit
+        st.listings[event.symbol].state = event.state
 
 
 @force_inline
 def _permit(st: PaperState, event: Any) -> None:
     """PERMISSION_SET."""
     if event.scope == Scope.ACCOUNT:
-        st.holders[event.account].permission = event.limit
+        st.holders[event.account].permission = event.permission
     elif event.scope == Scope.ACCOUNT_SYMBOL:
         index = holding_index(st, event.account, event.symbol)
-        st.holdings[index].permission = event.limit
+        st.holdings[index].permission = event.permission
 
 
 @force_inline
@@ -93,9 +94,9 @@ def _list(st: PaperState, event: Any) -> None:
     listing = st.listings[symbol]
     status = event.status
     listing.closed = status == InstrumentStatus.CANCEL_ONLY or status == InstrumentStatus.HALTED
-    if event.limit > 0:
-        listing.max_price = event.limit
-        forget_beyond(st, symbol, event.limit)
+    if event.max_price > 0:
+        listing.max_price = event.max_price
+        forget_beyond(st, symbol, event.max_price)
     if not listing.closed:
         st.venue[0].reopened = symbol + 1
 
@@ -106,9 +107,9 @@ def note_restrictions(st: PaperState, events: Any, first: int, last: int) -> Non
     for index in range(first, last):
         kind = events[index].kind
         if kind == EventKind.TRADING_STATE_SET:
-            _restrict(st, events[index])
+            _restrict(st, as_trading_state(events[index]))
         elif kind == EventKind.PERMISSION_SET:
-            _permit(st, events[index])
+            _permit(st, as_permission(events[index]))
 
 
 @force_inline
@@ -116,7 +117,7 @@ def take_note(st: PaperState, event: Any) -> None:
     """An event that sends no order here, and is no restriction."""
     kind = event.kind
     if kind == EventKind.INSTRUMENT_SET:
-        _list(st, event)
+        _list(st, as_instrument(event))
     elif kind == EventKind.POSITION_SETTLED:
         st.holdings[holding_index(st, event.account, event.symbol)].quantity = 0
 

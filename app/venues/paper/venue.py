@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.engine.capacity import Capacity
 from app.engine.directory import directory_of
-from app.engine.records import COMMAND, EVENT, field_offset
+from app.engine.records import COMMAND, EVENT, REPLACE_EVENT, field_offset
 from app.engine.state import State
 from app.engine.types import EventKind, OrderStatus, Side
 from app.venues.paper.displayed import apply_updates, merge_depth
@@ -142,8 +142,9 @@ class PaperVenue:
                 events[field] = part[field]
             events["kind"] = kinds[start : start + _RESUMED_AT_ONCE]
             replaced = events["kind"] == EventKind.REPLACE_REQUESTED
-            events["last_price"][replaced] = part["replace_price"][replaced]
-            events["last_quantity"][replaced] = part["replace_quantity"][replaced]
+            requests = events.view(REPLACE_EVENT)
+            for field in ("replace_price", "replace_quantity"):
+                requests[field][replaced] = part[field][replaced]
             yield from self._execute(events, True)
 
     def depth(self, symbol: int, levels: int) -> tuple[Records, Records]:

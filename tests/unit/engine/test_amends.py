@@ -16,6 +16,7 @@ from app.engine.types import (
     Scope,
     TradingState,
 )
+from app.runtime.event_views import NewOrderEvent, event_as
 from tests.support.engine import (
     BUY,
     SELL,
@@ -195,5 +196,5 @@ def test_a_market_order_is_worth_the_edge_of_its_collar() -> None:
     assert made.one(place(0, 0, BUY, 1)).code == Code.MAX_ORDER_NOTIONAL
     made.one(limit(Limit.MAX_ORDER_NOTIONAL, 1_100))
     accepted = made.one(place(0, 0, BUY, 1))
-    assert (accepted.kind, accepted.last_price) == (E.ORDER_ACCEPTED, 1_100)
+    assert event_as(NewOrderEvent, accepted).protection_price == 1_100
     assert not accepted.flags & OrderFlag.REDUCE_ONLY

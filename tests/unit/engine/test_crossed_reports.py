@@ -12,6 +12,7 @@ import pytest
 from app.engine.capacity import SLOT_BITS
 from app.engine.codes import Code
 from app.engine.types import EventKind, OrderStatus, ReportKind
+from app.runtime.event_views import ReplaceEvent, event_as
 from app.runtime.views import EventView
 from tests.support import engine as build
 from tests.support.engine import BUY, SELL, Command, Desk, desk
@@ -64,19 +65,19 @@ class Venue:
     def answer(self) -> None:
         """Take or refuse the oldest request."""
         request = self.requests.popleft()
-        cancel = request.kind == EventKind.CANCEL_REQUESTED
+        wanted = None if request.kind == EventKind.CANCEL_REQUESTED else event_as(ReplaceEvent, request)
+        refused = ReportKind.REPLACE_REJECTED if wanted else ReportKind.CANCEL_REJECTED
         if not self.open:
-            kind = ReportKind.CANCEL_REJECTED if cancel else ReportKind.REPLACE_REJECTED
-            self.tell(kind, code=Code.UNKNOWN_ORDER)
+            self.tell(refused, code=Code.UNKNOWN_ORDER)
         elif self.random.random() < 0.3:
-            self.tell(ReportKind.CANCEL_REJECTED if cancel else ReportKind.REPLACE_REJECTED)
-        elif cancel:
+            self.tell(refused)
+        elif wanted is None:
             self.open = False
             self.tell(ReportKind.CANCELED)
-        elif request.last_quantity <= self.filled:
+        elif wanted.replace_quantity <= self.filled:
             self.tell(ReportKind.REPLACE_REJECTED)
         else:
-            self.price, self.quantity = request.last_price, request.last_quantity
+            self.price, self.quantity = wanted.replace_price, wanted.replace_quantity
             self.tell(ReportKind.REPLACED, price=self.price, quantity=self.quantity)
 
     def status(self) -> OrderStatus:

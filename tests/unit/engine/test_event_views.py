@@ -16,12 +16,14 @@ from app.engine.types import (
     Limit,
     Liquidity,
     OrderStatus,
+    OrderType,
     OverrideEnd,
     Permission,
     Policy,
     RiskParameter,
     Scope,
     Side,
+    TimeInForce,
     TradingState,
 )
 from app.runtime.event_views import (
@@ -35,11 +37,13 @@ from app.runtime.event_views import (
     InstrumentEvent,
     LimitEvent,
     MarkEvent,
+    NewOrderEvent,
     NoteEvent,
     PermissionEvent,
     PolicyEvent,
     ProposalEvent,
     RejectionEvent,
+    ReplaceEvent,
     RiskModelEvent,
     SampleEvent,
     SettledPositionEvent,
@@ -58,6 +62,7 @@ from tests.support.engine import (
     Desk,
     account,
     advance,
+    amend,
     bought,
     cancel_all,
     decision,
@@ -316,6 +321,31 @@ def test_settlement() -> None:
         **head(short), settlement_price=700, settled_quantity=-4, position_quantity=0, realised=1_200
     )
     assert typed_event(done) == SettlementEvent(**head(done), actor=ALICE, settlement_price=700, accounts=2)
+
+
+@pytest.mark.parametrize("worst", [0, 1_100])
+def test_new_order(worst: int) -> None:
+    made = desk()
+    if worst:
+        made.one(limit(Limit.PRICE_COLLAR_BPS, 1_000))
+    event = made.one(place(0, 0, BUY, 6))
+    assert (event.kind, event.account, event.symbol) == (E.ORDER_ACCEPTED, 0, 0)
+    assert typed_event(event) == NewOrderEvent(
+        **head(event), side=Side.BUY, type=OrderType.MARKET, time_in_force=TimeInForce.GTC, flags=0,
+        self_trade_prevention=0, order_id=event.order_id, price=0, quantity=6, filled_quantity=0,
+        protection_price=worst,
+    )  # fmt: skip
+
+
+def test_replace() -> None:
+    made = desk()
+    order_id = working(made, place(0, 0, BUY, 10, 1_000))
+    found, shown = only(made, amend(order_id, 990, 8))
+    assert (shown["kind"], shown["account"], shown["symbol"]) == (E.REPLACE_REQUESTED, 0, 0)
+    assert found == ReplaceEvent(
+        **shown, code=Code.NONE, side=Side.BUY, flags=0, self_trade_prevention=0, order_id=order_id,
+        replace_price=990, replace_quantity=8,
+    )  # fmt: skip
 
 
 def test_fill() -> None:

@@ -8,6 +8,8 @@ import pytest
 from app.engine.capacity import Capacity
 from app.engine.codes import Code
 from app.engine.types import EventKind, OrderFlag, OrderStatus, ReportKind, Side
+from app.runtime.event_views import ReplaceEvent, event_as
+from app.runtime.views import EventView
 from tests.support.engine import (
     BUY,
     SELL,
@@ -250,6 +252,12 @@ def _reducing(made: Desk, quantity: int, price: int = 1_100) -> int:
     return working(made, place(0, 0, SELL, quantity, price, flags=OrderFlag.REDUCE_ONLY))
 
 
+def _asked_for(events: list[EventView]) -> list[tuple[int, int]]:
+    """Which orders the venue is asked to replace, and the quantities."""
+    requests = [event_as(ReplaceEvent, event) for event in events]
+    return [(request.order_id, request.replace_quantity) for request in requests]
+
+
 def test_reduce_only_orders_larger_than_the_position_are_trimmed_newest_first() -> None:
     """Each is judged alone: whichever fills trims the others."""
     made = desk()
@@ -257,17 +265,15 @@ def test_reduce_only_orders_larger_than_the_position_are_trimmed_newest_first() 
     oldest, middle, newest = (_reducing(made, quantity) for quantity in (3, 5, 10))
     plain = working(made, place(0, 0, SELL, 9, 1_000))
     events = made.send(trade(plain, 1, 6, 1_000))  # 4 are left
-    assert [(event.kind, event.order_id, event.last_quantity) for event in events] == [
-        (EventKind.ORDER_FILLED, plain, 6),
-        (EventKind.REPLACE_REQUESTED, newest, 4),
-        (EventKind.REPLACE_REQUESTED, middle, 4),
-    ]
-    assert {event.code for event in events[1:]} == {Code.REDUCE_ONLY}
+    filled, *asked = events
+    assert (filled.kind, filled.order_id, filled.last_quantity) == (EventKind.ORDER_FILLED, plain, 6)
+    assert _asked_for(asked) == [(newest, 4), (middle, 4)]
+    assert {event.code for event in asked} == {Code.REDUCE_ONLY}
     made.one(report(ReportKind.REPLACED, newest, price=events[1].price, quantity=4))
     assert made.order(oldest)["status"] == OrderStatus.NEW
     events = made.send(trade(plain, 2, 2, 1_000))  # 2 are left
     # What is asked for already is looked at when that is answered.
-    assert [(event.order_id, event.last_quantity) for event in events[1:]] == [(newest, 2), (oldest, 2)]
+    assert _asked_for(events[1:]) == [(newest, 2), (oldest, 2)]
 
 
 def test_a_position_that_is_gone_takes_its_reduce_only_orders_with_it() -> None:

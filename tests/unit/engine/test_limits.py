@@ -7,6 +7,7 @@ import pytest
 from app.engine.codes import Code
 from app.engine.limits import UNLIMITED
 from app.engine.types import EventKind, Fault, Limit, OrderFlag, OrderType, ReportKind, Scope, TradingState
+from app.runtime.event_views import NewOrderEvent, ReplaceEvent, event_as
 from app.runtime.views import EventView
 from tests.support.engine import (
     BUY,
@@ -228,11 +229,11 @@ def test_collar_of_a_stop_limit_order_is_around_its_stop_price() -> None:
 )
 def test_collar_protects_market_orders(side: int, bps: int, worst: int) -> None:
     made = desk()
-    assert made.one(place(0, 0, side, 1)).last_price == 0
+    assert event_as(NewOrderEvent, made.one(place(0, 0, side, 1))).protection_price == 0
     made.one(limit(Limit.PRICE_COLLAR_BPS, bps))
-    event = made.one(place(0, 0, side, 1))
-    assert (event.kind, event.price, event.last_price) == (EventKind.ORDER_ACCEPTED, 0, worst)
-    assert made.one(place(0, 0, side, 1, 1_000)).last_price == 0
+    event = event_as(NewOrderEvent, made.one(place(0, 0, side, 1)))
+    assert (event.kind, event.price, event.protection_price) == (EventKind.ORDER_ACCEPTED, 0, worst)
+    assert event_as(NewOrderEvent, made.one(place(0, 0, side, 1, 1_000))).protection_price == 0
 
 
 @pytest.mark.parametrize("scope", EVERY)
@@ -351,8 +352,8 @@ def test_an_amend_that_adds_is_checked_and_one_that_takes_away_is_not() -> None:
         made.one(amend(order_id, quantity=13)), Code.MAX_POSITION, 12 * STEP, 13 * STEP, Scope.ACCOUNT_SYMBOL
     )
     made.one(limit(Limit.MAX_ORDER_QUANTITY, 5 * STEP))
-    event = made.one(amend(order_id, quantity=9))
-    assert (event.kind, event.last_quantity) == (EventKind.REPLACE_REQUESTED, 9)
+    asked = event_as(ReplaceEvent, made.one(amend(order_id, quantity=9)))
+    assert asked.replace_quantity == 9
 
 
 def test_a_better_price_for_the_same_quantity_does_not_get_around_the_notional_limit() -> None:

@@ -10,7 +10,7 @@ from app.engine.codes import Code
 from app.engine.records import COMMAND
 from app.engine.state import state_hash
 from app.engine.types import EventKind, OrderFlag, OrderStatus, OrderType, ReportKind, Scope, TimeInForce
-from app.runtime.event_views import CancelAllEvent, event_as
+from app.runtime.event_views import CancelAllEvent, ReplaceEvent, event_as
 from tests.support.engine import (
     BUY,
     SELL,
@@ -238,8 +238,8 @@ def test_time_priority_is_kept_only_by_less_at_the_same_price(
     order_id = working(made, NAMED)
     place_before = made.order(order_id)["priority"]
     event = made.one(amend(order_id, price, quantity))
-    assert event.kind == EventKind.REPLACE_REQUESTED
-    assert (event.last_price, event.last_quantity) == (price or 1_000, quantity or 10)
+    asked = event_as(ReplaceEvent, event)
+    assert (asked.replace_price, asked.replace_quantity) == (price or 1_000, quantity or 10)
     assert (event.price, event.quantity) == (1_000, 10)
     event = made.one(report(ReportKind.REPLACED, order_id, price=price or 1_000, quantity=quantity or 10))
     assert (event.kind, event.price, event.quantity) == (

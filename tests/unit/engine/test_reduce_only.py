@@ -16,6 +16,7 @@ from app.engine.types import (
     Scope,
     TradingState,
 )
+from app.runtime.event_views import ReplaceEvent, event_as
 from tests.support.engine import (
     BUY,
     SELL,
@@ -110,8 +111,9 @@ def test_resting_orders_are_asked_for_with_the_code(side: int) -> None:
     first = working(made, place(0, 0, side, 10, away(side, 60), flags=RO))
     second = working(made, place(0, 0, side, 10, away(side, 70), flags=RO))
     _, asked = made.send(trade(first, 1, 4, away(side, 60)))
-    assert (asked.kind, asked.order_id, asked.last_quantity) == (E.REPLACE_REQUESTED, second, 6)
-    assert asked.code == Code.REDUCE_ONLY
+    replacing = event_as(ReplaceEvent, asked)
+    assert (replacing.order_id, replacing.replace_quantity) == (second, 6)
+    assert replacing.code == Code.REDUCE_ONLY
     made.one(report(ReportKind.REPLACED, second, price=away(side, 70), quantity=6))
     _, asked = made.send(trade(first, 2, 6, away(side, 60)))
     assert (asked.kind, asked.order_id, asked.code) == (E.CANCEL_REQUESTED, second, Code.REDUCE_ONLY)
@@ -126,7 +128,8 @@ def test_one_with_a_request_on_its_way_is_looked_at_when_that_is_answered(answer
     made.one(trade(first, 1, 4, 1_060))
     replaced = {"price": 1_080, "quantity": 10} if answer == ReportKind.REPLACED else {}
     _, asked = made.send(report(answer, second, **replaced))
-    assert (asked.kind, asked.last_quantity, asked.code) == (E.REPLACE_REQUESTED, 6, Code.REDUCE_ONLY)
+    replacing = event_as(ReplaceEvent, asked)
+    assert (replacing.replace_quantity, replacing.code) == (6, Code.REDUCE_ONLY)
 
 
 def test_a_new_order_not_yet_acknowledged_is_trimmed_when_the_venue_has_it() -> None:
@@ -135,7 +138,7 @@ def test_a_new_order_not_yet_acknowledged_is_trimmed_when_the_venue_has_it() -> 
     second = made.one(place(0, 0, SELL, 10, 1_070, flags=RO)).order_id
     made.one(trade(first, 1, 4, 1_060))
     _, asked = made.send(report(ReportKind.NEW, second))
-    assert (asked.kind, asked.last_quantity) == (E.REPLACE_REQUESTED, 6)
+    assert event_as(ReplaceEvent, asked).replace_quantity == 6
 
 
 def test_other_accounts_and_symbols_are_left_alone() -> None:

@@ -15,6 +15,7 @@ from app.engine.types import (
     Scope,
     TradingState,
 )
+from app.runtime.event_views import ReplaceEvent, event_as
 from app.runtime.views import EventView
 from tests.support.engine import (
     BUY,
@@ -53,6 +54,11 @@ def brief(events: list[EventView]) -> list[tuple[int, EventKind, Code]]:
     return [(event.order_id, EventKind(event.kind), Code(event.code)) for event in events]
 
 
+def asked(event: EventView) -> int:
+    """The quantity that a REPLACE_REQUESTED asks for."""
+    return event_as(ReplaceEvent, event).replace_quantity
+
+
 def test_what_is_larger_than_the_position_becomes_as_large() -> None:
     made = desk()
     bought(made, 10, 1_000)
@@ -65,7 +71,7 @@ def test_what_is_larger_than_the_position_becomes_as_large() -> None:
         (resting, EventKind.REPLACE_REQUESTED, Code.REDUCE_ONLY),
     ]
     assert made.order(waiting)["quantity"] == 5
-    assert events[1].last_quantity == made.order(resting)["replace_quantity"] == 5
+    assert asked(events[1]) == made.order(resting)["replace_quantity"] == 5
     assert made.order(small)["quantity"] == 4, "it fits"
 
 
@@ -88,7 +94,7 @@ def test_what_it_has_filled_is_kept() -> None:
     resting = working(made, protecting(8))
     made.send(trade(resting, 7_777, 2, 1_100))
     (event,) = sold(made, 5)
-    assert (event.kind, event.last_quantity) == (EventKind.REPLACE_REQUESTED, 5), "2 and the 3 that are held"
+    assert asked(event) == 5, "2 and the 3 that are held"
 
 
 def test_one_with_a_request_on_its_way_is_looked_at_when_that_is_answered() -> None:
@@ -99,7 +105,7 @@ def test_one_with_a_request_on_its_way_is_looked_at_when_that_is_answered() -> N
     assert sold(made, 7) == []
     refused, trimmed = made.send(report(ReportKind.REPLACE_REJECTED, resting))
     assert refused.kind == EventKind.REPLACE_REJECTED
-    assert (trimmed.kind, trimmed.last_quantity) == (EventKind.REPLACE_REQUESTED, 3)
+    assert asked(trimmed) == 3
 
 
 def test_two_that_protect_the_same_position_may_both_be_as_large() -> None:
@@ -108,7 +114,7 @@ def test_two_that_protect_the_same_position_may_both_be_as_large() -> None:
     first, second = (working(made, protecting(10)) for _ in range(2))
     fill, trimmed = made.send(trade(first, 7_777, 4, 1_100))
     assert brief([trimmed]) == [(second, EventKind.REPLACE_REQUESTED, Code.REDUCE_ONLY)]
-    assert (trimmed.last_quantity, fill.order_id) == (6, first)
+    assert (asked(trimmed), fill.order_id) == (6, first)
 
 
 @pytest.mark.parametrize("events", [TIGHT.events, SMALL_CAPACITY.events])

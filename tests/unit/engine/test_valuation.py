@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine.types import EventKind, Limit, OrderType, Scope
+from app.runtime.event_views import NewOrderEvent, event_as
 from tests.support.engine import BUY, SELL, Desk, desk, instrument, limit, place
 
 MARK = 1_000
@@ -50,19 +51,23 @@ def test_without_a_collar(side: int, price: int, worth: int, lost: int) -> None:
 def test_a_market_order_goes_to_the_edge_of_its_collar(side: int, worth: int, lost: int, edge: int) -> None:
     made = free()
     made.send(limit(Limit.PRICE_COLLAR_BPS, 700), limit(Limit.PRICE_COLLAR_BPS, 500, Scope.SYMBOL, symbol=0))
-    event = made.one(place(0, 0, side, 3))
-    assert event.last_price == edge, "the tightest collar's"
+    event = event_as(NewOrderEvent, made.one(place(0, 0, side, 3)))
+    assert event.protection_price == edge, "the tightest collar's"
     assert reserved(made, event.order_id) == (3, worth, 3 * lost)
+
+
+def protection_price(made: Desk, side: int) -> int:
+    return event_as(NewOrderEvent, made.one(place(0, 0, side, 1))).protection_price
 
 
 def test_the_edge_stays_in_the_range_of_prices() -> None:
     made = free()
     made.send(limit(Limit.PRICE_COLLAR_BPS, 10_000))
-    assert made.one(place(0, 0, SELL, 1)).last_price == 1, "a price of 0 would be none"
+    assert protection_price(made, SELL) == 1, "a price of 0 would be none"
     highest = int(made.engine.state.instruments[0]["max_price"])
     made.send(limit(Limit.PRICE_COLLAR_BPS, 9_999))
     made.engine.state.instruments[0]["mark"] = highest - 1
-    assert made.one(place(0, 0, BUY, 1)).last_price == highest
+    assert protection_price(made, BUY) == highest
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,11 @@ def long_desk(quantity: int = 10) -> Desk:
 
 
 def state_set(state: int, scope: int = Scope.ACCOUNT) -> Event:
-    return Event(EventKind.TRADING_STATE_SET, 0, account=_LONG, scope=scope, limit=state)
+    return Event(EventKind.TRADING_STATE_SET, 0, account=_LONG, scope=scope, state=state)
 
 
 def instrument_set(status: int, max_price: int = 0) -> Event:
-    return Event(EventKind.INSTRUMENT_SET, 0, status=status, limit=max_price)
+    return Event(EventKind.INSTRUMENT_SET, 0, status=status, max_price=max_price)
 
 
 def test_two_orders_that_protect_one_position_close_it_once() -> None:
@@ -87,7 +87,7 @@ def test_who_may_only_reduce_is_held_to_the_position(scope: int, state: int) -> 
 def test_a_symbol_that_is_denied_can_be_left_only(scope: int) -> None:
     desk = long_desk(3)
     desk.place(0, SELL, 101, 10, account=_LONG)
-    desk.send(Event(EventKind.PERMISSION_SET, 0, account=_LONG, scope=scope, limit=Permission.DENIED))
+    desk.send(Event(EventKind.PERMISSION_SET, 0, account=_LONG, scope=scope, permission=Permission.DENIED))
     assert brief(desk.show(BUY, (101, 10)))[1:] == [("CANCELED", 0, Code.SYMBOL_RESTRICTED)]
 
 
