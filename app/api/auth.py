@@ -1,12 +1,11 @@
-"""API keys: who may do what.
+"""API keys, their roles, and what each may do.
 
-A key is 256 random bits, so its SHA-256 cannot be guessed back and needs no
-slow hash: those protect short passwords. Only hashes are stored. Keys are found
-by their hash in a dictionary, so no comparison depends on how much of a guess
-was right.
+A key is 256 random bits, so its SHA-256 cannot be reversed by guessing and needs no slow hash:
+those protect short passwords. Only hashes are stored. Keys are found by their hash in a dictionary,
+so no comparison depends on how much of a guess was right.
 
-The file of keys carries a checksum of its own: a changed byte must not make
-another key valid, or another role of it.
+The key file carries a checksum: a changed byte must not make another key, or another role of a key,
+valid.
 """
 
 import base64
@@ -27,7 +26,7 @@ from app.runtime.plain_text import NOT_STORABLE_MESSAGE, is_storable
 KEY_PREFIX = "b4_"
 KEY_BYTES = 32
 KEYS_MAX = 10_000
-# A key is 46 characters, the environment's up to 256: a longer header holds none and is not searched.
+# A key has 46 characters, the environment's up to 256: a longer header is not looked up.
 HEADER_BYTES_MAX = 1_024
 NAME_LENGTH_MAX = 100
 
@@ -60,7 +59,7 @@ class KeyRefused(Exception):
 
 
 class Principal:
-    """Who is behind a key. `watchers` are called once, on the loop, when it is revoked."""
+    """The holder of a key. `watchers` are called once, on the loop, when it is revoked."""
 
     __slots__ = ("accounts", "created_ts", "digest", "name", "number", "revoked_ts", "role", "watchers")
 
@@ -86,7 +85,7 @@ class Principal:
 
     @property
     def sees_all(self) -> bool:
-        """Whether the key is bound to no accounts: it may see what is the firm's."""
+        """Whether the key is bound to no accounts, so that it may read what belongs to the firm."""
         return self.accounts is None
 
     def may_read(self, account: str) -> bool:
@@ -96,7 +95,7 @@ class Principal:
         return self.role >= Role.TRADER and (self.accounts is None or account in self.accounts)
 
     def record(self) -> dict[str, Any]:
-        """What the file keeps."""
+        """The key's entry in the file."""
         return {
             "number": self.number,
             "name": self.name,
@@ -153,10 +152,9 @@ class KeyStore:
     def open(
         cls, folder: Path, admin_key: str | None, now: Callable[[], int]
     ) -> tuple["KeyStore", str | None]:
-        """Read the keys of a data directory, and the first admin key if one had to be made.
+        """Load the keys of a data directory; also returns the first admin key if one had to be made.
 
-        `now` gives microseconds since the epoch. The new key is also in `admin.key`.
-        Raises KeyFileError.
+        `now` gives microseconds since the epoch. The new key is also in `admin.key`. Raises KeyFileError.
         """
         path = folder / "keys.json"
         store = cls(path, _read(path), now)
@@ -173,7 +171,7 @@ class KeyStore:
         return store, key
 
     def authenticate(self, key: str) -> Principal | None:
-        """Whose key this is, if it is one and is not revoked."""
+        """The holder of this key; None if it is not a key, or is revoked."""
         if len(key) > HEADER_BYTES_MAX:
             return None
         try:
@@ -184,9 +182,9 @@ class KeyStore:
         return None if principal is None or principal.revoked_ts else principal
 
     def of_header(self, header: bytes) -> Principal | None:
-        """As `authenticate`, for the raw value of an Authorization header; remembers whose key it was."""
+        """As `authenticate`, for the raw value of an Authorization header; caches the result."""
         principal = self._by_key.get(header[_BEARER_BYTES:])
-        # What is remembered may have been revoked meanwhile: the mark on it counts, not that it is here.
+        # A cached key may have been revoked meanwhile: `revoked_ts` counts, not that it is here.
         if principal is not None and not principal.revoked_ts and header[:_BEARER_BYTES] == _BEARER:
             return principal
         if len(header) > HEADER_BYTES_MAX:
@@ -233,7 +231,7 @@ class KeyStore:
             return principal
 
     def name_of(self, number: int) -> str | None:
-        """Whose key has this number, revoked or not; None where there is none."""
+        """The name of the key with this number, revoked or not; None if there is none."""
         principal = self._by_number.get(number)
         return None if principal is None else principal.name
 
@@ -269,14 +267,14 @@ class KeyStore:
 
 
 def disconnect(principal: Principal) -> None:
-    """Tell the open connections of a revoked key; on the event loop's thread."""
+    """Notify the open connections of a revoked key; on the event loop's thread."""
     watchers, principal.watchers = principal.watchers, set()
     for watcher in watchers:
         watcher()
 
 
 def _checksum(records: list[Any]) -> str:
-    """Of all that the file says of keys, whatever its layout."""
+    """A checksum of the keys' data, whatever the file's layout."""
     return hashlib.sha256(json.dumps(records, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Requests without a valid key: counted, told in the log, and answered only so often for each address.
+"""Failed keys: requests without a valid key, counted, logged, and throttled by address.
 
-Keys cannot be guessed; what is bounded here is the work that guessing makes, and that nobody sees
-it. A good key is never refused for what others do from its address: it is looked at first.
+Keys cannot be guessed. What is bounded here is the load of the attempts, and they do not go unseen.
+A valid key is never refused for what others do from its address: it is checked first.
 """
 
 import ipaddress
@@ -16,10 +16,10 @@ from app.runtime.plain_text import log_text
 
 logger = logging.getLogger(__name__)
 
-# Of one address: so many at once, then so many a second.
+# Of one address: a burst, then a rate a second.
 BURST = 400
 PER_SECOND = 4
-ADDRESSES_MAX = 4_096  # the one that was silent longest is forgotten for another
+ADDRESSES_MAX = 4_096  # the one that was silent longest is dropped for another
 LOG_SECONDS = 5.0  # between two lines
 _PATH_SHOWN_MAX = 100
 _V6_NETWORK_BITS = 64  # what one customer of a provider has
@@ -32,21 +32,21 @@ class FailedKeys:
         self.count = 0
         self.throttled = 0
         self._due: OrderedDict[str, float] = OrderedDict()  # as in `app.api.key_budget`, by address
-        self._told = -LOG_SECONDS
-        self._untold = 0
+        self._logged = -LOG_SECONDS
+        self._unlogged = 0
 
     def note(self, scope: Scope) -> None:
-        """One more."""
+        """Count one more."""
         self.count += 1
         address, now = _address(scope), monotonic()
         self._due[address] = max(self._due.get(address, now), now) + 1 / PER_SECOND
         self._due.move_to_end(address)
         if len(self._due) > ADDRESSES_MAX:
             self._due.popitem(last=False)
-        self._tell(scope, address, now)
+        self._log(scope, address, now)
 
     def problem(self, scope: Scope) -> Problem | None:
-        """Why a request without a valid key is not even looked at."""
+        """Why a request without a valid key is refused unread; None if it is not."""
         wait = self._due.get(_address(scope), 0.0) - monotonic() - BURST / PER_SECOND
         if wait <= 0:
             return None
@@ -59,18 +59,18 @@ class FailedKeys:
             PER_SECOND,
         )
 
-    def _tell(self, scope: Scope, address: str, now: float) -> None:
-        if now - self._told < LOG_SECONDS:
-            self._untold += 1
+    def _log(self, scope: Scope, address: str, now: float) -> None:
+        if now - self._logged < LOG_SECONDS:
+            self._unlogged += 1
             return
         logger.warning(
             "authentication failed: %s from %s; %d more since the last such line, %d since the start",
             _what(scope),
             address,
-            self._untold,
+            self._unlogged,
             self.count,
         )
-        self._told, self._untold = now, 0
+        self._logged, self._unlogged = now, 0
 
 
 def _what(scope: Scope) -> str:
@@ -78,7 +78,7 @@ def _what(scope: Scope) -> str:
 
 
 def _address(scope: Scope) -> str:
-    """Who is counted as one; a proxy in front is one, too."""
+    """The address that is counted as one; a proxy in front is one, too."""
     client = scope.get("client")
     host = str(client[0]) if client else "unknown"
     if ":" not in host:

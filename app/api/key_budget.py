@@ -1,7 +1,7 @@
-"""What a key may ask for beside orders: so many requests a second, and so much of the event loop's time.
+"""Key budget: the requests a second and the share of the event loop's time that a key may use beside orders.
 
-Orders, cancels and what else makes a risk smaller are not counted (`app.api.http.gate`), so nobody who may
-only read can hold them up, and a key that has used up its budget can still get out.
+Orders, cancels and other requests that reduce risk are not counted (`app.api.http.gate`). So a key
+that may only read cannot delay them, and a key that has used up its budget can still get out.
 """
 
 import math
@@ -12,23 +12,23 @@ from typing import Any
 
 from app.documents.problems import Problem, too_many_requests
 
-# What may be used at once after a while of silence, in seconds of the rate and of the share.
+# The burst after a while of silence, in seconds of the rate and of the share.
 RATE_BURST_SECONDS = 2.0
 SHARE_BURST_SECONDS = 2.0
-# Answers of one key that are being made: each may hold a large document.
+# Responses of one key in the making: each may hold a large document.
 AT_ONCE_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Of each key: requests a second, and percent of the event loop's time; 0 is no bound."""
+    """Bounds for each key: requests a second, and percent of the event loop's time; 0 is no bound."""
 
     requests_per_second: int = 1_000
     loop_percent: int = 50
 
 
 class KeyBudget:
-    """One key's. Times are seconds of the event loop's clock."""
+    """The budget of one key. Times are seconds of the event loop's clock."""
 
     __slots__ = ("_allowance", "_debt", "_due", "_seen", "at_once")
 
@@ -40,7 +40,7 @@ class KeyBudget:
         self.at_once = 0
 
     def problem(self, now: float) -> Problem | None:
-        """Why the next request is refused; None, and it is counted, where it may go on."""
+        """Why the next request is refused; None if it may go on, and then it is counted."""
         allowance = self._allowance
         if self.at_once >= AT_ONCE_MAX:
             return too_many_requests(
@@ -76,12 +76,12 @@ class KeyBudget:
         return None
 
     def spent(self, seconds: float) -> None:
-        """So much of the loop's time was used."""
+        """Charge this much of the loop's time."""
         self._debt += seconds
 
 
 class KeyBudgets:
-    """By the number of the key: no more than there are keys. `refused` counts requests."""
+    """Budgets by the number of the key: no more than there are keys. `refused` counts requests."""
 
     def __init__(self, allowance: Allowance | None = None) -> None:
         self._allowance = allowance or Allowance()
@@ -96,7 +96,7 @@ class KeyBudgets:
 
 
 class Metered:
-    """Awaits a coroutine, and charges a budget with the processor time of the loop's thread that it takes."""
+    """Awaits a coroutine and charges a budget with the processor time that it takes on the loop's thread."""
 
     __slots__ = ("_budget", "_coroutine")
 

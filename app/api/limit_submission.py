@@ -1,4 +1,4 @@
-"""Submission of changes of limits: they apply, or are proposed where they need a second person."""
+"""Submission of limit changes: they apply, or become a proposal if they need a second person."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ def needs_second_person(services: Services, principal: Principal) -> bool:
 
 
 def check_room_for_proposals(services: Services, count: int) -> None:
-    """Raises Problem where so many changes more could not wait; hold the `reference_lock` until they do."""
+    """Raises Problem if this many more proposals would not fit; hold the `reference_lock` until they wait."""
     changes = services.state.limit_changes
     lifetime_us = int(services.state.firm[0]["policy"][Policy.CHANGE_LIFETIME_US])
     over = changes["created_ts"] + lifetime_us < services.clock.now()
@@ -40,7 +40,7 @@ async def submit_change(
     expected: int | None = None,
     expires_ts: int = 0,
 ) -> int | None:
-    """Change limits, or propose to where that needs a second person: the number of the request then.
+    """Change limits, or propose to if that needs a second person: returns the number of the request then.
 
     Raises Problem.
     """
@@ -62,6 +62,6 @@ async def submit_change(
     if not is_refused(outcome) or outcome.event.code != Code.SECOND_PERSON_REQUIRED:
         raise_if_refused(services, outcome)
         return None
-    async with services.reference_lock:  # an account that is being opened has counted the room
+    async with services.reference_lock:  # opening an account has checked the room already
         outcome = await submit(services, commands(CommandKind.PROPOSE_LIMIT))
     return event_as(ProposalEvent, outcome.event).request_id

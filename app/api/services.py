@@ -1,4 +1,4 @@
-"""Services: what the edges need of the rest, put together once by `app.bootstrap`."""
+"""Services: the parts of the server that the edges use, put together once by `app.bootstrap`."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from app.venues.base import Venue
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`state` is for reading only; what was read is shown after `loop.durable()`."""
+    """`state` is for reading only; await `loop.durable()` before showing what was read."""
 
     loop: EngineLoop
     state: State
@@ -43,9 +43,9 @@ class Services:
     started_ts: int
     body_bytes_max: int
     feed: Callable[[], Feed] = SilentFeed  # another one once the server knows its instruments
-    # What the engine can do without, and how it is: {"database": "up"}.
+    # Dependencies that the engine can do without, with their state: {"database": "up"}.
     dependencies: Mapping[str, str] = field(default_factory=dict)
-    # What follows the journal, by name.
+    # The projections, by name.
     projections: dict[str, ProjectionProcess] = field(default_factory=dict)
     history: History = field(default_factory=History)
     turns: Turns = field(default_factory=Turns)

@@ -1,8 +1,8 @@
-"""Limit templates: what a new account starts with. They decide nothing by themselves.
+"""Limit templates: the limits with which a new account starts. They have no effect of their own.
 
-An account that is opened with a template gets its limits as commands of its own, in the
-journal; changing a template later changes no account. So templates are kept in a file
-beside the keys, replaced as a whole.
+An account that is opened with a template gets its limits as commands of its own, in the journal; a
+later change of the template changes no account. So templates are kept in a file beside the keys,
+replaced as a whole.
 """
 
 import json
@@ -24,11 +24,11 @@ class TemplateFileError(Exception):
 
 
 class TooManyTemplates(Exception):
-    """There may be at most TEMPLATES_MAX."""
+    """There would be more than TEMPLATES_MAX."""
 
 
 class StaleTemplate(Exception):
-    """The template is not at the version that the change is based on."""
+    """The template has another version than the one that the change is based on."""
 
     def __init__(self, version: int) -> None:
         super().__init__(version)

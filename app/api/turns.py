@@ -1,11 +1,11 @@
-"""Who may hold the event loop next: orders whenever they come, all else one short piece at a time.
+"""Turns: access to the event loop: orders at any time, all other work one short piece at a time.
 
 1. Orders and cancels never wait here.
-2. Whatever else a request does, it does in pieces of about a millisecond (`Turns.spread`), and takes a
+2. Other work of a request is done in pieces of about a millisecond (`Turns.spread`), and takes a
    turn before each of them (`Turns.take`).
-3. There is one turn for each round of the event loop. So between two pieces the loop looks at its
-   sockets and at the journal, and an order meets at most one piece, however many requests wait.
-4. While orders are on their way to the disk, a turn waits for them, some milliseconds at the most: the
+3. There is one turn for each round of the event loop. So between two pieces the loop polls its
+   sockets and the journal, and an order meets at most one piece, however many requests wait.
+4. While orders are in flight to the disk, a turn waits for them, some milliseconds at the most: the
    journal's thread needs the interpreter several times for each write, and would have to wait for it.
 5. Keys take turns one after the other: a key with a thousand requests waits for itself.
 """
@@ -19,7 +19,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SLICE_SECONDS = 0.001
-# A turn that waits for orders looks again after so long, and so often: under a steady stream of orders
+# A turn that waits for orders checks again after this long, this often: under a steady stream of orders
 # there is still one in about five milliseconds.
 LOOK_SECONDS = 0.001
 LOOKS_MAX = 4
@@ -30,7 +30,7 @@ def _never() -> bool:
 
 
 class Turns:
-    """See the module. Of one event loop; what waits is bounded by the connections that there may be."""
+    """See the module. For one event loop; the number of waiters is bounded by the number of connections."""
 
     def __init__(self, orders_under_way: Callable[[], bool] = _never) -> None:
         self._orders_under_way = orders_under_way
@@ -39,7 +39,7 @@ class Turns:
         self._waiting: OrderedDict[int, deque[asyncio.Future[None]]] = OrderedDict()  # by key
 
     async def take(self, number: int) -> None:
-        """Wait for a turn of the key with this number; at once where this round's is free."""
+        """Wait for a turn of the key with this number; at once if this round's is free."""
         loop = asyncio.get_running_loop()
         if not self._taken:
             self._taken = True
@@ -71,8 +71,8 @@ class Turns:
     async def spread(self, number: int, items: Iterable[T]) -> AsyncIterator[list[T]]:
         """The items in lists, each made within one turn of the key.
 
-        Making one item must take much less than SLICE_SECONDS. What the items are made of may change
-        between two lists.
+        Making one item must take much less than SLICE_SECONDS. The source of the items may change between two
+        lists.
         """
         iterator = iter(items)
         while True:

@@ -1,4 +1,4 @@
-"""The pieces of ASGI that the edges speak without a framework."""
+"""ASGI pieces that the edges use without a framework."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
@@ -25,7 +25,7 @@ class Disconnected(Exception):
 
 
 def request_scope(head: RequestHead, addresses: Mapping[str, Any], state: Mapping[str, Any]) -> Scope:
-    """The scope of a request; `addresses` are server, client and scheme. Raises what its target is not."""
+    """The scope of a request; `addresses` are server, client and scheme. Raises for a malformed target."""
     url = httptools.parse_url(head.target)
     return {
         "type": "http",
@@ -43,7 +43,7 @@ def request_scope(head: RequestHead, addresses: Mapping[str, Any], state: Mappin
 
 
 def socket_scope(head: RequestHead, addresses: Mapping[str, Any], state: Mapping[str, Any]) -> Scope:
-    """The scope of a WebSocket; as of a request, whose target is a path in ASCII."""
+    """The scope of a WebSocket, like that of a request whose target is a path in ASCII."""
     path, _, query = head.target.partition(b"?")
     offered = (value for name, value in head.headers if name == b"sec-websocket-protocol")
     return {
@@ -69,7 +69,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
-    """The whole body; one announced as too large is not waited for. Raises Problem (413), Disconnected."""
+    """The whole body; one announced as too large is not awaited. Raises Problem (413), Disconnected."""
     declared = header(scope, b"content-length")
     if declared is not None and int(declared) > bytes_max:
         raise body_too_large(bytes_max)

@@ -1,7 +1,7 @@
-"""Body limit: what the framework reads of a request, whole or not at all.
+"""Body limit: the framework reads a request's body whole or not at all.
 
-Order entry is let through: its routes read their bodies themselves, within bounds of
-their own (`app.api.routes.order_entry`), once they know whose request it is.
+Order entry passes: its routes read their bodies themselves, within bounds of their own
+(`app.api.routes.order_entry`), once they know the key.
 """
 
 from app.api.auth import KeyStore
@@ -25,16 +25,16 @@ _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 
 
 def is_order_entry(method: str, path: str) -> bool:
-    """Whether a request places, cancels or amends orders that it names."""
+    """Whether a request places, cancels or amends named orders."""
     if method == "POST":
         return path in _PLACING
     return method in ("DELETE", "PATCH") and path.startswith(_ORDER_PREFIX)
 
 
 class BodyLimit:
-    """Bounds what any other route reads: the framework gets the whole body, or the client a 413.
+    """Bounds the bodies of all other routes: the framework gets the whole body, or the client a 413.
 
-    Without a valid key the framework gets none: no route without a key has one, and it is not waited for.
+    Without a valid key the framework gets none: no route without a key has one, and it is not awaited.
     """
 
     def __init__(self, application: Application, bytes_max: int, keys: KeyStore) -> None:

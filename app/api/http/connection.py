@@ -55,9 +55,9 @@ from app.documents.problems import Problem, overloaded, request_timeout
 HEAD_SECONDS_MAX = 10.0
 # To the end of the body.
 BODY_SECONDS_MAX = 30.0
-# An answer of which nothing more is read for so long is given up.
+# An answer of which nothing more is read for this long is given up.
 UNREAD_SECONDS_MAX = 30.0
-# For what is under way when the server is told to stop.
+# For what is under way when the server stops.
 STOP_SECONDS_MAX = 8.0
 
 # A body without a valid key is passed over as it comes; one of more, or without a length, is not waited for.
@@ -150,10 +150,10 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self.flow.resume_writing()
 
-    # What comes in.
+    # Incoming.
 
     def feed(self, data: bytes) -> bytes:
-        """Give the parser what belongs to the request that is under way; what is left is not read yet."""
+        """Give the parser the bytes of the current request; returns those that are not read yet."""
         at = 0
         while at < len(data) and self.state is State.OPEN and not self.waits:
             try:
@@ -185,7 +185,7 @@ class HttpConnection(asyncio.Protocol):
             self._upgrade()
 
     def _upgrade(self) -> None:
-        """Hand the transport over, and what came behind the handshake."""
+        """Hand the transport over, with the bytes after the handshake."""
         head, frames = self._head, self._frames + self.take_held()
         problem = handshake_problem(head.method, head.http_version, head.target, head.headers)
         if problem is not None:
@@ -207,10 +207,10 @@ class HttpConnection(asyncio.Protocol):
         protocol.begin(head, frames)
 
     def take_held(self) -> bytes:
-        """What came behind the request that is under way, if anything holds it."""
+        """The held bytes after the current request, if any."""
         return b""
 
-    # What the parser finds.
+    # Called by the parser.
 
     def request_begun(self) -> None:
         self.since = self.loop.time()
@@ -224,7 +224,7 @@ class HttpConnection(asyncio.Protocol):
         self._unanswered += 1
 
     def _begin_cycle(self, head: RequestHead) -> None:
-        """Start on a request, or let it wait behind those before it. Raises where its target is none."""
+        """Start a request, or let it wait behind earlier ones. Raises if its target is invalid."""
         scope: Any = request_scope(head, self._addresses, self.app_state)
         size = head.content_bytes
         self._drops_content = size > 0 and not self._has_key(head)
@@ -259,7 +259,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def _receiving(self) -> RequestResponseCycle | None:
-        """The cycle that content is for, unless it has answered without."""
+        """The cycle that receives the content, unless it has answered without it."""
         if self._head.is_handshake or self.cycle is None or self.cycle.response_complete:
             return None
         return self.cycle
@@ -283,7 +283,7 @@ class HttpConnection(asyncio.Protocol):
         cycle.more_body = False
         cycle.message_event.set()
 
-    # What goes out.
+    # Outgoing.
 
     def response_sent(self) -> None:
         self._unanswered -= 1
@@ -297,7 +297,7 @@ class HttpConnection(asyncio.Protocol):
         self.loop.call_soon(self.go_on)
 
     def go_on(self) -> None:
-        """A request is answered: what waits for that is next."""
+        """A request is answered: continue with what waits for that."""
         if self.transport.is_closing() or self._unanswered:
             return
         if self.state is State.REFUSING:
@@ -305,7 +305,7 @@ class HttpConnection(asyncio.Protocol):
         elif self.state is State.UPGRADING:
             self._upgrade()
 
-    # What the sweep finds.
+    # Called by the sweep.
 
     @property
     def in_cycle(self) -> bool:
@@ -314,11 +314,11 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether the next thing to happen is up to this side."""
+        """Whether the next step is this side's."""
         return self.in_cycle
 
     def check_deadlines(self, now: float) -> None:
-        """Act on what is overdue."""
+        """Enforce the deadlines."""
         if self.transport.is_closing() or self.flow.write_paused:
             if self._unread.seconds(self.transport, now) > UNREAD_SECONDS_MAX:
                 self.transport.abort()
@@ -337,10 +337,10 @@ class HttpConnection(asyncio.Protocol):
         elif now - self.since > (HEAD_SECONDS_MAX if in_head else BODY_SECONDS_MAX):
             self._refuse(request_timeout())
 
-    # What is wrong.
+    # Errors.
 
     def _refuse(self, problem: Problem) -> None:
-        """Read nothing more; say why when what came whole before it is answered."""
+        """Read nothing more; report the error when whole requests before it are answered."""
         self.since = 0.0
         if self._has_turn and self.pipeline:  # its request, the newest, was not begun
             self.pipeline.popleft()
@@ -354,11 +354,11 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def _has_turn(self) -> bool:
-        """Whether the newest request has one among the others: not before its head is read."""
+        """Whether the newest request has a place among the others: only once its head is read."""
         return self.parser.stage is Stage.BODY and not self._head.is_handshake
 
     def _end_with(self, problem: Problem) -> None:
-        """Say what is wrong, unless an answer has begun already, and close."""
+        """Report the error, unless an answer has begun already, and close."""
         cycle = None if self.state is State.REFUSING or not self.in_cycle else self.cycle
         if cycle is not None:
             cycle.disconnected = True
@@ -371,7 +371,7 @@ class HttpConnection(asyncio.Protocol):
         self.transport.write(last_response(problem, self.server_state.default_headers))
 
     def linger(self) -> None:
-        """Close, but let the client read first what it was told, even if it is still sending."""
+        """Close, but let the client read the answer first, even if it is still sending."""
         self.state = State.ENDED
         self.take_held()
         if not self.transport.is_closing():
@@ -385,7 +385,7 @@ class HttpConnection(asyncio.Protocol):
     # The end.
 
     def shutdown(self) -> None:
-        """The server stops: what is under way is answered, within `STOP_SECONDS_MAX`."""
+        """The server stops: requests under way are answered, within `STOP_SECONDS_MAX`."""
         self.loop.call_later(STOP_SECONDS_MAX, self.transport.abort)
         if self.state is State.UPGRADING:
             self.state = State.REFUSING

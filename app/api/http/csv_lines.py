@@ -1,4 +1,4 @@
-"""Lines of CSV (RFC 4180) that a spreadsheet can open without running what somebody typed."""
+"""CSV lines (RFC 4180) that a spreadsheet can open without running what somebody typed."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ LF, CRLF = "\n", "\r\n"
 
 
 def csv_line(values: Iterable[Any], end: str = LF) -> str:
-    """One line with its end; None is empty, and no text is taken for a formula."""
+    """One line with its end; None is empty, and no text can become a formula."""
     output = io.StringIO()
     csv.writer(output, lineterminator=end).writerow(map(cell, values))
     return output.getvalue()

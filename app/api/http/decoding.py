@@ -1,13 +1,13 @@
-"""From bytes to validated requests, and from validation errors to a 400.
+"""Decoding: from bytes to validated requests, and from validation errors to a 400.
 
-The fast path is one call into pydantic. It sees JSON numbers with a fraction as
-floats, which a decimal must not pass through: when one was refused for being a
-float, the request is read again with the numbers' text kept. A name that
-appears twice in an object counts with its last value, as in JavaScript.
+The fast path is one call into pydantic. It sees JSON numbers with a fraction as floats, which a
+decimal must not pass through: if one was refused for being a float, the request is read again with
+the numbers' text kept. A name that appears twice in an object counts with its last value, as in
+JavaScript.
 
-What is wrong is looked for within bounds: a text with more values than any request has
-is not validated, a list is left at its first wrong item, and where more is wrong than
-anybody reads, only how much is said.
+Errors are searched within bounds: a text with more values than any request has is not validated, a
+list is left at its first wrong item, and if there are more errors than anybody reads, only their
+number is reported.
 """
 
 import json
@@ -31,11 +31,11 @@ Schema = Callable[[], JsonSchema]
 VALUES_MAX = 16_384
 # Of all other bodies.
 VALUES_MAX_SMALL = 2_048
-# A text of so many bytes has few values in any case.
+# A text of at most this many bytes has few values in any case.
 _UNCOUNTED_BYTES = 1 << 14
 
 ERRORS_MAX = 20
-# With more than so many errors none is named.
+# With more errors than this none is named.
 ERRORS_READ_MAX = 64
 MESSAGE_CHARACTERS_MAX = 200
 
@@ -57,7 +57,7 @@ def _no_constant(name: str) -> None:
 
 
 def values_in(body: bytes | str) -> int:
-    """At least as many as there are values in a JSON text."""
+    """An upper bound on the number of values in a JSON text."""
     if isinstance(body, str):
         return body.count(",") + body.count("[") + body.count("{")
     return body.count(b",") + body.count(b"[") + body.count(b"{")
@@ -68,7 +68,7 @@ def _too_many(values_max: int) -> str:
 
 
 def _errors(error: ValidationError) -> list[ErrorDetails]:
-    """What is wrong, each by itself. Raises Problem where that is too much to name."""
+    """Each error by itself. Raises Problem if there are too many to name."""
     count = error.error_count()
     if count > ERRORS_READ_MAX:
         raise invalid_request(f"{count} fields are wrong; up to {ERRORS_READ_MAX} would be looked at")
@@ -100,7 +100,7 @@ def decoder(model: type[T], skip: int = 0) -> Callable[[bytes | str], T]:
         except ValidationError as error:
             errors = _errors(error)
         except ValueError:
-            pass  # a number that is no plain decimal: what pydantic said of it stands
+            pass  # a number that is no plain decimal: pydantic's error stands
         raise invalid_problem(errors, skip, schema)
 
     return decode
@@ -111,7 +111,8 @@ def invalid_problem(
 ) -> Problem:
     """A 400 that names each wrong field once; `skip` leading parts of each location are left out.
 
-    With `schema`, of what is found behind `schema_at` parts, a field that is unknown is told the known ones.
+    With `schema`, which describes the value `schema_at` parts down, an unknown field's error lists the known
+    ones.
     """
     found: dict[str, str] = {}
     for item in errors:

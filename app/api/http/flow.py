@@ -6,7 +6,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 
 class Flow(FlowControl):
-    """Of one connection. While it is held, more is kept than may be: nothing is read, whoever asks."""
+    """Flow of one connection. While it is held, its buffers are full: nothing is read, whoever asks."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__(transport)

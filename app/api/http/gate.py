@@ -1,8 +1,8 @@
-"""The first thing that a request meets: is there a valid key, and may that key ask for more now?
+"""Gate: the first check of a request: is there a valid key, and may that key ask for more now?
 
-Orders and cancels pass at once, and so does what makes a risk smaller: a key that has used up its
-budget with reading must still get out. All else is counted (`app.api.key_budget`) and waits for its
-turn (`app.api.turns`). Health checks need no key and are not counted.
+Orders and cancels pass at once, and so do requests that reduce risk: a key that has used up its
+budget with reading must still get out. All others are counted (`app.api.key_budget`) and wait for
+their turn (`app.api.turns`). Health checks need no key and are not counted.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _ACCOUNTS, _CLOSE = "/v1/accounts/", "/close"
 
 
 def is_free(method: str, path: str) -> bool:
-    """Whether a request is never refused for others of its key: orders, and what makes a risk smaller."""
+    """Whether a request is exempt from the key's budget: orders, and requests that reduce risk."""
     if method == "POST":
         return path in _FREE_POSTS or (path.startswith(_ACCOUNTS) and path.endswith(_CLOSE))
     return method in ("DELETE", "PATCH") and path.startswith(_ORDERS)
@@ -63,7 +63,7 @@ class Gate:
     def _failed_once_more(self, scope: Scope) -> Problem | None:
         problem = self._failed.problem(scope)
         if problem is None:
-            self._failed.note(scope)  # and the application says what is wrong
+            self._failed.note(scope)  # and the application reports the error
         return problem
 
     async def _counted(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:

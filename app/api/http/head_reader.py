@@ -1,4 +1,4 @@
-"""Head reader: which order request the first bytes of an HTTP/1.1 connection plainly are.
+"""Head reader: it recognises a plain order request by the first bytes of an HTTP/1.1 connection.
 
 It takes bytes and returns what they say; it keeps nothing and decides nothing about keys,
 bodies or the engine. A head is plain when all of this holds:
@@ -24,7 +24,7 @@ HEAD_END = b"\r\n\r\n"
 
 
 class OrderAction(Enum):
-    """What a plain request asks for."""
+    """The action of a plain request."""
 
     PLACE = auto()
     PLACE_BATCH = auto()
@@ -33,7 +33,7 @@ class OrderAction(Enum):
 
 
 class Head(NamedTuple):
-    """The head of a plain request; a cancel or an amendment names its order in one way or the other."""
+    """The head of a plain request; a cancel or an amendment names its order by either id."""
 
     action: OrderAction
     order_id: str | None
@@ -59,12 +59,12 @@ _PLACING = {
     b"POST /v1/orders HTTP/1.1": OrderAction.PLACE,
     b"POST /v1/orders/batch HTTP/1.1": OrderAction.PLACE_BATCH,
 }
-# Ids as they are given to accounts and orders; whatever else stands there names none.
+# Ids as accounts and orders have them; any other text names none.
 _NAMING = re.compile(
     rb"(DELETE|PATCH) /v1/orders/"
     rb"(?:([0-9]{1,19})|by-client-id/([A-Za-z0-9._:-]{1,36})/([A-Za-z0-9._:/-]{1,36})) HTTP/1\.1"
 )
-# One class of characters each, so that no field takes longer than it is long.
+# One class of characters each, so that the time of a field is linear in its length.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\x20-\x7e]*")
 _LENGTH = re.compile(rb"[0-9]{1,9}")
@@ -73,13 +73,13 @@ _NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade", b"te", b"tr
 
 
 def head_bytes(data: bytes | bytearray) -> int:
-    """How many bytes the head at the beginning has, blank line included; 0 if its end is not there."""
+    """The length of the head at the beginning, blank line included; 0 if it is incomplete."""
     end = data.find(HEAD_END, 0, PLAIN_HEAD_BYTES_MAX)
     return 0 if end < 0 else end + len(HEAD_END)
 
 
 def read_head(data: bytes | bytearray) -> Head | Incomplete | NotPlain:
-    """The head that `data` begins with; what follows it is not looked at."""
+    """The head that `data` begins with; the bytes after it are not read."""
     size = head_bytes(data)
     if not size:
         return NoHead.NOT_PLAIN if len(data) >= PLAIN_HEAD_BYTES_MAX else NoHead.INCOMPLETE
@@ -115,7 +115,7 @@ def _read_request_line(line: bytes) -> _RequestLine | None:
 
 
 def _read_fields(lines: list[bytes]) -> dict[bytes, bytes] | None:
-    """Values by names in small letters; None where a line is not plain, or there are too many."""
+    """Values by names in lower case; None if a line is not plain, or there are too many."""
     if len(lines) > HEADERS_MAX:
         return None
     found: dict[bytes, bytes] = {}

@@ -1,6 +1,6 @@
-"""What a request may say: its route's own parameters and members, each once. All else is refused by name.
+"""Known names: a route's own parameters and members, each at most once. All others are refused by name.
 
-A name that is passed over in silence is a wrong order, a canceled book or somebody else's rows: so a
+A name that is silently ignored is a wrong order, a canceled book or somebody else's rows: so a
 misspelled `?acount=a` is an error, not a request about everybody.
 """
 
@@ -21,7 +21,7 @@ def known_text(known: Sequence[str]) -> str:
 
 
 def query_problem(query: bytes, known: Sequence[str]) -> Problem | None:
-    """A 400 that names every parameter that is unknown, empty or given twice; None where all is well.
+    """A 400 that names every parameter that is unknown, empty or given twice; None if there is none.
 
     No parameter of this API has several values. Values are not repeated: one may be a key in a wrong place.
     """
@@ -50,13 +50,13 @@ def _problem(found: Mapping[str, str]) -> Problem:
 
 
 def body_problem() -> Problem:
-    """The 400 of a body where none is known."""
+    """The 400 for a body where none is accepted."""
     message = "this route takes no body"
     return invalid_request(message, [{"path": "body", "message": message}])
 
 
 def members_known(schema: JsonSchema, location: Sequence[str | int]) -> list[str]:
-    """The members of the object at a place, as pydantic tells places: names, indexes and tags of unions."""
+    """The members of the object at a location, in pydantic's terms: names, indexes and tags of unions."""
     nodes = list(_alternatives(schema, schema))
     for part in location:
         children = [_child(node, part) for node in nodes]
@@ -65,7 +65,7 @@ def members_known(schema: JsonSchema, location: Sequence[str | int]) -> list[str
 
 
 def _alternatives(schema: JsonSchema, node: JsonSchema) -> Iterator[JsonSchema]:
-    """What a node may be, references followed; a union with tags stays one, for the tag is in the place."""
+    """The possible forms of a node, without references; a tagged union stays one: the place has its tag."""
     if "$ref" in node:
         yield from _alternatives(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[-1]])
     elif "discriminator" not in node and ("anyOf" in node or "oneOf" in node):

@@ -1,4 +1,4 @@
-"""Answers that may be large: made and sent in pieces, so that none of them holds the event loop for long."""
+"""Large responses: made and sent in pieces, so that none of them blocks the event loop for long."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -19,7 +19,7 @@ Pieces = list[bytes]
 
 
 class LargeResponse(Response):
-    """A body that is there, in pieces: each is sent in a turn of its own, when there is room for it."""
+    """A complete body, sent in pieces: each in a turn of its own, when there is room for it."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class PiecewiseResponse(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # What is sent to a client that has gone is dropped without a word: its end must be listened for.
+        # Sending to a client that has gone drops silently: its end must be received.
         gone = asyncio.ensure_future(_end_of(receive))
         try:
             await send(
@@ -118,5 +118,5 @@ def _is_json(value: Any) -> bool:
 
 
 def document(services: Services, principal: Principal, **members: Any) -> LargeResponse:
-    """As `json_object`, as an answer."""
+    """As `json_object`, as a response."""
     return LargeResponse(services, principal, json_object(**members))

@@ -1,8 +1,8 @@
-"""The end of a connection whose client may still be sending.
+"""Lingering: the end of a connection whose client may still be sending.
 
-Closed at once, with bytes that nobody has read, a connection is reset, and the answer
-may be lost on its way. So only this side's half is closed; what still comes is dropped,
-until the client has closed its half, or for a little while.
+A connection that is closed with unread bytes is reset, and the answer may be lost on its way. So
+only this side's half is closed. Later bytes are dropped until the client has closed its half, or
+for a little while.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ LINGER_SECONDS_MAX = 2.0
 
 
 def last_response(problem: Problem, more_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """What a connection says before it ends."""
+    """The response with which a connection ends."""
     body = problem.body()
     headers = {"connection": "close", **problem.headers, "content-length": str(len(body))}
     lines = [b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in headers.items()]
@@ -28,7 +28,7 @@ def last_response(problem: Problem, more_headers: Iterable[tuple[bytes, bytes]])
 
 
 class Ended(Protocol):
-    """The protocol that a connection had."""
+    """The protocol of a connection that has ended."""
 
     sweep: ConnectionSweep
 
@@ -64,9 +64,9 @@ class Lingers(Protocol):
 
 
 class PoliteTransport:
-    """What uvicorn answers a request through: a client that is still sending can read the answer.
+    """The transport that uvicorn answers through: a client that is still sending can read the answer.
 
-    One that is gone is no error: uvicorn tells only the newest of several requests of it.
+    One that is gone is no error: uvicorn notifies only the newest of its requests.
     """
 
     def __init__(self, connection: Lingers) -> None:

@@ -1,15 +1,13 @@
-"""HTTP/1.1 connections that answer the busiest requests themselves.
+"""Order connections: HTTP/1.1 connections that answer the busiest requests themselves.
 
-A client that trades sends the same head over and over; only the body is new. So
-a head that has been read once is recognised by its bytes, and such a request
-costs one look-up, one call of the desk and one write: no task, no scope, no
-header by header. Anything that is not plainly one of these requests, whole and
-alone on its connection, goes by the parser to the framework, whose routes
+A trading client sends the same head over and over; only the body is new. So a head that has been
+read once is recognised by its bytes, and such a request costs one look-up, one call of the desk and
+one write: no task, no scope, no header by header. Anything that is not plainly one of these
+requests, whole and alone on its connection, goes by the parser to the framework, whose routes
 (`app.api.routes.order_entry`) answer the same requests with the same words.
 
-One request of a connection is under way at a time. What a client has sent
-beyond it waits here, and when that is much the connection is not read. The states
-are those of `app.api.http.connection`.
+One request of a connection is under way at a time. Later bytes wait here, and if there are many the
+connection is not read. The states are those of `app.api.http.connection`.
 """
 
 from typing import Any, NamedTuple
@@ -30,7 +28,7 @@ from app.runtime.loop import EngineLoop
 
 HEADS_MAX = 4_096  # remembered, of all connections
 
-# Their heads come again and again; those of the others name an order.
+# Their heads repeat; those of the others name an order.
 _REPEATED = (OrderAction.PLACE, OrderAction.PLACE_BATCH)
 _CREATED_HEADERS = b"content-type: application/json\r\n"  # of nearly all replies
 
@@ -59,7 +57,7 @@ class PlainOrders:
         self._known: dict[bytes, PlainRequest] = {}
 
     def find(self, data: bytes | bytearray) -> PlainRequest | None:
-        """The request that `data` begins with; None where it is for others to answer."""
+        """The plain request that `data` begins with; None if it is for others to answer."""
         size = head_bytes(data)
         if not (size and self._loop.ready):
             return None
@@ -87,7 +85,7 @@ class PlainOrders:
         return request
 
     def handle(self, request: PlainRequest, body: bytes, send: SendReply) -> None:
-        """Start on a request; `send` is called once, now or later."""
+        """Start a request; `send` is called once, now or later."""
         desk, action, principal = self._desk, request.head.action, request.principal
         try:
             if action is OrderAction.PLACE:
@@ -103,7 +101,7 @@ class PlainOrders:
             send(failure_reply(error))
 
     def _order_id(self, request: PlainRequest) -> str:
-        """Raises Problem where a client order id is nobody's."""
+        """Raises Problem if the client order id is unknown."""
         head = request.head
         if head.client_order_id is None:
             return head.order_id or ""
@@ -118,11 +116,11 @@ class OrderConnection(HttpConnection):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._held = bytearray()
-        self._wanted = 0  # so many bytes must be held before a request is whole
+        self._wanted = 0  # bytes that must be held before a request is whole
         self._dated: list[tuple[bytes, bytes]] = []
         self._default_headers = b""
 
-    # What comes in.
+    # Incoming.
 
     def data_received(self, data: bytes) -> None:
         if self._held or self.state is not State.OPEN or self.flow.write_paused:
@@ -144,7 +142,7 @@ class OrderConnection(HttpConnection):
         self._begin(request, data[request.head.size : end])
 
     def _feed(self, data: bytes) -> None:
-        """What the parser takes of it; the rest is held."""
+        """Give bytes to the parser; the rest is held."""
         rest = self.feed(data)
         if rest and self.state is not State.ENDED:
             self._held += rest
@@ -160,7 +158,7 @@ class OrderConnection(HttpConnection):
         return held
 
     def go_on(self) -> None:
-        """Take the next request from what is held, if it is whole and nothing stands in its way."""
+        """Take the next request from the held bytes, if it is whole and may start."""
         held = self._held
         if self.state is State.ANSWERING or self.flow.write_paused or self.waits:
             self._bound()
@@ -191,7 +189,7 @@ class OrderConnection(HttpConnection):
         self._begin(request, body)
 
     def _find(self, data: bytes | bytearray) -> PlainRequest | None:
-        """The plain request that `data` begins with, if the turn is its."""
+        """The plain request that `data` begins with, if it is its turn."""
         return None if self.parser.in_request or self.in_cycle else self.orders.find(data)
 
     @property
@@ -208,7 +206,7 @@ class OrderConnection(HttpConnection):
         self.since = 0.0
         self.orders.handle(request, body, self._send_reply)
 
-    # What goes out.
+    # Outgoing.
 
     def _send_reply(self, reply: Reply) -> None:
         transport = self.transport

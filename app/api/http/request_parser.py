@@ -1,7 +1,7 @@
 """Request parser: llhttp, with bounds on what one request may make it keep.
 
-It has no connection. Bytes go in by pieces, and what they are comes out by calls of a
-listener; what is wrong is raised. Its stages:
+It has no connection. Bytes go in by pieces; their meaning comes out by calls of a
+listener, and errors are raised. Its stages:
 
     BETWEEN  --first byte of a request-->   HEAD
     HEAD     --blank line-->                BODY     (`head_read`)
@@ -24,7 +24,7 @@ from app.documents.problems import Problem, header_fields_too_large, unreadable_
 # Of one head, and again of what is no content within a body.
 HEAD_BYTES_MAX = 64 << 10
 
-# For llhttp at once: so much may be kept beyond what is counted.
+# For llhttp at once: this much may be kept beyond what is counted.
 _PIECE_BYTES = 4_096
 _FIELD_BYTES = 4  # a header's colon, blank and line end
 
@@ -32,7 +32,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Stage(Enum):
-    """Where in a request the parser is."""
+    """The parser's position in a request."""
 
     BETWEEN = auto()
     HEAD = auto()
@@ -40,7 +40,7 @@ class Stage(Enum):
 
 
 class RequestHead(NamedTuple):
-    """What stands before a request's body; names of headers are in small letters."""
+    """The head of a request; names of headers are in lower case."""
 
     method: str
     target: bytes
@@ -54,14 +54,14 @@ class RequestHead(NamedTuple):
         return next((value for key, value in self.headers if key == name), None)
 
     def written(self) -> bytes:
-        """The same again, for another parser."""
+        """The head as bytes again, for another parser."""
         lines = [b"%b %b HTTP/%b\r\n" % (self.method.encode(), self.target, self.http_version.encode())]
         lines += [b"%b: %b\r\n" % header for header in self.headers]
         return b"%b\r\n" % b"".join(lines)
 
     @property
     def content_bytes(self) -> float:
-        """Of the body that is announced; without end where it is chunked."""
+        """The announced length of the body; infinite if it is chunked."""
         for name, value in self.headers:
             if name == b"content-length":
                 return int(value)
@@ -71,7 +71,7 @@ class RequestHead(NamedTuple):
 
 
 class Listener(Protocol):
-    """Is told what is found, in the order in which it stands there."""
+    """Called with the parts of a request, in order."""
 
     def request_begun(self) -> None: ...
 
@@ -83,7 +83,7 @@ class Listener(Protocol):
 
 
 class UnreadableRequest(Exception):
-    """What comes is no request, or too much of one; `problem` says it to the client."""
+    """The bytes are not a request, or too much of one; `problem` is the reply."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
@@ -91,7 +91,7 @@ class UnreadableRequest(Exception):
 
 
 class ProtocolChange(Exception):
-    """A request asked for another protocol; what is not HTTP any more begins at `at`."""
+    """A request asked for another protocol; the bytes that are not HTTP any more begin at `at`."""
 
     def __init__(self, at: int) -> None:
         super().__init__(at)
@@ -121,14 +121,14 @@ class RequestParser:
 
     @property
     def in_request(self) -> bool:
-        """Whether a request has begun and its end has not come."""
+        """Whether a request has begun and not ended."""
         return self.stage is not Stage.BETWEEN
 
     def feed(self, data: bytes, at: int) -> int:
-        """Read a piece of `data`, from `at` on; where the next one begins.
+        """Read a piece of `data`, from `at` on; returns where the next one begins.
 
         Raises:
-            ProtocolChange: another protocol was asked for, and the head that asks has been read.
+            ProtocolChange: another protocol was requested, and the head that requests it has been read.
             UnreadableRequest: nothing that follows can be read.
         """
         piece = data[at : at + _PIECE_BYTES]
@@ -159,7 +159,7 @@ class RequestParser:
         self._is_overhead = False
         self._overhead_bytes = 0
 
-    # What llhttp calls.
+    # Called by llhttp.
 
     def on_message_begin(self) -> None:
         self.stage = Stage.HEAD
@@ -176,7 +176,7 @@ class RequestParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         self._fields += 1
         self._count(len(name) + len(value) + _FIELD_BYTES)
-        if self.stage is Stage.HEAD:  # trailers are nobody's
+        if self.stage is Stage.HEAD:  # trailers are dropped
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:

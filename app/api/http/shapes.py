@@ -1,9 +1,8 @@
-"""What a large request may look like, found out before every wrong member of it is.
+"""Shape of a large request, checked before every wrong member of it is.
 
-A validator lists all that is wrong, and a megabyte can be wrong in a hundred thousand
-places. So of a large request a quick look is taken first: how many members its objects
-have, how many values there are at all, and how many of them inside of what should be one
-value. What passes has few enough for any validator.
+A validator lists all errors, and a megabyte can have a hundred thousand of them. So a large request
+is first checked quickly: how many members its objects have, how many values there are in all, and
+how many of them inside of what should be one value. What passes has few enough for any validator.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from app.documents.schemas import BATCH_ORDERS_MAX, SYMBOL_PERMISSIONS_MAX, Plac
 # Smaller requests cannot be wrong in many places.
 SMALL_BYTES_MAX = 2_048
 ORDER_MEMBERS = frozenset(PlaceOrder.__annotations__)
-# A legal one has this many at the most, and room for what a name may contain.
+# A legal one has at most this many, and room for what a name may contain.
 COMMAS_MAX = BATCH_ORDERS_MAX * (len(ORDER_MEMBERS) + 3)
 MEMBERS_MAX = SYMBOL_PERMISSIONS_MAX + 8
 ITEMS_MAX = BATCH_ORDERS_MAX
@@ -30,14 +29,14 @@ _NESTED_DEPTH = 8
 
 
 def has_few_values(body: bytes | str) -> bool:
-    """Whether a body can be parsed in a moment: no more values than a legal one has."""
+    """Whether a body parses quickly: no more values than a legal one has."""
     return (body.count(",") if isinstance(body, str) else body.count(b",")) <= COMMAS_MAX
 
 
 def check_shape(body: bytes | str, *, flat: bool = False) -> None:
-    """Raises Problem (400) where a large request is of no shape that any request has.
+    """Raises Problem (400) if a large request has a shape that no request has.
 
-    `flat`: of a request that has orders or channels, and else nothing that is made of several values.
+    `flat`: of a request with orders or channels, in which nothing else is made of several values.
     """
     if len(body) <= SMALL_BYTES_MAX:
         return
@@ -46,14 +45,14 @@ def check_shape(body: bytes | str, *, flat: bool = False) -> None:
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return  # the validator says what is wrong, and where
+        return  # the validator reports the error and its place
     _check(content, "", _DEPTH)
     if flat and _has_more_containers(body, content) and _nested(content) > NESTED_MAX:
         raise invalid_request("it has lists and objects where single values belong")
 
 
 def _has_more_containers(body: bytes | str, content: Any) -> bool:
-    """Whether there may be more objects and lists than a flat request has; a quick look at the text."""
+    """Whether there may be more objects and lists than a flat request has; a quick scan of the text."""
     opened = (
         body.count("{") + body.count("[") if isinstance(body, str) else body.count(b"{") + body.count(b"[")
     )
@@ -63,7 +62,7 @@ def _has_more_containers(body: bytes | str, content: Any) -> bool:
 
 
 def _nested(content: Any, in_params: bool = False) -> int:
-    """How many values stand inside of what should be one value."""
+    """The number of values inside of what should be one value."""
     if not isinstance(content, dict):
         return _size(content, _NESTED_DEPTH)
     found = 0

@@ -1,7 +1,7 @@
-"""All connections of a server, looked at in turns: whoever keeps it waiting is found without a timer each.
+"""Sweep: all connections of a server checked in turns, so that overdue ones are found without a timer each.
 
-One sweep looks at a part of the connections every fifty milliseconds, at each about
-once a second. A connection is in it from its opening to its end, whatever it speaks.
+One sweep checks a part of the connections every fifty milliseconds, each about once a second. A
+connection is in it from its opening to its end, whatever its protocol.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Protocol
 
 CONNECTIONS_MAX = 4_096
-# Of this process beside connections: journal, database, cache, feed.
+# Files of this process beside connections: journal, database, cache, feed.
 _OTHER_FILES = 512
 _OTHER_FILES_MIN = 128
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class TooFewFiles(OSError):
-    """The system allows this process so few open files that it could not take connections."""
+    """The system allows this process too few open files to accept connections."""
 
 
 def allowed_connections() -> int:
-    """How many connections there may be: fewer, with a warning, where the process may open fewer files.
+    """How many connections there may be: fewer, with a warning, if the process may open fewer files.
 
     Raises:
         TooFewFiles: not even the files beside the connections may be open.
@@ -41,7 +41,7 @@ def allowed_connections() -> int:
 
 
 def connections_for(files: int) -> int:
-    """How many connections a process may have that may open so many files. Raises TooFewFiles."""
+    """The connections of a process that may open this many files. Raises TooFewFiles."""
     if files >= CONNECTIONS_MAX + _OTHER_FILES:
         return CONNECTIONS_MAX
     if files < 2 * _OTHER_FILES_MIN:
@@ -59,16 +59,16 @@ def connections_for(files: int) -> int:
 
 
 class Swept(Protocol):
-    """A connection. `loop`: where it lives."""
+    """A connection. `loop`: its event loop."""
 
     loop: asyncio.AbstractEventLoop
 
     def check_deadlines(self, now: float) -> None:
-        """Act on what is overdue; `now` is the event loop's time."""
+        """Enforce deadlines; `now` is the event loop's time."""
 
 
 class ConnectionSweep:
-    """The connections of a server, looked at in turns; nothing is done where there are none."""
+    """The connections of a server, checked in turns; nothing is done without connections."""
 
     def __init__(self, connections_max: int) -> None:
         self.connections_max = connections_max
@@ -102,7 +102,7 @@ class ConnectionSweep:
 
 
 class UnreadWatch:
-    """Whether a peer reads what it is sent: bytes that wait in the transport, and since when so many."""
+    """Watches whether a peer reads: the bytes that wait in the transport, and since when this many."""
 
     __slots__ = ("_bytes", "_since")
 
@@ -111,7 +111,7 @@ class UnreadWatch:
         self._since = 0.0
 
     def seconds(self, transport: asyncio.WriteTransport, now: float) -> float:
-        """For how long nothing was read of what waits; 0 where nothing waits."""
+        """How long nothing of the waiting bytes was read; 0 if none wait."""
         size = transport.get_write_buffer_size()
         if size != self._bytes:
             self._bytes, self._since = size, now

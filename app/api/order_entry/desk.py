@@ -1,8 +1,8 @@
-"""What clients can do with orders, whatever the transport.
+"""Order desk: everything that clients can do with orders, over either transport.
 
-Each request checks rights, builds the command and hands it to the loop; the
-transport is called back with the reply once it is durable. A request that is
-refused before it reaches the engine raises, and its transport is not called.
+Each request checks rights, builds the command and hands it to the loop; the transport is called
+back with the reply once it is durable. A request that is refused before it reaches the engine
+raises, and its transport is not called.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.PENDING_R
 
 
 def _scope_problem(account: str | None) -> Problem:
-    """Nobody's orders are canceled for want of a word, or for one too many."""
+    """Neither a missing nor a superfluous parameter may cancel somebody's orders."""
     message = "name an account, or scope=firm for the orders of all accounts that the key may trade"
     if account is not None:
         message = "an account is named already: with it there is no scope"
@@ -62,7 +62,7 @@ class OrderDesk:
         self._reference = services.reference
         self.reader = OrderReader(services.state)
         self._turns = services.turns
-        self._telling: set[asyncio.Task[None]] = set()
+        self._rendering: set[asyncio.Task[None]] = set()
 
     def place(self, principal: Principal, order: PlaceOrder, send: SendReply) -> None:
         """Raises Problem (foreign account), EngineHalted, Overloaded, StorageFull."""
@@ -72,15 +72,15 @@ class OrderDesk:
         record = commands.place_order(self._reference, order, principal.number)
         self._loop.submit_for(PlaceRequest(self, principal, order, send), record)
 
-    def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
-        """Make the parts of a long answer as orders leave room for it, then call `done`."""
+    def render_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
+        """Make the parts of a long reply in turns with orders, then call `done`."""
 
-        async def tell() -> None:
+        async def render() -> None:
             done(await self._turns.all_of(0, parts))
 
-        telling = asyncio.ensure_future(tell())
-        self._telling.add(telling)
-        telling.add_done_callback(self._telling.discard)
+        rendering = asyncio.ensure_future(render())
+        self._rendering.add(rendering)
+        rendering.add_done_callback(self._rendering.discard)
 
     def placed(self, principal: Principal, order: PlaceOrder | None, outcome: Outcome) -> ReplyContent:
         event = outcome.event
@@ -104,7 +104,7 @@ class OrderDesk:
         return ReplyContent(content["status"], content)
 
     def _replayed(self, principal: Principal, order: PlaceOrder | None, event: EventView) -> ReplyContent:
-        """The first order again, as it was when the repeat came."""
+        """The first order again, as of the repeat."""
         slot = self.reader.slot(event.order_id)
         if slot is not None:
             seq, ts = self.reader.last_change(slot)
@@ -117,7 +117,7 @@ class OrderDesk:
         return ReplyContent(200, content, True)
 
     def fills(self, slot: int, event: EventView) -> list[dict[str, Any]]:
-        """The executions that are in an order as `event` shows it."""
+        """The executions in an order as `event` shows it."""
         if event.symbol < 0:
             return []
         instrument = self._reference.instruments[event.symbol]
@@ -144,7 +144,7 @@ class OrderDesk:
         self._loop.submit_for(CloseRequest(self, principal, send), record)
 
     def closed(self, principal: Principal, outcome: Outcome) -> ReplyContent:
-        """The first order, the others where the position was larger than one may be, and what made way."""
+        """The first order, the others if the position was larger than one may be, and the canceled orders."""
         reply = self.placed(principal, None, outcome)
         if reply.status >= 400:
             return reply
@@ -163,7 +163,7 @@ class OrderDesk:
         return reply
 
     def place_batch(self, principal: Principal, batch: PlaceOrders, send: SendReply) -> None:
-        """Foreign accounts are refused one by one, the others go on. Raises as `place`."""
+        """Orders for foreign accounts are refused one by one, the others go on. Raises as `place`."""
         submissions: list[Submission] = []
         records = bytearray()
         for order in batch["orders"]:
@@ -206,7 +206,7 @@ class OrderDesk:
         return int(order_id), account, symbol
 
     def find(self, principal: Principal, order_id: str) -> int:
-        """The slot of an order that the key may read; others' are as unknown as none. Raises Problem."""
+        """The slot of an order that the key may read; others' count as unknown. Raises Problem."""
         if order_id.isascii() and order_id.isdigit() and len(order_id) <= 19:
             slot = self.reader.slot(int(order_id))
             if slot is not None and self.may_read(principal, slot):
@@ -226,7 +226,7 @@ class OrderDesk:
         return slot
 
     def order_id_of(self, principal: Principal, account: str, client_order_id: str) -> str:
-        """As `find_by_client_id`, for what goes on with the order's own id."""
+        """As `find_by_client_id`, for requests that go on with the order's own id."""
         return str(self.reader.order_id(self.find_by_client_id(principal, account, client_order_id)))
 
     def may_read(self, principal: Principal, slot: int) -> bool:
@@ -238,10 +238,10 @@ class OrderDesk:
     def cancel_all(
         self, principal: Principal, account: str | None, symbol: str | None, scope: str | None = None
     ) -> asyncio.Future[list[Outcome]]:
-        """Ask to cancel what is open of an account or, with the scope FIRM, of all that the key may trade.
+        """Cancel the open orders of an account or, with the scope FIRM, of all that the key may trade.
 
-        With `symbol` only in this. Raises Problem (nobody is named, foreign account, unknown names),
-        EngineHalted, Overloaded.
+        With `symbol`, only in this symbol. Raises Problem (no account and no scope, foreign account, unknown
+        names), EngineHalted, Overloaded.
         """
         if principal.role < Role.TRADER:
             raise forbidden("this key may only read")
@@ -274,7 +274,7 @@ class OrderDesk:
     def canceled_items(
         self, principal: Principal, outcomes: Sequence[Outcome], counts: dict[str, int]
     ) -> Iterator[dict[str, Any]]:
-        """How a mass cancel ended for each order; `counts` are how often each way, when all are told."""
+        """The result of a mass cancel for each order; `counts` is complete after the last item."""
         counts.update(canceled=0, pending=0, failed=0)
         for event in (event for outcome in outcomes for event in outcome.orders):
             if event.kind == EventKind.CANCEL_REJECTED:

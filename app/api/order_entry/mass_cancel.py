@@ -1,4 +1,4 @@
-"""The answer to a mass cancel, which has as many orders in it as were open: made in pieces."""
+"""Reply to a mass cancel, which has as many orders in it as were open: made in pieces."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from app.runtime.outcomes import Outcome
 async def canceled_members(
     services: Services, desk: OrderDesk, principal: Principal, outcomes: Sequence[Outcome], name: str
 ) -> dict[str, Any]:
-    """How it ended for each order, as JSON under `name`, and how often each way."""
+    """The result for each order, as JSON under `name`, and the counts by result."""
     counts: dict[str, int] = {}
     items = await json_list(services, principal, desk.canceled_items(principal, outcomes, counts))
     return {name: items, **counts}

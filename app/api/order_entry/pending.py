@@ -1,7 +1,7 @@
-"""Orders, cancels and amendments on their way: each waits in the engine's loop and answers its transport.
+"""Pending requests: orders, cancels and amendments in flight. Each waits in the loop and replies when done.
 
-Most answers are JSON that a kernel has written already (`app.codec`). What is
-left, refusals and repeats, is rendered from events by the desk.
+Most replies are JSON that a kernel has already written (`app.codec`). The rest, refusals and
+repeats, is rendered from events by the desk.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ Submission = tuple[PlaceOrder, Problem | None]
 
 
 class Describer(Protocol):
-    """Tells outcomes that are no plain orders."""
+    """Renders outcomes that are not plain orders."""
 
     def placed(self, principal: Principal, order: PlaceOrder, outcome: Outcome) -> ReplyContent: ...
 
@@ -35,11 +35,11 @@ class Describer(Protocol):
 
     def changed(self, principal: Principal, outcome: Outcome) -> ReplyContent: ...
 
-    def tell_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None: ...
+    def render_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None: ...
 
 
 def failure_reply(error: Exception) -> Reply:
-    """The problem that stands for an error; a bug is logged and answered as one."""
+    """The problem for an error; a bug is logged and becomes an internal error."""
     problem = problem_of(error)
     if problem is None:
         logger.error("a request for orders failed", exc_info=error)
@@ -109,7 +109,7 @@ class ChangeRequest:
 
 
 class CloseRequest:
-    """A position that is to be closed."""
+    """A request to close a position."""
 
     __slots__ = ("_desk", "_principal", "_send", "count", "first")
 
@@ -129,7 +129,7 @@ class CloseRequest:
 
 
 class BatchRequest:
-    """Many new orders, answered together; those with a problem did not reach the engine."""
+    """Many new orders with one reply; those with a problem did not reach the engine."""
 
     __slots__ = ("_desk", "_principal", "_send", "_submissions", "count", "first")
 
@@ -158,12 +158,12 @@ class BatchRequest:
                 results.append((order, replies.outcome(number)))
                 described += 1
             number += 1
-        if described > DESCRIBED_AT_ONCE_MAX:  # a thousand refusals would hold the loop
-            self._desk.tell_in_turns(self._told(results), self._end)
+        if described > DESCRIBED_AT_ONCE_MAX:  # a thousand refusals would block the loop
+            self._desk.render_in_turns(self._rendered(results), self._end)
         else:
-            self._end(list(self._told(results)))
+            self._end(list(self._rendered(results)))
 
-    def _told(self, results: list[bytes | tuple[PlaceOrder, Outcome]]) -> Iterator[bytes]:
+    def _rendered(self, results: list[bytes | tuple[PlaceOrder, Outcome]]) -> Iterator[bytes]:
         for result in results:
             if isinstance(result, bytes):
                 yield result

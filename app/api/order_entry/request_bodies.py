@@ -1,4 +1,4 @@
-"""Bodies of order requests: how large they may be, and from bytes to what is asked for."""
+"""Bodies of order requests: their size bounds, and their decoders."""
 
 from app.api.http.decoding import decoder
 from app.documents.schemas import AmendOrder, PlaceOrder, PlaceOrders

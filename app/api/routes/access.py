@@ -1,4 +1,4 @@
-"""What FastAPI routes ask for: the services, who is calling, and bodies read exactly."""
+"""Access: dependencies of FastAPI routes: the services, the caller, and exactly decoded bodies."""
 
 import json
 from collections.abc import Callable, Coroutine, Iterator
@@ -54,14 +54,14 @@ class _ExactRequest(Request):
             return exact_json(body)
         except json.JSONDecodeError:
             raise
-        except Problem as problem:  # the framework knows one way to say that a body is not right
+        except Problem as problem:  # the framework has one error for an invalid body
             raise json.JSONDecodeError(problem.content["detail"], "", 0) from problem
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
 
 
 def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Bodies are JSON whatever they are said to be: `curl -d` calls them a form."""
+    """Bodies are JSON whatever their declared type: `curl -d` calls them a form."""
     kept = [header for header in headers if header[0] != b"content-type"]
     return [*kept, (b"content-type", b"application/json")]
 
@@ -85,12 +85,12 @@ async def _has_body(request: Request) -> bool:
 
 
 class ExactRoute(APIRoute):
-    """A route that takes what it knows and nothing else, see `app.api.http.known_names`.
+    """A route that accepts only what it knows, see `app.api.http.known_names`.
 
     It reads bodies as JSON, and their numbers keep their text, see `app.runtime.decimals`.
     """
 
-    _body_schema: JsonSchema | None = None  # made when it is asked for
+    _body_schema: JsonSchema | None = None  # made on first use
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -104,7 +104,7 @@ class ExactRoute(APIRoute):
             if problem is None and not takes_body and await _has_body(request):
                 problem = body_problem()
             if problem is not None:
-                if needs_key:  # who is not known is told nothing else
+                if needs_key:  # an unknown caller learns nothing else
                     _known(services_of(request), request.headers.get("authorization"))
                 raise problem
             scope = {**request.scope, "headers": _as_json(request.scope["headers"])}
@@ -153,7 +153,7 @@ def _served(services: Provided, principal: Annotated[Principal, Depends(_known)]
 
 
 def served_principal(request: Request) -> Principal:
-    """Who is asking, while the engine takes orders. Raises Problem."""
+    """The caller, while the engine accepts orders. Raises Problem."""
     services = services_of(request)
     return _served(services, _known(services, request.headers.get("authorization")))
 
@@ -197,7 +197,7 @@ def reply_response(reply: Reply) -> Response:
 
 
 def account_index(services: Services, principal: Principal, account: str) -> int:
-    """Raises Problem: to a trader, others' accounts are as unknown as none."""
+    """Raises Problem: to a trader, others' accounts count as unknown."""
     index = services.reference.accounts.get(account)
     if index is None or not principal.may_read(account):
         raise Problem(404, "UNKNOWN_ACCOUNT", f"there is no account {account[:40]!r}")

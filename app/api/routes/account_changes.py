@@ -1,7 +1,7 @@
-"""What people change of an account that is open: cash in and out, and its leverage; each with a reason.
+"""Account changes by people: cash in and out, and leverage; each with a reason.
 
-A client transfer id makes a transfer repeatable. It is kept with the reason, so it is as durable as the
-transfer; repeats are known as far as `app.runtime.risk_log` goes back.
+A client transfer id makes a transfer repeatable. It is kept with the reason, so it is as durable as
+the transfer; repeats are recognised as far as `app.runtime.risk_log` goes back.
 """
 
 import re
@@ -47,7 +47,7 @@ class NewTransfer(Closed):
 
 
 class Transfer(BaseModel):
-    """`cash` and `equity` are those of the account when this answer was made."""
+    """`cash` and `equity` are those of the account when this reply was made."""
 
     transfer_id: Annotated[str, Field(description="the `seq` of its command, as text")]
     client_transfer_id: str | None
@@ -70,7 +70,7 @@ class TransferReason(NamedTuple):
 
 
 def split_reason(text: str) -> TransferReason:
-    """A transfer's reason as it was given, and its client transfer id."""
+    """A transfer's reason as given, and its client transfer id."""
     reason, mark, rest = text.rpartition(_ID_MARK)
     if not mark or not rest.endswith("]") or not re.fullmatch(_CLIENT_ID, rest[:-1]):
         return TransferReason(text, None)
@@ -78,7 +78,7 @@ def split_reason(text: str) -> TransferReason:
 
 
 def check_reason(reason: str | None) -> None:
-    """Raises Problem: one that reads as if it had an id would make a later transfer a repeat of this."""
+    """Raises Problem: a reason that looks as if it had an id would make a later transfer a repeat of this."""
     if reason is not None and split_reason(reason).client_transfer_id is not None:
         raise invalid_field("reason", f"must not end as an id is kept: '{_ID_MARK.strip()} ...]'")
 
@@ -95,7 +95,7 @@ def _amount(request: NewTransfer) -> int:
 
 
 def _earlier(services: Services, account: int, client_transfer_id: str) -> tuple[TransferEvent, str] | None:
-    """The transfer of the account that has this id already, and its reason."""
+    """The account's earlier transfer with this id, and its reason."""
     for event, text in services.risk_log.changes_of_kind(EventKind.CASH_TRANSFERRED):
         given = split_reason(text)
         if event.account == account and given.client_transfer_id == client_transfer_id:
@@ -133,9 +133,9 @@ def _content(services: Services, event: TransferEvent, given: TransferReason) ->
 async def transfer(
     account: str, request: NewTransfer, services: Provided, principal: RiskManager
 ) -> Response:
-    """Pay into an account, or out of it: no profit and no loss.
+    """Pay into an account, or out of it: neither profit nor loss.
 
-    What the account's margin does not cover is not paid out (INSUFFICIENT_MARGIN).
+    An amount that the account's margin does not cover is not paid out (INSUFFICIENT_MARGIN).
     """
     index = account_index(services, principal, account)
     amount = _amount(request)
@@ -171,7 +171,7 @@ async def transfer(
 async def change_account(
     account: str, change: AccountChange, services: Provided, principal: RiskManager
 ) -> Response:
-    """Set the leverage: how many times its equity the account may be exposed."""
+    """Set the leverage: the account's largest exposure as a multiple of its equity."""
     index = account_index(services, principal, account)
     reason = reason_text(change.reason)
     async with services.reference_lock:

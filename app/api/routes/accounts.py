@@ -58,7 +58,7 @@ async def get_positions(account: str, services: Provided, principal: Viewer) -> 
 @router.get("/positions", response_model=Positions, responses=problems())
 async def list_positions(services: Provided, principal: Viewer) -> Response:
     state, reference = services.state, services.reference
-    # By account: looking for positions where there are none takes time, too.
+    # By account: searching accounts without positions takes time, too.
     of_accounts = await services.turns.all_of(
         principal.number,
         (

@@ -1,4 +1,4 @@
-"""The report of a day's breaches: refusals by a limit or state, what tripped, and who changed what."""
+"""Breach report of a day: refusals by a limit or state, tripped breakers, and changes with their authors."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ class Breaches(BaseModel):
 
 
 class _Report(NamedTuple):
-    """What one day's report is made of; `head` are its members that are no long lists."""
+    """The data of one day's report; `head` has the members that are not long lists."""
 
     head: Content
     counts: list[Content]
@@ -60,7 +60,7 @@ class _Report(NamedTuple):
 
 
 async def _report(services: Services, principal: Principal, day_ts: int, details: int) -> _Report:
-    """Records are looked at and kept as they are, and told one by one: as objects they would be many."""
+    """Records are selected and kept as bytes, and decoded one by one: as objects they would be many."""
     log, number = services.risk_log, principal.number
     wanted = range(day_ts, day_ts + DAY_US)
     of_day = (record for record in log.refusal_records() if event_ts(record) in wanted)
@@ -70,7 +70,7 @@ async def _report(services: Services, principal: Principal, day_ts: int, details
     )
     day = log.day(day_ts)
     counts = _counts(services, day)
-    # What came in between the looks is in the counts, and not among the refusals.
+    # Refusals that came between the two reads are in the counts only.
     total = sum(each["count"] for each in counts)
     whole = log.complete_since_ts <= day_ts and len(refusals) == total and not day.uncounted
     head = {
@@ -105,7 +105,7 @@ _CSV_COLUMNS = (
 
 
 def _csv_lines(services: Services, report: _Report) -> Iterator[str]:
-    """All parts of the report as one table; `record` says of which part a row is."""
+    """All parts of the report as one table; `record` names the part of a row."""
     yield csv_line(_CSV_COLUMNS, CRLF)
     for row in report.counts:
         yield _csv_line("COUNT", row)

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/accounts", tags=["orders"], route_class=ExactRout
 
 
 class ClosePosition(BaseModel):
-    """With a client order id the request may be sent again: it places one order at the most."""
+    """With a client order id the request may be repeated: it places at most one order."""
 
     model_config = CLOSED
 
@@ -33,9 +33,9 @@ class ClosePosition(BaseModel):
 
 
 class ClosedPosition(Order):
-    """The first order. One is enough where the position is no larger than an order may be."""
+    """The first order. One is enough if the position is no larger than an order may be."""
 
-    further_orders: list[Order] = Field(description="the others that close; not told again to a repeat")
+    further_orders: list[Order] = Field(description="the others that close; left out for a repeat")
     canceled_orders: list[Order] = Field(
         description="what made way; those that protect end with the position"
     )

@@ -1,4 +1,4 @@
-"""Versions as entity tags (RFC 9110): `ETag: "7"` on what is read, `If-Match: "7"` on what changes it."""
+"""Entity tags (RFC 9110) from versions: `ETag: "7"` on what is read, `If-Match: "7"` on what changes it."""
 
 import re
 from typing import Annotated
@@ -20,7 +20,7 @@ IfMatch = Annotated[
 
 
 def etag(version: int) -> dict[str, str]:
-    """The header of an answer that shows this version."""
+    """The header of a response that shows this version."""
     return {"etag": f'"{version}"'}
 
 

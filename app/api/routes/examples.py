@@ -1,4 +1,4 @@
-"""Examples for OpenAPI: what to send to manage risk, and what comes back.
+"""Examples for OpenAPI: requests that manage risk, and their responses.
 
 Tests hold them against the models of their routes, and send the requests to a real server.
 """
@@ -13,7 +13,7 @@ _TS = 1_790_000_000_000_000
 
 
 class Example(NamedTuple):
-    """Of one operation; `request` is None where it has no body."""
+    """Example of one operation; `request` is None if it has no body."""
 
     status: int
     response: Json
@@ -22,7 +22,7 @@ class Example(NamedTuple):
 
 _WHY = {"reason": "quiet day, smaller orders"}
 
-# Scopes as paths of limits name them, and as answers do; a limit that each may carry, with a value.
+# Scopes as named by paths and by responses; a limit that each may carry, with a value.
 _SCOPES = {
     "/firm": ("firm", "MAX_GROSS_EXPOSURE", "50000000", "quote currency"),
     "/accounts/{account}": ("account:alpha", "MAX_ORDER_NOTIONAL", "100000", "quote currency"),

@@ -1,6 +1,6 @@
-"""What has been, out of the database: it may be a moment behind the engine, and it may be down.
+"""History routes, from the database: it may be a moment behind the engine, and it may be down.
 
-Newest first, in pages; with `Accept: text/csv` all rows of the range at once, as they come.
+Newest first, in pages; with `Accept: text/csv` all rows of the range at once, as a stream.
 """
 
 import base64
@@ -25,7 +25,7 @@ from app.api.routes.access import (
     problems,
     symbol_index,
 )
-from app.api.routes.history_rows import ROWS, Row, told_row
+from app.api.routes.history_rows import ROWS, Row, shown_row
 from app.api.services import Services
 from app.documents.content import Content
 from app.documents.problems import invalid_field, unknown_order
@@ -48,7 +48,7 @@ End = Annotated[int | None, Query(ge=0, le=TS_MAX, description="microseconds, no
 
 
 class HistoryPage(BaseModel):
-    """Newest first; `next_cursor` gives the page behind this one, null where there is none."""
+    """Newest first; `next_cursor` gives the page after this one, null if there is none."""
 
     items: list[Content]
     next_cursor: str | None
@@ -89,7 +89,7 @@ _RESPONSES: Responses = {
 
 
 def encode_cursor(key: tuple[int, ...]) -> str:
-    """Opaque to clients: where the next page begins."""
+    """The start of the next page, opaque to clients."""
     return base64.urlsafe_b64encode(struct.pack(f">{len(key)}q", *key)).rstrip(b"=").decode()
 
 
@@ -106,7 +106,7 @@ def decode_cursor(text: str, fields: int) -> tuple[int, ...]:
 
 
 def _accounts(services: Services, principal: Principal, account: str | None) -> list[int] | None:
-    """Indexes of the accounts asked for that the key may read; None for all."""
+    """Indexes of the requested accounts that the key may read; None for all."""
     if account is not None:
         return [account_index(services, principal, account)]
     if principal.accounts is None:
@@ -135,7 +135,7 @@ async def _answer(
         return await _csv(services, principal, kind, selection)
     rows = await services.history.page(kind.table, selection)
     limit = (selection.limit or 1) - 1
-    contents = (told_row(kind, services.reference, row, principal.sees_all) for row in rows[:limit])
+    contents = (shown_row(kind, services.reference, row, principal.sees_all) for row in rows[:limit])
     items = await json_list(services, principal, contents)
     cursor = None
     if len(rows) > limit:
@@ -145,14 +145,14 @@ async def _answer(
 
 async def _csv(services: Services, principal: Principal, kind: Row, selection: Selection) -> Response:
     batches = services.history.export(kind.table, selection)
-    # The first rows are read before the answer begins: until then an error can still be one.
+    # The first rows are read before the response begins: until then an error can still be sent.
     first: list[Any] = await anext(batches, [])
 
     async def pieces() -> AsyncIterator[bytes]:
         yield csv_line(kind.names).encode()
         rows = first
         while rows:
-            contents = (told_row(kind, services.reference, row, principal.sees_all) for row in rows)
+            contents = (shown_row(kind, services.reference, row, principal.sees_all) for row in rows)
             lines = (csv_line(content.values()) for content in contents)
             async for part in services.turns.spread(principal.number, lines):
                 yield "".join(part).encode()
@@ -182,7 +182,7 @@ _add_route("/history/closed-orders", "orders", closed=True)
 
 @router.get("/history/orders/{order_id}/events", response_model=HistoryPage, responses=_RESPONSES)
 async def order_events(order_id: str, services: Provided, principal: Observer, asked: Asked) -> Response:
-    """All that happened to an order, the last first."""
+    """All events of an order, the last first."""
     if not order_id.isascii() or not order_id.isdigit() or len(order_id) > 18:
         raise unknown_order(order_id)
     selection = replace(_selection(services, principal, asked, ORDER_EVENTS), order_id=int(order_id))
@@ -224,7 +224,7 @@ async def get_candles(
     end = services.clock.now() if end is None else end
     if start is not None and end - start > CANDLES_MAX * width:
         raise invalid_field("start", f"the range may have at most {CANDLES_MAX} intervals")
-    end += -end % width  # an interval is in the range if its beginning is, and then all of it
+    end += -end % width  # an interval belongs to the range as a whole if its beginning does
     first = end - CANDLES_MAX * width if start is None else start - start % width
     text, arguments = candles_query(width // 1_000_000, instrument.index, max(first, 0), end)
     rows = await services.history.fetch(text, *arguments)
@@ -247,9 +247,9 @@ async def get_candles(
 
 
 class DailyPnl(BaseModel):
-    """`pnl`: change of the equity that is no transfer; on an account's first day since its opening.
+    """`pnl`: the change of equity without transfers; on an account's first day since its opening.
 
-    Null only where history begins after the opening, on its first day.
+    Null only if history begins after the opening, on its first day.
     """
 
     day: str

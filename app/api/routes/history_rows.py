@@ -1,4 +1,4 @@
-"""Rows of history as the API shows them: names and decimals in the place of indexes and integers."""
+"""History rows as the API shows them: names and decimals in place of indexes and integers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,8 +49,8 @@ class Row:
     content: Callable[[Reference, Record], Content] = field(repr=False)
 
 
-def told_row(kind: Row, reference: Reference, row: Record, shows_shared: bool) -> Content:
-    """A row as it is told; `shows_shared`: with the numbers of scopes that other accounts are in."""
+def shown_row(kind: Row, reference: Reference, row: Record, shows_shared: bool) -> Content:
+    """A row as a document; `shows_shared`: with the numbers of scopes that other accounts are in."""
     content = kind.content(reference, row)
     if not shows_shared and "observed" in content and is_shared(row["code"], row["scope"]):
         content |= {"limit": None, "observed": None}
@@ -58,7 +58,7 @@ def told_row(kind: Row, reference: Reference, row: Record, shows_shared: bool) -
 
 
 def _name(kind: type[IntEnum], value: int) -> str | int:
-    """The member's name; the number where this version does not know it."""
+    """The member's name, or the number if this version does not know it."""
     try:
         return str(kind(value).name)
     except ValueError:
@@ -158,7 +158,7 @@ def _risk_event(reference: Reference, row: Record) -> Content:
 
 
 def _limit_change(reference: Reference, row: Record) -> Content:
-    """Decisions are of a whole request, and name no limit: those that take effect have rows of their own."""
+    """Decisions concern a whole request and name no limit: the changed limits have rows of their own."""
     what = changed_values(row["kind"], row["limit_number"], row["old_value"], row["new_value"]) or _NOTHING
     return {
         "ts": row["ts"],
@@ -178,7 +178,7 @@ def _limit_change(reference: Reference, row: Record) -> Content:
 
 
 def _audited(reference: Reference, row: Record) -> Content:
-    """What is no change of a limit, rule, parameter, permission or state shows the engine's numbers."""
+    """Changes other than of a limit, rule, parameter, permission or state show the engine's numbers."""
     numbers = row["old_value"], row["new_value"]
     what = changed_values(row["kind"], row["code"], *numbers) or Changed(None, *numbers)
     if row["kind"] == EventKind.SYMBOL_SETTLED:

@@ -1,4 +1,4 @@
-"""Instruments: what can be traded, on which grid, at what fees."""
+"""Instrument routes: what can be traded, on which grid, at which fees."""
 
 from dataclasses import replace
 from decimal import Decimal as Exact
@@ -51,7 +51,7 @@ def _ppm(bps: str) -> int:
 
 
 def parse_field(path: str, grid: Grid, value: str | int | JsonNumber, meaning: str) -> int:
-    """Steps of a grid. Raises Problem: `meaning` says what is wrong with one that is off the grid."""
+    """Steps of a grid. Raises Problem: `meaning` is the text for a value off the grid."""
     try:
         return grid.parse(decimal_text(value))
     except OutOfRange:
@@ -129,7 +129,7 @@ async def _set(services: Services, view: InstrumentView, actor: int) -> Content:
 
 
 def _in_use(view: InstrumentView, event: RejectionEvent) -> Problem:
-    """Which order, or the mark, a change of an instrument would leave out of bounds."""
+    """The order, or the mark, that a change of an instrument would leave out of bounds."""
     order_id = str(event.blocking_order_id) if event.blocking_order_id else None
     text = view.price_text if event.price_bound else view.quantity_text
     limit, observed = text(event.limit), text(event.observed)
@@ -176,7 +176,7 @@ async def create_instrument(request: NewInstrument, services: Provided, principa
 async def change_instrument(
     symbol: str, change: InstrumentChange, services: Provided, principal: Admin
 ) -> Response:
-    """Change quantities, fees or status; tick, step and currencies stay."""
+    """Change quantities, fees or status; tick, step and currencies never change."""
     async with services.reference_lock:
         view = services.reference.instruments[symbol_index(services, symbol)]
         content = await _set(services, _changed_view(view, change), principal.number)

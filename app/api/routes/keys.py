@@ -52,7 +52,7 @@ async def list_keys(services: Provided, principal: KeyAdmin) -> Response:
 
 @router.post("", status_code=201, response_model=CreatedKey, responses=problems(409, 413))
 async def create_key(request: NewKey, services: Provided, _principal: KeyAdmin) -> Response:
-    """Make a key. It is shown in this answer and never again."""
+    """Create a key. It is shown in this response and never again."""
     role = Role[request.role.upper()]
     if (role == Role.TRADER) != bool(request.accounts):
         raise invalid_field("accounts", "a trader's key names its accounts, other keys name none")
@@ -65,7 +65,7 @@ async def create_key(request: NewKey, services: Provided, _principal: KeyAdmin) 
 
 @router.delete("/{key_id}", response_model=Key, responses=problems(404, 409))
 async def revoke_key(key_id: int, services: Provided, _principal: KeyAdmin) -> Response:
-    """Revoke a key: no request with it is answered any more, and its connections are closed."""
+    """Revoke a key: its requests are refused from now on, and its connections are closed."""
     try:
         principal = await asyncio.to_thread(services.keys.revoke, key_id)
     except KeyRefused as error:

@@ -1,4 +1,4 @@
-"""Stopping trading, for the firm, an account or a symbol, and starting it again."""
+"""Kill switch: trading stopped for the firm, an account or a symbol, and started again."""
 
 import logging
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ _STATES = {
 
 
 class _State(NamedTuple):
-    """Read at one moment; units as in the engine's records."""
+    """A state as of one moment; units as in the engine's records."""
 
     scope: LimitScope
     state: int
@@ -57,7 +57,7 @@ class _State(NamedTuple):
 
 
 class ScopeState(BaseModel):
-    """The trading state of one scope, since when, who set it and why."""
+    """The trading state of one scope, since when, by whom and why."""
 
     scope: str
     state: str
@@ -76,7 +76,7 @@ class TradingStates(BaseModel):
 
 
 class KillSwitchResult(BaseModel):
-    """`orders`: how it ended for each order that was asked to end, as `DELETE /v1/orders` tells it."""
+    """`orders`: the result for each order that was asked to end, as `DELETE /v1/orders` gives it."""
 
     scope: str
     state: str
@@ -140,12 +140,12 @@ async def get_states(
 
 @router.post("", response_model=KillSwitchResult, responses=problems(404, 413, 422))
 async def pull(request: KillSwitch, services: Provided, desk: Desk, principal: RiskManager) -> Response:
-    """Halt, restrict to reducing, or resume; on request cancel what is open in the scope.
+    """Halt, restrict to reducing, or resume; on request cancel the open orders of the scope.
 
-    Where trading is restricted, what could increase a position is canceled in any case
-    (`BOT4_CANCEL_INCREASING`), and the rest is held to the position.
+    Under a restriction, orders that could increase a position are canceled in any case
+    (`BOT4_CANCEL_INCREASING`), and the rest is kept within the position.
 
-    It takes effect between two orders: what is behind it in the same tick meets it already.
+    It takes effect between two orders: later orders in the same tick are already subject to it.
     """
     kind, _, name = request.scope.partition(":")
     account = account_index(services, principal, name) if kind == "account" else None

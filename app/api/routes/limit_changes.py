@@ -1,4 +1,4 @@
-"""Changes of limits that wait for a second person: listed, approved, rejected."""
+"""Limit changes that wait for a second person: listed, approved, rejected."""
 
 from typing import Annotated, Literal
 
@@ -30,7 +30,7 @@ def _content(services: Services, number: int) -> Content | None:
 
 
 def change_response(services: Services, number: int, status: int = 200) -> Response:
-    """A request as it is now. Raises Problem where there is none of this number (any more)."""
+    """A request as it is now. Raises Problem if there is none of this number, or no longer."""
     content = _content(services, number)
     if content is None:
         raise Problem(404, "UNKNOWN_CHANGE", "there is no such change")
@@ -45,7 +45,7 @@ async def list_changes(
         Literal["pending", "all"], Query(description="all: also decided ones, while there is room")
     ] = "pending",
 ) -> Response:
-    """What waits for a second person, newest first."""
+    """Requests that wait for a second person, newest first."""
     if principal.accounts is not None:
         raise forbidden("a trader may not read changes of limits")
     changes = services.state.limit_changes
@@ -63,13 +63,13 @@ async def list_changes(
 
 @router.post("/{change_id}/approve", response_model=LimitRequest, responses=problems(404, 409, 413, 422))
 async def approve(change_id: int, decision: Decision, services: Provided, principal: RiskManager) -> Response:
-    """Let it take effect. Not by its maker (403 MAKER_CANNOT_APPROVE)."""
+    """Approve it: it takes effect. Not by its maker (403 MAKER_CANNOT_APPROVE)."""
     return await _decide(CommandKind.APPROVE_CHANGE, change_id, decision, services, principal)
 
 
 @router.post("/{change_id}/reject", response_model=LimitRequest, responses=problems(404, 409, 413, 422))
 async def reject(change_id: int, decision: Decision, services: Provided, principal: RiskManager) -> Response:
-    """Turn it down; its maker may do that too."""
+    """Reject it; its maker may do that too."""
     return await _decide(CommandKind.REJECT_CHANGE, change_id, decision, services, principal)
 
 

@@ -1,4 +1,4 @@
-"""Paths of limits: the scope that each names, and who may read it."""
+"""Limit paths: the scope that each path names, and the check of who may read it."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ def _account_symbol_scope(services: Provided, principal: Viewer, account: str, s
     return LimitScope(account_index(services, principal, account), symbol_index(services, symbol))
 
 
-# Below /v1/limits, and what finds the scope.
+# Paths below /v1/limits, with the dependency that finds the scope.
 PATHS: dict[str, FindScope] = {
     "/firm": _firm_scope,
     "/accounts/{account}": _account_scope,
@@ -39,6 +39,6 @@ PATHS: dict[str, FindScope] = {
 
 
 def check_readable(principal: Principal, scope: LimitScope) -> None:
-    """Raises Problem: traders read what concerns their accounts alone."""
+    """Raises Problem: a trader reads only what concerns its accounts."""
     if scope.account is None and principal.accounts is not None:
         raise forbidden("a trader reads the limits of its accounts")

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/limit-templates", tags=["limits"], route_class=Ex
 
 
 class LimitTemplate(BaseModel):
-    """Limits of a new account. Changing a template changes no account that is there."""
+    """Limits of a new account. Changing a template changes no existing account."""
 
     name: str
     version: int
@@ -73,7 +73,7 @@ async def put_template(
     principal: RiskManager,
     if_match: IfMatch = None,
 ) -> Response:
-    """Replace a template, or add one: `If-Match: "0"` says that it must not be there yet."""
+    """Replace a template, or add one: `If-Match: "0"` requires that it does not exist yet."""
     values = limit_values(change.limits, Scope.ACCOUNT)
     kept = {limit: value for limit, value in values.items() if value is not None}
     if not kept:

@@ -1,4 +1,4 @@
-"""Limits of requests: read into the engine's units, and checked before they are sent to it."""
+"""Limit values of requests: converted into the engine's units and checked before they are sent to it."""
 
 from collections.abc import Mapping
 
@@ -35,7 +35,7 @@ def limit_units(limit: Limit, value: str | int | JsonNumber) -> int:
 
 
 def limit_values(limits: Limits, scope: Scope) -> dict[Limit, int | None]:
-    """The limits that a request names, in the engine's units; None removes one. Raises Problem."""
+    """The limits in a request, in the engine's units; None removes one. Raises Problem."""
     values: dict[Limit, int | None] = {}
     for name in sorted(limits.model_fields_set, key=lambda name: Limit[name]):
         limit, value = Limit[name], getattr(limits, name)
@@ -44,7 +44,7 @@ def limit_values(limits: Limits, scope: Scope) -> dict[Limit, int | None]:
     return values
 
 
-# How the scopes are called where one is told which of them may carry a limit.
+# Names of scopes in the message that lists those that may carry a limit.
 SCOPE_NAMES = {
     Scope.FIRM: "firm",
     Scope.ACCOUNT: "account",
@@ -54,7 +54,7 @@ SCOPE_NAMES = {
 
 
 def check_scope(limit: Limit, scope: Scope) -> None:
-    """Raises Problem where the scope cannot carry the limit; it names those that can."""
+    """Raises Problem if the scope cannot carry the limit; it names those that can."""
     allowed = [name for each, name in SCOPE_NAMES.items() if each in RULES[limit].scopes]
     if SCOPE_NAMES[scope] not in allowed:
         raise Problem(
@@ -68,7 +68,7 @@ def check_scope(limit: Limit, scope: Scope) -> None:
 
 
 def check_contradictions(record: Record, values: Mapping[Limit, int | None]) -> None:
-    """Raises Problem where limits of one scope would contradict each other after a change.
+    """Raises Problem if limits of one scope would contradict each other after a change.
 
     `record`: the scope's LIMITS.
     """

@@ -1,4 +1,4 @@
-"""Limits: read with what is used of them, changed all or none, and the history of their changes."""
+"""Limit routes: limits with their usage, changes of several at once, and the history of changes."""
 
 from typing import Annotated
 
@@ -51,7 +51,7 @@ async def _scope_response(services: Services, scope: LimitScope) -> Response:
 async def _changes_of(
     services: Services, principal: Principal, scope: LimitScope, before_seq: int | None, count: int
 ) -> list[Change]:
-    """Changes of exactly this scope before a command, newest first; `count` or a few more, if there are."""
+    """Changes of exactly this scope before a command, newest first; `count` or a few more, if any."""
     found: list[Change] = []
     async for part in services.turns.spread(principal.number, services.risk_log.changes()):
         found += [
@@ -68,7 +68,7 @@ def _add_routes(path: str, find_scope: FindScope) -> None:
     Scoped = Annotated[LimitScope, Depends(find_scope)]  # noqa: N806  # a type
 
     async def get_limits(services: Provided, _principal: Viewer, scope: Scoped) -> Response:
-        """The scope's limits, what applies, and how much of it is used. The ETag is the version."""
+        """The scope's own limits, the effective limits, and their usage. The ETag is the version."""
         return await _scope_response(services, scope)
 
     async def put_limits(
@@ -78,9 +78,9 @@ def _add_routes(path: str, find_scope: FindScope) -> None:
         scope: Scoped,
         if_match: IfMatch = None,
     ) -> Response:
-        """Set the limits that are named, remove those that are null; the others stay. All of it or nothing.
+        """Set limits that have a value, remove those that are null; the others stay. All of it or nothing.
 
-        202 with the request where the change loosens a limit and needs a second person.
+        202 with the request if the change loosens a limit and needs a second person.
         """
         values = limit_values(change.limits, scope.kind)
         if not values:
@@ -102,8 +102,11 @@ def _add_routes(path: str, find_scope: FindScope) -> None:
     async def get_history(
         services: Provided, principal: Viewer, scope: Scoped, limit: Page = 100, before_seq: Before = None
     ) -> Response:
-        """Changes, newest first: who, when, why, old and new. From the newest part of the journal, kept in
-        memory (20,000 changes): `complete_since_ts` says from when on nothing is missing."""
+        """Changes, newest first: who, when, why, old and new.
+
+        From the newest part of the journal, kept in memory (20,000 changes): from `complete_since_ts` on
+        nothing is missing.
+        """
         log = services.risk_log
         found = await _changes_of(services, principal, scope, before_seq, limit + 1)
         shown = found[:limit]
@@ -150,7 +153,7 @@ async def list_limits(
     limit: Annotated[int, Query(ge=1, le=SCOPES_PAGE_MAX)] = SCOPES_PAGE_MAX,
     cursor: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
 ) -> Response:
-    """The firm, all symbols, all accounts, and what has limits of an account in a symbol.
+    """The firm, all symbols, all accounts, and accounts in a symbol that have limits.
 
     A trader sees those of its accounts.
     """

@@ -1,4 +1,4 @@
-"""The market as the venue shows it."""
+"""Market routes: the market as the venue shows it."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ class MarketTrade(BaseModel):
 
 
 class MarketTrades(BaseModel):
-    """Trades of the outside market, the newest first."""
+    """Trades of the outside market, newest first."""
 
     symbol: str
     items: list[MarketTrade]

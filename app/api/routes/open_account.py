@@ -1,8 +1,8 @@
-"""Opening an account: its name, deposit and limits come into force together, or not at all.
+"""Account opening: name, deposit and limits come into force together, or not at all.
 
-Everything that the engine could refuse is found out before; then all of it is one batch of commands:
-applied in one tick with no order in between, and one frame of the journal, so a crash leaves all of it or
-nothing.
+Everything that the engine could refuse is checked before. Then all of it is one batch of commands,
+applied in one tick with no order in between, in one frame of the journal, so a crash leaves all of
+it or nothing.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ class NewAccountOpened(Account):
 
 
 def _opening_limits(services: Services, request: NewAccount) -> dict[Limit, int]:
-    """Those of the template, with those of the request in their place. Raises Problem."""
+    """The template's limits, replaced by those of the request where it names them. Raises Problem."""
     values: dict[Limit, int | None] = {}
     if request.template is not None:
         template = services.templates.get(request.template)
@@ -52,8 +52,8 @@ def _opening_limits(services: Services, request: NewAccount) -> dict[Limit, int]
 async def create_account(request: NewAccount, services: Provided, principal: Admin) -> Response:
     """Open an account with its deposit and its limits: all of it or nothing.
 
-    Without limits it cannot trade: see `PUT /v1/limits/accounts/{account}`. Where limits need a second
-    person, they wait as the change that `limit_change_id` names.
+    Without limits it cannot trade: see `PUT /v1/limits/accounts/{account}`. If limits need a second person,
+    they wait as the change that `limit_change_id` names.
     """
     try:
         deposit = MONEY.parse(decimal_text(request.deposit))

@@ -1,4 +1,7 @@
-"""Routes of order entry: what connections do not answer themselves (`app.api.http.order_connection`)."""
+"""Order entry routes: requests that connections do not answer themselves.
+
+Those are in `app.api.http.order_connection`.
+"""
 
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -35,9 +38,9 @@ class NoResponse(Response):
 class OrderRoute(ExactRoute):
     """A route that answers a request as a connection does, with the same words for the same bytes.
 
-    The framework finds the route, and documents it by its function's signature. The arguments are made
-    here, in the connections' order: the key, the engine's readiness, the query, the body, which is
-    decoded from its bytes. The framework would begin with the body. What the key may do is the desk's.
+    The framework finds the route, and documents it by its function's signature. The arguments are made here,
+    in the connections' order: the key, the engine's readiness, the query, the body, which is decoded from its
+    bytes. The framework would begin with the body. The desk checks what the key may do.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -89,13 +92,13 @@ async def _answered(start: Callable[[SendReply], None]) -> Response:
     "/orders", status_code=201, response_model=Order, responses={**_REPLAYED, **problems(409, 413, 422)}
 )
 async def place_order(order: PlaceOrder, desk: Desk, principal: Viewer) -> Response:
-    """Place an order. The answer comes when it is durable and has the fills of its arrival in it."""
+    """Place an order. The response comes when it is durable, with the fills on arrival."""
     return await _answered(partial(desk.place, principal, order))
 
 
 @router.post("/orders/batch", response_model=BatchResults, responses=problems(413))
 async def place_orders(batch: PlaceOrders, desk: Desk, principal: Viewer) -> Response:
-    """Place up to 1,000 orders; the results are in their order. A malformed order refuses the whole batch."""
+    """Place up to 1,000 orders; results are in their order. A malformed order refuses the whole batch."""
     return await _answered(partial(desk.place_batch, principal, batch))
 
 

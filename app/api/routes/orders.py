@@ -1,4 +1,4 @@
-"""Orders as the engine holds them, and mass cancels; `app.api.routes.order_entry` is for single orders."""
+"""Order lists, and mass cancels; `app.api.routes.order_entry` is for single orders."""
 
 from typing import Annotated, Literal
 
@@ -52,7 +52,7 @@ async def cancel_orders(
 ) -> Response:
     """Cancel all open orders of an account, or with `scope=firm` of all accounts that the key may trade.
 
-    One of the two has to be named. With `symbol` only the orders in this symbol.
+    Name one of the two. With `symbol` only the orders in this symbol.
     """
     outcomes = await desk.cancel_all(principal, account, symbol, scope)
     return document(
@@ -71,7 +71,7 @@ async def list_orders(
     cursor: Annotated[str | None, Query(max_length=32)] = None,
     limit: Annotated[int, Query(ge=1, le=ORDERS_PAGE_MAX)] = 100,
 ) -> Response:
-    """Orders that the engine holds, newest first; closed ones only while it needs their room for no other."""
+    """Orders that the engine holds, newest first; closed ones as long as it does not need their slots."""
     accounts = _readable(services, principal, account)
     slots = await desk.reader.newest(
         accounts,
@@ -88,7 +88,7 @@ async def list_orders(
 
 
 def _readable(services: Services, principal: Principal, account: str | None) -> NDArray[np.int32] | None:
-    """Indexes of the accounts asked for that the key may read; None for all."""
+    """Indexes of the requested accounts that the key may read; None for all."""
     if account is not None:
         return np.array([account_index(services, principal, account)], np.int32)
     if principal.accounts is None:

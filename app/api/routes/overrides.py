@@ -55,7 +55,7 @@ async def _list(services: Services, principal: Principal, wanted: NDArray[np.boo
 
 @router.get("/overrides", response_model=Overrides, responses=problems())
 async def list_overrides(services: Provided, principal: Viewer) -> Response:
-    """All that are in force, newest first; to a trader those of its accounts."""
+    """All overrides in force, newest first; for a trader those of its accounts."""
     overrides = services.state.overrides
     wanted = overrides["number"] != 0
     if principal.accounts is not None:
@@ -73,7 +73,7 @@ async def end_override(
     principal: RiskManager,
     reason: Annotated[Reason, Query()],
 ) -> Response:
-    """End it before its time: what applied before applies again. The answer is what has ended."""
+    """End it early: what applied before applies again. The response is the ended override."""
     overrides = services.state.overrides
     found = overrides[overrides["number"] == override_id] if 0 < override_id < 1 << 63 else overrides[:0]
     if not len(found):
@@ -101,9 +101,9 @@ def _add_routes(path: str, find_scope: FindScope) -> None:
         scope: Scoped,
         if_match: IfMatch = None,
     ) -> Response:
-        """Let another value apply until `expires_at`; a limit has one override at the most.
+        """Let another value apply until `expires_at`; a limit has at most one override.
 
-        202 with the request where it loosens and needs a second person.
+        202 with the request if it loosens and needs a second person.
         """
         if request.limit not in Limit.__members__:
             raise invalid_field("limit", "there is no such limit")
@@ -124,12 +124,12 @@ def _add_routes(path: str, find_scope: FindScope) -> None:
         if waiting is not None:
             return change_response(services, waiting, 202)
         record = override_at(services.state, scope, limit)
-        if record is None:  # it was a matter of milliseconds
+        if record is None:  # it expired within milliseconds
             raise Problem(409, "OVERRIDE_ENDED", "the override has ended already")
         return json_response(override_content(services.reference, record), 201)
 
     async def scope_overrides(services: Provided, principal: Viewer, scope: Scoped) -> Response:
-        """Those of this scope that are in force."""
+        """The overrides of this scope in force."""
         overrides = services.state.overrides
         account, symbol = scope.indexes
         wanted = (overrides["number"] != 0) & (overrides["scope"] == scope.kind)

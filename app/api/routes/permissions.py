@@ -1,4 +1,4 @@
-"""Which symbols an account may trade: by default, and symbol by symbol."""
+"""Permissions: the symbols that an account may trade, by default and symbol by symbol."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -34,7 +34,7 @@ PermissionName = Literal["DEFAULT", "ALLOWED", "DENIED"]
 
 
 class SymbolPermission(BaseModel):
-    """`permission` DEFAULT: what the account says of all symbols applies."""
+    """`permission` DEFAULT: the account's default applies."""
 
     symbol: str
     permission: PermissionName
@@ -60,7 +60,7 @@ class ChangePermission(Closed):
 
 
 class ChangePermissions(Closed):
-    """What is not named stays. All of it applies between two orders."""
+    """Members left out stay as they are. All of it applies between two orders."""
 
     permission: PermissionName | None = Field(None, description="of symbols that have none of their own")
     symbols: dict[SymbolName, PermissionName] = Field({}, max_length=SYMBOL_PERMISSIONS_MAX)
@@ -68,7 +68,7 @@ class ChangePermissions(Closed):
 
 
 def permission_of(services: Services, account: int, symbol: int | None = None) -> Permission:
-    """What is said of an account by default, or of one symbol of it."""
+    """The account's default permission, or that of one symbol."""
     state = services.state
     if symbol is None:
         return Permission(int(state.accounts[account]["permission"]))
@@ -90,7 +90,7 @@ def _symbols(services: Services) -> range:
 
 
 def restrictions(services: Services, account: int) -> Iterator[tuple[int | None, Permission]]:
-    """What is set of an account: by default (None), and of symbols; DEFAULT left out."""
+    """The account's permissions: the default (None), and of symbols; DEFAULT left out."""
     if default := permission_of(services, account):
         yield None, default
     for symbol in range(len(services.reference.instruments)):
@@ -100,7 +100,7 @@ def restrictions(services: Services, account: int) -> Iterator[tuple[int | None,
 
 @router.get("", response_model=Permissions, responses=problems())
 async def list_permissions(services: Provided, principal: Viewer) -> Response:
-    """Accounts of which anything but DEFAULT is set; to a trader those of its own."""
+    """Accounts with anything but DEFAULT; for a trader those of its own."""
     state, names = services.state, services.reference.account_names
     restricted = state.accounts["permission"][: len(names)] != 0
     of_symbols = by_symbol_and_account(state, state.positions, services.reference)["permission"]
@@ -136,7 +136,7 @@ async def _account_json(services: Services, principal: Principal, account: int) 
 
 @router.get("/accounts/{account}", response_model=AccountPermissions, responses=problems(404))
 async def get_permissions(account: str, services: Provided, principal: Viewer) -> Response:
-    """The account's default, and every symbol with what applies to it."""
+    """The account's default, and every symbol with its permission."""
     content = await _account_json(services, principal, account_index(services, principal, account))
     await services.loop.durable()
     return LargeResponse(services, principal, content)
@@ -157,7 +157,7 @@ async def _set(
     changes: list[tuple[int | None, Permission]],
     reason: str,
 ) -> None:
-    """Apply them in a row, no order in between. Raises Problem."""
+    """Apply permissions in a row, with no order in between. Raises Problem."""
     text = reason_text(reason)
     records = await services.turns.all_of(
         principal.number,
@@ -176,7 +176,7 @@ async def change_permissions(
 ) -> Response:
     """Set the account's default, or symbols, or both: all of it or nothing.
 
-    Orders that are open stay. Where a symbol is DENIED, orders that reduce the position still pass.
+    Open orders stay. In a DENIED symbol, orders that reduce the position still pass.
     """
     index = account_index(services, principal, account)
     changes = [(symbol_index(services, name), Permission[wish]) for name, wish in change.symbols.items()]
@@ -195,7 +195,7 @@ async def change_permissions(
 async def change_permission(
     account: str, symbol: str, change: ChangePermission, services: Provided, principal: RiskManager
 ) -> Response:
-    """Set that of one symbol."""
+    """Set the permission of one symbol."""
     index, number = account_index(services, principal, account), symbol_index(services, symbol)
     await _set(services, principal, index, [(number, Permission[change.permission])], change.reason)
     return await get_permission(account, symbol, services, principal)
@@ -211,7 +211,7 @@ async def remove_permission(
     principal: RiskManager,
     reason: Annotated[Reason, Query()],
 ) -> Response:
-    """Back to what the account says of all symbols."""
+    """Return to the account's default."""
     index, number = account_index(services, principal, account), symbol_index(services, symbol)
     await _set(services, principal, index, [(number, Permission.DEFAULT)], reason)
     return await get_permission(account, symbol, services, principal)

@@ -1,4 +1,4 @@
-"""The firm's risk: value at risk, and correlation."""
+"""Risk routes: the firm's value at risk, and correlation."""
 
 import orjson
 from fastapi import APIRouter, Response

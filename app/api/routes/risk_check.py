@@ -1,4 +1,4 @@
-"""What-if: every pre-trade check of an order that is not placed, and how large it could be."""
+"""Risk check, or what-if: every pre-trade check of an order that is not placed, and its largest size."""
 
 import numpy as np
 from fastapi import APIRouter, Response
@@ -21,9 +21,9 @@ from app.engine.records import COMMAND
 
 router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
 
-# The checks whose `limit` is the least that passes; of all others it is the most.
+# Checks whose `limit` is a minimum; that of all others is a maximum.
 _LEAST = frozenset((Code.QUANTITY_MIN, Code.NOTIONAL_MIN))
-# Those that have a limit which is no amount to stay within: a grid, a point in time, a reference price.
+# Checks whose limit is no amount to stay within: a grid, a point in time, a reference price.
 _NO_HEADROOM = frozenset(
     (
         Code.PRICE_TICK,
@@ -38,7 +38,7 @@ _NO_HEADROOM = frozenset(
 
 
 class Check(BaseModel):
-    """`headroom`: how much more `observed` may become; negative where the check fails, null if unlimited."""
+    """`headroom`: how much more `observed` may become; negative if the check fails, null if unlimited."""
 
     code: str
     passed: bool
@@ -58,7 +58,7 @@ class RiskVerdict(BaseModel):
 
 
 def _unlimited_left_out(verdict: Verdict, found: Measure) -> Measure:
-    """What the engine stands in for "no limit" is no number to be shown."""
+    """The engine's stand-in for "no limit" is not shown."""
     if verdict.passed and verdict.limit >= MONEY_MAX:
         found = found._replace(limit=None)
     if verdict.passed and verdict.code == Code.ORDER_RATE:  # it says whether there is a token, not how many
@@ -76,14 +76,14 @@ def _headroom(services: Services, verdict: Verdict, symbol: int) -> str | int | 
 
 
 def _largest_quantity(services: Services, command: NDArray[np.void]) -> int:
-    """In steps; 0 where no quantity passes.
+    """In steps; 0 if no quantity passes.
 
-    What passes is an interval: the least sizes bound it below, and every other check that
-    fails at one quantity also fails at any larger one.
+    The passing quantities are an interval: the minimum sizes bound it below, and every other check that fails
+    at one quantity also fails at any larger one.
     """
     record = np.frombuffer(bytearray(command.tobytes()), COMMAND)
     record[0]["fault"] = 0
-    record[0]["client_order_id"] = 0  # a repeat is no question of size
+    record[0]["client_order_id"] = 0  # a repeat does not depend on size
     low, high = 0, int(services.state.instruments[int(record[0]["symbol"])]["max_quantity"]) + 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -98,10 +98,10 @@ def _largest_quantity(services: Services, command: NDArray[np.void]) -> int:
 
 
 def verdict_content(services: Services, command: NDArray[np.void], principal: Principal) -> Content:
-    """What the checks say to a PLACE_ORDER command now; of scopes that are not the key's only whether.
+    """The verdicts of the checks on a PLACE_ORDER command now.
 
-    A check whose numbers are a wider scope's than the key may read is told as passed or not, with the
-    scope's kind and without its figures.
+    A check whose numbers belong to a wider scope than the key may read shows only whether it passed, and the
+    scope's kind.
     """
     account, symbol = int(command[0]["account"]), int(command[0]["symbol"])
     checks = []
@@ -141,7 +141,7 @@ def verdict_content(services: Services, command: NDArray[np.void], principal: Pr
 
 @router.post("/check", response_model=RiskVerdict, responses=problems(413))
 async def check_order(order: PlaceOrder, services: Provided, principal: Viewer) -> Response:
-    """What every pre-trade check would say to this order now; nothing is placed, no rate is used up."""
+    """The verdict of every pre-trade check on this order now; nothing is placed, no rate is used up."""
     if not principal.may_read(order["account"]):
         raise forbidden(f"this key may not read account {order['account']!r}")
     command = np.frombuffer(place_order(services.reference, order, principal.number), COMMAND)

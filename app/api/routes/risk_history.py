@@ -1,4 +1,4 @@
-"""Changes and breaches as the API shows them."""
+"""Risk history: changes and breaches as the API shows them."""
 
 from pydantic import BaseModel, Field
 
@@ -30,12 +30,12 @@ BREAKER = "breaker"
 
 
 def actor_name(services: Services, actor: int, cause: int) -> str | None:
-    """Whose key it was, or BREAKER where a code is the cause; None for the system itself."""
+    """The name of the actor's key, or BREAKER if a code is the cause; None for the system itself."""
     return BREAKER if cause else services.keys.name_of(actor)
 
 
 class RiskChange(BaseModel):
-    """Something that a person, or the engine by itself (`actor` 0), has changed."""
+    """A change by a person, or by the engine itself (`actor` 0)."""
 
     kind: str = Field(examples=["LIMIT_SET"])
     seq: int
@@ -62,7 +62,7 @@ class RiskHistory(BaseModel):
 
 
 def is_of_scope(event: EventHead, scope: LimitScope) -> bool:
-    """Whether an event is about the limits or the state of exactly this scope."""
+    """Whether an event concerns the limits or the state of exactly this scope."""
     if event.scope != scope.kind:
         return False
     account, symbol = scope.indexes
@@ -70,7 +70,7 @@ def is_of_scope(event: EventHead, scope: LimitScope) -> bool:
 
 
 def _numbers(event: ChangeEvent) -> Content:
-    """Version, time and numbers; null where they do not apply."""
+    """Version, time and numbers; null if they do not apply."""
     match event:
         case LimitEvent():
             ended = event.kind == EventKind.OVERRIDE_ENDED

@@ -1,4 +1,4 @@
-"""Parameters of the covariance and of value at risk: shown, and changed with a reason."""
+"""Risk parameters of covariance and value at risk: shown, and changed with a reason."""
 
 import logging
 from typing import Annotated
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/risk", tags=["risk"], route_class=ExactRoute)
 
 
 class ParameterChange(Closed):
-    """What is not given stays. Another interval forgets all samples."""
+    """Members left out stay as they are. A new interval discards all samples."""
 
     half_life: Annotated[int, Field(ge=1, le=1_000_000, description="samples")] | None = None
     interval_us: Annotated[int, Field(ge=100_000, le=3_600_000_000)] | None = None
@@ -81,7 +81,7 @@ def _changed(state: State, change: ParameterChange) -> dict[str, int]:
 async def change_parameters(change: ParameterChange, services: Provided, principal: RiskManager) -> Response:
     """Takes effect between two orders, like a limit; who, why, old and new are in the firm's history."""
     reason = reason_text(change.reason)
-    async with services.reference_lock:  # what is not given must still be so when the command applies
+    async with services.reference_lock:  # members left out must not change before the command applies
         values = _changed(services.state, change)
         await submit(services, set_risk_model(values, principal.number, reason))
     logger.warning(

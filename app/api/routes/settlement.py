@@ -1,4 +1,4 @@
-"""Settlement of a symbol that does not trade: for a delisted holding, at a price that a person states."""
+"""Settlement of a symbol that does not trade: for a delisted holding, at a price that a person sets."""
 
 import logging
 
@@ -26,7 +26,7 @@ router = APIRouter(prefix="/v1/instruments", tags=["instruments"], route_class=E
 
 
 class SettledPosition(BaseModel):
-    """`quantity` is what was held, negative where it was short; `realised_pnl` what the settlement made."""
+    """`quantity` is the position before, negative if short; `realised_pnl` the result of the settlement."""
 
     account: str
     quantity: Decimal
@@ -34,7 +34,7 @@ class SettledPosition(BaseModel):
 
 
 class SettledSymbol(BaseModel):
-    """Of every account that held it."""
+    """The settled positions of all accounts that held it."""
 
     symbol: str
     price: Decimal
@@ -42,7 +42,7 @@ class SettledSymbol(BaseModel):
 
 
 def _refuse(services: Services, instrument: InstrumentView, events: list[EventView]) -> None:
-    """Raises Problem where the engine has refused."""
+    """Raises Problem if the engine has refused."""
     event = next((each for each in events if each.kind == EventKind.COMMAND_REJECTED), None)
     if event is None:
         return
@@ -59,7 +59,7 @@ def _refuse(services: Services, instrument: InstrumentView, events: list[EventVi
 
 @router.post("/{symbol}/settle", response_model=SettledSymbol, responses=problems(404, 409, 413, 422))
 async def settle(symbol: str, request: Settlement, services: Provided, principal: Admin) -> Response:
-    """End every position in a HALTED instrument without open orders at a price, all of them or none.
+    """Close every position in a HALTED instrument without open orders at a price, all of them or none.
 
     Profit and loss are realised as if each had been traded at the price without a fee; it is no trade.
     """

@@ -1,4 +1,4 @@
-"""Whether the server lives and is ready, and its figures for people and for Prometheus."""
+"""System routes: liveness, readiness, and figures for people and for Prometheus."""
 
 from dataclasses import asdict
 
@@ -53,10 +53,12 @@ class Alarm(BaseModel):
 class System(BaseModel):
     """`latency_us` by stage and percentile; `counts` of what the engine holds and has done.
 
-    After a halt `seq` may be ahead of `durable_seq`: what lies between is lost, and `counts` may have it.
-    `feed`: its name, and counts since the start; a symbol's state is in `/v1/market`. `marks_withheld`
-    counts the books that made no mark.
-    `alarms`: those that hold now; `alarm_changes`: the last 50 that were raised or cleared, the newest last.
+    After a halt `seq` may be ahead of `durable_seq`: what lies between is lost, and `counts` may include it.
+
+    `feed`: its name, and counts since the start; a symbol's state is in `/v1/market`. `marks_withheld` counts
+    the books that made no mark.
+
+    `alarms`: the active ones; `alarm_changes`: the last 50 that were raised or cleared, the newest last.
     """
 
     version: str
@@ -87,7 +89,7 @@ async def live() -> Response:
 
 @router.get("/health/ready", response_model=dict[str, str], responses={503: problems()[503]})
 async def ready(services: Provided) -> Response:
-    """Orders are taken."""
+    """Orders are accepted."""
     problem = None
     if services.loop.halted:
         problem = engine_halted()
@@ -102,7 +104,7 @@ async def ready(services: Provided) -> Response:
         for name, each in sorted(services.projections.items())
         if each.status.set_aside
     ]
-    if down or behind or aside:  # orders are taken all the same
+    if down or behind or aside:  # orders are accepted all the same
         detail = [f"{name} is not up" for name in down] + [f"{name} is behind" for name in behind] + aside
         return json_response({"status": "ready", "degraded": "; ".join(detail)})
     return json_response({"status": "ready"})

@@ -43,14 +43,14 @@ from app.api.websocket.keepalive import Keepalive
 
 EXTENSION = "bot4.direct"
 
-# Above the first a client is behind; below the second it is not any more.
+# Above the first a client is behind; below the second no longer.
 BUFFER_BYTES_HIGH = 256 << 10
 BUFFER_BYTES_LOW = 64 << 10
 # For the answer to a handshake.
 HANDSHAKE_SECONDS_MAX = 10.0
-# A client that reads nothing of what waits for it is closed.
+# A client that reads nothing for this long while bytes wait is closed.
 UNREAD_SECONDS_MAX = 30.0
-# For a client to read what is left when it is told to go, and when the server stops.
+# For a client to read the rest when its connection is closed, and when the server stops.
 CLOSE_SECONDS_MAX = 10.0
 STOP_SECONDS_MAX = 8.0
 CLOSE_STOPPING = 1012
@@ -72,7 +72,7 @@ class State(Enum):
 
 
 def _nothing() -> None:
-    """Until somebody wants to know."""
+    """The callback until another is set."""
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -128,7 +128,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.sweep.join(self)
 
     def begin(self, head: RequestHead, frames: bytes) -> None:
-        """Take a handshake, and what came behind it."""
+        """Take a handshake, and the bytes after it."""
         addresses = {
             "server": get_local_addr(self.transport),
             "client": get_remote_addr(self.transport),
@@ -153,7 +153,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.data_received(frames)
 
     async def run_asgi(self) -> None:
-        """Until the application is done with the connection."""
+        """Runs until the application is done with the connection."""
         try:
             await self.cycle.run(self._config.loaded_app)
         finally:
@@ -218,7 +218,7 @@ class WebSocketConnection(asyncio.Protocol):
     def take_messages(self, take: Take, refuse_binary: Callable[[], None]) -> None:
         """From here on call one of these with each message as it comes; first with those that wait.
 
-        `receive` tells of the end, as ever.
+        `receive` reports the end, as ever.
         """
         queue = self.cycle.queue
         waiting = [queue.get_nowait() for _ in range(queue.qsize())]
@@ -234,7 +234,7 @@ class WebSocketConnection(asyncio.Protocol):
                 refuse_binary()
         self.steer()
 
-    # What comes in.
+    # Incoming.
 
     def data_received(self, data: bytes) -> None:
         self.reader.feed(data)
@@ -283,7 +283,7 @@ class WebSocketConnection(asyncio.Protocol):
         self.finish(code, reason)
         self._end()
 
-    # What goes out.
+    # Outgoing.
 
     def pause_writing(self) -> None:
         self._reads.clear()
@@ -317,7 +317,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.transport.writelines(frames)
 
     def finish(self, code: int, reason: str) -> None:
-        """Close with a code; `receive` tells the application. A client that reads nothing is cut off."""
+        """Close with a code; `receive` notifies the application. A client that reads nothing is cut off."""
         if self._is_ending:
             return
         self.cycle.end(code, reason)
@@ -332,7 +332,7 @@ class WebSocketConnection(asyncio.Protocol):
     # The end.
 
     def check_deadlines(self, now: float) -> None:
-        """See to it that there is a handshake in time, and that what is sent is read."""
+        """Enforce the deadlines of the handshake and of unread bytes."""
         if self.in_handshake:
             if now - self._opened > HANDSHAKE_SECONDS_MAX:
                 self.transport.abort()
@@ -343,7 +343,7 @@ class WebSocketConnection(asyncio.Protocol):
                 self.finish(CLOSE_TOO_SLOW, "nothing is read")
 
     def shutdown(self) -> None:
-        """The server stops. It must not raise: others are told after this one."""
+        """The server stops. It must not raise: others are called after this one."""
         self._keepalive.stop()
         self.loop.call_later(STOP_SECONDS_MAX, self.transport.abort)
         if self._is_ending:
@@ -361,7 +361,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._keepalive.stop()
         self.cycle.lost()
         self.state = State.ENDED
-        self._reads.set()  # who waits to write is told
+        self._reads.set()  # wakes waiting writers
         if self._close_timer is not None:
             self._close_timer.cancel()
         if exc is None:

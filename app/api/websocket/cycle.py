@@ -23,7 +23,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Connection(Protocol):
-    """What a cycle asks of its connection."""
+    """The connection as its cycle uses it."""
 
     @property
     def in_handshake(self) -> bool:
@@ -54,14 +54,14 @@ class SocketCycle:
         self.queue.put_nowait({"type": "websocket.connect"})
 
     def end(self, code: int, reason: str = "") -> None:
-        """Let the application know that the connection ends."""
+        """Notify the application that the connection ends."""
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def lost(self) -> None:
         self.end(_CLOSE_ABNORMAL if self._connection.in_handshake else _CLOSE_NO_STATUS)
 
     async def run(self, application: Application) -> None:
-        """Until the application returns; without an answer of its own the handshake is answered with 500."""
+        """Runs until the application returns; a handshake that it left unanswered gets a 500."""
         try:
             await application(self.scope, self.receive, self.send)
         except OSError:

@@ -1,8 +1,8 @@
-"""Canceling orders of clients who have fallen silent.
+"""Dead-man timers: the orders of silent clients are canceled.
 
-Timers belong to a key and an account, not to a connection: one that is armed
-goes off even if its connection is gone, and a new connection of the same key
-can disarm it. They live in this process; after a restart clients arm them anew.
+Timers belong to a key and an account, not to a connection: an armed timer fires even if its
+connection is gone, and a new connection of the same key can disarm it. They live in this process;
+after a restart clients arm them anew.
 """
 
 import asyncio

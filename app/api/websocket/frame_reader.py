@@ -44,7 +44,7 @@ Take = Callable[[bytes], None]
 
 
 class Wait(IntFlag):
-    """What keeps frames from being read."""
+    """A reason not to read frames."""
 
     HANDSHAKE = 1
     KEY = 2
@@ -53,7 +53,7 @@ class Wait(IntFlag):
 
 
 class Owner(Protocol):
-    """Whose frames are read."""
+    """The connection whose frames are read."""
 
     transport: asyncio.Transport
 
@@ -62,7 +62,7 @@ class Owner(Protocol):
         """Whether messages wait for somebody to receive them."""
 
     def handle_message(self, message: bytes, *, is_text: bool) -> None:
-        """A message that nobody takes; text is valid UTF-8."""
+        """A message without another receiver; text is valid UTF-8."""
 
     def handle_ping(self) -> None: ...
 
@@ -71,7 +71,7 @@ class Owner(Protocol):
     def handle_close(self) -> None: ...
 
     def end_as_the_protocol_says(self) -> None:
-        """What came is against the rules."""
+        """The peer has broken the rules."""
 
     def fail(self, code: int, reason: str) -> None:
         """Close, and read nothing more."""
@@ -91,7 +91,7 @@ class FrameReader:
         self._bytes_max = UNKNOWN_BYTES_MAX  # of the next frame; before the key is known, of all
         self._is_known = False
         self._held = bytearray()  # the beginning of a frame, or what waits
-        self._wanted = 0  # so many bytes must be held before it can be whole
+        self._wanted = 0  # bytes that must be held before it can be whole
         self._waits: int = Wait.HANDSHAKE.value
         self._fragments: list[bytes] = []  # of a message whose end has not come
         self._is_text = False
@@ -133,7 +133,7 @@ class FrameReader:
             self._held += data[rest:]
 
     def _cut(self, data: bytes) -> int:
-        """Deal with the whole frames at the beginning; where they end."""
+        """Handle the whole frames at the beginning; returns where they end."""
         at, size = 0, len(data)
         turn = MESSAGES_PER_TURN
         while size - at >= 2:
@@ -187,7 +187,7 @@ class FrameReader:
             reason = f"more than {UNKNOWN_BYTES_MAX} bytes before the key"
             self._owner.fail(CloseCode.MESSAGE_TOO_BIG, reason)
 
-    # What the protocol reads.
+    # Read by the protocol.
 
     def _pass_on(self, frame: bytes) -> None:
         """Once this side has closed, only the peer's own close counts."""
@@ -239,7 +239,7 @@ class FrameReader:
             if not self._is_known:
                 self.wait(Wait.KEY)
 
-    # What waits.
+    # Waiting.
 
     def wait(self, reason: Wait) -> None:
         self._waits |= reason.value
@@ -255,7 +255,7 @@ class FrameReader:
         return bool(self._waits & reason.value)
 
     def steer(self) -> None:
-        """Read the transport where nothing waits and little is held, or more is needed."""
+        """Read the transport if nothing waits and little is held, or more is needed."""
         transport = self._owner.transport
         if transport.is_closing():
             return

@@ -1,4 +1,4 @@
-"""How a WebSocket begins: refused with an HTTP answer, or with a key in its first message."""
+"""Handshake of a WebSocket: refused with an HTTP answer, or completed by a key in its first message."""
 
 import asyncio
 from typing import Any
@@ -32,14 +32,14 @@ def refusal_frame(identity: Id, problem: Problem) -> bytes:
 
 
 class Handshake:
-    """Who comes in on one path, by a key in the handshake or in the first message."""
+    """Admission to one path, by a key in the handshake or in the first message."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._unknown = 0  # connections that have not shown a key yet
 
     def problem(self, scope: Scope) -> Problem | None:
-        """Why a connection is not even accepted."""
+        """Why a connection is not even accepted; None if it is."""
         authorization = header(scope, b"authorization")
         if authorization is not None and self._services.keys.of_header(authorization) is None:
             return unauthorized()
@@ -52,7 +52,7 @@ class Handshake:
         return None
 
     async def principal(self, scope: Scope, receive: Receive, wire: WebSocketConnection) -> Principal | None:
-        """Whose key it is; None, with the connection closed, where there is none in time."""
+        """The holder of the key; None, with the connection closed, if there is none in time."""
         authorization = header(scope, b"authorization")
         if authorization is not None:
             found = self._services.keys.of_header(authorization)
@@ -73,7 +73,7 @@ class Handshake:
 async def _principal_of_first_message(
     keys: KeyStore, receive: Receive, wire: WebSocketConnection
 ) -> Principal | None:
-    """Whose key the first message carries; None where there is none in time."""
+    """The holder of the key in the first message; None if there is none in time."""
     try:
         message = await asyncio.wait_for(receive(), AUTH_SECONDS_MAX)
     except TimeoutError:

@@ -1,7 +1,7 @@
-"""Whether a request that asks for a WebSocket may have one: all that RFC 6455, 4.2.1, wants of it.
+"""Handshake rules: whether a request for a WebSocket meets all requirements of RFC 6455, 4.2.1.
 
-Two parsers see a handshake, llhttp and that of `websockets`, and they do not agree. What
-the second would refuse without an answer is therefore refused here, with one.
+Two parsers see a handshake, llhttp and that of `websockets`, and they do not agree. What the second
+would refuse without an answer is therefore refused here, with one.
 """
 
 import base64
@@ -12,7 +12,7 @@ from app.documents.problems import Problem, header_fields_too_large
 
 # `websockets` takes lines of 8,192 bytes with their end, names and blanks included.
 LINE_BYTES_MAX = 8_000
-# Of the headers that are lists and are read item by item.
+# Bound on the headers that are lists and are read item by item.
 LIST_BYTES_MAX = 1_024
 
 _KEY_BYTES = 16
@@ -23,7 +23,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 def handshake_problem(method: str, http_version: str, url: bytes, headers: Headers) -> Problem | None:
-    """Why a handshake is refused; None where it is one. Names of headers are in small letters."""
+    """Why a handshake is refused; None if it is valid. Names of headers are in lower case."""
     if method != "GET":
         return _bad("its method is GET", 405)
     if http_version != "1.1":

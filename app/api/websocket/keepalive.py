@@ -1,4 +1,4 @@
-"""Keepalive: pings in turns, and the end of who does not answer one in time."""
+"""Keepalive: periodic pings, and the end of a peer that does not answer one in time."""
 
 import asyncio
 import secrets
@@ -10,8 +10,8 @@ _PING_BYTES = 4
 class Keepalive:
     """The pings of one connection, from `start` to `stop`.
 
-    `send` writes a ping; `fail` is called where none is answered in time. While `is_behind`, the
-    peer reads nothing, or an answer may be here and is not read: neither is done, and time goes on.
+    `send` writes a ping; `fail` is called if none is answered in time. While `is_behind`, the peer does not
+    read, or its answer may be here unread: then neither is called, and time goes on.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Keepalive:
             self._timer = None
 
     def on_pong(self, payload: bytes) -> None:
-        """Pongs that answer no ping of ours are passed over."""
+        """Pongs that answer no ping of ours are ignored."""
         if self._payload and payload == self._payload and self._interval and self._timer is not None:
             self.stop()
             passed = self._loop.time() - self._sent

@@ -1,7 +1,7 @@
-"""`WS /v1/stream`: live data over a WebSocket, as a bare ASGI callable.
+"""Stream socket `WS /v1/stream`: live data over a WebSocket, as a bare ASGI callable.
 
-A connection is one coroutine, which reads (`app.api.websocket.stream_session`); everything else
-reaches the client from `app.streams.hub`, without a task and without waiting.
+A connection is one coroutine, which reads (`app.api.websocket.stream_session`). All data reach the
+client from `app.streams.hub`, without a task and without waiting.
 """
 
 import logging
@@ -21,7 +21,7 @@ CLOSE_TRY_LATER = 1013
 
 
 class StreamSocket:
-    """`origins`: pages of these may connect, beside those that the server itself has sent."""
+    """`origins`: pages of these may connect, beside the server's own."""
 
     def __init__(self, services: Services, hub: Hub, origins: frozenset[str]) -> None:
         self._services = services
@@ -48,7 +48,7 @@ class StreamSocket:
         return self._handshake.problem(scope)
 
     def _may_come_from(self, scope: Scope) -> bool:
-        """Browsers say which page connects: one from elsewhere must not use what its visitor can reach."""
+        """Browsers name the connecting page: a foreign page must not use what its visitor can reach."""
         origin = header(scope, b"origin")
         if origin is None:
             return True

@@ -1,4 +1,4 @@
-"""What clients send on `WS /v1/stream`: `{"op", "id", ...}`, one model for each op."""
+"""Stream messages from clients on `WS /v1/stream`: `{"op", "id", ...}`, one model for each op."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -16,7 +16,7 @@ FromSeq = Annotated[int, Field(ge=0, le=1 << 53)]
 
 @with_config(CLOSED)
 class AccountChannel(TypedDict):
-    """Without `account`: all accounts, to a trader those of its key."""
+    """Without `account`: all accounts, or for a trader those of its key."""
 
     name: Literal["orders", "fills", "positions", "accounts", "risk"]
     account: NotRequired[AccountName | None]
@@ -58,7 +58,7 @@ Channels = Annotated[list[ChannelRequest], Field(min_length=1, max_length=CHANNE
 
 @with_config(CLOSED)
 class SubscribeRequest(TypedDict):
-    """`from_seq` is that of every channel which names none of its own."""
+    """`from_seq` applies to every channel without one of its own."""
 
     op: Literal["subscribe"]
     id: RequestId

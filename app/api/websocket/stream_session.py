@@ -1,4 +1,4 @@
-"""One connection of `WS /v1/stream` after its key is known: what it asks for, and whether it may."""
+"""Stream session: one connection of `WS /v1/stream` with a known key: its requests and its rights."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from app.streams.topics import EVERY, OF_ACCOUNTS, Channel, Topic
 logger = logging.getLogger(__name__)
 
 SUBSCRIPTIONS_MAX = 256
-# Requests for what the key may not read, until the connection is closed.
+# Forbidden requests until the connection is closed.
 FORBIDDEN_MAX = 16
 
 CLOSE_BINARY = 1003
@@ -49,11 +49,11 @@ class StreamSession:
         self._client = self._hub.connect(self._principal.number, self._wire, self._room.set)
         self._wire.watch(self._pause, self._client.resume, self._client.end)
         self._principal.watchers.add(self._revoked)
-        if self._principal.revoked_ts:  # between the look at the key and the watch on it
+        if self._principal.revoked_ts:  # between the check of the key and the watch on it
             self._revoked()
 
     def ended(self) -> None:
-        """The connection is gone, or this side is done with it."""
+        """Whether the connection is gone, or this side is done with it."""
         self._principal.watchers.discard(self._revoked)
         for topic, subscription in self._subscriptions.values():
             self._catch_up.leave(topic, subscription)
@@ -68,7 +68,7 @@ class StreamSession:
         self._client.close(CLOSE_UNAUTHORIZED, "the key was revoked")
 
     async def run(self, receive: Receive) -> None:
-        """Take messages one after the other until the connection ends."""
+        """Handle messages one after the other until the connection ends."""
         while True:
             message = await receive()
             if message["type"] != "websocket.receive" or self._client.closed:
@@ -86,7 +86,7 @@ class StreamSession:
             await asyncio.sleep(0)  # `receive` does not suspend while there is more: let others have a turn
 
     async def _handle(self, text: str) -> None:
-        """Answer one message, once."""
+        """Answer one message, exactly once."""
         identity: Id = None
         try:
             request = decode_request(text)
@@ -162,14 +162,14 @@ class StreamSession:
         return found is not None
 
     async def _wait_for_room(self) -> bool:
-        """Wait until the client has read; False where it has gone."""
+        """Wait until the client has read; False if it has gone."""
         while self._client.paused and not self._client.closed:
             self._room.clear()
             await self._room.wait()
         return not self._client.closed
 
     def _topics(self, request: Any) -> list[Topic]:
-        """What a channel of a request stands for. Raises Problem: unknown, or not for this key."""
+        """The topics of a requested channel. Raises Problem: unknown, or not for this key."""
         channel = Channel(request["name"])
         if channel in OF_ACCOUNTS:
             return self._account_topics(channel, request.get("account"))
@@ -186,7 +186,7 @@ class StreamSession:
         return [Topic(channel, key, index, interval)]
 
     def _account_topics(self, channel: Channel, account: str | None) -> list[Topic]:
-        """Of all accounts there is one topic for those who may read all; a trader has one for each of its."""
+        """One topic of all accounts for keys that may read all; a trader has one for each of its accounts."""
         known, own = self._services.reference.accounts, self._principal.accounts
         if account is None:
             if own is None:

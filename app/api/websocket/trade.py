@@ -1,8 +1,8 @@
-"""`WS /v1/trade`: order entry over a WebSocket, as a bare ASGI callable.
+"""Trade socket `WS /v1/trade`: order entry over a WebSocket, as a bare ASGI callable.
 
 A key comes in the Authorization header or in a first message. Then
-`app.api.websocket.trade_session` takes the messages from the connection itself, and the
-coroutine only waits for the end.
+`app.api.websocket.trade_session` takes the messages from the connection itself, and the coroutine
+only waits for the end.
 """
 
 import logging

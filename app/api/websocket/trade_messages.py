@@ -1,4 +1,4 @@
-"""What clients send on `WS /v1/trade`: `{"id", "op", "params"}`, one model for each op."""
+"""Trade messages from clients on `WS /v1/trade`: `{"id", "op", "params"}`, one model for each op."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -50,7 +50,7 @@ class AmendParams(AmendOrder):
 
 @with_config(CLOSED)
 class CancelAllParams(TypedDict):
-    """`account`, or the scope in its place."""
+    """`account`, or `scope` instead."""
 
     account: NotRequired[AccountName | None]
     symbol: NotRequired[SymbolName | None]
@@ -146,10 +146,10 @@ decode_request: Any = decoder(TradeRequest, skip=1)  # type: ignore[arg-type]
 
 
 def key_of_auth(text: str) -> tuple[str | None, str | None]:
-    """The key of a first message, `{"op": "auth", "key", "id"?}`, None where it is something else; and the
-    first member of it that is not known.
+    """The key of a first message, None if it is another message; and its first unknown member.
 
-    It comes from anybody, so it is looked at and not validated: no list of what is wrong with it is made.
+    The message is `{"op": "auth", "key", "id"?}`. Anybody may send it, so it is read and not validated: no
+    list of its errors is made.
     """
     try:
         message = orjson.loads(text)
@@ -171,7 +171,7 @@ def _is_request_id(found: Any) -> bool:
 
 
 def request_id(text: str | bytes) -> str | int | None:
-    """The id of a message that is no valid request, for the error that answers it."""
+    """The id of an invalid request, for its error reply."""
     if values_in(text) > VALUES_MAX:
         return None
     try:

@@ -1,10 +1,10 @@
-"""One connection of `WS /v1/trade` after its key is known.
+"""Trade session: one connection of `WS /v1/trade` with a known key.
 
-Requests are handled as they come, without a task for each: they are handed to
-the engine's loop, and a callback makes the reply when the outcome is durable.
-The replies of a turn of the event loop, often those of a whole tick, are one
-write. While the transport has enough they wait here, up to a bound, so a client
-that does not read delays nobody but itself, and in the end loses its connection.
+Requests are handled as they come, without a task for each: they are handed to the engine's loop,
+and a callback makes the reply when the outcome is durable. The replies of a turn of the event loop,
+often those of a whole tick, are one write. While the transport's buffer is full they wait here, up
+to a bound: a client that does not read delays nobody but itself, and in the end loses its
+connection.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from app.streams.codec import text_frame
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT_MAX = 1_024
-# What may wait for a client that is behind; a tick's answers to one connection are some 8 MB at the most.
+# Bytes that may wait for a client that is behind; a tick's replies to one connection are at most 8 MB or so.
 OUTGOING_BYTES_MAX = 32 << 20
 
 CLOSE_BINARY = 1003
@@ -59,7 +59,7 @@ class State(Enum):
 
 
 class Output(Enum):
-    """What becomes of replies: nothing waits, they are written in the next turn, the client is behind."""
+    """State of the replies: nothing waits, they are written in the next turn, the client is behind."""
 
     IDLE = auto()
     DUE = auto()
@@ -104,14 +104,14 @@ class TradeSession:
         self._wire.watch(self._pause, self._resume, self._end)
         self._wire.on_stop = self._stop
         self._principal.watchers.add(self._revoked)
-        if self._principal.revoked_ts:  # between the look at the key and the watch on it
+        if self._principal.revoked_ts:  # between the check of the key and the watch on it
             self._revoked()
         self._wire.take_messages(self.handle, self._refuse_binary)
 
     # Incoming.
 
     def handle(self, text: bytes) -> None:
-        """Take one message. Every one is answered once, unless the connection ends before."""
+        """Take one message. Each gets exactly one reply, unless the connection ends before."""
         if self._state is not State.OPEN:
             return
         try:
@@ -146,7 +146,7 @@ class TradeSession:
         self._in_flight += 1
 
     def _order_id(self, params: Any) -> str:
-        """Of the order that is named in one of two ways. Raises Problem."""
+        """The order named by either id. Raises Problem."""
         names = params.keys() & _ORDER_NAMES
         if names == {"order_id"}:
             return params["order_id"]  # type: ignore[no-any-return]
@@ -187,7 +187,7 @@ class TradeSession:
         self._send_content(identity, ReplyContent(200, {"ts": self._services.clock.now()}))
 
     def _accounts(self, name: str | None) -> list[int]:
-        """The accounts that a session op is about. Raises Problem."""
+        """The accounts of a session op. Raises Problem."""
         principal = self._principal
         if principal.role < Role.TRADER:
             raise forbidden("this key may only read")
@@ -205,7 +205,7 @@ class TradeSession:
     # Outgoing.
 
     async def _answer_canceled(self, identity: Id, future: "asyncio.Future[list[Outcome]]") -> None:
-        """A mass cancel's answer may be long: it is made in turns."""
+        """Reply to a mass cancel: it may be long, so it is made in turns."""
         try:
             members = await canceled_members(
                 self._services, self._desk, self._principal, await future, "items"
@@ -218,7 +218,7 @@ class TradeSession:
             self._send_reply(identity, Reply(200, b"".join(json_object(**members))))
 
     def _send_reply(self, identity: Id, reply: Reply) -> None:
-        """Answer a request that was in flight."""
+        """Reply to a request that was in flight."""
         self._in_flight -= 1
         self._put(identity, reply)
         self._end_when_answered()
