@@ -1,7 +1,7 @@
 """Limits of what may be held, traded and lost: met exactly they let pass, by one more they refuse."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine import exposure_checks
@@ -30,6 +30,7 @@ E8 = 10**8
 CASH = 100_000
 
 
+@settings(deadline=None)
 @given(st.integers(0, MONEY_MAX), st.integers(-10, MONEY_MAX) | st.integers(-10, 250))
 def test_leverage_is_rounded_up(exposure: int, equity: int) -> None:
     """In hundredths; against Python's integers, which do not overflow."""

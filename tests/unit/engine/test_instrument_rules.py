@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.engine import instrument_rules
@@ -20,6 +20,7 @@ sizes = st.integers(1, 2**62) | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(sizes, sizes)
 def test_a_tick_of_a_step_is_whole_money(tick_e12: int, step_e8: int) -> None:
     """Against Python's integers, whose product may be as large as it is."""
