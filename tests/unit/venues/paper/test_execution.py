@@ -15,9 +15,7 @@ def test_an_order_rests_trades_or_ends() -> None:
     desk = Desk()
     desk.show(SELL, (100, 3))
     assert brief(desk.place(0, BUY, 99, 5)) == [("NEW", 0)]
-    assert brief(desk.place(1, BUY, 100, 5)) == [("TRADE", 1, 100, 3)], (
-        "what is left rests; a trade has said so"
-    )
+    assert brief(desk.place(1, BUY, 100, 5)) == [("TRADE", 1, 100, 3)]
     assert desk.depth()[0] == [(100, 2), (99, 5)], "what is left rests, as the trade has said"
     assert brief(desk.place(2, BUY, 101, 1, time_in_force=TimeInForce.IOC))[-1][0] == "CANCELED"
     assert brief(desk.market(3, BUY, 1))[-1][0] == "CANCELED"
@@ -61,9 +59,8 @@ def queue_after(*changes: tuple[int, int, int]) -> list[int]:
     for number in range(3):
         desk.place(number, SELL, 100, 5, account=1)
     for number, price, quantity in changes:
-        assert brief(desk.replace(number, SELL, price, quantity, account=1)) == [
-            ("REPLACED", number, price, quantity)
-        ]
+        replaced = brief(desk.replace(number, SELL, price, quantity, account=1))
+        assert replaced == [("REPLACED", number, price, quantity)]
     rows = brief(desk.market(9, BUY, 100, account=2))
     return [row[1] for row in rows if row[0] == "TRADE" and row[1] != 9]
 
@@ -139,7 +136,7 @@ def test_a_buffer_of_any_size_gives_the_same_reports(
         elif kind == 1:
             sent.append(Event(EventKind.CANCEL_REQUESTED, order_id(number), account=number))
         else:
-            replaced = {"side": side, "last_price": price, "last_quantity": quantity}
+            replaced = {"side": side, "replace_price": price, "replace_quantity": quantity}
             sent.append(Event(EventKind.REPLACE_REQUESTED, order_id(number), account=number, **replaced))
     wide, narrow, single = Desk(), Desk(small_capacity(commands=commands)), Desk()
     together = wide.send(*sent)

@@ -54,11 +54,11 @@ def test_a_reduce_only_order_goes_to_flat_and_no_further(side: int) -> None:
 
 
 def state_set(scope: Scope, state: TradingState) -> Event:
-    return Event(EventKind.TRADING_STATE_SET, 0, account=1, symbol=0, scope=scope, limit=state)
+    return Event(EventKind.TRADING_STATE_SET, 0, account=1, symbol=0, scope=scope, state=state)
 
 
 def permission_set(scope: Scope, permission: Permission) -> Event:
-    return Event(EventKind.PERMISSION_SET, 0, account=1, symbol=0, scope=scope, limit=permission)
+    return Event(EventKind.PERMISSION_SET, 0, account=1, symbol=0, scope=scope, permission=permission)
 
 
 def refusal(desk: Desk, number: int, account: int = 1, symbol: int = 0) -> int:
@@ -95,7 +95,7 @@ def test_what_is_said_of_the_symbol_counts_before_what_is_said_of_the_account() 
 def test_depth_beyond_the_highest_price_is_not_traded_with() -> None:
     desk = Desk()
     desk.show(SELL, (100, 1), (200, 1))
-    desk.send(Event(EventKind.INSTRUMENT_SET, 0, status=InstrumentStatus.TRADING, limit=150))
+    desk.send(Event(EventKind.INSTRUMENT_SET, 0, status=InstrumentStatus.TRADING, max_price=150))
     assert desk.depth() == ([], [(100, 1)])
     desk.show(SELL, (150, 2), (151, 2))
     assert desk.depth() == ([], [(100, 1), (150, 2)])
