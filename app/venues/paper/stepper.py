@@ -19,6 +19,7 @@ class PaperStepper:
     def __init__(self, engine: Engine, venue: PaperVenue) -> None:
         self._engine = engine
         self._venue = venue
+        self._directory = engine.directory
         self._book = venue.state
         self._book_directory = reporting_into(engine.state, venue.state)
         self._inbox = venue.state.inbox.view(np.uint8).data.cast("B")
@@ -30,7 +31,7 @@ class PaperStepper:
         if size <= len(self._inbox):
             self._inbox[:size] = commands
             count = size // _COMMAND_BYTES
-            found = self._run(0, count, first_seq, ts)
+            found = run_to_quiescence(self._directory, self._book_directory, 0, count, first_seq, ts)
             if found >= 0:
                 return Applied(
                     bytes(self._engine.input[: (found >> COUNT_BITS) * _COMMAND_BYTES]),
@@ -48,16 +49,13 @@ class PaperStepper:
             )
         return Applied(b"".join(parts.commands), b"".join(parts.events), seqs)
 
-    def _run(self, taken: int, count: int, first_seq: int, ts: int) -> int:
-        """Run the kernel on commands `taken` to `count - 1` of the inbox; what it has found."""
-        return run_to_quiescence(self._engine.directory, self._book_directory, taken, count, first_seq, ts)
-
     def _step_part(self, parts: Steps, commands: bytes | memoryview, ts: int) -> bytes:
         """Apply as many commands as the inbox holds; the numbers that they were given."""
         size = len(commands)
         self._inbox[:size] = commands
         count = size // _COMMAND_BYTES
-        self._go_on(parts, self._run(0, count, parts.seq + 1, ts), count, ts)
+        found = run_to_quiescence(self._directory, self._book_directory, 0, count, parts.seq + 1, ts)
+        self._go_on(parts, found, count, ts)
         return bytes(self._seqs[: count * _SEQ_BYTES])
 
     def _go_on(self, parts: Steps, found: int, count: int, ts: int) -> None:
@@ -67,7 +65,7 @@ class PaperStepper:
             taken = int(self._book.venue[0]["taken"])
             if taken == count:
                 return
-            found = self._run(taken, count, parts.seq + 1, ts)
+            found = run_to_quiescence(self._directory, self._book_directory, taken, count, parts.seq + 1, ts)
         self._gather(parts, found, ts)
 
     def _gather(self, parts: Steps, found: int, ts: int) -> None:
