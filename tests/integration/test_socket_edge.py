@@ -77,6 +77,8 @@ NONE = {
     "a long line": (handshake(more=f"X-Long: {'y' * 9_000}\r\n"), 431),
     "a long target": (handshake("/" + "y" * 9_000), 431),
     "long lists": (handshake(more=f"Sec-WebSocket-Protocol: {'a,' * 3_000}\r\n"), 431),
+    "subprotocols that are none": (handshake(Sec_WebSocket_Protocol="a,,@"), 400),
+    "options that are none": (handshake(Connection="Upgrade, @"), 400),
     "many headers": (handshake(more="".join(f"X-{number}: y\r\n" for number in range(120))), 431),
     "a target beyond ASCII": (handshake("/v1/\xff"), 400),
     "another host's target": (handshake("http://test/v1/trade"), 400),

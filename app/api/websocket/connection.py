@@ -35,10 +35,12 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from app.api.http.asgi import Scope, socket_scope
+from app.api.http.lingering import last_response
 from app.api.http.request_parser import RequestHead
 from app.api.http.sweep import ConnectionSweep, UnreadWatch
 from app.api.websocket.cycle import SocketCycle
 from app.api.websocket.frame_reader import FrameReader, Take, Wait
+from app.api.websocket.handshake_rules import unreadable_handshake
 from app.api.websocket.keepalive import Keepalive
 
 EXTENSION = "bot4.direct"
@@ -56,8 +58,6 @@ STOP_SECONDS_MAX = 8.0
 CLOSE_STOPPING = 1012
 CLOSE_TOO_SLOW = 4008
 
-_NO_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-logger = logging.getLogger(__name__)
 protocol_logger = logging.getLogger("uvicorn.error")
 
 
@@ -141,9 +141,7 @@ class WebSocketConnection(asyncio.Protocol):
         requests = [event for event in self._protocol.events_received() if isinstance(event, Request)]
         self._response = self._protocol.accept(requests[0]) if requests else None
         if self._response is None or self._response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            # It was checked: this ends whatever is left.
-            logger.error("a handshake was taken by one parser and not by the other")
-            self.transport.write(_NO_HANDSHAKE)
+            self.transport.write(last_response(unreadable_handshake(), self._server_state.default_headers))
             self._end()
             return
         task = self.loop.create_task(self.run_asgi())

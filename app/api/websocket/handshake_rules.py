@@ -37,6 +37,11 @@ def handshake_problem(method: str, http_version: str, url: bytes, headers: Heade
     return _problem_of_headers(headers)
 
 
+def unreadable_handshake() -> Problem:
+    """For one that keeps these rules, and that `websockets` still does not take."""
+    return _bad("its lists are of tokens")
+
+
 def _problem_of_headers(headers: Headers) -> Problem | None:
     found: dict[bytes, list[bytes]] = {}
     for name, value in headers:
