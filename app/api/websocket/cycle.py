@@ -30,7 +30,7 @@ class Connection(Protocol):
         """Whether the handshake has no answer yet."""
 
     async def writable(self) -> None:
-        """Wait until the peer reads. Raises OSError where it has gone."""
+        """Wait until the peer reads. Raises ConnectionError where it has gone."""
 
     def accept(self, headers: Headers) -> None: ...
 
@@ -64,7 +64,7 @@ class SocketCycle:
         """Runs until the application returns; a handshake that it left unanswered gets a 500."""
         try:
             await application(self.scope, self.receive, self.send)
-        except OSError:
+        except ConnectionError:
             logger.debug("a socket was lost", exc_info=True)
         except Exception:
             logger.exception("Exception in ASGI application\n")
@@ -85,7 +85,7 @@ class SocketCycle:
         return message
 
     async def send(self, message: Message) -> None:
-        """Raises OSError where the peer has gone, RuntimeError for what is not to be sent now."""
+        """Raises ConnectionError where the peer has gone, RuntimeError for what is not to be sent now."""
         await self._connection.writable()
         kind: Any = message["type"]
         if kind == "websocket.close" and not self._connection.in_handshake:

@@ -38,7 +38,7 @@ class StreamSocket:
             return
         try:
             await self._serve(scope, receive, send)
-        except OSError:
+        except ConnectionError:
             logger.debug("a stream was lost", exc_info=True)
 
     def _refusal(self, scope: Scope) -> Problem | None:

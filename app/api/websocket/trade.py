@@ -40,7 +40,7 @@ class TradeSocket:
         self._sessions += 1
         try:
             await self._serve(scope, receive, send)
-        except OSError:
+        except ConnectionError:
             logger.debug("a trade socket was lost", exc_info=True)
         finally:
             self._sessions -= 1

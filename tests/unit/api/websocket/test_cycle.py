@@ -1,6 +1,7 @@
 """How an application's answer to a handshake reaches the connection, and how the end reaches it."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -87,6 +88,14 @@ def test_without_an_answer_it_is_500() -> None:
 def test_a_bug_after_the_handshake_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert asked_by(sends(ACCEPT, {"type": "websocket.send", "text": "x"})) == [("accept", [])]
     assert "frames are written by the connection" in caplog.text
+
+
+def test_a_full_disk_is_not_taken_for_a_client_that_has_gone(caplog: pytest.LogCaptureFixture) -> None:
+    async def meets_a_full_disk(_receive: Receive, _send: Send) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert asked_by(meets_a_full_disk) == [(500, [], b"Internal Server Error")]
+    assert "No space left on device" in caplog.text
 
 
 def test_who_has_gone_is_no_bug(caplog: pytest.LogCaptureFixture) -> None:
