@@ -76,8 +76,16 @@ def _flag(value: object) -> bool:
     return value == "1"
 
 
+def _expanded(path: Path) -> Path:
+    """With the home folder that a ~ at its beginning stands for."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"a path, and {path.parts[0]} is nobody's home folder") from None
+
+
 def _folder(path: Path) -> Path:
-    folder = path.expanduser().absolute()
+    folder = _expanded(path).absolute()
     if folder.exists() and not folder.is_dir():
         raise ValueError("a folder, and this is a file")
     return folder
@@ -119,7 +127,7 @@ def _feed(feed: str) -> str:
         raise ValueError("synthetic, synthetic:seed=N, replay:FILE[,FILE][;speed=N], binance or none")
     files, *options = rest.split(";")  # what they mean is for the feed to say
     for name in files.split(","):
-        if not Path(name).expanduser().is_file():
+        if not _expanded(Path(name)).is_file():
             raise ValueError(f"a replay of files that exist, and {name or 'an empty name'} does not")
     if not all(re.fullmatch(_REPLAY_OPTION, option) for option in options):
         raise ValueError("after the files ;speed=N, ;speed=max, ;loop=true, ;loop=false or ;times=recorded")

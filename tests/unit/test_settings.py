@@ -110,6 +110,8 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("BOT4_PORT", "tcp://10.0.0.1:8000", "0 to 65535"),
         ("BOT4_PORT", "١٢", "0 to 65535"),
         ("BOT4_DATA_DIR", __file__, "a folder"),
+        ("BOT4_DATA_DIR", "~nobody-has-this-name/data", "home folder"),
+        ("BOT4_FEED", "replay:~nobody-has-this-name/a.gz", "home folder"),
         ("BOT4_FEED", "bitmex", "synthetic"),
         ("BOT4_FEED", "replay:", "synthetic"),
         ("BOT4_FEED", "replay:/no/such/file.gz", "/no/such/file.gz"),
