@@ -1,1 +1,1 @@
-"""What leaves the house most often, written by kernels: the JSON of orders, many in one call."""
+"""Codec: kernels that write the most frequent output, the JSON of orders, many in one call."""

@@ -1,8 +1,8 @@
-"""What became of each command of a tick, and the answer to those whose answer is an order.
+"""Reply matching: the events of each command of a tick, and the JSON of replies that are an order.
 
-One pass over the events finds the newest event and the fills of each order, and which request
+One pass over the events finds the newest event and the fills of each order, and the requests that
 the venue has refused; a second one writes, for each awaited command, the JSON of its order.
-Refusals, repeats and mass cancels are rarer and are told in Python, from what is found here.
+Refusals, repeats and mass cancels are rarer and are rendered in Python, from what is found here.
 """
 
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from app.codec.writing import Bytes
 from app.engine.jit import inline, kernel
 from app.engine.types import CommandKind, EventKind, OrderStatus
 
-# How the outcome of a command is told.
+# The form in which the outcome of a command is wanted.
 PLAIN = 0  # as events
 ORDER = 1  # the order as JSON
 ORDER_WITH_FILLS = 2  # the same, with the fills of this tick
@@ -36,9 +36,9 @@ AWAITED = np.dtype([("first", "i8"), ("count", "i8"), ("form", "i8")])
 
 FOUND = np.dtype(
     [
-        ("first", "i8"),  # the command's own events: from here
-        ("last", "i8"),  # to here
-        ("own", "i8"),  # the one that tells of the command itself
+        ("first", "i8"),  # the command's own events: the first
+        ("last", "i8"),  # and the last
+        ("own", "i8"),  # the one that is about the command itself
         ("start", "i8"),  # its JSON in the output
         ("end", "i8"),  # 0: not written
     ]
@@ -61,7 +61,7 @@ _SLOT = np.dtype(
     align=True,
 )
 
-# An answer to a request that changed nothing stands for itself, whatever else the order does.
+# The reply to a request that changed nothing shows that event, whatever else happens to the order.
 ANSWERS = (
     EventKind.ORDER_REPLAYED,
     EventKind.CANCEL_REJECTED,
@@ -75,7 +75,7 @@ _FEW = 256
 
 @inline
 def _find(table: NDArray[np.void], order_id: int, shift: int) -> int:
-    """Where an order is in the table, or the free place where it belongs."""
+    """The place of an order in the table, or the free place where it belongs."""
     mask = len(table) - 1
     at: Any = np.int64((np.uint64(order_id) * _MULTIPLIER) >> np.uint64(shift))
     while table[at].order_id != 0 and table[at].order_id != order_id:
@@ -90,7 +90,7 @@ def _is_answer(kind: int) -> bool:
 
 @inline
 def _refuse(links: NDArray[np.void], slot: Any, kind: int, at: int) -> None:
-    """The venue has refused a request: the order is what it was before."""
+    """The venue has refused a request: the order is as it was before."""
     request = slot.cancel if kind == EventKind.CANCEL_REJECTED else slot.replace
     if slot.order_id == 0 or request < 0:
         return
@@ -111,7 +111,7 @@ def _link(
     table: NDArray[np.void],
     shift: int,
 ) -> bool:
-    """Fill `links`; whether reference data has changed."""
+    """Fill `links`; returns whether reference data has changed."""
     changed = False
     client = 0
     for i in range(len(events)):
@@ -165,7 +165,7 @@ def _write(
     at: int,
     tables: NameTables,
 ) -> int:
-    """The order behind an event, as it is at the end of the tick; where it ended, or -1."""
+    """Write the order behind an event, as at the end of the tick; returns the end of the text, or -1."""
     event = events[links[at_event].latest]
     if event.status == OrderStatus.REJECTED or not can_be_written(event, tables):
         return -1
@@ -190,10 +190,10 @@ def _write(
 
 @inline
 def _own_event(events: NDArray[np.void], first: int, last: int, kind: int) -> int:
-    """Which of a command's events tells of the command itself; others tell what came of it.
+    """The one of a command's events that is about the command itself; the others are consequences.
 
-    Of a request for an order it is the first that is of an order: a breaker that it trips is told
-    before. Of any other it is the last that is of no order.
+    For a request for an order it is the first that is an order's: a breaker that it trips comes before. For
+    any other it is the last that is not an order's.
     """
     if (
         kind == CommandKind.PLACE_ORDER
@@ -212,7 +212,7 @@ def _own_event(events: NDArray[np.void], first: int, last: int, kind: int) -> in
 
 
 @kernel
-def _settle(
+def _match_tick(
     events: NDArray[np.void],
     seqs: NDArray[np.int64],
     kinds: NDArray[np.uint8],
@@ -251,8 +251,8 @@ def _settle(
             record.end = 0
             own = events[record.own]
             link = links[record.own]
-            told = form != PLAIN and own.order_id != 0 and not _is_answer(own.kind)
-            if told and link.refusal < 0 and link.latest >= 0:
+            wanted = form != PLAIN and own.order_id != 0 and not _is_answer(own.kind)
+            if wanted and link.refusal < 0 and link.latest >= 0:
                 end = _write(events, links, record.own, form == ORDER_WITH_FILLS, out, at, tables)
                 if end > 0:
                     record.start = at
@@ -272,14 +272,14 @@ class Matched(NamedTuple):
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """The array as the kernel is compiled for it: it cannot be written to."""
+    """The array in the form for which the kernel is compiled: read-only."""
     array = array.view()
     array.flags.writeable = False
     return array
 
 
 class Scratch:
-    """Memory that settling needs; it grows to what the largest tick has needed."""
+    """Memory for matching; it grows to the needs of the largest tick."""
 
     def __init__(self) -> None:
         self._table = np.zeros(0, _SLOT)
@@ -294,10 +294,10 @@ class Scratch:
         awaited: NDArray[np.void],
         tables: NameTables,
     ) -> Matched:
-        """What became of awaited commands (AWAITED, in order), given all EVENT records of their tick.
+        """Match awaited commands (AWAITED, in order) with all EVENT records of their tick.
 
-        `seqs` and `kinds` are of the clients' commands, in order. Each has at least one event; events
-        are in the order of their `seq`. What is returned holds until the next call.
+        `seqs` and `kinds` are of the clients' commands, in order. Each has at least one event; events are in
+        the order of their `seq`. The result is valid until the next call.
         """
         events, seqs, kinds = (_frozen(array) for array in (events, seqs, kinds))
         count = len(events)
@@ -312,6 +312,6 @@ class Scratch:
         table = self._table[:size]
         table["order_id"] = 0
         found = np.zeros(commands, FOUND)
-        changed = _settle(events, seqs, kinds, awaited, self._links, table, found, self._out, *tables)
+        changed = _match_tick(events, seqs, kinds, awaited, self._links, table, found, self._out, *tables)
         end = int(found["end"].max()) if commands else 0
         return Matched(found, self._links, self._out[:end].tobytes(), bool(changed))

@@ -1,4 +1,4 @@
-"""The names that JSON needs, as arrays that kernels read: enumerations, codes, accounts, instruments."""
+"""Name tables for kernels that write JSON: enumerations, codes, accounts, instruments, as arrays."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from app.engine.types import Liquidity, OrderStatus, OrderType, Side, TimeInForc
 
 NAME_BYTES = 40
 
-# A text and how long it is. The quotes are part of it.
+# A text and its length. The quotes are part of it.
 NAME = np.dtype([("size", "i8"), ("text", "u1", (NAME_BYTES + 8,))], align=True)
 
 INSTRUMENT_TEXT = np.dtype(
@@ -28,7 +28,7 @@ INSTRUMENT_TEXT = np.dtype(
 
 
 def _names(texts: Sequence[str | None]) -> NDArray[np.void]:
-    """JSON strings; null where there is none."""
+    """JSON strings; null for None."""
     names = np.zeros(len(texts), NAME)
     for record, text in zip(names, texts, strict=True):
         _put(record, text)
@@ -76,7 +76,7 @@ class InstrumentText(NamedTuple):
 
 
 def name_tables(accounts: Sequence[str], instruments: Sequence[InstrumentText]) -> NameTables:
-    """Made again whenever reference data changes."""
+    """Built again whenever reference data changes."""
     records = np.zeros(len(instruments), INSTRUMENT_TEXT)
     for record, instrument in zip(records, instruments, strict=True):
         _put(record, instrument.symbol)

@@ -1,7 +1,7 @@
-"""An order, or an execution, as JSON: byte for byte what `app.documents.orders` describes.
+"""Order JSON: an order, or an execution, byte for byte as `app.documents.orders` renders it.
 
-Names of accounts, symbols and client orders are restricted to characters that
-JSON does not escape, so they are copied as they are.
+Names of accounts, symbols and client orders are restricted to characters that JSON does not escape,
+so they are copied as they are.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from app.engine.types import OrderFlag
 ORDER_BYTES_MAX = 1_024
 FILL_BYTES_MAX = 256
 
-# An average price is rounded half to even so many decimals beyond the tick's.
+# Decimals of an average price beyond the tick's; it is rounded half to even.
 AVERAGE_PRICE_EXTRA_DECIMALS = 4
 _EXTRA = 10**AVERAGE_PRICE_EXTRA_DECIMALS
 _MONEY_DECIMALS = 8
@@ -138,7 +138,7 @@ def _average_price(out: Bytes, at: int, notional: int, filled: int, instrument: 
 
 @inline
 def can_be_written(event: Any, tables: names.NameTables) -> bool:
-    """Whether all numbers of an order fit here; what does not is left to the exact, slower way."""
+    """Whether all numbers of an order fit here; others are left to the exact, slower path."""
     account = np.int64(event.account)
     symbol = np.int64(event.symbol)
     if account < 0 or account >= len(tables.accounts) or symbol < 0 or symbol >= len(tables.instruments):
@@ -211,7 +211,7 @@ def put_fill(out: Bytes, at: int, event: Any, tables: names.NameTables) -> int:
 
 @inline
 def can_fill_be_written(event: Any, tables: names.NameTables) -> bool:
-    """As `can_be_written`, of the numbers of its execution."""
+    """As `can_be_written`, for the numbers of its execution."""
     instrument = tables.instruments[event.symbol]
     return bool(
         event.last_price < _INT64_MAX // instrument.price_unit
@@ -221,7 +221,7 @@ def can_fill_be_written(event: Any, tables: names.NameTables) -> bool:
 
 @inline
 def put_fill_of_order(out: Bytes, at: int, event: Any, tables: names.NameTables) -> int:
-    """The same with what it was an execution of, for who sees it by itself."""
+    """The same with the fields of its order, for readers that see it alone."""
     at = put_fill(out, at, event, tables) - 1  # its last byte is the closing brace
     at = put_number(out, _part(out, at, _FILL_ORDER_ID), event.order_id)
     at = _client_order_id(out, _part(out, at, _CLIENT_ORDER_ID), event)

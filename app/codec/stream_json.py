@@ -1,7 +1,7 @@
-"""What streams show of orders and executions, as JSON, as `app.documents.stream_items` describes it.
+"""Stream JSON: orders and executions as streams show them, as in `app.documents.stream_items`.
 
-One call writes all events of a block that somebody watches. What a kernel cannot tell
-(the refusal of a cancel or an amend, numbers beyond its range) is left to Python.
+One call writes all watched events of a block. What a kernel cannot render (the refusal of a cancel
+or an amend, numbers beyond its range) is left to Python.
 """
 
 from typing import NamedTuple
@@ -24,11 +24,11 @@ from app.engine.jit import kernel
 from app.engine.records import EVENT
 from app.engine.types import EventKind
 
-# What of an account's events is wanted.
+# The wanted part of an account's events.
 ORDERS = 1
 FILLS = 2
 
-# So many events at once: memory is bounded, whatever one command has led to.
+# Events of one call: memory is bounded, whatever one command has led to.
 BLOCK_EVENTS = 256
 
 # Each shows a whole order as it was after the event, and needs no second look.
@@ -95,7 +95,7 @@ class Written(NamedTuple):
 
 
 class StreamWriter:
-    """Memory that writing needs."""
+    """Memory for writing."""
 
     def __init__(self) -> None:
         self._out = np.zeros(BLOCK_EVENTS * _EVENT_BYTES_MAX, np.uint8)

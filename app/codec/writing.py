@@ -1,6 +1,6 @@
-"""Text into byte arrays, inside kernels: each function writes at `at` and returns where it ended.
+"""Text writers for kernels: each function writes into a byte array at `at` and returns where the text ends.
 
-Callers see to it that there is room.
+Callers ensure that there is room.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def put_bytes(out: Bytes, at: int, source: Bytes, start: int, end: int) -> int:
 
 @inline
 def put_number(out: Bytes, at: int, value: int) -> int:
-    """A whole number that is not negative."""
+    """A non-negative whole number."""
     size = 1
     rest = np.uint64(value)
     while rest >= _TEN:
@@ -63,7 +63,7 @@ def put_decimal(out: Bytes, at: int, value: int, decimals: int) -> int:
 
 @inline
 def put_short_decimal(out: Bytes, at: int, value: int, decimals: int) -> int:
-    """As `put_decimal`, without zeros at the end, and without a point that nothing follows."""
+    """As `put_decimal`, without trailing zeros, and without a trailing point."""
     at = put_decimal(out, at, value, decimals)
     if decimals == 0:
         return at

@@ -1,1 +1,1 @@
-"""The deterministic core: commands in, events out; NumPy and numba alone."""
+"""Engine: the deterministic core: commands in, events out; NumPy and numba alone."""

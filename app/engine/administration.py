@@ -1,4 +1,4 @@
-"""What risk managers and administrators ask for: limits, overrides, approvals, policies."""
+"""Administration: commands of risk managers and administrators: limits, overrides, approvals, policies."""
 
 from app.engine import limit_changes, limit_overrides, limit_proposals
 from app.engine.capacity import MONEY_MAX

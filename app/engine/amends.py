@@ -23,7 +23,7 @@ from app.engine.valuation import cost_of, worth_of
 
 @inline
 def _make_amended(st: State, i: int, slot: int) -> None:
-    """Make the order as it would be the candidate."""
+    """Load the amended order as the candidate."""
     c = st.commands[i]
     st.candidate[0] = st.orders[slot]
     candidate = st.candidate[0]
@@ -56,7 +56,7 @@ def _check_amend(st: State, i: int, slot: int, lacking: int) -> int:
 
 @inline
 def _amend_stop(st: State, slot: int) -> None:
-    """A stop that waits here becomes the candidate at once."""
+    """A stop that waits here takes the candidate's values at once."""
     order = st.orders[slot]
     candidate = st.candidate[0]
     moved = order.stop_price != candidate.stop_price
@@ -74,10 +74,10 @@ def _amend_stop(st: State, slot: int) -> None:
 
 @inline
 def request_replace(st: State, slot: int, price: int, quantity: int, worth: int, cost: int) -> int:
-    """Ask the venue for another price and quantity; the event that tells of it.
+    """Ask the venue for another price and quantity; returns the event of the request.
 
-    Until the venue says which it is, the larger of both is reserved: `worth` in ticks and `cost` in
-    money are those of the order as it would be.
+    Until the venue reports which it is, the larger of both is reserved: `worth` in ticks and `cost` in money
+    are those of the amended order.
     """
     order = st.orders[slot]
     order.replace_price = price

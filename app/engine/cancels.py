@@ -15,7 +15,7 @@ from app.engine.verdicts import verdict_place
 
 @inline
 def reject_request(st: State, i: int, kind: int, slot: int, code: int) -> None:
-    """Answer a cancel or amend that cannot be: the order, where there is one, is as it was."""
+    """Reject a cancel or amend that is not possible; the order, if there is one, is as it was."""
     if slot == NO_SLOT:
         at = emit(st, kind)
         st.events[at].order_id = st.commands[i].order_id
@@ -31,7 +31,7 @@ def reject_request(st: State, i: int, kind: int, slot: int, code: int) -> None:
 
 @inline
 def request_cancel(st: State, slot: int) -> int:
-    """Cancel a stop that waits here at once, ask the venue for any other; why not, as a code."""
+    """Cancel a stop that waits here, or ask the venue to cancel; returns a refusal's code, or NONE."""
     order = st.orders[slot]
     if is_final(order.status):
         return Code.ORDER_CLOSED
@@ -63,7 +63,7 @@ def cancel(st: State, i: int) -> None:
 
 @inline
 def _cancel_from(st: State, slot: int, symbol: int) -> int:
-    """Cancel an account's open orders from `slot` on; where to go on when events run out."""
+    """Cancel an account's open orders from `slot` on; returns where to continue when event room runs out."""
     while slot != NO_SLOT and room_for_events(st) > 1:
         following = st.orders[slot].next
         if symbol < 0 or st.orders[slot].symbol == symbol:
@@ -74,7 +74,7 @@ def _cancel_from(st: State, slot: int, symbol: int) -> int:
 
 @inline
 def cancel_all(st: State, i: int) -> bool:
-    """Cancel what is open in a scope; False if it has to be resumed (see `app.engine.engine`).
+    """Cancel the open orders of a scope; False if it has to be resumed (see `app.engine.engine`).
 
     `cursor` is the next order, `progress` its account + 1.
     """

@@ -1,4 +1,4 @@
-"""How much of everything the engine holds, named in one place."""
+"""Capacity: the size of everything that the engine holds, named in one place."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ SUM_MAX = 1 << 61
 # A hundred times the largest price, which is as far as a collar reaches, fits too.
 PRICE_MAX = 1 << 55
 
-# A command that touches one order leaves at most so many events.
+# A command that touches one order leaves at most this many events.
 EVENTS_PER_COMMAND_MAX = 4
 
 # Verdicts of a check stand at their code and scope (`app.engine.verdicts`): room for 128 codes.
@@ -36,10 +36,10 @@ class Capacity:
     open_orders: int = 1 << (SLOT_BITS - 1)  # the rest is the window of closed orders
     fills: int = 1 << 20  # the window in which a repeated execution id is recognised
     commands: int = 1 << 13  # of one batch
-    events: int = 1 << 15  # of one batch; what does not fit follows in the next
+    events: int = 1 << 15  # of one batch; the rest follows in the next
     overrides: int = 1_024  # of limits, at the same time
     limit_changes: int = 1_024  # proposed and pending, or decided until their place is needed
-    repeats: int = 1 << 16  # orders of late, of accounts with MAX_REPEATED_ORDERS
+    repeats: int = 1 << 16  # recent orders of accounts with MAX_REPEATED_ORDERS
 
     def __post_init__(self) -> None:
         for name in ("orders", "fills", "repeats"):

@@ -1,11 +1,11 @@
 """Closing a position: reduce-only market orders for all of it, as one command.
 
-Who may trade can always close: the orders are exempt from the limits of size, rate and price moves, and
-a position larger than an order may be is closed by several. A close that is refused changes nothing.
-One that is accepted may take the account's other orders in the symbol with it (`CANCEL_OPEN`): those
+Whoever may trade can always close: the orders are exempt from the limits of size, rate and price
+moves, and a position larger than an order may be is closed by several. A refused close changes
+nothing. An accepted one may affect the account's other orders in the symbol (`CANCEL_OPEN`): those
 that could increase a position or open another are canceled; those that protect it, reduce-only or
-waiting stops of the closing side, become reduce-only and end when it is flat, so that whatever the market
-leaves of the position stays protected.
+waiting stops of the closing side, become reduce-only and end when it is flat, so that whatever remains of
+the position stays protected.
 """
 
 import numpy as np
@@ -46,13 +46,13 @@ from app.engine.verdicts import verdict_place
 _HALF = np.uint64(1)
 
 # `FIRM.progress`.
-_SENDING = 1  # `cursor` is how much has been asked for
-_CANCELING = 2  # `cursor` is the next order that makes way
+_SENDING = 1  # `cursor` is the quantity of the orders so far
+_CANCELING = 2  # `cursor` is the next of the other orders
 
 
 @inline
 def _describe_close(st: State, i: int, asked_for: int) -> None:
-    """Make the order for what is left of the position, less `asked_for`, the candidate."""
+    """Load the order for what remains of the position, less `asked_for`, as the candidate."""
     load_candidate(st, i)
     order = st.candidate[0]
     held = 0
@@ -68,14 +68,14 @@ def _describe_close(st: State, i: int, asked_for: int) -> None:
     order.stop_price = 0
     order.expire_ts = 0
     order.quantity = abs(held) - asked_for
-    # A close again is the same close, whatever the position is by then.
+    # A repeated close is the same close, whatever the position is by then.
     h = mix(mix(SEED, np.uint64(CommandKind.CLOSE_POSITION)), np.uint64(order.symbol + 1))
     order.content = np.int64(h >> _HALF)
 
 
 @inline
 def _begin(st: State, i: int) -> bool:
-    """Check the close as one order for all of the position; whether it is accepted."""
+    """Check the close as one order for all of the position; returns whether it is accepted."""
     _describe_close(st, i, 0)
     account = st.candidate[0].account
     lacking = take_tokens(st, account)
@@ -100,7 +100,7 @@ def _begin(st: State, i: int) -> bool:
 
 @inline
 def _send(st: State, i: int) -> bool:
-    """Send the orders, none larger than an order of the instrument may be; False if it has to be resumed."""
+    """Send the orders, each within the instrument's largest size; False if it has to be resumed."""
     firm = st.firm[0]
     while True:
         _describe_close(st, i, firm.cursor)
@@ -119,9 +119,9 @@ def _send(st: State, i: int) -> bool:
 
 @inline
 def _make_way(st: State, slot: int, side: int) -> None:
-    """An order that was open before: it ends, or ends with the position that it protects."""
+    """Another open order of the account: it ends, or becomes reduce-only if it protects the position."""
     order = st.orders[slot]
-    if order.seq == st.firm[0].seq:  # one of those that close
+    if order.seq == st.firm[0].seq:  # one of the closing orders
         return
     if order.side == side and order.flags & OrderFlag.REDUCE_ONLY:
         return
@@ -136,7 +136,7 @@ def _make_way(st: State, slot: int, side: int) -> None:
 
 @inline
 def _cancel_others(st: State, i: int) -> bool:
-    """Let the account's other orders make way; False if it has to be resumed."""
+    """Cancel or restrict the account's other orders; False if it has to be resumed."""
     c = st.commands[i]
     firm = st.firm[0]
     held = st.positions[position_index(st, c.account, c.symbol)].quantity

@@ -1,15 +1,14 @@
-"""Every reason for which the engine refuses or ends an order, in order of precedence.
+"""Codes: every reason for which the engine refuses or ends an order, in order of precedence.
 
-A smaller number wins: of all the checks that an order fails, the refusal names
-the first. The values are written to the journal, so they are never renumbered:
-gaps are left for the checks that come.
+A smaller number wins: of all the checks that an order fails, the refusal names the first. The
+values are written to the journal, so they are never renumbered: gaps are left for future checks.
 """
 
 from enum import IntEnum
 
 
 class Code(IntEnum):
-    """Why an order was refused or ended; `NONE` where nothing is wrong."""
+    """Why an order was refused or ended; `NONE` if nothing is wrong."""
 
     NONE = 0
 

@@ -1,10 +1,11 @@
-"""What follows from a command, step by step, until nothing is left to do.
+"""Consequences of a command, step by step, until nothing is left to do.
 
-A fill moves equity, equity trips a breaker, the breaker's state trims orders, a mark fires stops. Each
-of these may need more events than there is room for, so none calls the next: each leaves a note in the
-firm's record (`trim_account`, `first_unsettled`, `alarm`, `stops_due`), and `finish_consequences` works
-the notes off in a fixed order, one step at a time. A step looks for room before it does anything, and
-what it has done is not done again, so the events are the same for a buffer of any size.
+A fill moves equity, equity trips a breaker, the breaker's state trims orders, a mark fires stops.
+Each of these may need more events than there is room for, so none calls the next: each leaves a
+mark in the firm's record (`trim_account`, `first_unsettled`, `alarm`, `stops_due`), and
+`finish_consequences` works these off in a fixed order, one step at a time. A step checks for room
+before it does anything, and no step is done twice, so the events are the same for a buffer of any
+size.
 """
 
 from app.engine.jit import inline
@@ -17,7 +18,7 @@ from app.engine.trimming import go_on_trimming
 
 @inline
 def _look_at_equity(st: State) -> None:
-    """Peaks of whoever's equity has moved, and whether a breaker has to trip."""
+    """Update the peaks of accounts whose equity has moved, and check whether a breaker has to trip."""
     firm = st.firm[0]
     while firm.first_unsettled != NO_SLOT:
         account = firm.first_unsettled
@@ -34,7 +35,7 @@ def _look_at_equity(st: State) -> None:
 
 @inline
 def finish_consequences(st: State) -> bool:
-    """Everything that follows; False if it has to be resumed (see `app.engine.engine`)."""
+    """All consequences; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     while True:
         if firm.trim_account != NO_SLOT:

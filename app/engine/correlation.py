@@ -40,7 +40,7 @@ Floats = NDArray[np.float64]
 
 
 class Series(IntEnum):
-    """Rows of `State.series`: what is remembered of each symbol's returns."""
+    """Rows of `State.series`: the history of each symbol's returns."""
 
     MARK = 0  # of the last sample, 0 where there was none
     COUNT = 1
@@ -50,7 +50,7 @@ class Series(IntEnum):
 
 
 class Sample(IntEnum):
-    """Rows of `State.sample`: the marks of one point of the grid, and what becomes of them."""
+    """Rows of `State.sample`: the marks of one point of the grid, and the values derived from them."""
 
     MARK = 0  # 0: none
     SEEN = 1  # 1: there is a return, else 0
@@ -160,7 +160,7 @@ def _forget(st: State, symbol: int) -> None:
 
 @inline
 def _set_status(st: State, symbol: int) -> None:
-    """Whether a symbol's statistics count, and if not, why."""
+    """Set whether a symbol's statistics count, and if not, why."""
     model = st.risk_model[0]
     stride = len(st.scales)
     diagonal = symbol * (stride + 1)
@@ -185,7 +185,7 @@ def _set_status(st: State, symbol: int) -> None:
 
 @inline
 def _fill_covariance(st: State) -> None:
-    """The whole matrix from the upper triangle of S; rows and columns of what is not measured are zero."""
+    """Fill the whole matrix from the upper triangle of S; rows and columns of unmeasured symbols are zero."""
     symbols = st.firm[0].symbols
     stride = len(st.scales)
     for i in range(symbols):
@@ -202,7 +202,7 @@ def _fill_covariance(st: State) -> None:
 def _separate(
     apart: NDArray[np.int64], covariance: Floats, deviations: Floats, bound: float, count: int
 ) -> None:
-    """Of one row: -1 where a symbol is known to be correlated less than the threshold, else 0."""
+    """One row: -1 if a symbol is known to be correlated less than the threshold, else 0."""
     for j in range(count):
         known = (deviations[j] > 0.0) & (covariance[j] < bound * deviations[j])
         apart[j] = -1 if known else 0
@@ -210,7 +210,7 @@ def _separate(
 
 @inline
 def _derive(st: State) -> None:
-    """What checks need of the covariance and the parameters, computed once."""
+    """Precompute what checks need of the covariance and the parameters."""
     stride = len(st.scales)
     largest = 0.0
     for i in range(st.firm[0].symbols):
@@ -224,7 +224,7 @@ def _derive(st: State) -> None:
 
 @inline
 def _find_apart(st: State) -> None:
-    """Mark the pairs below the threshold. What is not measured is never known to be apart."""
+    """Mark the pairs below the threshold. An unmeasured symbol is never known to be apart."""
     symbols = st.firm[0].symbols
     stride = len(st.scales)
     deviations = st.deviations
@@ -240,8 +240,8 @@ def _find_apart(st: State) -> None:
 def sample_marks(st: State) -> None:
     """Take the marks of all symbols at one point of the grid; the first command in its interval counts.
 
-    A return leads from one point to the next: over a gap (the server was down, a mark was stale)
-    there is none. MARKS_SAMPLED tells in `limit` how many samples with returns there have been.
+    A return leads from one point to the next: over a gap (the server was down, a mark was stale) there is
+    none. `limit` of MARKS_SAMPLED is the number of samples with returns so far.
     """
     firm = st.firm[0]
     model = st.risk_model[0]
@@ -266,7 +266,7 @@ def sample_marks(st: State) -> None:
 
 @inline
 def _refresh(st: State) -> None:
-    """After a sample or a change of parameters: what follows from the covariance is out of date."""
+    """After a sample or a change of parameters: values derived from the covariance are out of date."""
     symbols = st.firm[0].symbols
     weights = row(st.series, Series.WEIGHT, len(st.scales))
     largest = 0.0
@@ -283,7 +283,7 @@ def _refresh(st: State) -> None:
 
 @inline
 def _start_anew(st: State) -> None:
-    """Forget all returns: those of another interval are not comparable."""
+    """Discard all returns: those of another interval are not comparable."""
     model = st.risk_model[0]
     model.samples = 0
     model.sampled_ts = 0
@@ -292,7 +292,7 @@ def _start_anew(st: State) -> None:
 
 
 @inline
-def _tell_parameter(st: State, i: int, parameter: int, old: int, new: int) -> None:
+def _emit_parameter(st: State, i: int, parameter: int, old: int, new: int) -> None:
     at = emit(st, EventKind.RISK_MODEL_SET)
     event = st.risk_model_events[at]
     event.scope = Scope.FIRM
@@ -305,19 +305,19 @@ def _tell_parameter(st: State, i: int, parameter: int, old: int, new: int) -> No
 
 
 @inline
-def _tell_changes(st: State, i: int) -> None:
-    """RISK_MODEL_SET for each parameter that is to change; where none is, for the first one."""
+def _emit_changes(st: State, i: int) -> None:
+    """Emit RISK_MODEL_SET for each parameter that is to change; if none is, for the first one."""
     c = st.risk_model_commands[i]
     model = st.risk_model[0]
     before = st.firm[0].event_count
     if c.interval_us != model.interval_us:
-        _tell_parameter(st, i, RiskParameter.INTERVAL_US, model.interval_us, c.interval_us)
+        _emit_parameter(st, i, RiskParameter.INTERVAL_US, model.interval_us, c.interval_us)
     if c.horizon_us != model.horizon_us:
-        _tell_parameter(st, i, RiskParameter.HORIZON_US, model.horizon_us, c.horizon_us)
+        _emit_parameter(st, i, RiskParameter.HORIZON_US, model.horizon_us, c.horizon_us)
     if c.z_e9 != model.z_e9:
-        _tell_parameter(st, i, RiskParameter.Z_E9, model.z_e9, c.z_e9)
+        _emit_parameter(st, i, RiskParameter.Z_E9, model.z_e9, c.z_e9)
     if c.correlation_threshold_ppm != model.correlation_threshold_ppm:
-        _tell_parameter(
+        _emit_parameter(
             st,
             i,
             RiskParameter.CORRELATION_THRESHOLD_PPM,
@@ -325,11 +325,11 @@ def _tell_changes(st: State, i: int) -> None:
             c.correlation_threshold_ppm,
         )
     if c.mark_age_us_max != model.mark_age_us_max:
-        _tell_parameter(st, i, RiskParameter.MARK_AGE_US_MAX, model.mark_age_us_max, c.mark_age_us_max)
+        _emit_parameter(st, i, RiskParameter.MARK_AGE_US_MAX, model.mark_age_us_max, c.mark_age_us_max)
     if c.samples_min != model.samples_min:
-        _tell_parameter(st, i, RiskParameter.SAMPLES_MIN, model.samples_min, c.samples_min)
+        _emit_parameter(st, i, RiskParameter.SAMPLES_MIN, model.samples_min, c.samples_min)
     if c.half_life != model.half_life or st.firm[0].event_count == before:
-        _tell_parameter(st, i, RiskParameter.HALF_LIFE, model.half_life, c.half_life)
+        _emit_parameter(st, i, RiskParameter.HALF_LIFE, model.half_life, c.half_life)
 
 
 @inline
@@ -352,7 +352,7 @@ def set_risk_model(st: State, i: int) -> bool:
         at = emit(st, EventKind.COMMAND_REJECTED)
         st.rejection_events[at].code = Code.INVALID_VALUE
         return True
-    _tell_changes(st, i)
+    _emit_changes(st, i)
     if c.interval_us != model.interval_us:
         _start_anew(st)
     model.half_life = c.half_life

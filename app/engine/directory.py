@@ -1,10 +1,10 @@
-"""How kernels reach many arrays through one argument, and a record by other names.
+"""Directory: the one argument through which kernels reach many arrays, and a record by other names.
 
-A kernel call from Python pays about 0.1 us for each array argument, and a
-kernel that hands twenty arrays on to another copies twenty descriptors. So a
-kernel takes one array of addresses and lengths, and `attach` turns it into a
-view: one pointer, whose attributes are arrays again, made where they are used.
-Inside a kernel a view reads like the NamedTuple of arrays that it was made for.
+A kernel call from Python pays about 0.1 us for each array argument, and a kernel that hands twenty
+arrays on to another copies twenty descriptors. So a kernel takes one array of addresses and
+lengths, and `attach` turns it into a view: one pointer, whose attributes are arrays again, made
+where they are used. Inside a kernel a view reads like the NamedTuple of arrays that it was made
+for.
 """
 
 from collections.abc import Callable

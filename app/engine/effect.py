@@ -1,9 +1,9 @@
-"""What an order that is being checked would make of its account's position.
+"""Effect of an order under check on its account's position.
 
-An order that only reduces is exempt from what limits positions: it makes nothing worse. Exempt means
-down to flat and not through it, so it is judged by what all open orders of its side could lead to
-beyond flat. One that the limits would refuse, were it not exempt, becomes a reduce-only order: then
-nothing that happens before its fill can turn it into one that opens.
+An order that only reduces is exempt from the limits on positions: it makes nothing worse. Exempt
+means down to flat and not through it, so it is judged by what all open orders of its side could
+lead to beyond flat. One that the limits would refuse, were it not exempt, becomes a reduce-only
+order: then nothing that happens before its fill can turn it into one that opens.
 """
 
 from typing import NamedTuple
@@ -17,11 +17,11 @@ from app.engine.valuation import cost_of, worth_of
 
 SLOT_MASK = (1 << SLOT_BITS) - 1
 
-# How an order comes to be checked.
+# The occasions of a check.
 NEW = 0
 AMEND = 1
 FIRE = 2
-CLOSE = 3  # a new one that closes a position, for which the account's other orders make way
+CLOSE = 3  # a new one that closes a position; the account's other orders give way
 CLOSE_BESIDE = 4  # one that closes a position beside them
 
 
@@ -65,7 +65,7 @@ def only_reduces(st: State) -> bool:
 
 @force_inline
 def closes_all(st: State, how: int) -> bool:
-    """Whether the candidate is there to close the whole position at once: it is not throttled or sized."""
+    """Whether the candidate closes the whole position at once: then it is not throttled or sized."""
     order = st.candidate[0]
     if how == AMEND or how == FIRE:
         return False
@@ -85,9 +85,9 @@ def _reach(held: int, side: int, plain: int, reduce_only: int) -> int:
 
 @force_inline
 def effect_of(st: State, how: int, restricted: bool) -> Effect:
-    """Of the candidate, whose numbers are in the instrument's range.
+    """The effect of the candidate, whose numbers are in the instrument's range.
 
-    `restricted`: the account may only reduce here, so all that is open is held to the position.
+    `restricted`: the account may only reduce here, so all open orders are held to the position.
     """
     order = st.candidate[0]
     position = st.positions[position_index(st, order.account, order.symbol)]

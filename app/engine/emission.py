@@ -1,4 +1,4 @@
-"""Writing events: each is a self-contained record of what happened."""
+"""Emission of events: each is a self-contained record of what happened."""
 
 from app.engine.jit import inline
 from app.engine.records import CLIENT_ORDER_ID_WORDS
@@ -12,7 +12,7 @@ def room_for_events(st: State) -> int:
 
 @inline
 def emit(st: State, kind: int) -> int:
-    """Start an event of the current command, blank but for its kind; its index."""
+    """Start an event of the current command, blank but for its kind; returns its index."""
     firm = st.firm[0]
     at = firm.event_count
     event = st.events[at]
@@ -55,7 +55,7 @@ def emit(st: State, kind: int) -> int:
 
 @inline
 def emit_order(st: State, kind: int, slot: int) -> int:
-    """Write an event that shows the whole order as it now is; its index."""
+    """Write an event that shows the whole order as it now is; returns its index."""
     firm = st.firm[0]
     order = st.orders[slot]
     at = firm.event_count

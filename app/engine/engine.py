@@ -88,7 +88,7 @@ def _update_mark(st: State, i: int) -> None:
 
 @inline
 def _set_state(st: State, i: int, fresh: bool) -> bool:
-    """Set it, and cancel where that is asked for; False if it has to be resumed."""
+    """Set it, and cancel if requested; False if it has to be resumed."""
     if fresh and not trading_state.set_trading_state(st, i):
         return True
     return not st.commands[i].flags & StateFlag.CANCEL_OPEN or cancels.cancel_all(st, i)
@@ -103,7 +103,7 @@ def _set_permission(st: State, i: int) -> None:
 
 @expand
 def _carry_out(st: State, i: int) -> bool:
-    """Do what one command asks for; False if it has to be resumed."""
+    """Execute one command; False if it has to be resumed."""
     kind = st.commands[i].kind
     fresh = st.firm[0].progress == 0
     if kind == CommandKind.PLACE_ORDER:
@@ -171,7 +171,7 @@ def stamp(commands: NDArray[np.void], first_seq: int, ts: int) -> None:
 
 @inline
 def apply_commands(st: State, start: int, count: int) -> int:
-    """Apply `State.commands[start:count]` as far as there is room for events; where it stopped."""
+    """Apply `State.commands[start:count]` as far as there is room for events; returns where it stopped."""
     firm = st.firm[0]
     for i in range(start, count):
         if room_for_events(st) < EVENTS_PER_COMMAND_MAX:
@@ -202,7 +202,7 @@ def _process(directory: NDArray[np.int64], start: int, count: int) -> int:
 
 @kernel
 def _explain(directory: NDArray[np.int64], ts: int) -> int:
-    """Check `State.commands[0]` as a new order without placing it; the code of the first refusal."""
+    """Check `State.commands[0]` as a new order without placing it; returns the code of the first refusal."""
     st = attach(directory)
     firm = st.firm[0]
     seq_now = firm.seq
@@ -226,7 +226,7 @@ def _explain(directory: NDArray[np.int64], ts: int) -> int:
 
 
 class Verdict(NamedTuple):
-    """One check's answer: what was allowed, what the order would make of it, and whose limit it is."""
+    """The result of one check: the limit, the observed value, and the limit's scope."""
 
     code: Code
     passed: bool
@@ -250,9 +250,9 @@ class Engine:
         self.output = self.state.events.view(np.uint8).data.cast("B")
 
     def process(self, commands: NDArray[np.void]) -> NDArray[np.void]:
-        """Apply COMMAND records, `seq` and `ts` filled in, in order; the EVENT records they cause.
+        """Apply COMMAND records, with `seq` and `ts` set, in order; returns the EVENT records they cause.
 
-        The result is a view that holds until the next call.
+        The result is a view that is valid until the next call.
         """
         source = commands.tobytes()
         batches: list[bytes] = []  # as arrays, NumPy would copy them field by field
@@ -284,7 +284,7 @@ class Engine:
         return int(_explain(self.directory, ts))
 
     def explain(self, command: NDArray[np.void], ts: int) -> list[Verdict]:
-        """What every check would say to a PLACE_ORDER command at time `ts`; changes nothing."""
+        """The verdict of every check on a PLACE_ORDER command at time `ts`; changes nothing."""
         self.first_refusal(command, ts)
         found = self.state.verdicts[self.state.verdicts["code"] != 0]
         return [

@@ -1,12 +1,11 @@
-"""What the venue reports: acknowledgements, executions, cancels, replaces, refusals.
+"""Execution reports of the venue: acknowledgements, executions, cancels, replaces, refusals.
 
-A report that cannot be (an unknown order, a repeated execution id, more than
-the order has left, a step the state machine does not know) becomes an
-EXECUTION_ANOMALY and changes nothing.
+An impossible report (an unknown order, a repeated execution id, more than the order has left, a
+step unknown to the state machine) becomes an EXECUTION_ANOMALY and changes nothing.
 
-Where reports and requests have crossed on their way, the venue is right: its answer to an earlier
-replace is taken while a later one is on its way, and so is a fill of what it has replaced already. An
-order that is filled while a replace to more is on its way stays open until the answer.
+If reports and requests have crossed, the venue is right: its answer to an earlier replace is
+accepted while a later one is in flight, and so is a fill of what it has replaced already. An order
+that is filled while a replace to more is in flight stays open until the answer.
 """
 
 from app.engine.codes import Code
@@ -42,7 +41,7 @@ def _anomaly(st: State, i: int, slot: int, code: int) -> None:
 
 @inline
 def _record_fill(st: State, i: int, slot: int) -> None:
-    """Keep the execution in the ring of recent fills, in the place of the oldest."""
+    """Keep the execution in the ring of recent fills, in place of the oldest."""
     report = st.reports[i]
     firm = st.firm[0]
     order = st.orders[slot]
@@ -83,7 +82,7 @@ def _check_fill(st: State, i: int, slot: int) -> int:
 
 @inline
 def _take_replaced(st: State, i: int, slot: int) -> None:
-    """A fill of more than the order had: the venue has replaced it, and the report of that is late."""
+    """A fill of more than the order had: the venue has replaced it, and its report of that is late."""
     order = st.orders[slot]
     if st.reports[i].quantity > order.quantity - order.filled_quantity:
         order.price = order.replace_price
@@ -145,7 +144,7 @@ def _is_own_doing(code: int) -> bool:
 
 @inline
 def _end(st: State, slot: int, status: int, code: int) -> None:
-    """Close an order that the venue has ended, and say how."""
+    """Close an order that the venue has ended, and emit its end."""
     order = st.orders[slot]
     kind = EventKind.ORDER_CANCELED
     if status == OrderStatus.CANCELED and 0 < order.expire_ts <= st.firm[0].ts:
@@ -187,7 +186,7 @@ def _forget_replace(st: State, slot: int) -> None:
 
 @inline
 def _go_on(st: State, slot: int, status: int) -> None:
-    """No replace is on its way any more: what is left is reserved; with no rest the order has been filled."""
+    """No replace is in flight any more: reserve what is left; if nothing is, the order has been filled."""
     order = st.orders[slot]
     _forget_replace(st, slot)
     if order.filled_quantity == order.quantity:
@@ -209,7 +208,7 @@ def _replace(st: State, i: int, slot: int, status: int) -> None:
     order.quantity = report.quantity
     if last or order.replace_quantity == 0:
         _go_on(st, slot, status)
-    else:  # the answer to an earlier request: the later one is still on its way
+    else:  # the answer to an earlier request: the later one is still in flight
         remaining = max(order.quantity, order.replace_quantity) - order.filled_quantity
         worth = max(worth_of(st, order), order.reserved_price)
         cost = max(cost_of(st, order, remaining), order.reserved_cost)
@@ -223,7 +222,7 @@ def _replace(st: State, i: int, slot: int, status: int) -> None:
 
 @inline
 def _can_replace(st: State, i: int, slot: int) -> bool:
-    """Whether the venue's new price and quantity are those of an order that could be."""
+    """Whether the venue's new price and quantity are valid for an order."""
     report = st.reports[i]
     order = st.orders[slot]
     instrument = st.instruments[order.symbol]
@@ -234,7 +233,7 @@ def _can_replace(st: State, i: int, slot: int) -> bool:
 
 
 @inline
-def _tell_refusal(st: State, i: int, slot: int) -> None:
+def _emit_refusal(st: State, i: int, slot: int) -> None:
     report = st.reports[i]
     cancel = report.report == ReportKind.CANCEL_REJECTED
     at = emit_order(st, EventKind.CANCEL_REJECTED if cancel else EventKind.REPLACE_REJECTED, slot)
@@ -243,7 +242,7 @@ def _tell_refusal(st: State, i: int, slot: int) -> None:
 
 @inline
 def _take_refusal(st: State, i: int, slot: int, status: int) -> None:
-    """The venue has not done what it was asked; a refused cancel answers no replace, nor the reverse."""
+    """The venue has refused a request; a refused cancel answers no replace, nor the reverse."""
     report = st.reports[i]
     order = st.orders[slot]
     cancel = report.report == ReportKind.CANCEL_REJECTED
@@ -255,13 +254,13 @@ def _take_refusal(st: State, i: int, slot: int, status: int) -> None:
         _go_on(st, slot, status if cancel or not canceling else OrderStatus.PENDING_CANCEL)
     if order.expire_ts != 0 and st.expiries[slot].rank == 0 and not is_final(order.status):
         retry_expiry(st, slot)
-    _tell_refusal(st, i, slot)
+    _emit_refusal(st, i, slot)
     trim_if_larger(st, order.account, order.symbol)
 
 
 @inline
 def _is_late(st: State, i: int, slot: int) -> bool:
-    """Whether the report is of a replace that a fill has shown already, and the order has ended since."""
+    """Whether the report is of a replace that a fill has already shown, of an order that has ended since."""
     report = st.reports[i]
     order = st.orders[slot]
     if report.report != ReportKind.REPLACED or not is_final(order.status):
@@ -274,7 +273,7 @@ def _is_late(st: State, i: int, slot: int) -> bool:
 
 @inline
 def _is_gone(st: State, i: int, slot: int) -> bool:
-    """Whether the venue does not have an order of which something is left."""
+    """Whether the venue no longer has an order that is not completely filled."""
     report = st.reports[i]
     order = st.orders[slot]
     unknown = report.report == ReportKind.CANCEL_REJECTED and report.code == Code.UNKNOWN_ORDER
@@ -283,7 +282,7 @@ def _is_gone(st: State, i: int, slot: int) -> bool:
 
 @inline
 def _move(st: State, i: int, slot: int) -> None:
-    """Everything but executions."""
+    """All reports but executions."""
     report = st.reports[i]
     order = st.orders[slot]
     trigger = _trigger_of(report.report)
@@ -293,7 +292,7 @@ def _move(st: State, i: int, slot: int) -> None:
     if trigger == Trigger.REPLACE:
         illegal = illegal or not _can_replace(st, i, slot)
     if known and trigger == Trigger.REFUSE and is_final(order.status):
-        _tell_refusal(st, i, slot)  # the order has ended before the request reached the venue
+        _emit_refusal(st, i, slot)  # the order has ended before the request reached the venue
     elif _is_late(st, i, slot):
         emit_order(st, EventKind.ORDER_REPLACED, slot)
     elif illegal:
@@ -318,7 +317,7 @@ def _move(st: State, i: int, slot: int) -> None:
 
 @inline
 def apply_report(st: State, i: int) -> None:
-    """Apply one execution report; what follows from it is left to `app.engine.consequences`."""
+    """Apply one execution report; the consequences are left to `app.engine.consequences`."""
     report = st.reports[i]
     slot = find_order(st, report.order_id)
     if slot == NO_SLOT:

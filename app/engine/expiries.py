@@ -1,4 +1,4 @@
-"""Orders end when their time is over: those at the venue are canceled there first."""
+"""Expiry of orders: those at the venue are canceled there first."""
 
 from app.engine import heap
 from app.engine.cancels import request_cancel
@@ -14,7 +14,7 @@ _EXPIRY_RETRY_US = 1_000_000
 
 @inline
 def retry_expiry(st: State, slot: int) -> None:
-    """An order past its time could not be canceled now: ask again later."""
+    """An expired order could not be canceled now: try again later."""
     firm = st.firm[0]
     firm.expiry_root = heap.push(
         st.expiries, firm.expiry_root, slot, firm.ts + _EXPIRY_RETRY_US, st.orders[slot].order_id
@@ -23,7 +23,7 @@ def retry_expiry(st: State, slot: int) -> None:
 
 @inline
 def expire_orders(st: State) -> bool:
-    """End every order whose time has come; False if it has to be resumed (see `app.engine.engine`)."""
+    """End every expired order; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     while firm.expiry_root != NO_SLOT and st.expiries[firm.expiry_root].key <= firm.ts:
         if room_for_events(st) < 1:
@@ -35,6 +35,6 @@ def expire_orders(st: State) -> bool:
             emit_order(st, EventKind.ORDER_EXPIRED, slot)
             continue
         firm.expiry_root = heap.remove(st.expiries, firm.expiry_root, slot)
-        if request_cancel(st, slot) != Code.NONE:  # another request is under way
+        if request_cancel(st, slot) != Code.NONE:  # another request is in flight
             retry_expiry(st, slot)
     return True

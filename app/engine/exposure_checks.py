@@ -1,7 +1,7 @@
-"""Checks of what an account or the firm could come to hold, be worth, trade and lose.
+"""Exposure checks: what an account or the firm could come to hold, be worth, trade and lose.
 
-Each is of the worst that open orders may lead to. What only reduces passes (`Effect.reducing`); where
-it passes for that reason alone, the candidate becomes a reduce-only order.
+Each checks the worst case of all open orders. An order that only reduces passes
+(`Effect.reducing`); if it passes for that reason alone, the candidate becomes a reduce-only order.
 """
 
 from app.engine.arithmetic import multiply_divide
@@ -28,7 +28,7 @@ def _base_units(steps: int, step: int) -> int:
 
 @force_inline
 def _is_within(steps: int, step: int, allowed: int) -> bool:
-    """Whether so many steps are no more than `allowed`, in 1e-8 of the base currency."""
+    """Whether this many steps are at most `allowed`, in 1e-8 of the base currency."""
     if allowed == UNLIMITED:
         return True
     if steps < _SMALL and step < _SMALL:  # a product is cheaper than a quotient, where it fits
@@ -59,7 +59,7 @@ def _check_position(st: State, explain: bool, effect: Effect) -> int:
 def _judge_both(
     st: State, explain: bool, code: int, limit: int, of_firm: int, of_account: int, reducing: bool
 ) -> int:
-    """A limit that the firm may have and the account, and what each of them would come to."""
+    """Judge a limit that both the firm and the account may have, with the exposure of each."""
     firm_max = limit_in(st.firm_limits, limit)
     account_max = limit_in(st.account_limits[st.candidate[0].account :], limit)
     refused = judge_limit(st, explain, code, firm_max, of_firm, Scope.FIRM, reducing)
@@ -74,7 +74,7 @@ def _check_gross(st: State, explain: bool, of_firm: int, of_account: int, reduci
 
 @force_inline
 def _check_net(st: State, explain: bool, effect: Effect, unit: int) -> int:
-    """Exposure with its sign, if all open orders of the candidate's side fill."""
+    """Signed exposure, if all open orders of the candidate's side fill."""
     order = st.candidate[0]
     firm = st.firm[0]
     holder = st.accounts[order.account]
@@ -88,7 +88,7 @@ def _check_net(st: State, explain: bool, effect: Effect, unit: int) -> int:
 
 @inline
 def leverage_of(exposure: int, equity: int) -> int:
-    """Exposure over equity in hundredths, rounded up; UNLIMITED where there is no equity for it."""
+    """Exposure over equity in hundredths, rounded up; UNLIMITED if there is exposure without equity."""
     if exposure <= 0:
         return 0
     if equity <= 0 or exposure // equity >= UNLIMITED // _HUNDRED:
@@ -102,7 +102,7 @@ def leverage_of(exposure: int, equity: int) -> int:
 
 @force_inline
 def _check_margin(st: State, explain: bool, exposure: int, effect: Effect) -> int:
-    """What fills may cost beyond the mark is gone from equity once they have come: it is no margin."""
+    """What fills may cost beyond the mark is lost to equity once they have come: it is no margin."""
     account = st.candidate[0].account
     holder = st.accounts[account]
     equity = equity_of(st, account)
@@ -117,7 +117,7 @@ def _check_margin(st: State, explain: bool, exposure: int, effect: Effect) -> in
 
 @force_inline
 def _check_capacity(st: State, explain: bool, effect: Effect, unit: int) -> int:
-    """Nothing may come beyond the range of the engine's numbers, whatever the limits say."""
+    """Nothing may leave the range of the engine's numbers, whatever the limits allow."""
     firm = st.firm[0]
     holder = st.accounts[st.candidate[0].account]
     beyond = effect.worst > MONEY_MAX // unit

@@ -1,4 +1,4 @@
-"""Checks of how an account sends orders: repeats, messages for each trade."""
+"""Flow checks of an account's orders: repeats, and messages for each trade."""
 
 from app.engine.codes import Code
 from app.engine.jit import force_inline, inline
@@ -21,7 +21,7 @@ def check_repeats(st: State, explain: bool, is_new: bool) -> int:
 
 @inline
 def trip_repeats(st: State) -> None:
-    """The candidate has been refused for being sent again and again: its account stops."""
+    """The candidate has been refused as a repeat: its account stops."""
     account = st.candidate[0].account
     verdict = st.verdicts[verdict_place(Code.REPEATED_ORDER)]
     limit = verdict.limit
@@ -31,7 +31,7 @@ def trip_repeats(st: State) -> None:
 
 @force_inline
 def check_order_to_trade(st: State, explain: bool, exempt: bool) -> int:
-    """Messages of the day for each fill of it, this message included."""
+    """Messages of the day per fill, this message included."""
     account = st.candidate[0].account
     allowed = limit_in(st.account_limits[account:], Limit.MAX_ORDER_TO_TRADE_RATIO)
     if allowed == UNLIMITED:

@@ -1,8 +1,8 @@
 """Hash indexes in arrays: orders by client order id, fills by execution id.
 
 Open addressing with linear probing, at most half full. An entry is
-`hash << 32 | position + 1`, zero where empty: the 31-bit hash tells most
-strangers apart without a look at the record, and tells where an entry wants to
+`hash << 32 | position + 1`, zero where empty: the 31-bit hash separates most
+other entries without reading the record, and gives the place where an entry wants to
 be, so that a removal can close its gap (Knuth, TAOCP 6.4, algorithm R) and no
 tombstones collect.
 """
@@ -34,7 +34,7 @@ def mix(h: np.uint64, value: np.uint64) -> np.uint64:
 
 @force_inline
 def position_in(entry: int) -> int:
-    """The position that an entry other than 0 leads to."""
+    """The position in a non-zero entry."""
     return (entry & 0xFFFFFFFF) - 1
 
 
@@ -78,7 +78,7 @@ def _client_id_hash(account: int, words: Array) -> np.int64:
 
 @force_inline
 def client_id_home(st: State, account: int, words: Array) -> np.int64:
-    """Where in the index a client order id begins to be looked for."""
+    """The place in the index where the search for a client order id begins."""
     return _client_id_hash(account, words) & (len(st.client_ids) - 1)
 
 

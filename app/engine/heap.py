@@ -25,7 +25,7 @@ def _rank(nodes: Array, slot: int) -> int:
 
 @inline
 def _restore(nodes: Array, slot: int) -> bool:
-    """Put the child of lower rank on the right; whether the rank of `slot` changed."""
+    """Put the child of lower rank on the right; returns whether the rank of `slot` changed."""
     node = nodes[slot]
     if _rank(nodes, node.left) < _rank(nodes, node.right):
         left = node.left
@@ -67,7 +67,7 @@ def _merge(nodes: Array, a: int, b: int) -> int:
 
 @inline
 def push(nodes: Array, root: int, slot: int, key: int, tie: int) -> int:
-    """Add `slot` to the heap; the new root."""
+    """Add `slot` to the heap; returns the new root."""
     node = nodes[slot]
     node.key = key
     node.tie = tie
@@ -82,7 +82,7 @@ def push(nodes: Array, root: int, slot: int, key: int, tie: int) -> int:
 
 @inline
 def remove(nodes: Array, root: int, slot: int) -> int:
-    """Take `slot`, which must be in it, out of the heap; the new root."""
+    """Take `slot`, which must be in it, out of the heap; returns the new root."""
     node = nodes[slot]
     parent = node.parent
     child = _merge(nodes, node.left, node.right)

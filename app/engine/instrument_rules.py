@@ -1,4 +1,4 @@
-"""Which instruments the engine can hold, and which changes of one what is there would not fit into."""
+"""Instrument rules: the instruments that the engine can hold, and the changes that open orders allow."""
 
 from math import gcd
 from typing import Any
@@ -17,9 +17,9 @@ MONEY_PER_TICK_STEP = 10**12  # e12 of the tick times e8 of the step, over 1e8 f
 
 @inline
 def multiplier_of(price_tick_e12: int, quantity_step_e8: int) -> int:
-    """Money of one tick x one step; 0 where that is no whole money, or more than MONEY_MAX.
+    """Money of one tick x one step; 0 if that is not whole, or more than MONEY_MAX.
 
-    The product may exceed 64 bits though the quotient fits, so what divides out goes first.
+    The product may exceed 64 bits though the quotient fits, so common factors are divided out first.
     """
     common = gcd(price_tick_e12, MONEY_PER_TICK_STEP)
     ticks = price_tick_e12 // common
@@ -38,7 +38,7 @@ def max_price_of(max_quantity: int, multiplier: int) -> int:
 
 @inline
 def _can_be_held(c: Any) -> bool:
-    """Whether an instrument's numbers fit; `app.documents.instrument_reasons` says why not."""
+    """Whether an instrument's numbers fit; `app.documents.instrument_reasons` gives the reason if not."""
     if c.price_tick_e12 <= 0 or c.quantity_step_e8 <= 0 or not 0 <= c.min_notional <= MONEY_MAX:
         return False
     multiplier = multiplier_of(c.price_tick_e12, c.quantity_step_e8)
@@ -53,7 +53,7 @@ def _can_be_held(c: Any) -> bool:
 
 @inline
 def instrument_code(st: State, c: Any) -> int:
-    """Why an instrument cannot be added or changed so, whatever is open in it; Code.NONE where it can."""
+    """Why an instrument cannot be added or changed, whatever is open in it; Code.NONE if it can."""
     symbols = st.firm[0].symbols
     if c.symbol < 0 or c.symbol > symbols or c.name[0] == 0:
         return Code.INVALID_VALUE
@@ -74,10 +74,10 @@ def instrument_code(st: State, c: Any) -> int:
 
 @inline
 def misfit(st: State, slot: int, c: Any, max_price: int) -> tuple[int, int, bool]:
-    """What of an order a change of its instrument would not allow: allowed, observed, whether it is a price.
+    """What a change of an instrument would not allow of an order: allowed, observed, whether it is a price.
 
-    Only bounds that get tighter are looked at; (0, 0, False) where the order fits. A reduce-only order may
-    be smaller than the minimum: it closes what is left of a position.
+    Only tighter bounds are checked; (0, 0, False) if the order fits. A reduce-only order may be smaller than
+    the minimum: it closes the rest of a position.
     """
     order = st.orders[slot]
     old = st.instruments[c.symbol]

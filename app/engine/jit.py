@@ -1,10 +1,9 @@
-"""How kernels are compiled, in one place.
+"""JIT: how kernels are compiled, in one place.
 
-`kernel` compiles for callers in Python, `inline` and `force_inline` for callers
-in kernels only. No fastmath and no parallel reductions: a kernel that
-decides gives the same answer everywhere. Compiled code is cached on disk under
-a key made from all source files of the engine and of the kernel's own package,
-because numba by itself looks only at the file of the outermost function.
+`kernel` compiles for callers in Python, `inline` and `force_inline` for callers in kernels only. No
+fastmath and no parallel reductions: a kernel that decides gives the same answer everywhere.
+Compiled code is cached on disk under a key made from all source files of the engine and of the
+kernel's own package, because numba by itself checks only the file of the outermost function.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ _CACHE_ROOT = Path(
 
 @lru_cache
 def _cache_folder(package: str) -> str:
-    """Where the kernels of `app.<package>` are cached: they are made of its source and the engine's."""
+    """The cache of the kernels of `app.<package>`: they are made of its source and the engine's."""
     digest = hashlib.blake2b(numba.__version__.encode(), digest_size=8)
     for folder in sorted({"engine", package}):
         for path in sorted((_PACKAGE / folder).rglob("*.py")):

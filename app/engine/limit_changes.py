@@ -1,13 +1,13 @@
-"""How limits change: one request, several limits of one scope, all of them or none.
+"""Limit changes: one request, several limits of one scope, all of them or none.
 
-What the checks read is `LIMITS.value`. While an override lasts, its value stands there and the
-scope's own waits in the override's record (`app.engine.limit_overrides`).
+The checks read `LIMITS.value`. While an override lasts, its value is there and the scope's own
+waits in the override's record (`app.engine.limit_overrides`).
 
-The parts of a request are commands in a row. Each but the last (`remaining` 0) is only staged; the
-last decides: all values are put where they belong, and taken back if together they cannot be. Larger
-values are looser, so loosening can be told from the numbers; a first limit is a loosening too where
-the account could not trade without one. With the maker-checker rule in force a loosening is refused:
-it has to be proposed (`app.engine.limit_proposals`).
+The parts of a request are consecutive commands. Each but the last (`remaining` 0) is only staged;
+the last decides: all values are put in place, and rolled back if they are impossible together.
+Larger values are looser, so a loosening is seen from the numbers; a first limit is a loosening too
+if the account could not trade without one. With the maker-checker rule in force a loosening is
+refused: it has to be proposed (`app.engine.limit_proposals`).
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ _UNKNOWN_LIMIT = 255
 
 @inline
 def reject(st: State, i: int, code: int) -> None:
-    """Refuse a command that is no order."""
+    """Refuse a command that is not an order's."""
     command = st.commands[i]
     at = emit(st, EventKind.COMMAND_REJECTED)
     event = st.rejection_events[at]
@@ -41,7 +41,7 @@ def reject(st: State, i: int, code: int) -> None:
 
 @inline
 def refuse(st: State, i: int, code: int, limit: int, observed: int) -> int:
-    """As `reject`, with what was allowed and what would have been; the event."""
+    """As `reject`, with the limit and the observed value; returns the event."""
     at = st.firm[0].event_count
     reject(st, i, code)
     event = st.rejection_events[at]
@@ -78,7 +78,7 @@ def same_scope(one: Any, other: Any) -> bool:
 
 @inline
 def find_override(st: State, change: Any) -> int:
-    """Where the override of the same limit of the same scope stands; -1 if there is none."""
+    """The place of the override of the same limit of the same scope; -1 if there is none."""
     for at in range(len(st.overrides)):
         override = st.overrides[at]
         if override.number != 0 and override.limit == change.limit and same_scope(override, change):
@@ -88,7 +88,7 @@ def find_override(st: State, change: Any) -> int:
 
 @inline
 def own_value(st: State, limits: Array, change: Any) -> int:
-    """What the scope itself says of the limit, overrides left out; NO_LIMIT where it says nothing."""
+    """The scope's own value of the limit, overrides left out; NO_LIMIT if it has none."""
     if is_overridden(limits, change.limit):
         return st.overrides[find_override(st, change)].own_value
     value = limit_in(limits, change.limit)
@@ -97,7 +97,7 @@ def own_value(st: State, limits: Array, change: Any) -> int:
 
 @inline
 def put(st: State, limits: Array, change: Any, value: int) -> None:
-    """Let the checks see a value of the changed limit; NO_LIMIT removes it."""
+    """Set the value of the changed limit for the checks; NO_LIMIT removes it."""
     record = limits[0]
     bit = 1 << change.limit
     if value == NO_LIMIT:
@@ -112,7 +112,7 @@ def put(st: State, limits: Array, change: Any, value: int) -> None:
 
 @inline
 def put_own(st: State, limits: Array, change: Any, value: int) -> None:
-    """Change what the scope itself says; the checks see it once no override is in its place."""
+    """Change the scope's own value; the checks see it unless an override is in its place."""
     if is_overridden(limits, change.limit):
         st.overrides[find_override(st, change)].own_value = value
     else:
@@ -128,7 +128,7 @@ def loosens(limits: Array, change: Any, old: int, new: int) -> bool:
 
 @inline
 def needs_second_person(st: State, actor: int) -> bool:
-    """Whether someone may not loosen a limit alone; the system itself may."""
+    """Whether a person may not loosen a limit alone; the system itself may."""
     return st.firm[0].policy[Policy.MAKER_CHECKER] != 0 and actor != 0
 
 
@@ -137,7 +137,7 @@ def needs_second_person(st: State, actor: int) -> bool:
 
 @inline
 def stage(st: State, i: int) -> bool:
-    """Take a part of a request; whether it is the last one. Notes may stand before that one."""
+    """Stage a part of a request; returns whether it is the last one. Notes may precede that one."""
     c = st.values[i]
     firm = st.firm[0]
     if firm.staged > 0 and firm.seq != firm.staged_seq + 1 + c.notes:
@@ -147,7 +147,7 @@ def stage(st: State, i: int) -> bool:
     change.scope = c.scope
     change.account = c.account
     change.symbol = c.symbol
-    # One part too many is kept as one that cannot be, so the whole request is refused.
+    # One part too many is kept as an invalid one, so the whole request is refused.
     change.limit = c.code if c.code < _LIMITS and at == firm.staged else _UNKNOWN_LIMIT
     change.value = c.value if c.state else NO_LIMIT
     change.expires_ts = c.expires_ts
@@ -159,7 +159,7 @@ def stage(st: State, i: int) -> bool:
 
 
 @inline
-def tell_staged(st: State, i: int) -> None:
+def emit_staged(st: State, i: int) -> None:
     at = emit(st, EventKind.LIMIT_STAGED)
     event = st.events[at]
     event.account = st.values[i].account
@@ -168,7 +168,7 @@ def tell_staged(st: State, i: int) -> None:
 
 @inline
 def _part_code(st: State, at: int) -> int:
-    """Why one part of the request cannot be, whatever else is in it."""
+    """Why one part of the request is invalid by itself."""
     change = st.staged[at]
     last = st.staged[st.firm[0].staged - 1]
     if change.limit >= _LIMITS or not same_scope(change, last):
@@ -180,7 +180,7 @@ def _part_code(st: State, at: int) -> int:
 
 @inline
 def roll_back(st: State, limits: Array, count: int) -> None:
-    """Restore what the first `count` staged changes have replaced."""
+    """Restore the values that the first `count` staged changes have replaced."""
     for back in range(count):
         change = st.staged[count - 1 - back]
         put_own(st, limits, change, change.old)
@@ -188,7 +188,7 @@ def roll_back(st: State, limits: Array, count: int) -> None:
 
 @inline
 def put_request(st: State, limits: Array, alone: bool) -> int:
-    """Put all staged values where they belong; Code.NONE, or why not: then nothing has changed.
+    """Put all staged values in place; Code.NONE, or why not: then nothing has changed.
 
     `alone`: loosening is refused.
     """
@@ -215,7 +215,7 @@ def put_request(st: State, limits: Array, alone: bool) -> int:
 
 @inline
 def refuse_change(st: State, i: int, limits: Array, code: int) -> None:
-    """As `reject`; of a stale version the event tells the expected one and the one that there is."""
+    """As `reject`; for a stale version the event has the expected and the current one."""
     if code == Code.STALE_VERSION:
         refuse(st, i, code, st.values[i].expected_version - 1, limits[0].version)
     else:
@@ -260,7 +260,7 @@ def set_limit(st: State, i: int, fresh: bool) -> bool:
     limits = limits_of(st, c.scope, c.account, c.symbol)
     if fresh:
         if not stage(st, i):
-            tell_staged(st, i)
+            emit_staged(st, i)
             return True
         code: int = Code.NONE
         if len(limits) == 0 or c.expires_ts != 0:

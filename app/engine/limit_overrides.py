@@ -1,7 +1,7 @@
 """Overrides: another value of a limit that applies for a while and ends by itself.
 
-There is one at the most for each limit of each scope. When its time is over, the first command that
-tells the time (ADVANCE_TIME) ends it.
+Each limit of each scope has at most one. When its time is over, the first command that
+advances time (ADVANCE_TIME) ends it.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ def free_override(st: State) -> int:
 
 @inline
 def override_code(st: State, limits: Array, change: Any) -> int:
-    """Why the one staged change cannot be an override now."""
+    """Why the one staged change is not possible as an override now."""
     now = st.firm[0].ts
     if change.value < 0 or not now < change.expires_ts <= now + OVERRIDE_US_MAX:
         return Code.INVALID_VALUE
@@ -105,7 +105,7 @@ def set_override(st: State, i: int) -> None:
     change = st.staged[0]
     if code == Code.NONE:
         code = put_request(st, limits, needs_second_person(st, c.actor))
-        if code == Code.NONE:  # as a value it fits; now as what it is
+        if code == Code.NONE:  # valid as a value; now as an override
             roll_back(st, limits, 1)
             code = override_code(st, limits, change)
     firm.staged = 0
@@ -117,7 +117,7 @@ def set_override(st: State, i: int) -> None:
 
 @inline
 def _end(st: State, at: int, how: int, notes: int, actor: int) -> None:
-    """The new value in OVERRIDE_ENDED is what applies again."""
+    """The new value in OVERRIDE_ENDED is the one that applies again."""
     override = st.overrides[at]
     limits = limits_of(st, override.scope, override.account, override.symbol)
     record = limits[0]
@@ -167,7 +167,7 @@ def end_override(st: State, i: int) -> None:
 
 @inline
 def end_overrides_due(st: State) -> bool:
-    """End those whose time is over, earliest and then oldest first; False if it has to be resumed."""
+    """End expired overrides, earliest and then oldest first; False if it has to be resumed."""
     firm = st.firm[0]
     while firm.next_override_ts != 0 and firm.next_override_ts <= firm.ts:
         if room_for_events(st) < 1:

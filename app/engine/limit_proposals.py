@@ -1,8 +1,8 @@
-"""Changes of limits that one person proposes and another approves: the maker-checker rule.
+"""Limit proposals: changes that one person proposes and another approves, the maker-checker rule.
 
 The engine itself refuses a loosening that nobody else has approved, whatever the edge asks for. A
-request may be several limits of a scope, or one override; it is decided as a whole, and holds only
-while what it was to replace still stands and its time (a policy) is not over.
+request may be several limits of a scope, or one override. It is decided as a whole, and is valid
+only while the values that it replaces still stand and its time (a policy) is not over.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ from app.engine.emission import emit, room_for_events
 from app.engine.jit import inline
 from app.engine.limit_changes import (
     emit_limits,
+    emit_staged,
     is_stale,
     limits_of,
     own_value,
@@ -20,7 +21,6 @@ from app.engine.limit_changes import (
     reject,
     roll_back,
     stage,
-    tell_staged,
 )
 from app.engine.limit_overrides import override_code, start_override
 from app.engine.state import Array, State
@@ -36,7 +36,7 @@ def _is_over(st: State, change: Any) -> bool:
 
 @inline
 def _free_changes(st: State) -> int:
-    """How many places there are for proposals: those never used, and those of what is decided or over."""
+    """The number of free places: those never used, and those of decided or expired proposals."""
     count = 0
     for at in range(len(st.limit_changes)):
         change = st.limit_changes[at]
@@ -46,7 +46,7 @@ def _free_changes(st: State) -> int:
 
 @inline
 def _free_change(st: State) -> int:
-    """A place that was never used, else that of the oldest proposal that needs it no more."""
+    """A place that was never used, else that of the oldest decided or expired proposal."""
     found = -1
     for at in range(len(st.limit_changes)):
         change = st.limit_changes[at]
@@ -84,7 +84,7 @@ def _proposal_code(st: State, i: int, limits: Array) -> int:
 
 @inline
 def _keep_proposal(st: State, i: int, at: int) -> None:
-    """Write down one staged change as a part of the newest request, and tell of it."""
+    """Store one staged change as a part of the newest request, and emit it."""
     firm = st.firm[0]
     c = st.values[i]
     staged = st.staged[at]
@@ -122,12 +122,12 @@ def _keep_proposal(st: State, i: int, at: int) -> None:
 
 @inline
 def propose_limit(st: State, i: int, fresh: bool) -> bool:
-    """Ask for changes that another must approve; False if it has to be resumed (see `app.engine.engine`)."""
+    """Propose changes that another must approve; False if it has to be resumed (see `app.engine.engine`)."""
     c = st.values[i]
     firm = st.firm[0]
     if fresh:
         if not stage(st, i):
-            tell_staged(st, i)
+            emit_staged(st, i)
             return True
         limits = limits_of(st, c.scope, c.account, c.symbol)
         code = _proposal_code(st, i, limits)
@@ -147,7 +147,7 @@ def propose_limit(st: State, i: int, fresh: bool) -> bool:
 
 @inline
 def _decision_code(st: State, i: int, approves: bool) -> int:
-    """Why a request cannot be decided; one that can be approved is staged."""
+    """Why a request cannot be decided; a request that can be approved is staged."""
     c = st.values[i]
     firm = st.firm[0]
     firm.staged = 0
@@ -176,19 +176,19 @@ def _decision_code(st: State, i: int, approves: bool) -> int:
 
 @inline
 def _put_approved(st: State, limits: Array) -> int:
-    """Let the staged request take effect, but for an override, which is only checked."""
+    """Put the staged request in place; an override is only checked."""
     code = put_request(st, limits, alone=False)
     if code == Code.NONE and st.staged[0].expires_ts != 0:
         roll_back(st, limits, 1)
         code = override_code(st, limits, st.staged[0])
         if code == Code.INVALID_VALUE:
-            code = Code.CHANGE_STALE  # its time was good once
+            code = Code.CHANGE_STALE  # its time was valid once
     return code
 
 
 @inline
 def _close(st: State, i: int, status: int, kind: int) -> None:
-    """Write the decision down and tell of it."""
+    """Store the decision and emit it."""
     c = st.values[i]
     for at in range(len(st.limit_changes)):
         change = st.limit_changes[at]
@@ -205,7 +205,7 @@ def _close(st: State, i: int, status: int, kind: int) -> None:
 
 @inline
 def approve_change(st: State, i: int, fresh: bool) -> bool:
-    """Let a request take effect, all of it; False if it has to be resumed (see `app.engine.engine`)."""
+    """Approve a request as a whole; False if it has to be resumed (see `app.engine.engine`)."""
     c = st.values[i]
     firm = st.firm[0]
     first = st.staged[0]
@@ -237,7 +237,7 @@ def approve_change(st: State, i: int, fresh: bool) -> bool:
 
 @inline
 def reject_change(st: State, i: int) -> None:
-    """Turn a request down, all of it; its maker may do that too."""
+    """Reject a request as a whole; its maker may do that too."""
     code = _decision_code(st, i, approves=False)
     st.firm[0].staged = 0
     if code != Code.NONE:

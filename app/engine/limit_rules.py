@@ -1,4 +1,4 @@
-"""Every limit: its unit, the scopes that may carry it and its values; which of them contradict each other."""
+"""Limit rules: each limit's unit, scopes and values, and which limits contradict each other."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -17,7 +17,7 @@ COUNT_MAX = 1_000_000_000
 
 
 class LimitUnit(Enum):
-    """`value` is how it is named to clients."""
+    """`value` is the name that clients see."""
 
     BASE = "base currency"
     QUOTE = "quote currency"
@@ -31,7 +31,7 @@ class LimitUnit(Enum):
 
 
 class LimitRule(NamedTuple):
-    """A limit's unit, the scopes that may carry it, its values: 0 forbids, but where it could not be kept.
+    """A limit's unit, scopes and values: 0 forbids, unless that could not be kept.
 
     `tightest`: each order meets the smallest value over all scopes; else each scope counts by itself.
     """
@@ -93,7 +93,7 @@ _VALUES_MAX = tuple(RULES[limit].value_max for limit in Limit)
 
 @inline
 def rule_code(scope: int, limit: int, value: int) -> int:
-    """Why a scope cannot carry this value of this limit by itself; Code.NONE where it can."""
+    """Why a scope cannot carry this value of this limit by itself; Code.NONE if it can."""
     if limit >= _LIMITS or not _VALUES_MIN[limit] <= value <= _VALUES_MAX[limit]:
         return Code.INVALID_VALUE
     return Code.NONE if _SCOPE_MASKS[limit] >> scope & 1 else Code.WRONG_SCOPE
@@ -101,7 +101,7 @@ def rule_code(scope: int, limit: int, value: int) -> int:
 
 @inline
 def contradicts(limits: Array, limit: int) -> bool:
-    """Whether a limit, as its scope now has it, contradicts another one; `limits` begins with the record."""
+    """Whether a limit, as set in its scope, contradicts another one; `limits` begins with the record."""
     for smaller, larger in CONTRADICTIONS:
         if limit == smaller or limit == larger:
             low = limit_in(limits, smaller)

@@ -28,7 +28,7 @@ def is_overridden(limits: Array, limit: int) -> bool:
 
 @force_inline
 def tightest(st: State, limit: int, account: int, symbol: int) -> tuple[int, int]:
-    """The smallest value over firm, account, symbol and account+symbol, and whose it is."""
+    """The smallest value over firm, account, symbol and account+symbol, and its scope."""
     value = limit_in(st.firm_limits, limit)
     scope = Scope.FIRM
     other = limit_in(st.account_limits[account:], limit)

@@ -1,4 +1,4 @@
-"""Marks of late: what a symbol's mark was a window ago, for PRICE_MOVE_BPS."""
+"""Recent marks: a symbol's mark of a window ago, for PRICE_MOVE_BPS."""
 
 from app.engine.jit import inline
 from app.engine.state import State
@@ -8,7 +8,7 @@ from app.engine.types import Policy
 
 @inline
 def _place_a_window_ago(st: State, symbol: int) -> int:
-    """Where the newest mark stands that is a window old, or the oldest of a younger symbol."""
+    """The place of the newest mark that is a window old, or of the oldest of a younger symbol."""
     number = st.instruments[symbol].marks - 1
     oldest = max(number - MARKS + 1, 0)
     since = st.firm[0].ts - st.firm[0].policy[Policy.COLLAR_WINDOW_US]
@@ -35,11 +35,11 @@ def remember_mark(st: State, symbol: int) -> None:
 
 @inline
 def past_mark_of(st: State, symbol: int) -> tuple[int, int]:
-    """The mark that stood a window before this moment, and how old it is now, in microseconds.
+    """The mark that stood a window before this moment, and its age now, in microseconds.
 
-    A symbol younger than the window has its oldest mark instead. A price of 0: the mark that stood then
-    was itself older than a window, so what the price was a window ago is not known. A window of 0 asks
-    for the mark of now, however old. (0, 0) where the symbol has no mark.
+    A symbol younger than the window has its oldest mark instead. A price of 0: the mark that stood then was
+    itself older than a window, so the price of a window ago is not known. A window of 0 asks for the current
+    mark, however old. (0, 0) if the symbol has no mark.
     """
     if st.instruments[symbol].marks == 0:
         return 0, 0

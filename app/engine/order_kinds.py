@@ -1,4 +1,4 @@
-"""What an order's type says of it: which prices it needs, and when a stop fires."""
+"""Order kinds: which prices each order type needs, and when a stop fires."""
 
 from app.engine.jit import force_inline
 from app.engine.types import OrderType, Side

@@ -1,4 +1,4 @@
-"""Orders: how a new one is placed, what it reserves while it is open, how it ends."""
+"""Orders: how a new one is placed, what it reserves while it is open, and how it ends."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ _ASKED_FOR = int(OrderFlag.POST_ONLY) | int(OrderFlag.REDUCE_ONLY)
 
 @inline
 def fingerprint(st: State, i: int) -> np.int64:
-    """What an order asks for, as a hash: two requests with one client order id must agree in it."""
+    """A hash of an order's content: two requests with one client order id must agree in it."""
     c = st.commands[i]
     h = mix(SEED, np.uint64(c.symbol * 65536 + c.side + 16 * c.type + 256 * c.time_in_force))
     h = mix(mix(h, np.uint64(c.price)), np.uint64(c.quantity))
@@ -41,14 +41,14 @@ def fingerprint(st: State, i: int) -> np.int64:
 
 @inline
 def queue_place(st: State) -> int:
-    """Orders reach the venue in the order of the events that send them there."""
+    """The place in the venue's queue: the order of the events that send orders there."""
     firm = st.firm[0]
     return (firm.seq << _EVENT_INDEX_BITS) | min(firm.event_index, (1 << _EVENT_INDEX_BITS) - 1)
 
 
 @inline
 def load_candidate(st: State, i: int) -> None:
-    """Make the order that a command asks for the candidate."""
+    """Load the order that a command asks for as the candidate."""
     c = st.commands[i]
     firm = st.firm[0]
     order = st.candidate[0]
@@ -118,7 +118,7 @@ def close(st: State, slot: int, status: int, code: int) -> None:
 
 @inline
 def reserve_order(st: State, slot: int) -> None:
-    """Reserve what is left of an order, at what it is worth now."""
+    """Reserve what is left of an order, at its current worth."""
     order = st.orders[slot]
     quantity = order.quantity - order.filled_quantity
     reserve(st, slot, quantity, worth_of(st, order), cost_of(st, order, quantity))
@@ -142,7 +142,7 @@ def refuse(st: State, slot: int, code: int) -> None:
 
 @inline
 def check_new(st: State, how: int, fault: int, duplicate: bool, lacking: int) -> int:
-    """Check the candidate as a new order (not AMEND or FIRE), the engine's own capacity too."""
+    """Check the candidate as a new order (not AMEND or FIRE), against the engine's own capacity too."""
     firm = st.firm[0]
     code = check_order(st, explain=False, how=how, fault=fault, duplicate=duplicate, lacking=lacking)
     if code == Code.NONE and firm.open_orders >= firm.open_orders_max:
@@ -182,7 +182,7 @@ def admit(st: State, duplicate: bool) -> int:
 
 @inline
 def open_order(st: State, slot: int) -> None:
-    """An order that has passed its check is open: at the venue, or here where it is a stop."""
+    """An order has passed its check and is open: at the venue, or here if it is a stop."""
     firm = st.firm[0]
     order = st.orders[slot]
     link_open(st, slot)

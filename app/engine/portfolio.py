@@ -1,30 +1,30 @@
-"""A bound of value at risk of the firm and of each account, kept so that one more order is checked in O(1).
+"""Portfolio risk: an upper bound on value at risk of the firm and of each account; an order's check is O(1).
 
 An open order need not fill, so it is no hedge. Fills lead the position in symbol i, in money at
-mark, anywhere between `highest` and `lowest`, which is at most a radius r(i) away from their
+mark, to any value between `highest` and `lowest`, which are at most a radius r(i) away from their
 middle m(i). Value at risk is a norm: by the triangle inequality no combination of fills ends above
 
     bound = z sqrt(horizon / interval) (sqrt(m' C m) + sum(r(i) sqrt(C(i, i)))) + not measured
 
-with the covariance C: value at risk of the middles, and what each way from them is at risk of by
-itself. Without open orders it is value at risk of the positions; in one symbol alone it is the
-worst case. A fill leaves less to reach, so it never makes the bound greater.
+with the covariance C: value at risk of the middles, and of each distance from them by itself.
+Without open orders it is value at risk of the positions; in one symbol alone it is the worst case.
+A fill leaves less to reach, so it never raises the bound.
 
-`products` holds C m. A middle more by q in symbol i makes the variance greater by
+`products` holds C m. A middle higher by q in symbol i raises the variance by
 2 q products(i) + q ** 2 C(i, i), and the products by q times row i of C.
 
-What cannot be measured counts in full: the exposure in symbols without a covariance is added
-to value at risk, and they count as correlated with everything. So no limit is evaded by a symbol
-about which nothing is known.
+Unmeasured exposure counts in full: the exposure in symbols without a covariance is added to value
+at risk, and they count as correlated with everything. So no limit is evaded by a symbol about which
+nothing is known.
 
-A row is of one version of the model. A new sample makes it out of date, and the next check that
-needs it makes it anew from the positions, in O(N ** 2); until the sample after that, `follow` keeps
-it up to date with positions, orders and marks, in O(N). Where no limit needs it, nothing is done.
+A row belongs to one version of the model. A new sample makes it out of date, and the next check
+that needs it rebuilds it from the positions, in O(N ** 2); until the next sample, `follow` keeps it
+up to date with positions, orders and marks, in O(N). If no limit needs it, nothing is done.
 
-Roundings must not make the bound too small, least of all where much has canceled out. With
-`size` = the largest measured exposure since the row was made times the largest deviation, each
-step can move a product by a few units in the last place of size sqrt(C(i, i)), the radius of size,
-the variance of size ** 2. `drift` and `error` sum that up and are part of the bound.
+Roundings must not make the bound too small, least of all where much has canceled out. With `size` =
+the largest measured exposure since the row was built times the largest deviation, each step can
+move a product by a few units in the last place of size sqrt(C(i, i)), the radius of size, the
+variance of size ** 2. `drift` and `error` sum that up and are part of the bound.
 """
 
 import math
@@ -46,7 +46,7 @@ def row_of(account: int) -> int:
 
 @force_inline
 def _spread(st: State, row: int, symbol: int, middle: float, gross: int) -> None:
-    """Carry changes of one symbol's middle and exposure to what the row knows of each symbol."""
+    """Propagate changes of one symbol's middle and exposure to the row's figures of each symbol."""
     stride = len(st.scales)
     products = st.products[row * stride : (row + 1) * stride]
     covariance = st.covariance[symbol * stride : (symbol + 1) * stride]
@@ -63,7 +63,7 @@ def _spread(st: State, row: int, symbol: int, middle: float, gross: int) -> None
 
 @inline
 def _follow(st: State, row: int, symbol: int, twice_middle: int, width: int, gross: int) -> None:
-    """Add to middle and radius of what may be reached in one symbol, and to the exposure in it."""
+    """Add to the middle, the radius and the exposure of one symbol."""
     stride = len(st.scales)
     middle = 0.5 * float(twice_middle)
     st.exposures[row * stride + symbol] += middle
@@ -84,7 +84,7 @@ def _follow(st: State, row: int, symbol: int, twice_middle: int, width: int, gro
 
 @force_inline
 def follow(st: State, account: int, symbol: int, up: int, down: int, gross: int) -> None:
-    """What open orders may lead to has changed, in money: the highest, the lowest, and the exposure."""
+    """The reach of open orders has changed, in money: the highest, the lowest, and the exposure."""
     if up == 0 and down == 0 and gross == 0:
         return
     firm = st.firm[0]
@@ -108,7 +108,7 @@ def _clear(st: State, row: int) -> None:
 
 @inline
 def _make(st: State, row: int, first: int, last: int) -> None:
-    """Make a row from the positions of accounts `first` to `last` - 1."""
+    """Build a row from the positions of accounts `first` to `last` - 1."""
     accounts = len(st.accounts)
     _clear(st, row)
     for symbol in range(st.firm[0].symbols):
@@ -126,7 +126,7 @@ def _make(st: State, row: int, first: int, last: int) -> None:
 
 @inline
 def _explaining_row(st: State, account: int) -> int:
-    """A row outside the state, made once for all that is explained between two commands."""
+    """A row outside the state, built once for all explanations between two commands."""
     row = len(st.portfolios) - (2 if account < 0 else 1)
     portfolio = st.portfolios[row]
     stands_for = FIRM_ROW if account < 0 else row_of(account)
@@ -139,7 +139,7 @@ def _explaining_row(st: State, account: int) -> int:
 
 @inline
 def ready_row(st: State, account: int, explain: bool) -> int:
-    """The row of an account, -1: of the firm, as it now is; `explain` makes none in the state."""
+    """The up-to-date row of an account, -1: of the firm; `explain` builds none in the state."""
     firm = st.firm[0]
     version = firm.portfolio_version if account < 0 else st.accounts[account].portfolio_version
     row = FIRM_ROW if account < 0 else row_of(account)
@@ -160,7 +160,7 @@ def ready_row(st: State, account: int, explain: bool) -> int:
 def _parts_with(
     st: State, row: int, symbol: int, middle: float, radius: float, gross: int
 ) -> tuple[float, float]:
-    """Of the bound, in money, of one interval: the variance of the middles, and what comes on top."""
+    """Parts of the bound, in money, of one interval: variance of the middles, and the addend to its root."""
     stride = len(st.scales)
     portfolio = st.portfolios[row]
     own = st.covariance[symbol * stride + symbol]
@@ -177,12 +177,12 @@ def _parts_with(
 def value_at_risk_with(
     st: State, row: int, exposure: int, symbol: int, up: int, down: int, gross: int, enough: int
 ) -> int:
-    """The bound of a portfolio in one symbol of which so much more may be reached.
+    """The bound of a portfolio with a larger reach in one symbol.
 
-    `exposure` is all that the portfolio has now, whether measured or not. `up` and `down` are
-    changes, in money, of the highest and the lowest, `gross` of the exposure. A bound that is seen at
-    once to be below `enough`, with far more to spare than roundings, is returned as that: most are,
-    and a comparison of squares is cheaper than a root.
+    `exposure` is the portfolio's current exposure, measured or not. `up` and `down` are changes, in money, of
+    the highest and the lowest, `gross` of the exposure. A bound that is clearly below `enough`, with far more
+    to spare than roundings, is returned as `enough`: most are, and a comparison of squares is cheaper than a
+    root.
     """
     unmeasured = exposure - st.portfolios[row].measured
     if st.scales[symbol] == 0.0:  # nothing of the change is measured
@@ -200,5 +200,5 @@ def value_at_risk_with(
 
 @force_inline
 def correlated_exposure(st: State, row: int, exposure: int, symbol: int) -> int:
-    """The part of `exposure` in symbols that are not known to be correlated less than the threshold."""
+    """The part of `exposure` in symbols not known to be correlated less than the threshold."""
     return exposure - st.exposures_apart[row * len(st.scales) + symbol]

@@ -1,4 +1,4 @@
-"""The checks of portfolio risk: value at risk, and exposure in correlated symbols."""
+"""Portfolio checks: value at risk, and exposure in correlated symbols."""
 
 from app.engine.capacity import MONEY_MAX
 from app.engine.codes import Code
@@ -15,7 +15,7 @@ from app.engine.verdicts import judge_limit
 def _check_value_at_risk(
     st: State, explain: bool, account: int, allowed: int, effect: Effect, unit: int
 ) -> int:
-    """Of an account, or of the firm where it is -1: that is explained only where it has the limit."""
+    """Of an account, or of the firm if it is -1: explained only if it has the limit."""
     if allowed == UNLIMITED and (account < 0 or not explain):
         return Code.NONE
     row = ready_row(st, account, explain)

@@ -1,14 +1,14 @@
-"""Positions and accounts: what fills, marks and open orders do to them, in whole numbers.
+"""Positions and accounts: the effects of fills, marks and open orders, in whole numbers.
 
 Cash pays for what is bought and receives what is sold, so for every account
 
     cash = transferred - sum(entry_cost) + realised - fees,    equity = cash + sum(quantity * mark)
 
-hold exactly, after every event. Entry cost leaves in proportion when a position
-shrinks, rounded towards zero; the rounding stays in the cost of what is left.
+hold exactly, after every event. Entry cost leaves in proportion when a position shrinks, rounded
+towards zero; the rounding stays in the cost of what is left.
 
-What open orders may lead to is the worst case. A reduce-only order never leads through flat, so it
-counts up to flat alone, and it counts first: what fills behind it then starts from flat.
+The reach of open orders is their worst case. A reduce-only order never leads through flat, so it
+counts up to flat alone, and it counts first: fills after it then start from flat.
 """
 
 from app.engine.arithmetic import multiply_divide
@@ -60,7 +60,7 @@ def touch_equity(st: State, account: int) -> None:
 
 @force_inline
 def unsettle(st: State, account: int) -> None:
-    """Equity has moved: to be looked at when all that belongs together is booked."""
+    """Equity has moved: check it when everything that belongs together is booked."""
     record = st.accounts[account]
     if record.unsettled == 0:
         record.unsettled = 1
@@ -105,9 +105,9 @@ def revalue(st: State, account: int, symbol: int) -> None:
 
 @force_inline
 def reserve(st: State, slot: int, quantity: int, price: int, cost: int) -> None:
-    """Make `quantity` the part of an order that counts as open.
+    """Reserve `quantity` of an order as open.
 
-    `price`: what a step of it is worth, in ticks. `cost`: money that its fills may cost beyond the mark.
+    `price`: the worth of a step, in ticks. `cost`: money that its fills may cost beyond the mark.
     """
     order = st.orders[slot]
     change = quantity - order.reserved
@@ -135,7 +135,7 @@ def reserve(st: State, slot: int, quantity: int, price: int, cost: int) -> None:
 
 @force_inline
 def reserve_rest(st: State, slot: int, filled: int) -> None:
-    """`filled` of what is reserved has been traded: the rest stays, and its part of the cost, rounded up."""
+    """`filled` of the reservation has been traded: the rest stays, with its part of the cost, rounded up."""
     order = st.orders[slot]
     spent = multiply_divide(order.reserved_cost, filled, order.reserved) if order.reserved > 0 else 0
     reserve(st, slot, order.reserved - filled, order.reserved_price, order.reserved_cost - spent)
@@ -143,7 +143,7 @@ def reserve_rest(st: State, slot: int, filled: int) -> None:
 
 @inline
 def make_reduce_only(st: State, slot: int) -> None:
-    """From now on an open order trades no more than what reduces its account's position."""
+    """From now on an open order only reduces its account's position."""
     order = st.orders[slot]
     if order.flags & OrderFlag.REDUCE_ONLY:
         return

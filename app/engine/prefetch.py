@@ -1,8 +1,8 @@
-"""Asking for memory before it is needed.
+"""Prefetch: memory requested before it is needed.
 
-Orders and their hash indexes are reached at random, as are the position and the limits of an
-account in a symbol, and each look at one that is in no cache costs as much as a whole check. In a
-batch the next commands are known, so what they will look at can be on its way meanwhile.
+Orders and their hash indexes are accessed at random, as are the position and the limits of an
+account in a symbol, and each cache miss costs as much as a whole check. In a batch the next
+commands are known, so their memory is prefetched meanwhile.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ from app.engine.repeats import bucket_of, place_of
 from app.engine.state import Array, State
 from app.engine.types import CommandKind, Limit, ReportKind
 
-# How many commands ahead: some 10 x 0.1 us, longer than memory takes where it is shared.
+# How many commands ahead: some 10 x 0.1 us, longer than memory takes while others use it too.
 AHEAD = 16
 THEN = 6
 
@@ -42,7 +42,7 @@ def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 
 @intrinsic
 def _prefetch(_typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask for all cache lines of an element of an array; out of bounds does nothing."""
+    """Prefetch all cache lines of an element of an array; out of bounds does nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         start = _address(context, builder, signature, arguments)
@@ -56,7 +56,7 @@ def _prefetch(_typing_context: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def _prefetch_line(_typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask for the first cache line of an element of an array."""
+    """Prefetch the first cache line of an element of an array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _request(builder, _address(context, builder, signature, arguments))
@@ -67,7 +67,7 @@ def _prefetch_line(_typing_context: Any, array: Any, index: Any) -> Any:
 
 @force_inline
 def slot_ahead(st: State, orders: int) -> int:
-    """The slot that so many new orders later will be used again; -1 while there are slots never used."""
+    """The slot that the new order this many orders ahead will reuse; -1 while there are unused slots."""
     firm = st.firm[0]
     place = firm.closed_begin + orders
     if firm.orders_used < len(st.orders) or place >= firm.closed_end:
@@ -77,7 +77,7 @@ def slot_ahead(st: State, orders: int) -> int:
 
 @force_inline
 def _counts_repeats(st: State, c: Any) -> bool:
-    """Whether the order that a command asks for is counted among those like it."""
+    """Whether an order is counted among its repeats."""
     if not 0 <= c.account < st.firm[0].accounts:
         return False
     return limit_in(st.account_limits[c.account :], Limit.MAX_REPEATED_ORDERS) != UNLIMITED
@@ -85,7 +85,7 @@ def _counts_repeats(st: State, c: Any) -> bool:
 
 @force_inline
 def prefetch_checked(st: State, commands: Array, i: int) -> None:
-    """Ask for what the check of a new order will look at."""
+    """Prefetch the data for the check of a new order."""
     c = commands[i]
     if _counts_repeats(st, c):
         _prefetch(st.repeat_buckets, bucket_of(st, c))
@@ -96,7 +96,7 @@ def prefetch_checked(st: State, commands: Array, i: int) -> None:
 
 @force_inline
 def prefetch_repeats(st: State, commands: Array, i: int) -> None:
-    """Ask for the order that a new one is compared with, and for the place that it will take."""
+    """Prefetch the order that a new one is compared with, and the place that it will take."""
     c = commands[i]
     if _counts_repeats(st, c):
         _prefetch(st.repeats, place_of(st, st.repeat_buckets[bucket_of(st, c)]))
@@ -105,10 +105,10 @@ def prefetch_repeats(st: State, commands: Array, i: int) -> None:
 
 @force_inline
 def prefetch_neighbours(st: State, commands: Array, i: int) -> None:
-    """Ask for what is known only by what has come meanwhile.
+    """Prefetch data whose address comes from records that were prefetched before.
 
-    The order of a report may leave its list: the orders beside it. A new order takes the slot of a
-    closed one, and a fill the place of an old one: where their ids stand in the index.
+    The order of a report may leave its list: the orders beside it. A new order takes the slot of a closed
+    one, and a fill the place of an old one: the places of their ids in the index.
     """
     c = commands[i]
     if c.kind == CommandKind.PLACE_ORDER:
@@ -130,7 +130,7 @@ def prefetch_neighbours(st: State, commands: Array, i: int) -> None:
 
 @force_inline
 def prefetch_request(st: State, commands: Array, i: int) -> None:
-    """Ask for what a client's command will look at."""
+    """Prefetch the data of a client's command."""
     c = commands[i]
     kind = c.kind
     if kind == CommandKind.PLACE_ORDER:
@@ -146,7 +146,7 @@ def prefetch_request(st: State, commands: Array, i: int) -> None:
 
 @force_inline
 def prefetch_command(st: State, i: int) -> None:
-    """Ask for what command `i` of the batch will look at."""
+    """Prefetch the data of command `i` of the batch."""
     c = st.commands[i]
     if c.kind == CommandKind.EXECUTION_REPORT:
         _prefetch(st.orders, c.order_id & _SLOT_MASK)

@@ -1,7 +1,7 @@
-"""Token buckets of the firm and of each account: how many orders, amends and cancels a second.
+"""Rates: token buckets of the firm and of each account, for orders, amends and cancels a second.
 
-Every request of an account takes a token, also one that is refused or repeats an earlier one: what is
-bounded is the work that it makes.
+Every request of an account takes a token, even a refused or repeated one: the bound is on the work
+that it causes.
 """
 
 from app.engine.codes import Code
@@ -14,7 +14,7 @@ from app.engine.verdicts import judge
 
 @force_inline
 def lacking_token(st: State, account: int) -> int:
-    """Whose bucket is empty: a scope, Scope.NONE where neither is."""
+    """The scope whose bucket is empty, Scope.NONE if neither is."""
     firm = st.firm[0]
     rate = limit_in(st.firm_limits, Limit.ORDER_RATE)
     if rate != UNLIMITED and tokens_at(firm.order_tokens, firm.order_tokens_ts, rate, firm.ts) < TOKEN:
@@ -28,7 +28,7 @@ def lacking_token(st: State, account: int) -> int:
 
 @force_inline
 def take_tokens(st: State, account: int) -> int:
-    """Take a token of the firm and one of the account, where both have one; whose is lacking."""
+    """Take a token of the firm and one of the account, if both have one; returns the scope that lacks one."""
     if account == NO_SLOT:
         return Scope.NONE
     firm = st.firm[0]
@@ -62,7 +62,7 @@ def check_rate(st: State, explain: bool, lacking: int) -> int:
 
 @inline
 def check_cancel_rate(st: State, account: int, symbol: int) -> int:
-    """Of one cancel request. Where trading is stopped cancels are never throttled; mass cancels never are."""
+    """Check one cancel request. They are throttled only while trading is ACTIVE, mass cancels never."""
     if account < 0 or symbol < 0:  # of an order that was refused
         return Code.NONE
     firm = st.firm[0]

@@ -1,7 +1,7 @@
-"""Text that explains a command: why a limit was changed, or trading stopped.
+"""Reasons: text that explains a command: why a limit was changed, or trading stopped.
 
-A text is one or more NOTE commands directly before the command that it explains, which says how
-many in `notes`. So the reason is as durable, and as much in order, as what it explains.
+A text is one or more NOTE commands directly before the command that it explains; `notes` of that
+command is their number. So the reason is as durable, and as much in order, as the command.
 """
 
 from app.engine.emission import emit

@@ -1,16 +1,15 @@
-"""The fixed-size records that go in and out of the engine: commands and events, as dtypes.
+"""Records: the fixed-size commands and events of the engine, as dtypes.
 
-Units, everywhere in the engine: prices are integer ticks, quantities integer
-steps of their instrument, money is 1e-8 of the quote currency, times are
-microseconds since the epoch. A price or a time of 0 means that there is none;
-an account or a symbol of -1 means that it does not apply or is not known.
+Units, everywhere in the engine: prices are integer ticks, quantities integer steps of their
+instrument, money is 1e-8 of the quote currency, times are microseconds since the epoch. A price or
+a time of 0 means none; an account or a symbol of -1 means that it does not apply or is not known.
 
-A command is 128 bytes whatever its kind, so that a batch is one array and its
-bytes are the journal; the kinds that carry reference data see the same bytes
-through their own dtype. So it is with events and their 192 bytes: EVENT shows an
-order, and what is no order's is written and read by the names of its own kind.
-Text is stored as NUL-padded UTF-8 in 64-bit words, which kernels compare and hash
-a word at a time.
+A command is 128 bytes whatever its kind, so that a batch is one array and its bytes are the
+journal; kinds that carry reference data view the same bytes through their own dtype. So it is with
+events and their 192 bytes: EVENT shows an order, and all others are written and read by the names
+of their own kind.
+
+Text is stored as NUL-padded UTF-8 in 64-bit words, which kernels compare and hash a word at a time.
 """
 
 import numpy as np
@@ -29,7 +28,7 @@ Field = tuple[str, str] | tuple[str, str, tuple[int, ...]]
 
 
 def record(*fields: Field, multiple_of: int = 1) -> np.dtype[np.void]:
-    """An aligned dtype whose holes are fields too, its size a multiple of so many bytes.
+    """An aligned dtype whose holes are fields too, its size a multiple of this many bytes.
 
     NumPy leaves holes unset when it copies, but records are compared, hashed and journaled as bytes.
     """
@@ -76,7 +75,7 @@ COMMAND = record(
     ("liquidity", "u1"),  # report TRADE
     ("scope", "u1"),  # SET_LIMIT, SET_TRADING_STATE
     ("state", "u1"),  # SET_TRADING_STATE: a `TradingState`; SET_LIMIT: 1 sets, 0 removes
-    ("notes", "u1"),  # so many NOTE commands directly before this one explain it
+    ("notes", "u1"),  # number of NOTE commands directly before this one that explain it
     ("more", "u1"),  # UPDATE_MARK: 1: the next mark is of the same moment
     ("actor", "i8"),  # number of the API key that asked, 0 for the system itself
 )
@@ -107,7 +106,7 @@ VALUE_COMMAND = record(  # TRANSFER_CASH; limits, overrides, permissions, polici
     ("expires_ts", "i8"),  # SET_OVERRIDE; PROPOSE_LIMIT of an override
     ("expected_version", "i8"),  # one more than the version that a change is based on; 0: any
     ("number", "i8"),  # END_OVERRIDE: of the override; APPROVE_CHANGE, REJECT_CHANGE: of the request
-    ("remaining", "i8"),  # SET_LIMIT, PROPOSE_LIMIT: so many more of the same request follow
+    ("remaining", "i8"),  # SET_LIMIT, PROPOSE_LIMIT: how many more of the same request follow
     ("_unused", "i8", (5,)),
     ("code", "u2"),
     ("_liquidity", "u1"),
@@ -182,7 +181,7 @@ EVENT = record(  # of an order; other kinds have names of their own for these by
     ("liquidity", "u1"),
     ("code", "u2"),
     ("scope", "u1"),
-    ("notes", "u1"),  # so many NOTE_RECORDED events directly before explain it
+    ("notes", "u1"),  # number of NOTE_RECORDED events directly before that explain it
     ("index", "i4"),  # 0, 1, ... among the events of one command
     ("order_id", "i8"),
     ("price", "i8"),
@@ -207,8 +206,8 @@ _EVENT_HEAD = ("seq", "ts", "account", "symbol", "kind", "scope", "notes", "inde
 def _event_view(*same: str, **renamed: str) -> np.dtype[np.void]:
     """EVENT's bytes by the names of one kind, `name="field of EVENT"`; all have the head in common.
 
-    What a kind has no name for keeps its own behind an underscore. A name of EVENT always means the same
-    bytes, so an event that is read by the wrong view fails instead of telling something else.
+    Bytes that a kind has no name for keep theirs behind an underscore. A name of EVENT always means the same
+    bytes, so reading an event by the wrong view fails instead of giving another value.
     """
     names = {field: field for field in (*_EVENT_HEAD, *same)} | {field: new for new, field in renamed.items()}
     return np.dtype([(names.get(field, f"_{field}"), *form) for field, *form in EVENT.descr], align=True)
@@ -224,7 +223,7 @@ NEW_ORDER_EVENT = _event_view(  # ORDER_ACCEPTED, ORDER_TRIGGERED: what the venu
 
 REPLACE_EVENT = _event_view(  # REPLACE_REQUESTED: EVENT shows the order as it still is
     *("code", "side", "flags", "self_trade_prevention", "order_id"),
-    replace_price="last_price",  # what is asked for
+    replace_price="last_price",  # the requested price
     replace_quantity="last_quantity",
 )
 
@@ -294,8 +293,8 @@ STATE_EVENT = _event_view(
     state="limit",  # a `TradingState`
     old_state="observed",
     cause="code",  # why a breaker has set it; a person gives notes
-    resting="quantity",  # so many orders of the scope stay open
-    ending="last_quantity",  # so many are asked to end
+    resting="quantity",  # how many orders of the scope stay open
+    ending="last_quantity",  # how many are asked to end
     actor="fee",
 )
 

@@ -1,7 +1,7 @@
 """Reference data: instruments, accounts, cash, trading states, marks, the day.
 
-Money is added only where the sum is known to stay in range (`app.engine.capacity`); what would leave it is
-refused with VALUE_RANGE, and nothing changes.
+Money is added only if the sum is known to stay in range (`app.engine.capacity`); otherwise the
+command is refused with VALUE_RANGE, and nothing changes.
 """
 
 from app.engine.capacity import MONEY_MAX, SUM_MAX
@@ -23,7 +23,7 @@ LEVERAGE_MAX = 1_000  # of an account, whole times
 
 @inline
 def _is_in_use(st: State, i: int, max_price: int) -> bool:
-    """Refuse a change that the mark or an open order would not fit into; whether it was refused."""
+    """Refuse a change that the mark or an open order would not fit; returns whether it was refused."""
     c = st.instrument_commands[i]
     mark = st.instruments[c.symbol].mark
     if mark > max_price:
@@ -65,7 +65,7 @@ def _instrument_is_refused(st: State, i: int) -> bool:
 
 @inline
 def _reserve_higher_fee(st: State, symbol: int) -> None:
-    """Fills of what is open cost more than was reserved for them; a lower fee frees nothing that is."""
+    """Fills of open orders cost more than was reserved for them; a lower fee releases no reservation."""
     for account in range(st.firm[0].accounts):
         if st.positions[position_index(st, account, symbol)].open_orders == 0:
             continue
@@ -149,7 +149,7 @@ def _equity_for_margin(st: State, account: int) -> int:
 
 @inline
 def set_account(st: State, i: int) -> None:
-    """Add the next account, or change the leverage of one, as far as its margin covers less of it."""
+    """Add the next account, or change the leverage of one, as far as its margin allows."""
     c = st.account_commands[i]
     firm = st.firm[0]
     code = _account_code(st, i)
@@ -181,7 +181,7 @@ def set_account(st: State, i: int) -> None:
 
 @inline
 def _leaves(value: int, change: int, bound: int) -> bool:
-    """Whether a value that changes so leaves -bound to bound, or, being beyond, goes further away."""
+    """Whether a changed value leaves -bound to bound, or, if beyond already, goes further away."""
     return abs(value + change) > bound and abs(value + change) > abs(value)
 
 
@@ -214,7 +214,7 @@ def _room_for(st: State, account: int, change: int) -> int:
 
 @inline
 def _transfer_is_refused(st: State, i: int) -> bool:
-    """VALUE_RANGE and INSUFFICIENT_MARGIN tell as `limit` how much could be transferred."""
+    """`limit` of VALUE_RANGE and INSUFFICIENT_MARGIN is the amount that could be transferred."""
     c = st.values[i]
     if not 0 <= c.account < st.firm[0].accounts:
         reject(st, i, Code.UNKNOWN_ACCOUNT)
@@ -236,7 +236,7 @@ def _transfer_is_refused(st: State, i: int) -> bool:
 def transfer_cash(st: State, i: int) -> None:
     """Deposit (positive) or withdraw: not a profit, so peak and day start move along.
 
-    So what has been lost since then stays lost, however often money goes out and in again.
+    So past losses stay losses, however often money goes out and in again.
     """
     if _transfer_is_refused(st, i):
         return
@@ -251,7 +251,7 @@ def transfer_cash(st: State, i: int) -> None:
     firm.peak_equity += c.value
     firm.day_start_equity += c.value
     touch_equity(st, c.account)
-    firm.peak_equity = max(firm.peak_equity, firm.equity)  # no breaker looks: nothing was lost
+    firm.peak_equity = max(firm.peak_equity, firm.equity)  # no breaker is checked: nothing was lost
     at = emit(st, EventKind.CASH_TRANSFERRED)
     event = st.transfer_events[at]
     event.account = c.account
@@ -263,7 +263,7 @@ def transfer_cash(st: State, i: int) -> None:
 
 @inline
 def set_permission(st: State, i: int) -> bool:
-    """Allow or deny an account a symbol, or (-1) those that nothing else is said of; whether it was done."""
+    """Allow or deny an account a symbol, or (-1) all without one of their own; whether it was done."""
     c = st.values[i]
     firm = st.firm[0]
     known = 0 <= c.account < firm.accounts and -1 <= c.symbol < firm.symbols
@@ -291,7 +291,7 @@ def set_permission(st: State, i: int) -> bool:
 
 @inline
 def _equity_leaves_range(st: State, symbol: int, change: int) -> bool:
-    """Whether the firm's equity would leave its range if a step of the symbol were worth so much more."""
+    """Whether the firm's equity would leave its range if a step of the symbol were worth this much more."""
     firm = st.firm[0]
     if abs(firm.equity) + st.instruments[symbol].worst * abs(change) <= SUM_MAX:
         return False
@@ -303,7 +303,7 @@ def _equity_leaves_range(st: State, symbol: int, change: int) -> bool:
 
 @inline
 def _mark_is_refused(st: State, i: int) -> bool:
-    """Every exposure, net or gross, of whoever it is, is at most the firm's: its range is theirs."""
+    """Every exposure, net or gross, of any account, is at most the firm's: its range is theirs."""
     c = st.commands[i]
     if not 0 <= c.symbol < st.firm[0].symbols:
         reject(st, i, Code.UNKNOWN_SYMBOL)
@@ -326,9 +326,9 @@ def _mark_is_refused(st: State, i: int) -> bool:
 
 @inline
 def update_mark(st: State, i: int) -> bool:
-    """Take a new mark and revalue who holds the symbol; whether it is one to act on.
+    """Take a new mark and revalue all holders of the symbol; returns whether the mark is to be acted on.
 
-    One that would carry a value out of range is refused: the mark before stays, and grows old.
+    A mark that would carry a value out of range is refused: the mark before stays, and ages.
     """
     if _mark_is_refused(st, i):
         return False
@@ -349,7 +349,7 @@ def update_mark(st: State, i: int) -> bool:
 
 @inline
 def start_day(st: State) -> None:
-    """At the first command of a UTC day by ADVANCE_TIME: what day's figures are measured from."""
+    """At the first command of a UTC day, by ADVANCE_TIME: set the base of the day's figures."""
     firm = st.firm[0]
     day = firm.ts - firm.ts % DAY_US
     if day <= firm.day_start_ts:

@@ -1,13 +1,13 @@
-"""Like orders of late, counted for MAX_REPEATED_ORDERS: so many in any window, none unseen.
+"""Repeats: recent like orders, counted exactly in any window, for MAX_REPEATED_ORDERS.
 
 1. A firm-wide ring keeps the newest orders of accounts that have the limit. They are numbered 1, 2, ...;
-   number n stands in place n - 1, and its number says whether it is still there.
+   number n is in place n - 1, and its number shows whether it is still there.
 2. Orders are alike if account, symbol, side, price and quantity are equal. They form a chain from the
    older to the newer one; the newest knows the oldest that still counts, and how many do. So a count
    takes time only for those that leave the window, each once.
-3. The newest of each kind stand in buckets by their hash, each knowing the older one behind it. One that
-   has left the ring ends its bucket: all behind it have left before. So nobody needs to take it out.
-4. What counts is no older than the window and newer than the account's last resume.
+3. The newest of each kind are in buckets by their hash, each linked to the older one behind it. One that
+   has left the ring ends its bucket: all behind it have left before. So nobody needs to remove it.
+4. An order counts if it is no older than the window and newer than the account's last resume.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ _TOP_31_BITS = np.uint64(33)
 
 @force_inline
 def bucket_of(st: State, one: Any) -> np.int64:
-    """Where an order, or the command that asks for it, is looked for."""
+    """The bucket of an order, or of the command that asks for it."""
     who = mix(mix(SEED, np.uint64(one.account)), np.uint64(one.symbol * 2 + one.side))
     what = mix(mix(SEED, np.uint64(one.price)), np.uint64(one.quantity))
     return np.int64(mix(who, what) >> _TOP_31_BITS) & (len(st.repeat_buckets) - 1)
@@ -37,13 +37,13 @@ def place_of(st: State, number: int) -> int:
 
 @force_inline
 def _newest_gone(st: State) -> int:
-    """The number of the newest that has left the ring, or will for the next one."""
+    """The number of the newest order that has left the ring, or will for the next one."""
     return max(st.firm[0].repeats + 1 - len(st.repeats), 0)
 
 
 @inline
 def _find(st: State, bucket: np.int64, one: Any) -> tuple[int, int]:
-    """The newest order like this one, and the one in front of it in its bucket: numbers, 0 is none."""
+    """The newest order like this one, and the one before it in its bucket: numbers, 0 is none."""
     gone = _newest_gone(st)
     front = 0
     number = st.repeat_buckets[bucket]
@@ -59,7 +59,7 @@ def _find(st: State, bucket: np.int64, one: Any) -> tuple[int, int]:
 
 @inline
 def _give_up_oldest(st: State) -> None:
-    """Take the oldest in the ring out of its chain: its place is needed."""
+    """Remove the oldest in the ring from its chain: its place is needed."""
     number = st.firm[0].repeats + 1 - len(st.repeats)
     if number <= 0:
         return
@@ -75,7 +75,7 @@ def _give_up_oldest(st: State) -> None:
 
 @inline
 def count_repeat(st: State, explain: bool) -> int:
-    """The how manieth of its like in the window the candidate is; unless explained it counts from now on."""
+    """The candidate's count among its like in the window; unless explained it counts from now on."""
     order = st.candidate[0]
     firm = st.firm[0]
     if not explain:
@@ -130,5 +130,5 @@ def _remember(st: State, bucket: np.int64, like: int, front: int, first: int, co
 
 @inline
 def forget_repeats(st: State, account: int) -> None:
-    """Count an account's orders anew: it has been resumed."""
+    """Restart the count of an account's orders: it has been resumed."""
     st.accounts[account].repeats_forgotten = st.firm[0].repeats

@@ -1,7 +1,7 @@
-"""Who may trade what: trading states, permissions, and where only what reduces a position may trade.
+"""Restrictions: trading states, permissions, and where only orders that reduce a position may trade.
 
 While any state that applies is not ACTIVE, or the account is denied the symbol, every order is
-treated as a reduce-only one, whenever it was placed. The paper venue holds to it at the moment of a
+treated as a reduce-only one, whenever it was placed. The paper venue enforces it at the moment of a
 match, the engine when a position shrinks (`app.engine.trimming`).
 """
 
@@ -16,7 +16,7 @@ _ALLOWED = int(Permission.ALLOWED)
 
 @force_inline
 def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
-    """The strictest trading state that applies, and whose it is."""
+    """The strictest trading state that applies, and its scope."""
     state = st.firm[0].trading_state
     scope = Scope.FIRM
     if account >= 0 and st.accounts[account].trading_state > state:
@@ -30,7 +30,7 @@ def strictest_state(st: State, account: int, symbol: int) -> tuple[int, int]:
 
 @force_inline
 def permission_of(st: State, account: int, symbol: int) -> int:
-    """ALLOWED or DENIED: what is said of the symbol, else of the account, else ALLOWED."""
+    """ALLOWED or DENIED: the permission of the symbol, else of the account, else ALLOWED."""
     permission = st.positions[position_index(st, account, symbol)].permission
     if permission == Permission.DEFAULT:
         permission = st.accounts[account].permission
@@ -39,7 +39,7 @@ def permission_of(st: State, account: int, symbol: int) -> int:
 
 @force_inline
 def restriction_of(st: State, account: int, symbol: int) -> int:
-    """Why an account may only reduce its position in a symbol, as a code; NONE where it may trade freely."""
+    """Why an account may only reduce its position in a symbol, as a code; NONE if it may trade freely."""
     state, _ = strictest_state(st, account, symbol)
     if state != TradingState.ACTIVE:
         return Code.REDUCING_ONLY
@@ -50,7 +50,7 @@ def restriction_of(st: State, account: int, symbol: int) -> int:
 
 @force_inline
 def trimmed_for(st: State, slot: int) -> int:
-    """Why an open order may be no larger than the position that it reduces; NONE where it may."""
+    """Why an open order may be no larger than the position that it reduces; NONE if it may."""
     order = st.orders[slot]
     if order.flags & OrderFlag.REDUCE_ONLY:
         return Code.REDUCE_ONLY
@@ -61,7 +61,7 @@ def trimmed_for(st: State, slot: int) -> int:
 
 @inline
 def start_trimming(st: State, scope: int, account: int, symbol: int) -> None:
-    """Open orders of a scope are to be brought down to the positions that they reduce."""
+    """Start to trim open orders of a scope to the positions that they reduce."""
     firm = st.firm[0]
     one_account = scope == Scope.ACCOUNT or scope == Scope.ACCOUNT_SYMBOL
     first = account if one_account else 0
@@ -75,7 +75,7 @@ def start_trimming(st: State, scope: int, account: int, symbol: int) -> None:
 
 @inline
 def trim_if_larger(st: State, account: int, symbol: int) -> None:
-    """After what may have left open orders of an account larger than the position that they reduce."""
+    """Start to trim if open orders of an account may now be larger than the position that they reduce."""
     position = st.positions[position_index(st, account, symbol)]
     to_buy = reducible_by(position.quantity, Side.BUY)
     to_sell = reducible_by(position.quantity, Side.SELL)
@@ -89,7 +89,7 @@ def trim_if_larger(st: State, account: int, symbol: int) -> None:
 
 @force_inline
 def can_be_trimmed_away(status: int, waiting: int) -> bool:
-    """Whether an order can be canceled now: not while an earlier request is on its way."""
+    """Whether an order can be canceled now: not while an earlier request is in flight."""
     return waiting != 0 or (status <= OrderStatus.PARTIALLY_FILLED or status == OrderStatus.TRIGGERED)
 
 

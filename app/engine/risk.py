@@ -1,14 +1,14 @@
-"""The pre-trade check: whether an order may go to the venue, and if not, why.
+"""Pre-trade check: whether an order may go to the venue, and if not, why.
 
-The order to be checked is `State.candidate`: a new one, one as an amend would make it, or a stop whose
-price has been reached. Checks run in the order of `app.engine.codes`; the first that fails is the
-code, and its verdict stands in `State.verdicts` (`app.engine.verdicts`) with what was allowed and what
-would have been. With `explain` every check leaves its verdict, nothing stops at the first, and no
-state changes.
+The order under check is `State.candidate`: a new one, an amended one, or a stop whose price has
+been reached. Checks run in the order of `app.engine.codes`. The first that fails gives the code,
+and its verdict is in `State.verdicts` (`app.engine.verdicts`) with the limit and the observed
+value. With `explain` every check leaves its verdict, nothing stops at the first, and no state
+changes.
 
-What only reduces a position is exempt from the limits of positions, exposure, turnover and losses
-(`app.engine.effect`), and what closes all of it from those of size, rate and prices too: a
-position can always be closed by who may trade.
+An order that only reduces a position is exempt from the limits of positions, exposure, turnover and
+losses (`app.engine.effect`), and one that closes all of it from those of size, rate and prices too:
+a position can always be closed by whoever may trade.
 """
 
 from app.engine.arithmetic import basis_points_of
@@ -75,7 +75,7 @@ def _check_reference(st: State, explain: bool) -> int:
 
 @force_inline
 def _check_symbol(st: State, explain: bool, reducing: bool) -> int:
-    """Whether the account may trade the symbol, where both are known."""
+    """Whether the account may trade the symbol, if both are known."""
     order = st.candidate[0]
     if order.account < 0 or order.symbol < 0:
         return Code.NONE
@@ -126,7 +126,7 @@ def _check_stop_price(st: State, explain: bool, how: int, fault: int) -> int:
 
 @force_inline
 def _can_be_valued(st: State, fault: int) -> bool:
-    """Whether the candidate's numbers are such that products of them fit."""
+    """Whether products of the candidate's numbers fit."""
     order = st.candidate[0]
     instrument = st.instruments[order.symbol]
     return (
@@ -196,7 +196,7 @@ def _check_instructions(st: State, explain: bool, duplicate: bool) -> int:
 
 @force_inline
 def _past_mark(st: State, basis_points: int) -> tuple[int, int]:
-    """For PRICE_MOVE_BPS: the mark of a window ago, and its age; `_NOT_NEEDED` where it does not apply."""
+    """For PRICE_MOVE_BPS: the mark of a window ago, and its age; `_NOT_NEEDED` if it does not apply."""
     order = st.candidate[0]
     if basis_points == UNLIMITED or order.waiting or st.instruments[order.symbol].mark == 0:
         return _NOT_NEEDED, 0
@@ -224,7 +224,7 @@ def _check_collar(st: State, explain: bool) -> int:
 
 @force_inline
 def _check_move(st: State, explain: bool, past: int, basis_points: int, scope: int) -> int:
-    """How far the price, or the mark where there is none, is from the mark as it was a while ago."""
+    """Distance of the price, or of the mark if there is none, from the mark of a window ago."""
     if past <= 0:
         return Code.NONE
     order = st.candidate[0]
@@ -281,7 +281,7 @@ def _check_open_orders(st: State, explain: bool, how: int) -> int:
 
 @force_inline
 def _check_form(st: State, explain: bool, how: int, fault: int, duplicate: bool, closing: bool) -> int:
-    """What the order itself says."""
+    """Checks of the order's own members."""
     code = _check_prices(st, explain, how, fault) or _check_quantity(st, explain, how, fault, closing)
     if code or (explain and not closing and not _can_be_valued(st, fault)):
         return code
@@ -290,7 +290,7 @@ def _check_form(st: State, explain: bool, how: int, fault: int, duplicate: bool,
 
 @force_inline
 def _check_flow(st: State, explain: bool, how: int, closing: bool, lacking: int) -> int:
-    """How fast and how often the account sends orders: a close is not throttled, a stop has been sent."""
+    """Rate and repeats of the account's orders: a close is not throttled, a stop has been sent before."""
     if closing or how == FIRE:
         return Code.NONE
     return check_rate(st, explain, lacking) or check_repeats(st, explain, how != AMEND)
@@ -319,9 +319,9 @@ def only_lowers(st: State, how: int, fault: int) -> bool:
 
 @force_inline
 def check_order(st: State, explain: bool, how: int, fault: int, duplicate: bool, lacking: int) -> int:
-    """The code of the first check that the candidate fails, Code.NONE where it passes all.
+    """The code of the first check that the candidate fails, Code.NONE if it passes all.
 
-    `how`: NEW, AMEND, FIRE, CLOSE or CLOSE_BESIDE. `lacking`: whose rate leaves no token for it, as of
+    `how`: NEW, AMEND, FIRE, CLOSE or CLOSE_BESIDE. `lacking`: the scope without a token for it, as of
     `app.engine.rates.take_tokens`.
     """
     if only_lowers(st, how, fault):

@@ -1,10 +1,10 @@
-"""Settlement: all positions of a symbol that does not trade end at a price that a person states.
+"""Settlement: all positions of a symbol that does not trade end at a price that a person sets.
 
-For a delisted holding. It is like a fill of the whole position without a fee, but no trade: the day's
-fills and turnover do not count it. Either all positions are settled or none: what could refuse one of
-them is looked at for all of them first. One event for each account; where they do not fit into the
-buffer the command goes on behind the account that `FIRM.progress` names, and `FIRM.cursor` counts those
-that are settled.
+For a delisted holding. It is like a fill of the whole position without a fee, but no trade: the
+day's fills and turnover do not count it. Either all positions are settled or none: each reason for
+a refusal is checked for all of them first. There is one event for each account. If they do not fit
+into the buffer the command goes on after the account in `FIRM.progress`, and `FIRM.cursor` counts
+the settled ones.
 """
 
 from app.engine.capacity import SUM_MAX
@@ -47,7 +47,7 @@ def _open_orders(st: State, symbol: int) -> int:
 
 @inline
 def _is_refused(st: State, i: int) -> bool:
-    """Refuse the command where it cannot be; whether it was."""
+    """Refuse the command if it is not possible; returns whether it was."""
     c = st.values[i]
     if not 0 <= c.symbol < st.firm[0].symbols:
         refuse(st, i, Code.UNKNOWN_SYMBOL, 0, 0)

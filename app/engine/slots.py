@@ -1,8 +1,8 @@
-"""Where orders live: slots, the open orders of each account, and the closed ones by age.
+"""Slots: the places of orders, the open orders of each account, and the closed ones by age.
 
-A closed order keeps its slot, and with it its client order id, until every
-slot has been used and the oldest closed one must make room: that is the window
-in which orders can be read back and repeats recognised.
+A closed order keeps its slot, and with it its client order id, until every slot has been used and
+the oldest closed one must make room: that is the window in which orders can be read back and
+repeats recognised.
 """
 
 from app.engine.capacity import SLOT_BITS
@@ -16,7 +16,7 @@ _SLOT_MASK = (1 << SLOT_BITS) - 1
 
 @force_inline
 def find_order(st: State, order_id: int) -> int:
-    """The slot of an order, or NO_SLOT where it is not known (any more)."""
+    """The slot of an order, or NO_SLOT if it is not known, or no longer."""
     slot = order_id & _SLOT_MASK
     if order_id <= 0 or slot >= len(st.orders) or st.orders[slot].order_id != order_id:
         return NO_SLOT
@@ -41,7 +41,7 @@ def take_slot(st: State) -> int:
 
 @force_inline
 def retire(st: State, slot: int) -> None:
-    """Line a closed order up among those whose slot may be used again."""
+    """Queue a closed order among those whose slot may be used again."""
     firm = st.firm[0]
     st.closed[firm.closed_end & (len(st.closed) - 1)] = slot
     firm.closed_end += 1

@@ -1,4 +1,4 @@
-"""The engine's whole state: a few structured arrays. Kernels reach them by `app.engine.directory`."""
+"""State of the engine: a few structured arrays. Kernels reach them by `app.engine.directory`."""
 
 import contextlib
 import hashlib
@@ -80,10 +80,10 @@ SLOT_ENTRY = np.dtype("i8")  # see app.engine.hash_index
 
 FLOAT = np.dtype("f8")
 INTEGER = np.dtype("i8")
-LANES = 8  # rows of numbers are whole vectors of so many
+LANES = 8  # rows of numbers are whole vectors of this many
 SERIES_ROWS = 5
 SAMPLE_ROWS = 4
-BUCKETS_PER_REPEAT = 4  # so few strangers share one that hardly any order is compared with them
+BUCKETS_PER_REPEAT = 4  # so few others share one that hardly any order is compared with them
 
 Array = NDArray[np.void]
 
@@ -109,7 +109,7 @@ class State(NamedTuple):
     account_symbol_limits: Array  # like positions
     overrides: Array  # places, some free
     limit_changes: Array  # places, some free
-    staged: Array  # the request that is being taken in
+    staged: Array  # the request that is being staged
     orders: Array
     closed: NDArray[np.int64]  # ring of the slots of closed orders, by age
     client_ids: NDArray[np.int64]  # hash table over orders
@@ -130,8 +130,8 @@ class State(NamedTuple):
     exposures: NDArray[np.float64]  # [portfolio, symbol], signed
     products: NDArray[np.float64]  # [portfolio, symbol]
     exposures_apart: NDArray[np.int64]  # [portfolio, symbol]
-    marks: Array  # [symbol * MARKS + number % MARKS]: marks of late, for PRICE_MOVE_BPS
-    repeats: Array  # ring: orders of late, for MAX_REPEATED_ORDERS
+    marks: Array  # [symbol * MARKS + number % MARKS]: recent marks, for PRICE_MOVE_BPS
+    repeats: Array  # ring: recent orders, for MAX_REPEATED_ORDERS
     repeat_buckets: NDArray[np.int64]  # by hash: the newest of those that are alike
     # What goes in and comes out: not part of the state proper.
     commands: Array
@@ -247,7 +247,7 @@ PERSISTENT = State._fields[: State._fields.index("commands")]
 
 
 def aligned_zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Zeros that begin with a cache line."""
+    """Zeros that start at a cache line."""
     size = length * dtype.itemsize
     memory = np.zeros(size + CACHE_LINE_BYTES, np.uint8)
     first = -memory.ctypes.data % CACHE_LINE_BYTES
@@ -272,7 +272,7 @@ def zeros(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _lengths(capacity: Capacity) -> dict[str, int]:
-    """How many records each array has, by its name."""
+    """The number of records of each array, by its name."""
     pairs = capacity.accounts * capacity.symbols
     row = -(-capacity.symbols // LANES) * LANES
     portfolios = capacity.accounts + 3

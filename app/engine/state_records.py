@@ -1,4 +1,4 @@
-"""The fixed-size records that the engine's state is made of, as dtypes; units as in `app.engine.records`."""
+"""State records: the records that the engine's state is made of, as dtypes; units: `app.engine.records`."""
 
 from app.engine.records import ACCOUNT_NAME_WORDS, CLIENT_ORDER_ID_WORDS, SYMBOL_WORDS, record
 from app.engine.types import Limit, Policy
@@ -35,7 +35,7 @@ ORDER = record(
     ("created_ts", "i8"),
     ("updated_ts", "i8"),
     ("expire_ts", "i8"),
-    ("replace_price", "i8"),  # PENDING_REPLACE: what is asked for
+    ("replace_price", "i8"),  # PENDING_REPLACE: the requested price
     ("replace_quantity", "i8"),
     ("replace_priority", "i8"),
     ("reserved", "i8"),  # steps that count as open

@@ -1,4 +1,4 @@
-"""Where stops wait: for each symbol a heap of those that fire when the mark rises, and one of the others."""
+"""Stop heaps: for each symbol one of the stops that fire when the mark rises, and one of the others."""
 
 from app.engine import heap
 from app.engine.jit import inline
@@ -7,7 +7,7 @@ from app.engine.state import State
 
 # `ORDER.waiting`
 HELD = 1  # in its heap
-SUSPENDED = 2  # reached while its account was halted: looked at again when that ends
+SUSPENDED = 2  # reached while its account was halted: checked again when that ends
 
 
 @inline
@@ -28,7 +28,7 @@ def hold_stop(st: State, slot: int) -> None:
 
 @inline
 def release_stop(st: State, slot: int, waiting: int) -> None:
-    """A stop leaves the heap; `waiting`: what it is from now on, 0 or SUSPENDED."""
+    """A stop leaves the heap; `waiting`: its state from now on, 0 or SUSPENDED."""
     order = st.orders[slot]
     instrument = st.instruments[order.symbol]
     held = order.waiting == HELD

@@ -1,10 +1,10 @@
 """Stops whose price the mark has reached.
 
-A stop is judged when it fires, by the position as it is then. One that reduces goes to the venue,
+A stop is judged when it fires, by the position of that moment. One that reduces goes to the venue,
 trimmed to the position: nothing keeps it from protecting. One that opens is checked like a new
-order (SEC rule 15c3-5(c)(1): before it is routed); where that refuses it, the part that reduces still
-goes. While firm, symbol or instrument are halted nothing fires, and what was reached meanwhile is
-looked at again when the halt ends.
+order (SEC rule 15c3-5(c)(1): before it is routed); if it is refused, the part that reduces still
+goes. While firm, symbol or instrument are halted nothing fires, and stops that were reached
+meanwhile are checked again when the halt ends.
 """
 
 from app.engine.codes import Code
@@ -33,7 +33,7 @@ def _reduce(st: State, slot: int, reducible: int) -> None:
 
 @inline
 def _refusal(st: State, slot: int) -> int:
-    """Why a stop cannot fire, as a code, with its verdict; NONE where it can, if need be as a part."""
+    """Why a stop cannot fire, as a code, with its verdict; NONE if it can, if need be in part."""
     order = st.orders[slot]
     held = st.positions[position_index(st, order.account, order.symbol)].quantity
     reducible = reducible_by(held, order.side)
@@ -60,7 +60,7 @@ def _refusal(st: State, slot: int) -> int:
 
 @inline
 def _fire(st: State, slot: int) -> None:
-    """One event at the most."""
+    """At most one event."""
     order = st.orders[slot]
     if st.accounts[order.account].trading_state == TradingState.HALTED:
         release_stop(st, slot, SUSPENDED)
@@ -85,7 +85,7 @@ def _fire(st: State, slot: int) -> None:
 
 @inline
 def _reached(st: State, symbol: int) -> int:
-    """The stop that the mark has reached first, NO_SLOT where there is none or nothing may fire."""
+    """The stop that the mark has reached first, NO_SLOT if there is none or nothing may fire."""
     instrument = st.instruments[symbol]
     halted = st.firm[0].trading_state == TradingState.HALTED
     halted = halted or instrument.trading_state == TradingState.HALTED
@@ -102,7 +102,7 @@ def _reached(st: State, symbol: int) -> int:
 
 @inline
 def fire_stops(st: State) -> bool:
-    """Fire what has been reached where due; False if it has to be resumed (see `app.engine.engine`)."""
+    """Fire the stops that are due; False if it has to be resumed (see `app.engine.engine`)."""
     firm = st.firm[0]
     for symbol in range(firm.symbols):
         if st.instruments[symbol].stops_due == 0:

@@ -1,11 +1,11 @@
 """Trading states of firm, accounts and symbols: set by a person, or by a breaker that trips.
 
-Breakers look once all that belongs together is booked (`app.engine.consequences`), and when time
-passes. What has tripped stays so until a person resumes; while its limit is still broken it trips
+Breakers are checked once all that belongs together is booked (`app.engine.consequences`), and when
+time passes. A tripped state stays until a person resumes; while its limit is still broken it trips
 again, so that limit is raised or overridden first.
 
-Where trading is restricted, open orders that could increase a position are canceled, and the others
-are held to it (`app.engine.trimming`); the events of the state and of the breaker say how many orders
+Under a restriction, open orders that could increase a position are canceled, and the others are
+held to it (`app.engine.trimming`). The events of the state and of the breaker say how many orders
 of the scope stay open (`resting`) and how many are asked to end (`ending`).
 """
 
@@ -27,7 +27,7 @@ _LOSS_LIMITS = (1 << Limit.DAILY_LOSS) | (1 << Limit.MAX_DRAWDOWN)
 
 @inline
 def _forget_counts(st: State, scope: int, account: int, symbol: int) -> None:
-    """What has been counted towards a breaker of the scope begins anew."""
+    """Reset the counts towards breakers of the scope."""
     if scope == Scope.ACCOUNT:
         st.accounts[account].rejections = 0
         forget_repeats(st, account)
@@ -52,7 +52,7 @@ def look_again(st: State, scope: int, account: int, symbol: int) -> None:
 
 @inline
 def put_state(st: State, scope: int, account: int, symbol: int, state: int, cause: int, actor: int) -> int:
-    """Set the state of a scope that exists; the event that tells of it."""
+    """Set the state of a scope that exists; returns its event."""
     old = 0
     if scope == Scope.FIRM:
         firm = st.firm[0]
@@ -96,7 +96,7 @@ def put_state(st: State, scope: int, account: int, symbol: int, state: int, caus
 
 @inline
 def set_trading_state(st: State, i: int) -> bool:
-    """Apply SET_TRADING_STATE; whether it was done."""
+    """Apply SET_TRADING_STATE; returns whether it was done."""
     c = st.commands[i]
     known = c.state <= TradingState.HALTED and (
         c.scope == Scope.FIRM
@@ -124,7 +124,7 @@ def set_trading_state(st: State, i: int) -> bool:
 def trip(
     st: State, scope: int, account: int, symbol: int, state: int, cause: int, limit: int, observed: int
 ) -> None:
-    """Stop trading in a scope that is less strict so far: two events, and the orders there are trimmed."""
+    """Stop trading in a scope whose state was less strict: two events, and trimming of its orders."""
     old = st.firm[0].trading_state
     if scope == Scope.ACCOUNT:
         old = st.accounts[account].trading_state
@@ -150,7 +150,7 @@ def trip(
 def _maintenance_leverage(st: State, account: int) -> int:
     """Positions over equity in hundredths beyond which an account may only reduce.
 
-    Where it is not set, twice the account's leverage: then equity is half the margin that opening takes.
+    Unset, it is twice the account's leverage: then equity is half the margin of opening.
     """
     allowed = limit_in(st.account_limits[account:], Limit.MAINTENANCE_LEVERAGE)
     return 200 * st.accounts[account].leverage if allowed == UNLIMITED else allowed
@@ -158,7 +158,7 @@ def _maintenance_leverage(st: State, account: int) -> int:
 
 @force_inline
 def is_firm_broken(st: State) -> bool:
-    """Whether the firm has lost too much, and trades on."""
+    """Whether the firm has lost too much and still trades."""
     firm = st.firm[0]
     if st.firm_limits[0].set_mask & _LOSS_LIMITS == 0 or firm.trading_state != TradingState.ACTIVE:
         return False
@@ -168,7 +168,7 @@ def is_firm_broken(st: State) -> bool:
 
 @force_inline
 def is_account_broken(st: State, account: int) -> bool:
-    """Whether an account has lost too much or has too little for what it holds, and trades on."""
+    """Whether an account has lost too much, or has too little for its positions, and still trades."""
     record = st.accounts[account]
     if record.trading_state != TradingState.ACTIVE:
         return False
@@ -188,7 +188,7 @@ def is_account_broken(st: State, account: int) -> bool:
 
 @force_inline
 def forget_rejections(st: State, account: int, symbol: int) -> None:
-    """The venue has taken an order: what it refuses from now on is counted anew."""
+    """The venue has accepted an order: its count of rejections restarts."""
     st.accounts[account].rejections = 0
     st.instruments[symbol].rejections = 0
 
@@ -263,9 +263,9 @@ def _trip_symbol(st: State, symbol: int) -> bool:
 
 @inline
 def trip_next(st: State) -> bool:
-    """After an alarm: stop the next one whose limit is broken; False if it has to be resumed.
+    """After an alarm: stop the next scope whose limit is broken; False if it has to be resumed.
 
-    One at a time, because the orders of its scope are trimmed before the next one is looked at.
+    One at a time, because the orders of its scope are trimmed before the next one is checked.
     """
     firm = st.firm[0]
     if room_for_events(st) < _EVENTS_OF_A_TRIP:

@@ -1,9 +1,9 @@
-"""The order state machine: one table, FIX OrdStatus by trigger.
+"""Transitions: the order state machine, one table, FIX OrdStatus by trigger.
 
-What is not in the table is illegal and changes nothing. NEW as the target of
-ACKNOWLEDGE, REPLACE and REFUSE stands for "working": an order that has fills is
-PARTIALLY_FILLED instead (`next_status`). A fill ends the wait of a pending
-cancel or replace, so the venue's answer to it may also reach a working order.
+A pair that is not in the table is illegal and changes nothing. NEW as the target of ACKNOWLEDGE,
+REPLACE and REFUSE stands for "working": an order that has fills is PARTIALLY_FILLED instead
+(`next_status`). A fill ends the wait of a pending cancel or replace, so the venue's answer to it
+may also reach a working order.
 """
 
 from enum import IntEnum
@@ -15,7 +15,7 @@ from app.engine.types import OrderStatus as S
 
 
 class Trigger(IntEnum):
-    """What may happen to an order."""
+    """An occurrence in an order's life."""
 
     ACKNOWLEDGE = 0  # the venue has it
     FILL = 1  # an execution that leaves something open
@@ -74,7 +74,7 @@ TABLE: dict[S, dict[Trigger, S]] = {
         T.CANCEL: S.CANCELED,
         T.EXPIRE: S.EXPIRED,
         T.REJECT: S.REJECTED,
-        T.REPLACE: S.PENDING_CANCEL,  # asked for before the cancel
+        T.REPLACE: S.PENDING_CANCEL,  # requested before the cancel
         T.REFUSE: S.NEW,
         T.LOSE: S.UNKNOWN,
     },
@@ -125,7 +125,7 @@ for _status, _row in TABLE.items():
 
 @inline
 def next_status(status: int, trigger: int, filled_quantity: int) -> int:
-    """Where `trigger` leads from `status`; OrderStatus.NONE where it is illegal."""
+    """The status after `trigger` from `status`; OrderStatus.NONE if it is illegal."""
     target = _NEXT[status, trigger]
     if target == S.NEW and filled_quantity > 0:
         return _PARTIALLY_FILLED

@@ -1,12 +1,12 @@
-"""Orders that may only reduce are held to the position, and end with it.
+"""Trimming: orders that may only reduce are held to the position, and end with it.
 
-After a fill, a settlement or a restriction the open orders of an account are looked at, the newest
-first: what is larger than the position becomes as large as it, and what has nothing left to reduce
-is canceled. Each order is judged alone: two that protect the same position may both be as large as
-it, and whichever fills trims the other. An order with a request on its way is left until that is
-answered, and is looked at then; meanwhile the venue holds it to the position when it trades.
+After a fill, a settlement or a restriction the open orders of an account are checked, the newest
+first: one that is larger than the position is cut to it, and one with nothing left to reduce is
+canceled. Each order is judged alone: two that protect the same position may both be as large as it,
+and whichever fills trims the other. An order with a request in flight is left until that is
+answered, and is checked then; meanwhile the venue holds it to the position when it trades.
 
-The walk goes on where it stopped for want of room for events: `FIRM.trim_account`, `FIRM.trim_slot`.
+When event room runs out the walk goes on where it stopped: `FIRM.trim_account`, `FIRM.trim_slot`.
 """
 
 from app.engine.amends import request_replace
@@ -25,7 +25,7 @@ from app.engine.types import EventKind, OrderStatus
 
 @inline
 def _trim_stop(st: State, slot: int, reducible: int, code: int) -> None:
-    """One that waits in the engine."""
+    """Trim a stop that waits in the engine."""
     order = st.orders[slot]
     if reducible == 0:
         close(st, slot, OrderStatus.CANCELED, code)
@@ -40,7 +40,7 @@ def _trim_stop(st: State, slot: int, reducible: int, code: int) -> None:
 
 @inline
 def _trim(st: State, slot: int) -> None:
-    """One event at the most."""
+    """At most one event."""
     order = st.orders[slot]
     code = trimmed_for(st, slot)
     if code == Code.NONE:

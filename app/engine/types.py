@@ -1,4 +1,4 @@
-"""The engine's vocabulary: FIX's and the exchanges' own terms as small integers.
+"""Vocabulary of the engine: FIX's and the exchanges' own terms as small integers.
 
 The values are written to the journal: new members are added, none renumbered.
 """
@@ -45,10 +45,10 @@ class SelfTradePrevention(IntEnum):
 
 
 class Fault(IntEnum):
-    """What decoding found wrong with a number that has no integer form.
+    """A number in a request that has no integer form, and why.
 
-    An edge that cannot express a decimal in ticks or steps sends the order on
-    with a fault, so that the refusal is sequenced and journaled like any other.
+    An edge that cannot express a decimal in ticks or steps sends the order on with a fault, so that the
+    refusal is sequenced and journaled like any other.
     """
 
     PRICE_TICK = 1
@@ -56,7 +56,7 @@ class Fault(IntEnum):
     STOP_PRICE = 4
     QUANTITY_STEP = 8
     QUANTITY_RANGE = 16
-    QUANTITY_ZERO = 32  # AMEND_ORDER: a quantity of 0 is asked for; 0 alone leaves it as it is
+    QUANTITY_ZERO = 32  # AMEND_ORDER: a quantity of 0 was requested; 0 alone leaves it as it is
 
 
 class OrderStatus(IntEnum):
@@ -84,7 +84,7 @@ class InstrumentStatus(IntEnum):
 
 
 class TradingState(IntEnum):
-    """Of the firm, an account or a symbol; the strictest of the three applies."""
+    """State of the firm, an account or a symbol; the strictest of the three applies."""
 
     ACTIVE = 0
     REDUCING = 1
@@ -98,7 +98,7 @@ class StateFlag(IntEnum):
 
 
 class Permission(IntEnum):
-    """Whether an account may trade a symbol; DEFAULT is what the account's own default says."""
+    """Whether an account may trade a symbol; DEFAULT refers to the account's own default."""
 
     DEFAULT = 0
     ALLOWED = 1
@@ -110,14 +110,14 @@ class Policy(IntEnum):
 
     MAKER_CHECKER = 0  # 1: what loosens a limit needs a second person
     CHANGE_LIFETIME_US = 1  # how long a proposed change may wait for one
-    COLLAR_WINDOW_US = 2  # PRICE_MOVE_BPS compares with the mark so long ago
-    REPEAT_WINDOW_US = 3  # MAX_REPEATED_ORDERS counts over so long
+    COLLAR_WINDOW_US = 2  # PRICE_MOVE_BPS compares with the mark of this long ago
+    REPEAT_WINDOW_US = 3  # the window of MAX_REPEATED_ORDERS
     ORDER_TO_TRADE_FLOOR = 4  # messages of a day from which MAX_ORDER_TO_TRADE_RATIO counts
     CANCEL_INCREASING = 5  # 1: where trading is restricted, open orders that could increase a position end
 
 
 class RiskParameter(IntEnum):
-    """What SET_RISK_MODEL sets, all at once; units as in `RISK_MODEL`."""
+    """Parameters of SET_RISK_MODEL, set all at once; units as in `RISK_MODEL`."""
 
     HALF_LIFE = 0
     INTERVAL_US = 1
@@ -129,7 +129,7 @@ class RiskParameter(IntEnum):
 
 
 class ChangeStatus(IntEnum):
-    """Of a proposed change of limits."""
+    """Status of a proposed change of limits."""
 
     NONE = 0
     PENDING = 1
@@ -235,7 +235,7 @@ class EventKind(IntEnum):
     CASH_TRANSFERRED = 21
     LIMIT_SET = 22
     TRADING_STATE_SET = 23
-    COMMAND_REJECTED = 24  # what is no order and cannot be
+    COMMAND_REJECTED = 24  # an impossible command that is not an order's
     NOTE_RECORDED = 26
     PERMISSION_SET = 27
     POLICY_SET = 28
@@ -278,7 +278,7 @@ class Limit(IntEnum):
     DAILY_LOSS = 16  # since UTC midnight, realised and unrealised
     MAX_DRAWDOWN = 17  # below the highest equity that there was
     MAX_ORDER_TO_TRADE_RATIO = 18  # messages for each fill since UTC midnight
-    VENUE_REJECTIONS = 19  # so many in a row halt
+    VENUE_REJECTIONS = 19  # this many in a row halt
     MARK_HALT_AGE = 20  # a symbol halts when its mark is older, in microseconds
     MAINTENANCE_LEVERAGE = 21  # positions over equity in hundredths; beyond it an account may only reduce
 

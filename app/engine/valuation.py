@@ -1,11 +1,12 @@
-"""What an order is worth, and what its fills may cost beyond the mark.
+"""Valuation: the worth of an order, and what its fills may cost beyond the mark.
 
 A buy is worth its limit; one without a limit the edge of its price collar, which is the worst price
-at which it may trade. A sell can trade at more than its limit, so it is worth the higher of that and
-the mark. While a stop waits, its stop price stands for the mark: it trades when the mark is there.
+at which it may trade. A sell can trade at more than its limit, so it is worth the higher of that
+and the mark. While a stop waits, its stop price stands for the mark: it trades when the mark is
+there.
 
-Equity is at mark, so a fill at a worse price loses the difference at once, and it pays a fee. Both are
-the order's cost: part of the margin that it needs, and reserved for as long as it is open.
+Equity is at mark, so a fill at a worse price loses the difference at once, and it pays a fee. Both
+are the order's cost: part of the margin that it needs, and reserved for as long as it is open.
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ _SMALL_PPM = 1 << 16
 
 @force_inline
 def collar_of(st: State, account: int, symbol: int, reference: int) -> tuple[int, int]:
-    """How far, in ticks, a price may be from `reference`, and in whose name; UNLIMITED if at will."""
+    """How far, in ticks, a price may be from `reference`, and the limit's scope; UNLIMITED without one."""
     basis_points, scope = tightest(st, Limit.PRICE_COLLAR_BPS, account, symbol)
     if basis_points == UNLIMITED:
         return UNLIMITED, scope
@@ -33,7 +34,7 @@ def collar_of(st: State, account: int, symbol: int, reference: int) -> tuple[int
 
 @force_inline
 def reference_of(st: State, order: Any) -> int:
-    """The mark, or where it will be when a waiting stop fires, in ticks."""
+    """The mark, or its value when a waiting stop fires, in ticks."""
     return order.stop_price if order.waiting else st.instruments[order.symbol].mark
 
 
@@ -60,7 +61,7 @@ def _worst_price(st: State, order: Any) -> int:
 
 @force_inline
 def worth_of(st: State, order: Any) -> int:
-    """What a step of an order is worth, in ticks."""
+    """The worth of a step of an order, in ticks."""
     price = _worst_price(st, order)
     if order.side == Side.BUY:
         return price
@@ -71,7 +72,7 @@ def worth_of(st: State, order: Any) -> int:
 
 @force_inline
 def fee_ppm_of(instrument: Any) -> int:
-    """What a fill may be charged at the most; 0 where it is always paid a rebate."""
+    """The highest fee of a fill; 0 if it always gets a rebate."""
     return max(instrument.taker_fee_ppm, instrument.maker_fee_ppm, 0)
 
 
@@ -85,7 +86,7 @@ def _fee_of(notional: int, ppm: int) -> int:
 
 @force_inline
 def cost_of(st: State, order: Any, quantity: int) -> int:
-    """Money that fills of `quantity` steps may cost: what is lost against the mark, and the fee."""
+    """Money that fills of `quantity` steps may cost: the loss against the mark, and the fee."""
     instrument = st.instruments[order.symbol]
     reference = reference_of(st, order)
     price = _worst_price(st, order)

@@ -1,8 +1,8 @@
-"""The verdict of a check, and where it is noted.
+"""Verdicts of checks, and where they are noted.
 
-A check gives its code where it refuses, and NONE where it does not. NONE is 0, so checks stand in a row,
-`one(...) or another(...)`, and the first that refuses ends it. An explained check notes its verdict and
-refuses nothing.
+A check returns its code if it refuses, and NONE if it does not. NONE is 0, so checks are chained,
+`one(...) or another(...)`, and the first that refuses ends the chain. An explained check notes its
+verdict and refuses nothing.
 """
 
 from app.engine.codes import Code
@@ -16,13 +16,13 @@ _SCOPES = 8  # verdicts stand at code * 8; explained ones have a place for each 
 
 @force_inline
 def verdict_place(code: int) -> int:
-    """Where the verdict stands that has refused an order or a request."""
+    """The place of the verdict that has refused an order or a request."""
     return code * _SCOPES
 
 
 @force_inline
 def judge(st: State, explain: bool, code: int, passed: bool, limit: int, observed: int, scope: int) -> int:
-    """The verdict of one check, noted where it is wanted: `code` where the check ends here, else NONE."""
+    """The verdict of one check, noted if wanted: `code` if the check refuses here, else NONE."""
     if passed and not explain:
         return _NONE
     verdict = st.verdicts[verdict_place(code) + (scope if explain else 0)]
@@ -38,7 +38,7 @@ def judge(st: State, explain: bool, code: int, passed: bool, limit: int, observe
 
 @force_inline
 def passes(st: State, explain: bool, within: bool, reducing: bool) -> bool:
-    """Whether a check is passed; the candidate that passes only because it reduces may only reduce."""
+    """Whether a check is passed; a candidate that passes only because it reduces becomes reduce-only."""
     if not within and reducing and not explain:
         st.candidate[0].flags |= OrderFlag.REDUCE_ONLY
     return within or reducing
@@ -48,6 +48,6 @@ def passes(st: State, explain: bool, within: bool, reducing: bool) -> bool:
 def judge_limit(
     st: State, explain: bool, code: int, allowed: int, observed: int, scope: int, reducing: bool = False
 ) -> int:
-    """As `judge`: what is observed may be up to what is allowed, and what only reduces is exempt."""
+    """As `judge`: the observed value may be up to the allowed one, and orders that only reduce are exempt."""
     passed = passes(st, explain, observed <= allowed, reducing)
     return judge(st, explain, code, passed, allowed, observed, scope)

@@ -1,6 +1,6 @@
-"""The stepper: applies the commands of a tick, with or without a venue's part in it.
+"""Stepper: applies the commands of a tick, with or without a venue's part in it.
 
-One stands in front of each kind of venue (`app.venues.base`):
+There is one for each kind of venue (`app.venues.base`):
 
 - `EngineStepper`, the engine alone, for a live venue. Route events leave in `Applied.events` and
   go to `Venue.execute` once they are durable; reports come in as commands of some other tick.
@@ -16,7 +16,7 @@ from app.engine.records import COMMAND
 
 
 class Applied(NamedTuple):
-    """What commands have led to."""
+    """The result of commands."""
 
     commands: bytes  # all COMMAND records, the venue's reports among them, in the order of their seq
     events: bytes  # all EVENT records
@@ -24,14 +24,14 @@ class Applied(NamedTuple):
 
 
 class Stepper(Protocol):
-    """Applies commands to one engine, the one that it was made for."""
+    """Applies commands to the engine that it was made for."""
 
     def step(self, commands: bytes | memoryview, first_seq: int, ts: int) -> Applied:
-        """Stamp COMMAND records and apply each, with all that it leads to here, before the next."""
+        """Stamp COMMAND records and apply each, with all that follows from it here, before the next."""
 
 
 class EngineStepper:
-    """The engine alone. Nothing is sent from here: that waits until the disk has it."""
+    """The engine alone. Nothing is sent from here: that waits until the tick is on disk."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

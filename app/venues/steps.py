@@ -1,4 +1,4 @@
-"""Engine and venue taking turns, a batch at a time, until nothing is left to do."""
+"""Steps: engine and venue alternate, a batch at a time, until nothing is left to do."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ from app.venues.base import Venue
 
 
 class Steps:
-    """The commands and events of one tick, as they pile up; all of them have the time `ts`.
+    """The commands and events of one tick as they accumulate; all of them have the time `ts`.
 
     `seq`: of the last command.
     """
@@ -27,12 +27,12 @@ class Steps:
         self.events: list[bytes] = []
 
     def carry_out(self, events: bytes | bytearray) -> None:
-        """Give EVENT records to the venue, and apply what it makes of them."""
+        """Give EVENT records to the venue, and apply its reports."""
         # As an array that may be written to: what the venue's kernels are compiled for.
         self.take_reports(self._venue.execute(np.frombuffer(bytearray(events), EVENT)))
 
     def take_reports(self, reports: Iterable[NDArray[np.void]]) -> None:
-        """Apply what the venue reports; it may lead to further orders to the venue, and so on."""
+        """Apply the venue's reports; they may lead to further orders to the venue, and so on."""
         while True:
             caused = [self._take(batch) for batch in reports]
             if not caused:
@@ -40,7 +40,7 @@ class Steps:
             reports = self._venue.execute(np.frombuffer(bytearray().join(caused), EVENT))
 
     def add(self, commands: bytes, events: bytes) -> None:
-        """Commands that were applied, and what came of them."""
+        """Add applied commands and their events."""
         self.seq += len(commands) // COMMAND.itemsize
         self.commands.append(commands)
         self.events.append(events)

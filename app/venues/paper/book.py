@@ -1,4 +1,4 @@
-"""Resting orders of users: price levels, each a first-in-first-out list."""
+"""Book of users' resting orders: price levels, each a first-in-first-out list."""
 
 from app.engine.jit import force_inline
 from app.engine.types import Side
@@ -20,7 +20,7 @@ def ladder_levels(st: PaperState) -> int:
 
 @force_inline
 def best_resting_key(st: PaperState, book_side: int) -> int:
-    """Key of the best resting order, `NO_KEY` where there is none."""
+    """Key of the best resting order, `NO_KEY` if there is none."""
     count = st.sides[book_side].rungs
     if count == 0:
         return NO_KEY
@@ -62,7 +62,7 @@ def _new_level(st: PaperState, book_side: int, key: int) -> int:
 
 @force_inline
 def _level_at(st: PaperState, book_side: int, key: int) -> int:
-    """The level of this price, made if needed; `NOWHERE` where the ladder is full."""
+    """The level of this price, made if needed; `NOWHERE` if the ladder is full."""
     number = find_level(st, book_side, key)
     if number != NOWHERE:
         return number
@@ -105,7 +105,7 @@ def put(
     remaining: int,
     flags: int,
 ) -> bool:
-    """Rest an order behind all others of its price. False where the ladder is full."""
+    """Rest an order behind all others of its price. False if the ladder is full."""
     number = _level_at(st, book_side, key)
     if number == NOWHERE:
         return False
@@ -133,7 +133,7 @@ def put(
 
 @force_inline
 def take_out(st: PaperState, slot: int) -> None:
-    """A resting order leaves the book."""
+    """Remove a resting order from the book."""
     order = st.resting[slot]
     number = order.level
     level = st.levels[number]
@@ -157,7 +157,7 @@ def take_out(st: PaperState, slot: int) -> None:
 
 @force_inline
 def reduce(st: PaperState, slot: int, quantity: int) -> None:
-    """An execution of a resting order, which leaves the book when nothing remains."""
+    """Execute a resting order, which leaves the book when nothing remains."""
     order = st.resting[slot]
     if quantity == order.remaining:
         take_out(st, slot)

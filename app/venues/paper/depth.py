@@ -1,7 +1,7 @@
-"""What the outside market displays, and how much of it our users have taken.
+"""Displayed depth of the outside market, and how much of it our users have taken.
 
-What was taken stays taken for as long as it is displayed; quantity that a
-later update adds can be taken; a level that is removed is forgotten.
+Taken quantity stays taken for as long as it is displayed; quantity that a later update adds can be
+taken; a level that is removed is forgotten.
 """
 
 from app.engine.jit import force_inline
@@ -27,7 +27,7 @@ def available(st: PaperState, index: int) -> int:
 
 @force_inline
 def best_depth(st: PaperState, book_side: int) -> int:
-    """Index of the best displayed level with something left; before the first where there is none."""
+    """Index of the best displayed level with something left; one before the first if there is none."""
     first = book_side * depth_levels(st)
     top = st.sides[book_side].depth_top
     while top > 0 and available(st, first + top - 1) == 0:
@@ -38,7 +38,7 @@ def best_depth(st: PaperState, book_side: int) -> int:
 
 @force_inline
 def best_depth_key(st: PaperState, book_side: int) -> int:
-    """Key of the best displayed level with something left, `NO_KEY` where there is none."""
+    """Key of the best displayed level with something left, `NO_KEY` if there is none."""
     index = best_depth(st, book_side)
     return st.depth[index].key if index >= book_side * depth_levels(st) else NO_KEY
 
@@ -65,7 +65,7 @@ def _insert(st: PaperState, book_side: int, index: int, key: int, quantity: int)
     if side.depth == depth_levels(st):
         dropped = max(1, depth_levels(st) // DROPPED_PART)
         if index - first < dropped:
-            return  # it would be among the dropped
+            return  # it would be among the dropped ones
         drop_first_rows(st.depth, first, side.depth, dropped)
         side.depth -= dropped
         side.depth_top = max(0, side.depth_top - dropped)

@@ -1,4 +1,4 @@
-"""Displayed depth changes, and what it does to resting orders."""
+"""Changes of displayed depth, and their effect on resting orders."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ def _touch(st: PaperState, symbol: int) -> None:
 
 @force_inline
 def _take_updates(st: PaperState, updates: NDArray[np.void]) -> None:
-    """All updates first: a feed's batch is one picture, its states in between never were."""
+    """Apply all updates first: a feed's batch is one picture, its intermediate states never existed."""
     for index in range(len(updates)):
         update = updates[index]
         symbol = update.symbol
@@ -59,7 +59,7 @@ def _fill(st: PaperState, book_side: int, slot: int, price: int, index: int) -> 
 
 @force_inline
 def _fill_resting(st: PaperState, book_side: int) -> bool:
-    """Fill one resting order of a side that displayed depth reaches; whether there was none.
+    """Fill one resting order of a side that displayed depth reaches; returns whether there was none.
 
     One at a time: the engine books it first, and a breaker that it trips holds the others.
     """
@@ -75,7 +75,7 @@ def _fill_resting(st: PaperState, book_side: int) -> bool:
 
 @force_inline
 def fill_reached(st: PaperState, symbol: int) -> bool:
-    """Fill a resting order of a symbol that displayed depth reaches, where it trades; whether none was left.
+    """Fill a resting order of a symbol that displayed depth reaches, if it trades; whether none was left.
 
     There must be room for reports.
     """
@@ -86,7 +86,7 @@ def fill_reached(st: PaperState, symbol: int) -> bool:
 
 @kernel
 def apply_updates(directory: NDArray[np.int64], updates: NDArray[np.void], begin: bool) -> int:
-    """Apply LEVEL_UPDATE records, then fill what they reach; returns like `execute_events`."""
+    """Apply LEVEL_UPDATE records, then fill the orders that they reach; returns like `execute_events`."""
     st = attach(directory)
     venue = st.venue[0]
     venue.reports = 0

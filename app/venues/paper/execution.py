@@ -1,4 +1,4 @@
-"""Route events carried out: what the venue does with a new order, a cancel, a replace."""
+"""Execution of route events: new orders, cancels, replaces."""
 
 from typing import Any
 
@@ -97,7 +97,7 @@ def _accept(st: PaperState, event: Any) -> None:
 
 @force_inline
 def _resting_slot(st: PaperState, order_id: int) -> int:
-    """Slot of a resting order, -1 where it does not rest."""
+    """Slot of a resting order, -1 if it does not rest."""
     slot = order_id & _SLOT_MASK
     if order_id > 0 and slot < len(st.resting) and st.resting[slot].order_id == order_id:
         return slot
@@ -106,10 +106,10 @@ def _resting_slot(st: PaperState, order_id: int) -> int:
 
 @force_inline
 def _has_ended(st: PaperState, event: Any) -> bool:
-    """Whether a request of the engine's own is for an order of which the end was reported already.
+    """Whether the engine's own request is for an order whose end was already reported.
 
-    A fill that leaves less than orders may reduce has the engine trim them; those that met the book
-    in the same step were canceled here. Nobody waits for an answer.
+    A fill that leaves less than orders may reduce makes the engine trim them; those that met the book in the
+    same step were canceled here. Nobody waits for an answer.
     """
     slot = event.order_id & _SLOT_MASK
     own = event.code != Code.NONE and slot < len(st.resting)
@@ -131,7 +131,7 @@ def _cancel(st: PaperState, event: Any) -> None:
 
 @force_inline
 def _replace_refusal(st: PaperState, event: Any, slot: int, book_side: int, key: int) -> int:
-    """Why a resting order cannot move to `key`: a `Code`, NONE where it can."""
+    """Why a resting order cannot move to `key`: a `Code`, NONE if it can."""
     if st.listings[event.symbol].closed:
         return Code.SYMBOL_NOT_TRADING
     if event.flags & _POST_ONLY and would_take(st, book_side ^ 1, -key):
@@ -144,7 +144,7 @@ def _replace_refusal(st: PaperState, event: Any, slot: int, book_side: int, key:
 
 @force_inline
 def _replace_in_place(st: PaperState, slot: int, quantity: int, flags: int) -> None:
-    """Less of it at the same price: it keeps its place in the queue."""
+    """A smaller quantity at the same price: the order keeps its place in the queue."""
     order = st.resting[slot]
     order.flags = flags
     less = order.quantity - quantity
@@ -229,11 +229,11 @@ def _rest_again(st: PaperState, event: Any) -> None:
 
 @force_inline
 def carry_out(st: PaperState, events: NDArray[np.void], index: int, resuming: bool, ahead: bool) -> bool:
-    """Carry out EVENT records from `index` on; False where reports are to be applied before it goes on.
+    """Carry out EVENT records from `index` on; False if reports are to be applied before it goes on.
 
-    That is after each event or trade that has left some: what the engine makes of them may restrict
-    what comes next. `VENUE.cursor` is then where it stopped. `resuming`: ORDER_OPENED is an order
-    that rests again. `ahead`: look at the events that follow for what they will need.
+    That is after each event or trade that has left some: the engine's reaction may restrict what comes next.
+    `VENUE.cursor` is then where it stopped. `resuming`: ORDER_OPENED is an order that rests again. `ahead`:
+    prefetch for the events that follow.
     """
     venue = st.venue[0]
     there = venue.reports
@@ -275,7 +275,7 @@ def execute_events(
 ) -> int:
     """Carry out EVENT records from the first (`begin`) or from where the last call stopped.
 
-    Returns how many reports stand in the buffer; as -1 - n where there is more to do.
+    Returns the number of reports in the buffer; as -1 - n if there is more to do.
     """
     st = attach(directory)
     venue = st.venue[0]

@@ -1,7 +1,7 @@
-"""Whether an order would fill entirely: the walk that matching would take, without a trade.
+"""Fill or kill: whether an order would fill entirely, by the walk of matching without a trade.
 
-Self-trade prevention is in it, and that orders which may only reduce trade no more than
-the position is: what they have traded on this walk is remembered by account.
+It includes self-trade prevention, and that orders which may only reduce trade no more than the
+position: what they have traded on this walk is kept by account.
 """
 
 from app.engine.codes import Code
@@ -15,7 +15,7 @@ from app.venues.paper.state import PaperState
 
 @force_inline
 def _could_fill(st: PaperState, opposite: int, bound: int, quantity: int) -> bool:
-    """Whether so much is there at all, whoever it belongs to: by levels, not orders."""
+    """Whether enough is there at all, whoever owns it: by levels, not orders."""
     first = opposite * depth_levels(st)
     index = best_depth(st, opposite)
     while quantity > 0 and index >= first and st.depth[index].key >= bound:
@@ -46,7 +46,7 @@ def _forget_spending(st: PaperState) -> None:
 
 @force_inline
 def _offered(st: PaperState, slot: int, traded: int) -> int:
-    """How much of a resting order there is for the incoming one, which has `traded` so much with others."""
+    """How much of a resting order is free for the incoming one, which has `traded` this much with others."""
     incoming = st.incoming[0]
     order = st.resting[slot]
     account = order.account
@@ -95,7 +95,7 @@ def _walk(st: PaperState, opposite: int, bound: int) -> bool:
                 traded += offered
                 _spend(st, order.account, offered)
             elif offered > 0 and mode == SelfTradePrevention.NONE:
-                # Of what is wanted so much is done, and of what may be reduced nothing.
+                # This much of the wanted quantity is done, and none of the reducible quantity.
                 offered = min(offered, wanted - traded)
                 wanted -= offered
                 budget = min(budget, wanted)

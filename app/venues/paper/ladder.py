@@ -1,7 +1,6 @@
-"""Sorted rows in a contiguous array: search, and room for one more or one less.
+"""Ladder: sorted rows in a contiguous array: search, and room for one more or one less.
 
-Works on any records with a `key`, ascending. `first` is where the rows of one
-ladder begin.
+Works on any records with a `key`, ascending. `first` is the index of a ladder's first row.
 """
 
 from typing import Any
@@ -14,7 +13,7 @@ from app.venues.paper.memory import move_rows
 
 @force_inline
 def lower_bound(rows: NDArray[Any], first: int, count: int, key: int) -> int:
-    """Index of the first row whose key is at least `key`; `first + count` where there is none."""
+    """Index of the first row whose key is at least `key`; `first + count` if there is none."""
     low = first
     while count > 1:
         half = count >> 1

@@ -1,7 +1,7 @@
-"""Where the level of a price is: a hash index of the levels in use (see `app.engine.hash_index`).
+"""Level index: a hash index from prices to the levels in use (see `app.engine.hash_index`).
 
-The ladders tell which price is best; a search in them costs more the more prices there are.
-Eight neighbouring prices stand in one cache line, as orders come in near one another.
+The ladders give the best price; a search in them costs more the more prices there are. Eight
+neighbouring prices share one cache line, as orders come in near one another.
 """
 
 import numpy as np
@@ -23,13 +23,13 @@ def _hash(book_side: int, key: int) -> np.int64:
 
 @force_inline
 def level_home(st: PaperState, book_side: int, key: int) -> int:
-    """Where in the index a price begins to be looked for."""
+    """The place in the index where the search for a price begins."""
     return int(_hash(book_side, key) & (len(st.level_index) - 1))
 
 
 @force_inline
 def find_level(st: PaperState, book_side: int, key: int) -> int:
-    """The level of this price, `NOWHERE` where there is none."""
+    """The level of this price, `NOWHERE` if there is none."""
     table = st.level_index
     mask = len(table) - 1
     hashed = _hash(book_side, key)
@@ -46,7 +46,7 @@ def find_level(st: PaperState, book_side: int, key: int) -> int:
 
 @force_inline
 def expected_level(st: PaperState, book_side: int, key: int) -> int:
-    """As `find_level`, but by the hash alone: the level, which may be in no cache, is not looked at."""
+    """As `find_level`, but by the hash alone: the level, which may be in no cache, is not read."""
     table = st.level_index
     mask = len(table) - 1
     hashed = _hash(book_side, key)

@@ -1,8 +1,8 @@
-"""Asking for memory before it is needed.
+"""Prefetch of the paper book's memory.
 
-With a million resting orders they and their levels are in no cache. Asked for early, the
-misses overlap instead of adding up. Each step says where the next one is: the order and the
-place of its level in the index, then the level and the orders beside, then the last in the queue.
+With a million resting orders they and their levels are in no cache. Requested early, the misses
+overlap instead of adding up. Each step finds the address of the next: the order and the place of
+its level in the index, then the level and the neighbouring orders, then the last in the queue.
 """
 
 from typing import Any
@@ -22,14 +22,14 @@ from app.venues.paper.state import PaperState
 
 _SLOT_MASK = (1 << SLOT_BITS) - 1
 
-# How many events, and how many commands of an inbox, which take longer each.
+# The distance in events, and in commands of an inbox, which take longer each.
 _ORDER_AHEAD, _LEVEL_AHEAD, _TAIL_AHEAD = 32, 16, 8
 ORDERS_AHEAD, _LEVELS_AHEAD, _TAILS_AHEAD = 12, 8, 4
 
 
 @force_inline
 def _ask_for_place(st: PaperState, request: Any) -> None:
-    """Where in the index the level of a new order is looked for, and the account's position."""
+    """Prefetch the index entry of a new order's level, and the account's position."""
     book_side = 2 * request.symbol + request.side
     prefetch(st.level_index, level_home(st, book_side, key_of(request.side, request.price)))
     prefetch(st.holdings, holding_index(st, request.account, request.symbol))
@@ -37,14 +37,14 @@ def _ask_for_place(st: PaperState, request: Any) -> None:
 
 @force_inline
 def _ask_for_level(st: PaperState, request: Any) -> None:
-    """Its level."""
+    """Prefetch its level."""
     book_side = 2 * request.symbol + request.side
     prefetch(st.levels, expected_level(st, book_side, key_of(request.side, request.price)))
 
 
 @force_inline
 def _ask_for_neighbours(st: PaperState, order_id: int) -> None:
-    """Of an order that rests the level and the orders beside it."""
+    """Prefetch the level of a resting order and the orders beside it."""
     slot = order_id & _SLOT_MASK
     if slot < len(st.resting):
         order = st.resting[slot]
@@ -55,7 +55,7 @@ def _ask_for_neighbours(st: PaperState, order_id: int) -> None:
 
 @force_inline
 def _ask_for_tail(st: PaperState, request: Any) -> None:
-    """The order behind which a new one will rest."""
+    """Prefetch the order behind which a new one will rest."""
     book_side = 2 * request.symbol + request.side
     level = find_level(st, book_side, key_of(request.side, request.price))
     if level != NOWHERE:
@@ -64,7 +64,7 @@ def _ask_for_tail(st: PaperState, request: Any) -> None:
 
 @force_inline
 def look_ahead(st: PaperState, events: NDArray[np.void], index: int) -> None:
-    """What the events behind `index` will look at."""
+    """Prefetch for the events after `index`."""
     if index + _ORDER_AHEAD < len(events):
         event = events[index + _ORDER_AHEAD]
         prefetch(st.resting, event.order_id & _SLOT_MASK)
@@ -82,7 +82,7 @@ def look_ahead(st: PaperState, events: NDArray[np.void], index: int) -> None:
 
 @force_inline
 def look_at_inbox(st: PaperState, index: int, count: int, new_slot: int) -> None:
-    """What the commands behind `index` will look at; `new_slot`: of a new order ORDERS_AHEAD of them."""
+    """Prefetch for the commands after `index`; `new_slot`: of a new order ORDERS_AHEAD of them."""
     if index + ORDERS_AHEAD < count:
         command = st.inbox[index + ORDERS_AHEAD]
         if command.kind == CommandKind.PLACE_ORDER:

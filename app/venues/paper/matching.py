@@ -1,11 +1,10 @@
-"""An incoming order meets the book, one step at a time.
+"""Matching: an incoming order meets the book, one step at a time.
 
-After each trade the engine books it before the order goes on, so that a breaker
-which it trips holds what is left. What is left of the order is in `INCOMING`, so
-the next call goes on where this one stopped.
+The engine books each trade before the order goes on, so that a breaker which it trips holds the
+remainder. The remainder is in `INCOMING`, so the next call goes on where this one stopped.
 
-An order that may only reduce a position trades no more than what is left of that
-position at the moment of the match. What then can reduce nothing is canceled.
+An order that may only reduce a position trades no more than what is left of that position at the
+moment of the match. A remainder that can reduce nothing is canceled.
 """
 
 from app.engine.capacity import SLOT_BITS
@@ -95,7 +94,7 @@ def _allowed(st: PaperState) -> int:
 
 @force_inline
 def allowed_of(st: PaperState, slot: int, symbol: int, side: int, code: int) -> int:
-    """How much a resting order may trade now; `code`: why it may only reduce, NONE where it need not."""
+    """How much a resting order may trade now; `code`: why it may only reduce, NONE if it need not."""
     order = st.resting[slot]
     if code == Code.NONE:
         return order.remaining
@@ -104,7 +103,7 @@ def allowed_of(st: PaperState, slot: int, symbol: int, side: int, code: int) -> 
 
 @force_inline
 def _finish(st: PaperState) -> None:
-    """Nothing more to trade with: what remains rests or is canceled."""
+    """Nothing more to trade with: the remainder rests or is canceled."""
     incoming = st.incoming[0]
     st.venue[0].matching = 0
     if incoming.remaining == 0:
@@ -139,7 +138,7 @@ def _finish(st: PaperState) -> None:
 
 @force_inline
 def refuse(st: PaperState, code: int) -> None:
-    """The incoming order ends: REJECTED, or CANCELED where it was acknowledged before."""
+    """The incoming order ends: REJECTED, or CANCELED if it was acknowledged before."""
     incoming = st.incoming[0]
     st.venue[0].matching = 0
     kind = ReportKind.REJECTED if incoming.fresh else ReportKind.CANCELED

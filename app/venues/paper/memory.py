@@ -1,4 +1,4 @@
-"""Two instructions that Python has no word for: moving rows, and asking for them early."""
+"""Memory instructions that Python has no word for: moving rows, and prefetching them."""
 
 from collections.abc import Callable
 from typing import Any, cast

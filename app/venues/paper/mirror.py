@@ -1,16 +1,14 @@
-"""What the venue knows of those who trade: their positions, and what restricts them.
+"""Mirror of the engine's state in the venue: positions of the traders, and their restrictions.
 
-A reduce-only order must not trade beyond the position that it reduces, and what
-that position is can only be told at the match: other orders of the account may have
-traded since it came. The same holds for orders of those who may only reduce. The
-venue never looks at the engine's state while commands are applied (see
-`app.venues.paper.run_to_quiescence`), so it keeps a copy of its own:
+A reduce-only order must not trade beyond the position that it reduces, and that position is known
+only at the match: other orders of the account may have traded since it came. The same holds for
+orders of those who may only reduce. The venue never reads the engine's state while commands are
+applied (see `app.venues.paper.run_to_quiescence`), so it keeps a copy of its own:
 
 1. Positions move with the trades that it reports, and with POSITION_SETTLED.
-2. Trading states, permissions and instruments come as events. What restricts holds as soon as the
-   engine has said so: also for what is left of an order that is matching, and for orders that
-   were routed before.
-3. At the start all of it is what the engine's state says.
+2. Trading states, permissions and instruments come as events. A restriction holds as soon as the engine
+   has emitted it: also for the remainder of a matching order, and for orders routed before.
+3. At the start all of it is taken from the engine's state.
 """
 
 from typing import Any
@@ -46,7 +44,7 @@ def reducible(st: PaperState, account: int, symbol: int, side: int) -> int:
 
 @force_inline
 def why_reducing(st: PaperState, account: int, symbol: int, flags: int) -> int:
-    """Why an order may only reduce a position, as a `Code`; NONE where it may open one."""
+    """Why an order may only reduce a position, as a `Code`; NONE if it may open one."""
     if flags & _REDUCE_ONLY:
         return Code.REDUCE_ONLY
     holder = st.holders[account]
@@ -60,7 +58,7 @@ def why_reducing(st: PaperState, account: int, symbol: int, flags: int) -> int:
 
 @force_inline
 def displays(st: PaperState, symbol: int, price: int) -> bool:
-    """Whether depth at this price can be traded with: the engine cannot book what lies beyond."""
+    """Whether depth at this price can be traded with: the engine cannot book prices beyond its range."""
     max_price = st.listings[symbol].max_price
     return price > 0 and (max_price == 0 or price <= max_price)
 
@@ -89,7 +87,7 @@ def _permit(st: PaperState, event: Any) -> None:
 
 @force_inline
 def _list(st: PaperState, event: Any) -> None:
-    """INSTRUMENT_SET: what displayed depth reaches may trade now."""
+    """INSTRUMENT_SET: orders that displayed depth reaches may trade now."""
     symbol = event.symbol
     listing = st.listings[symbol]
     status = event.status
@@ -114,7 +112,7 @@ def note_restrictions(st: PaperState, events: Any, first: int, last: int) -> Non
 
 @force_inline
 def take_note(st: PaperState, event: Any) -> None:
-    """An event that sends no order here, and is no restriction."""
+    """Take an event that sends no order here and is no restriction."""
     kind = event.kind
     if kind == EventKind.INSTRUMENT_SET:
         _list(st, as_instrument(event))
@@ -123,7 +121,7 @@ def take_note(st: PaperState, event: Any) -> None:
 
 
 def begin_with(venue: PaperState, engine: State) -> None:
-    """Take over what the engine's state says."""
+    """Take over the engine's state."""
     firm = engine.firm[0]
     venue.venue[0]["state"] = firm["trading_state"]
     used = int(firm["symbols"]) * len(engine.accounts)

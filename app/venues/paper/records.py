@@ -1,9 +1,9 @@
-"""The records of the paper venue, as dtypes, and its limits.
+"""Records of the paper venue, as dtypes, and its limits.
 
-Units are the engine's. A *key* is the price of a bid and the negative price of
-an ask: on both sides the greater key is the better one, so that one code
-serves both. An order may trade with what has a key of at least its *bound*.
-Indexes are as wide as an address, for the reason that `app.engine.state_records` has.
+Units are the engine's. A *key* is the price of a bid and the negative price of an ask: on both
+sides the greater key is the better one, so that one code serves both. An order may trade with keys
+of at least its *bound*. Indexes are as wide as an address, for the reason that
+`app.engine.state_records` gives.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ LADDER_LEVELS_MAX = 1 << 16
 # Displayed price levels, of one symbol and side; the worst are dropped.
 DEPTH_LEVELS_MAX = 1 << 12
 
-# One step of matching leaves at most so many reports.
+# One step of matching leaves at most this many reports.
 REPORTS_PER_STEP_MAX = 2
 
 NO_KEY = -(1 << 63)
@@ -100,7 +100,7 @@ RESTING = np.dtype(
     }
 )
 
-# What the venue knows of those who trade, see `app.venues.paper.mirror`.
+# The venue's copy of traders' state, see `app.venues.paper.mirror`.
 HOLDING = np.dtype([("quantity", "i8"), ("permission", "i8")], align=True)  # [symbol * accounts + account]
 HOLDER = np.dtype([("state", "i8"), ("permission", "i8"), ("spent", "i8")], align=True)  # [account]
 LISTING = np.dtype(  # [symbol]

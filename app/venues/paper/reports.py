@@ -33,7 +33,7 @@ def write_report(st: PaperState, report: int, order_id: int, account: int, symbo
 
 @force_inline
 def fee_of(notional: int, fee_ppm: int) -> int:
-    """Money, rounded up: in favour of the venue, also where it is a rebate."""
+    """Money, rounded up: in favour of the venue, even for a rebate."""
     # The product would not fit in 64 bits, so whole millions and the rest are charged apart.
     whole = notional // _PPM
     rest = notional - whole * _PPM

@@ -1,15 +1,15 @@
-"""Engine and book in one kernel: a command, what it routes, the reports to it, and so on to the end.
+"""Run to quiescence: engine and book in one kernel: a command, its route events, their reports, to the end.
 
 1. Commands of the inbox are applied one after the other: the next one is taken when all
-   is quiet, so it meets whatever the ones before have led to, fills included.
-2. In between engine and book take turns, in the smallest steps: the book carries out an event, or
+   is quiet, so it meets all effects of the ones before, fills included.
+2. In between engine and book alternate, in the smallest steps: the book carries out an event, or
    makes one trade of it, the engine applies the reports of that, and so on. Events and reports are
-   queues: each takes its input in order, and what comes out goes to the end of the other's.
-3. What the engine restricts holds at once (`app.venues.paper.mirror`): a breaker that a trade trips
+   queues: each takes its input in order, and its output goes to the end of the other's.
+3. The engine's restrictions hold at once (`app.venues.paper.mirror`): a breaker that a trade trips
    stops the rest of the same match.
-4. Steps are what they are whatever room there is, so buffers change nothing. Where one of them is
-   used up between two commands, the next call goes on with empty ones. Where that happens within
-   a command, engine and venue finish it with memory that has no end (`app.venues.steps`).
+4. Steps do not depend on the room, so buffers change nothing. If one of them is used up between two
+   commands, the next call goes on with empty ones. If that happens within a command, engine and venue
+   finish it with unbounded memory (`app.venues.steps`).
 
 The venue's directory here is the book's with the engine's commands for its buffer of reports, so
 that reports are written where the engine reads them.
@@ -52,7 +52,7 @@ def reporting_into(engine: State, venue: PaperState) -> NDArray[np.int64]:
 
 @force_inline
 def _look_ahead(st: State, book: PaperState, taken: int, count: int) -> None:
-    """Ask for what the commands that follow in the inbox will look at."""
+    """Prefetch for the commands that follow in the inbox."""
     if taken + AHEAD < count:
         prefetch_request(st, book.inbox, taken + AHEAD)
     if taken + THEN < count:
@@ -72,12 +72,12 @@ def run_to_quiescence(
 ) -> int:
     """Apply the commands `taken` to `count - 1` of the inbox, one after the other.
 
-    Returns `commands << COUNT_BITS | events` of the engine's buffers, and in `PaperState.seqs` which
-    number each command of the inbox was given. Where a buffer was used up, the same as -1 - n, and
-    `VENUE.taken` is how many commands were taken, the last of them perhaps not to the end: the
-    engine has applied `VENUE.applied`, and the book has carried out `VENUE.cursor` events.
+    Returns `commands << COUNT_BITS | events` of the engine's buffers, and in `PaperState.seqs` the number
+    given to each command of the inbox. If a buffer was used up, it returns the same as -1 - n, and
+    `VENUE.taken` is the number of commands taken, the last of them perhaps unfinished: the engine has applied
+    `VENUE.applied`, and the book has carried out `VENUE.cursor` events.
 
-    All in one function: Numba makes what a function calls anew for each that stands in between.
+    All in one function: Numba compiles a called function anew for each function in between.
     """
     st = attach_engine(directory)
     book = attach_venue(venue_directory)

@@ -1,4 +1,4 @@
-"""The paper venue's whole state, and how kernels reach it (see `app.engine.directory`)."""
+"""State of the paper venue, and how kernels reach it (see `app.engine.directory`)."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ class PaperState(NamedTuple):
     holdings: Array  # [symbol * accounts + account]
     holders: Array  # [account]
     listings: Array  # [symbol]
-    spenders: NDArray[np.int64]  # accounts that `HOLDER.spent` is not 0 of
+    spenders: NDArray[np.int64]  # accounts whose `HOLDER.spent` is not 0
     inbox: Array  # commands of a turn
     seqs: NDArray[np.int64]  # that they were given
 

@@ -1,4 +1,4 @@
-"""Engine and paper book in one kernel, as the loop sees them."""
+"""Paper stepper: engine and paper book in one kernel, as the loop uses them."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _COMMAND_BYTES, _EVENT_BYTES, _SEQ_BYTES = COMMAND.itemsize, EVENT.itemsize, 8
 
 
 class PaperStepper:
-    """See `app.venues.stepper.Stepper`. The venue is one that was made for this engine's state."""
+    """See `app.venues.stepper.Stepper`. The venue must have been made for this engine's state."""
 
     def __init__(self, engine: Engine, venue: PaperVenue) -> None:
         self._engine = engine
@@ -50,7 +50,7 @@ class PaperStepper:
         return Applied(b"".join(parts.commands), b"".join(parts.events), seqs)
 
     def _step_part(self, parts: Steps, commands: bytes | memoryview, ts: int) -> bytes:
-        """Apply as many commands as the inbox holds; the numbers that they were given."""
+        """Apply as many commands as the inbox holds; returns their numbers."""
         size = len(commands)
         self._inbox[:size] = commands
         count = size // _COMMAND_BYTES
@@ -59,7 +59,7 @@ class PaperStepper:
         return bytes(self._seqs[: count * _SEQ_BYTES])
 
     def _go_on(self, parts: Steps, found: int, count: int, ts: int) -> None:
-        """Gather what the kernel `found`, and where a buffer was used up, go on until all are applied."""
+        """Collect what the kernel `found`; if a buffer was used up, go on until all are applied."""
         while found < 0:
             self._gather(parts, -1 - found, ts)
             taken = int(self._book.venue[0]["taken"])
@@ -69,7 +69,7 @@ class PaperStepper:
         self._gather(parts, found, ts)
 
     def _gather(self, parts: Steps, found: int, ts: int) -> None:
-        """Take over the commands and events of a turn; if its last command is not done, finish it."""
+        """Take over the commands and events of a run; if its last command is not done, finish it."""
         engine, venue = self._engine, self._book.venue[0]
         count, events = found >> COUNT_BITS, found & _EVENT_COUNT
         applied, carried_out = int(venue["applied"]), int(venue["cursor"])

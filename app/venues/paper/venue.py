@@ -1,4 +1,4 @@
-"""The paper venue as the loop sees it."""
+"""Paper venue, as the loop uses it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ from app.venues.paper.state import PaperLimits, allocate
 
 Records = NDArray[np.void]
 
-# At a restart orders become events, which are larger: so many at a time.
+# At a restart orders become events, which are larger: this many at a time.
 _RESUMED_AT_ONCE = 1 << 14
 
 _KIND_OFFSET = field_offset(EVENT, "kind")
@@ -46,7 +46,7 @@ _SHARED_FIELDS = (
 
 
 def _plain(records: Records) -> Records:
-    """The records as kernels are compiled for: contiguous and not read-only."""
+    """The records in the form for which kernels are compiled: contiguous and not read-only."""
     return records if records.flags.carray else records.copy()
 
 
@@ -70,7 +70,7 @@ class PaperVenue:
         self._begin()
 
     def _begin(self) -> None:
-        """Go on from the engine's state: with its positions, states and execution ids."""
+        """Continue from the engine's state: its positions, states and execution ids."""
         begin_with(self.state, self._engine_state)
         venue = self.state.venue[0]
         known = int(self._engine_state.firm[0]["last_execution_id"])
@@ -79,8 +79,8 @@ class PaperVenue:
     def execute(self, events: Records) -> Iterator[Records]:
         """Carry out the route events among these EVENT records, in order.
 
-        `events` may be overwritten as soon as the first reports are out: what is
-        still to be done is copied before.
+        `events` may be overwritten as soon as the first reports are out: the remaining ones are copied
+        before.
         """
         return self._execute(events, False)
 
@@ -111,12 +111,11 @@ class PaperVenue:
             yield self._reports[:count]
 
     def resume(self, orders: Records) -> Iterator[Records]:
-        """Rebuild the book from the engine's open ORDER records, of a venue that has none.
+        """Rebuild the book from the engine's open ORDER records, in a venue without any.
 
-        Orders that were at the venue rest again by `priority`, without a
-        report. Then cancels that were on their way are done (and orders of which
-        the outcome is not known are canceled: they died with the venue), after
-        them new orders and replacements, each by the `seq` of its last change.
+        Orders that were at the venue rest again by `priority`, without a report. Then cancels in flight are
+        done (and orders of unknown outcome are canceled: they died with the venue), after them new orders and
+        replacements, each by the `seq` of its last change.
         """
         self._begin()
         status = np.where(orders["waiting"] == 0, orders["status"], OrderStatus.NONE)
