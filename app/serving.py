@@ -129,7 +129,7 @@ async def _greet(server: Server, http: uvicorn.Server, url: str) -> None:
     if server.failure is not None or server.cut_off:
         http.should_exit = True
         return
-    # From here on garbage is mostly short-lived: look at the young objects less often, at the old never.
+    # From here on garbage is mostly short-lived: collect young objects less often, old ones never.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 20, 100)

@@ -71,7 +71,7 @@ def _figure(name: str, times: Mapping[str, float]) -> Figure:
 
 @contextlib.asynccontextmanager
 async def filled_database(server: str) -> AsyncIterator[tuple[str, Mapping[str, int], Asker]]:
-    """A database of its own on a server, filled; the rows of its tables, and who asks for them."""
+    """A database of its own on a server, filled; the rows of its tables, and its client."""
     async with database_on(server) as url:
         await migrate(url)
         connection: asyncpg.Connection = await connect(url)

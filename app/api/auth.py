@@ -226,7 +226,7 @@ class KeyStore:
                 principal.revoked_ts = 0
                 raise
             del self._by_digest[principal.digest]
-            # What a look-up at this moment puts back is harmless: `revoked_ts` is looked at each time.
+            # A look-up at this moment may put it back, which is harmless: `revoked_ts` is checked each time.
             self._by_key = {key: other for key, other in self._by_key.items() if other is not principal}
             return principal
 

@@ -131,17 +131,17 @@ _DETAILS: dict[int, str] = {
     Code.CHANGE_CAPACITY: "too many changes wait for approval",
     Code.UNKNOWN_CHANGE: "there is no such change",
     Code.CHANGE_CLOSED: "this change has been decided already",
-    Code.CHANGE_STALE: "what this change is based on is no longer so, or it has waited too long",
+    Code.CHANGE_STALE: "the values that this change replaces have changed since, or it has waited too long",
     Code.QUOTE_NOT_SETTLED: "the quote currency is {observed}, but accounts are kept in {limit}: only "
     "instruments that are quoted in {limit} can be traded",
-    Code.INSTRUMENT_IN_USE: "what is open in the instrument stands in the way",
+    Code.INSTRUMENT_IN_USE: "open orders or the mark of the instrument stand in the way",
     Code.SYMBOL_TRADING: "the instrument is {observed}: only a {limit} one can be settled",
     Code.VALUE_RANGE: "{observed} would leave the range in which the engine counts money; up to {limit} fits",
-    Code.MAKER_CANNOT_APPROVE: "who proposes a change cannot approve it: another person has to",
+    Code.MAKER_CANNOT_APPROVE: "the proposer of a change cannot approve it: another person has to",
 }
 # Of requests that are no orders.
 _REQUEST_DETAILS: dict[int, str] = {
-    Code.INSUFFICIENT_MARGIN: "the account's margin leaves {limit}, and {observed} is asked for",
+    Code.INSUFFICIENT_MARGIN: "the account's margin allows {limit}, but {observed} was requested",
 }
 _OTHER_DETAIL = "{observed} where {limit} is allowed ({scope})"
 # For limits that other accounts use too, when the caller may not see their numbers.

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 BUFFERED_MAX = 1_000
 # Touches kept until depth overtakes them; normally there are a few.
 TOUCHES_MAX = 256
-# No symbol has so many changes within the 100 ms between two depth updates: a touch or an
+# No symbol has this many changes within the 100 ms between two depth updates: a touch or an
 # update further ahead has been damaged on its way.
 AHEAD_MAX = 1_000_000
 # After this many older messages in a row the newest known number must be wrong.

@@ -85,7 +85,7 @@ def _replay(text: str, instruments: Sequence[MarketInstrument]) -> Feed:
     options = _options(rest, ("speed", "loop", "times"))
     speed_text = options.get("speed", "1")
     speed = MAX_SPEED if speed_text == "max" else _positive("speed", speed_text, 1e6)
-    # At full speed a loop would never leave the processor alone: only where asked for.
+    # At full speed a loop would never leave the processor idle: only on request.
     loop_default = "true" if speed < MAX_SPEED else "false"
     loop = _choice("loop", options.get("loop", loop_default), "true", "false")
     times = _choice("times", options.get("times", "now"), "now", "recorded")

@@ -39,7 +39,7 @@ WATCH_SECONDS = 0.1
 QUIET_SECONDS = 2.0
 # The interval at which marks are repeated while nothing moves.
 REMARK_SECONDS = 1.0
-# Messages applied before their changes are handed on, at the most.
+# The most messages applied before their changes are passed on.
 BATCH_MESSAGES_MAX = 256
 # A new connection that has not caught up by then replaces the old one all the same.
 OVERLAP_SECONDS_MAX = 15.0

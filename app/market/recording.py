@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple, cast
 logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 16
-# Far longer than any message; what follows in such a line is not looked at.
+# Far longer than any message; the rest of such a line is not read.
 LINE_BYTES_MAX = 1 << 21
 _GZIP_MAGIC = b"\x1f\x8b"
 

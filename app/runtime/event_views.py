@@ -164,7 +164,7 @@ class NewOrderEvent(EventHead):
 
 @dataclass(slots=True)
 class ReplaceEvent(EventHead):
-    """REPLACE_REQUESTED: what is asked for; an EventView shows the order as it still is."""
+    """REPLACE_REQUESTED: the requested values; an EventView shows the order as it still is."""
 
     code: int
     side: int

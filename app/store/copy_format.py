@@ -73,7 +73,7 @@ def encode_rows(columns: list[Values]) -> bytes:
 
 
 def halves_of(content: bytes, count: int) -> tuple[bytes, bytes]:
-    """The first `count // 2` of so many rows, and the others. A Python loop: for rows that were refused."""
+    """The first `count // 2` rows, and the others. A Python loop: for rows that were refused."""
     at = 0
     for _ in range(count // 2):
         fields = int.from_bytes(content[at : at + 2], "big")

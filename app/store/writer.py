@@ -40,10 +40,10 @@ from app.store.written_rows import STATEMENT_SECONDS_MAX, copy_rows, key_row, pa
 logger = logging.getLogger(__name__)
 
 PROJECTION = "database"
-# Of journal in one transaction: the further behind, the more, up to what is bounded memory.
+# Bytes of journal in one transaction: more of them when further behind, within bounded memory.
 BATCH_BYTES_MIN, BATCH_BYTES_MAX = 1 << 20, 16 << 20
-IDLE_SECONDS = 0.1  # between two looks at a journal that has nothing new
-LOCK_TRIES = 20  # so many of them apart
+IDLE_SECONDS = 0.1  # between two reads of a journal without anything new
+LOCK_TRIES = 20  # IDLE_SECONDS apart
 LOCK_SECONDS_MAX = 10
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.2, 10.0
 TRADES_MAX = 100_000  # market trades that wait for the database; older ones are dropped

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 # One that was away for longer starts with a snapshot.
 RESUME_COMMANDS_MAX = 1_000_000
-# Events looked at, or items encoded, before others have their turn: less than half a millisecond.
+# Events read, or items encoded, before others have their turn: less than half a millisecond.
 _EVENTS_AT_ONCE = 128
 _READ_SECONDS = 0.001
 

@@ -178,11 +178,11 @@ class Hub:
         self.publish()
         resting, self._resting = self._resting, []
         for work, future in resting:
-            if future.done():  # who asked has gone
+            if future.done():  # the caller has gone
                 continue
             try:
                 work()
-            except Exception as error:  # noqa: BLE001  # it belongs to who asked
+            except Exception as error:  # noqa: BLE001  # it belongs to the caller
                 future.set_exception(error)
             else:
                 future.set_result(None)

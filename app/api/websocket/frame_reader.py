@@ -30,7 +30,7 @@ FRAGMENTS_MAX = 1_024
 # In one turn of the event loop; a frame for the protocol counts as several messages.
 MESSAGES_PER_TURN = 512
 _MESSAGES_PER_FRAME = 8
-# With so much that could be read at once nothing more is.
+# With this much held that could be read at once, nothing more is read.
 HELD_BYTES_MAX = 64 << 10
 
 _TEXT = 0x81  # the first byte of a frame: the whole of a text message

@@ -304,7 +304,7 @@ class TradeSession:
         self._outgoing.clear()
 
     def ended(self) -> None:
-        """The connection is gone: start the clocks of those who asked for it."""
+        """The connection is gone: start the timers of accounts that requested it."""
         self._end()
         self._principal.watchers.discard(self._revoked)
         for account, seconds in self._grace_seconds.items():
