@@ -13,7 +13,7 @@ open_row = for_python(ladder.open_row)
 close_row = for_python(ladder.close_row)
 drop_first_rows = for_python(ladder.drop_first_rows)
 
-WIDTH = 8
+WIDTH = 4
 keys = st.integers(-(2**62), 2**62)
 
 
@@ -45,8 +45,8 @@ def test_two_ladders_side_by_side_like_sorted_lists(steps: list[tuple[int, int]]
     for number, key in steps:
         first, there = number * WIDTH, inside[number]
         if key not in there and len(there) == WIDTH:
-            drop_first_rows(rows, first, WIDTH, 3)
-            del there[:3]
+            drop_first_rows(rows, first, WIDTH, 2)
+            del there[:2]
         at = int(lower_bound(rows, first, len(there), key))
         if key in there:
             close_row(rows, first, len(there), at)
