@@ -6,6 +6,9 @@ mark in the firm's record (`trim_account`, `first_unsettled`, `alarm`, `stops_du
 `finish_consequences` works these off in a fixed order, one step at a time. A step checks for room
 before it does anything, and no step is done twice, so the events are the same for a buffer of any
 size.
+
+Equity is looked at only when all that belongs together is booked: both sides of a trade, all marks of
+one moment (`more` in their commands). In between it is not real.
 """
 
 from app.engine.jit import inline

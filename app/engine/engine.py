@@ -32,8 +32,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine import amends, cancels, correlation, executions, expiries, orders, reference, trading_state
-from app.engine import reasons as notes
+from app.engine import (
+    amends,
+    cancels,
+    correlation,
+    executions,
+    expiries,
+    orders,
+    reasons,
+    reference,
+    trading_state,
+)
 from app.engine.administration import administer
 from app.engine.capacity import DEFAULT_CAPACITY, EVENTS_PER_COMMAND_MAX, Capacity
 from app.engine.closing import close_position
@@ -133,7 +142,7 @@ def _carry_out(st: State, i: int) -> bool:
     elif kind == CommandKind.SET_PERMISSION:
         _set_permission(st, i)
     elif kind == CommandKind.NOTE:
-        notes.record_note(st, i)
+        reasons.record_note(st, i)
     elif kind == CommandKind.SAMPLE_MARKS:
         correlation.sample_marks(st)
     elif kind == CommandKind.SET_RISK_MODEL:

@@ -6,6 +6,7 @@ import numpy as np
 
 from app.documents.raw_events import ACCOUNT, INDEX, KIND, ORDER_ID, SCOPE, SEQ, STATUS, SYMBOL, RawEvent
 from app.documents.redis_documents import RedisDocuments
+from app.engine.records import EVENT, field_offset
 from app.engine.types import EventKind, OrderStatus
 from app.runtime.views import EVENT_LAYOUT
 from app.store import hot_keys as keys
@@ -14,7 +15,7 @@ RedisCommand = tuple[str | bytes | int, ...]
 
 FIELDS_MAX = 1_000  # set by one command; more takes several
 
-
+_KIND_OFFSET = field_offset(EVENT, "kind")
 _FILLED = int(EventKind.ORDER_FILLED)
 _MARK = int(EventKind.MARK_UPDATED)
 _INSTRUMENT = int(EventKind.INSTRUMENT_SET)
@@ -84,11 +85,12 @@ class HotState:
         pairs: set[tuple[int, int]] = set()
         accounts: set[int] = set()
         marks: set[int] = set()
-        kinds: set[int] = set()
+        kinds = set(events[_KIND_OFFSET :: EVENT.itemsize])
         entries: list[RawEvent] = []
+        if kinds & _OF_ACCOUNT or _INSTRUMENT in kinds:
+            self._documents.refresh()  # before any event of who is new is shown
         for event in EVENT_LAYOUT.iter_unpack(events):
             kind = event[KIND]
-            kinds.add(kind)
             if event[ORDER_ID]:
                 if kind in _UNCHANGED:
                     continue
@@ -111,8 +113,6 @@ class HotState:
                 entries.append(event)
                 if event[ACCOUNT] >= 0:
                     accounts.add(event[ACCOUNT])
-        if kinds & _OF_ACCOUNT or _INSTRUMENT in kinds:
-            self._documents.refresh()
         commands = self._entries(entries[-keys.EVENTS_KEPT :])
         commands += self._orders(orders)
         commands += self._positions(pairs) + self._accounts(accounts)
