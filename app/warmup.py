@@ -13,7 +13,7 @@ from app.engine.capacity import Capacity
 from app.engine.engine import Engine, stamp
 from app.engine.records import COMMAND, EVENT
 from app.engine.state_records import ORDER
-from app.engine.types import CommandKind
+from app.engine.types import CommandKind, EventKind
 from app.market.types import LEVEL_UPDATE
 from app.venues.paper import PaperStepper, PaperVenue
 
@@ -55,6 +55,9 @@ def _run_all() -> None:
     engine.explain(command, 1)
     for _ in venue.execute(events):
         pass
+    restriction = np.zeros(1, EVENT)
+    restriction["kind"] = EventKind.TRADING_STATE_SET
+    venue.note(restriction.tobytes())
     for _ in venue.apply_levels(np.zeros(0, LEVEL_UPDATE)):
         pass
     for _ in venue.resume(np.zeros(0, ORDER)):
