@@ -1,6 +1,5 @@
 """One API server for all tests of it: each test opens accounts of its own."""
 
-import time
 from collections.abc import Iterator
 
 import httpx
@@ -9,19 +8,11 @@ import pytest
 from tests.support.api import ApiServer
 from tests.support.stream import Watcher, watch
 
-_MARKS_SECONDS_MAX = 30
-
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with ApiServer(tmp_path_factory.mktemp("api")) as server:
-        server.show_market()
-        instruments = server.server.engine.state.instruments
-        symbol = server.server.reference.symbols["ETH-USDT"]
-        deadline = time.monotonic() + _MARKS_SECONDS_MAX
-        while not instruments[symbol]["mark"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        server.open_market()
         yield server
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -83,7 +84,11 @@ class ApiServer:
         async def run() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_SECONDS_MAX)
+        return self.run(run())
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the server's thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_SECONDS_MAX)
 
     def show_market(self) -> None:
         """Marks of 50,000, and 10 whole units displayed at ten ticks on either side of them."""
@@ -104,6 +109,15 @@ class ApiServer:
                 market.on_trade(instrument.index, mark + 10, quantity, self.server.clock.now())
 
         self.call(show)
+
+    def open_market(self) -> None:
+        """As `show_market`, and wait until the engine has the marks: from then on orders are taken."""
+        self.show_market()
+        symbols = [self.server.reference.symbols[symbol] for symbol in MARKED_SYMBOLS]
+        deadline = time.monotonic() + _SECONDS_MAX
+        while not self.server.engine.state.instruments["mark"][symbols].all():
+            assert time.monotonic() < deadline, "the marks have not come"
+            time.sleep(0.01)
 
     def client(self, key: str | None = ADMIN_KEY) -> httpx.Client:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
