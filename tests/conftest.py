@@ -76,6 +76,12 @@ def _new_database(server_urls: tuple[str, str]) -> Iterator[str]:
     asyncio.run(_execute(server_urls[0], f"DROP DATABASE {name} WITH (FORCE)"))
 
 
+@pytest.fixture(scope="session")
+def store_database_url(server_urls: tuple[str, str]) -> Iterator[str]:
+    """Another one, which tests of the store leave as they found it."""
+    yield from _new_database(server_urls)
+
+
 @pytest.fixture
 def redis_url(server_urls: tuple[str, str]) -> str:
     """A Redis or Valkey; tests use keys of their own."""

@@ -5,6 +5,7 @@ from struct import unpack_from
 from app.store.projection import Rows
 
 _SIZES = {2: "h", 4: "i", 8: "q"}
+_TEXTS = ("client_order_id", "reason")
 
 
 def values(rows: Rows | None) -> list[dict[str, int | bytes]]:
@@ -18,7 +19,7 @@ def values(rows: Rows | None) -> list[dict[str, int | bytes]]:
         for column in rows.columns:
             (size,) = unpack_from(">i", rows.content, at)
             at += 4
-            if column != "reason" and size > 0:
+            if column not in _TEXTS and size > 0:
                 row[column] = unpack_from(f">{_SIZES[size]}", rows.content, at)[0]
             elif size > 0:
                 row[column] = rows.content[at : at + size]
