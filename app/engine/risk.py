@@ -240,14 +240,24 @@ def _check_market(st: State, explain: bool) -> int:
     age_max, scope = tightest(st, Limit.MAX_MARK_AGE, order.account, order.symbol)
     age = st.firm[0].ts - instrument.mark_ts if instrument.mark > 0 else UNLIMITED
     fresh = instrument.mark > 0 and age <= age_max
+    code = judge(st, explain, Code.MARKET_DATA_STALE, fresh, age_max, age, scope)
+    if code:
+        return code
     move_max, mover = tightest(st, Limit.PRICE_MOVE_BPS, order.account, order.symbol)
     past, past_age = _past_mark(st, move_max)
     return (
-        judge(st, explain, Code.MARKET_DATA_STALE, fresh, age_max, age, scope)
-        or _check_past_mark(st, explain, past, past_age, mover)
+        _check_past_mark(st, explain, past, past_age, mover)
         or _check_collar(st, explain)
         or _check_move(st, explain, past, move_max, mover)
     )
+
+
+@force_inline
+def _check_tightest(st: State, explain: bool, code: int, limit: int, observed: int) -> int:
+    """A limit of single orders: of all scopes that have it the smallest value applies."""
+    order = st.candidate[0]
+    allowed, scope = tightest(st, limit, order.account, order.symbol)
+    return judge_limit(st, explain, code, allowed, observed, scope)
 
 
 @force_inline
@@ -256,11 +266,9 @@ def _check_size(st: State, explain: bool, how: int, effect: Effect) -> int:
     instrument = st.instruments[order.symbol]
     quantity = order.quantity * instrument.quantity_step_e8
     notional = effect.price * order.quantity * instrument.multiplier
-    quantity_max, sizer = tightest(st, Limit.MAX_ORDER_QUANTITY, order.account, order.symbol)
-    notional_max, valuer = tightest(st, Limit.MAX_ORDER_NOTIONAL, order.account, order.symbol)
     return (
-        judge_limit(st, explain, Code.MAX_ORDER_QUANTITY, quantity_max, quantity, sizer)
-        or judge_limit(st, explain, Code.MAX_ORDER_NOTIONAL, notional_max, notional, valuer)
+        _check_tightest(st, explain, Code.MAX_ORDER_QUANTITY, Limit.MAX_ORDER_QUANTITY, quantity)
+        or _check_tightest(st, explain, Code.MAX_ORDER_NOTIONAL, Limit.MAX_ORDER_NOTIONAL, notional)
         or _check_open_orders(st, explain, how)
     )
 
