@@ -272,7 +272,7 @@ INSIDES = [
         INTRINSICS,
         {"context"},
         lambda: BaseContext,
-        {"get_abi_sizeof", "get_data_type", "get_dummy_value", "make_array"},
+        {"get_abi_sizeof", "get_data_type", "get_dummy_value", "get_value_type", "make_array"},
     ),
     Inside(
         "fastapi",
