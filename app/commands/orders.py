@@ -20,8 +20,9 @@ from app.engine.types import (
     StateFlag,
     TimeInForce,
 )
+from app.market.grid import OffGrid
 from app.runtime.decimals import JsonNumber, decimal_text
-from app.runtime.reference import Grid, InstrumentView, OffGrid, OutOfRange, Reference
+from app.runtime.reference import Grid, InstrumentView, OutOfRange, Reference
 
 _PLACE_ORDER = int(CommandKind.PLACE_ORDER)
 _CANCEL_ORDER = int(CommandKind.CANCEL_ORDER)

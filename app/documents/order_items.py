@@ -4,11 +4,10 @@ import orjson
 
 from app.documents.content import Content
 from app.documents.orders import event_fill, order_content
-from app.documents.raw_events import RawEvent
 from app.engine.codes import Code
 from app.engine.types import EventKind, OrderStatus, Side
 from app.runtime.reference import Reference
-from app.runtime.views import EventView
+from app.runtime.views import EventView, RawEvent
 
 _REFUSED_CHANGES = (int(EventKind.CANCEL_REJECTED), int(EventKind.REPLACE_REJECTED))
 _FILLED = int(OrderStatus.FILLED)

@@ -1,15 +1,10 @@
 """Raw events: events as tuples, and the field positions and constants that documents share."""
 
-from typing import Any
-
 from app.codec.stream_json import WRITTEN_KINDS
 from app.engine.types import EventKind
 from app.runtime.views import EventView
 
-# An event as its layout unpacks it; see `app.runtime.views`.
-RawEvent = tuple[Any, ...]
-
-# The places of fields in it.
+# The places of fields in a RawEvent.
 _place = EventView._fields.index
 SEQ, INDEX, KIND = map(_place, ("seq", "index", "kind"))
 ACCOUNT, SYMBOL, SCOPE = map(_place, ("account", "symbol", "scope"))

@@ -11,12 +11,12 @@ from app.documents.limits import limit_text, scope_name
 from app.documents.order_items import fill_item, order_item
 from app.documents.order_reader import OrderReader
 from app.documents.orders import order_content
-from app.documents.raw_events import RawEvent
 from app.documents.risk_items import RiskItems
 from app.engine.state import State
 from app.engine.types import TradingState
 from app.runtime.reference import Reference
 from app.runtime.state_reader import held_positions, holders_of, limited_scopes, limits_of, set_limits
+from app.runtime.views import RawEvent
 
 
 class RedisDocuments:

@@ -7,7 +7,7 @@ import orjson
 from app.documents.changes import changed
 from app.documents.content import Content
 from app.documents.problems import code_name
-from app.documents.raw_events import CODE, KIND, RawEvent
+from app.documents.raw_events import CODE, KIND
 from app.documents.refusals import is_shared, measure, scope_text
 from app.engine.types import EventKind, OverrideEnd, TradingState
 from app.runtime.breaches import is_breach
@@ -28,7 +28,7 @@ from app.runtime.event_views import (
     note_event,
 )
 from app.runtime.reference import Reference, money_text
-from app.runtime.views import EVENT_LAYOUT, EventView
+from app.runtime.views import EVENT_LAYOUT, EventView, RawEvent
 
 NOTES_REMEMBERED = 1_024
 

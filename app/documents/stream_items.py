@@ -16,7 +16,7 @@ from app.documents.market import book_content, market_content, trade_content
 from app.documents.order_items import fill_item, names_of, order_item
 from app.documents.order_reader import OrderReader
 from app.documents.orders import fill_content, order_content
-from app.documents.raw_events import EVERY_INDEX, RawEvent, SnapshotTooLarge
+from app.documents.raw_events import EVERY_INDEX, SnapshotTooLarge
 from app.documents.risk import account_risk_contents, correlation_content, firm_risk_content
 from app.documents.risk_items import RiskItems
 from app.documents.risk_parameters import parameters_content
@@ -28,6 +28,7 @@ from app.market.types import Candle
 from app.runtime.clock import Clock
 from app.runtime.reference import Reference
 from app.runtime.state_reader import Record, held_positions, holders_of
+from app.runtime.views import RawEvent
 from app.venues.base import Venue
 
 BOOK_LEVELS = 20

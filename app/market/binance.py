@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from app.market.grid import Grid, Malformed, OffGrid
+from app.market.grid import FeedGrid, Malformed, OffGrid
 from app.market.messages import DepthSnapshot, DepthUpdate, Levels, Message, TouchUpdate, Trade
 from app.market.types import MarketInstrument
 
@@ -206,9 +206,9 @@ class _InstrumentDecoder:
     def __init__(self, instrument: MarketInstrument) -> None:
         self._index = instrument.index
         self.name = instrument.base + instrument.quote
-        self._ticks = Grid(instrument.price_tick_e12)
+        self._ticks = FeedGrid(instrument.price_tick_e12)
         # Orders older than today's step leave totals between two steps: what can be traded is less.
-        self._steps = Grid(instrument.quantity_step_e8 * 10_000, floored=True)
+        self._steps = FeedGrid(instrument.quantity_step_e8 * 10_000, floored=True)
 
     def streams(self) -> dict[str, _Decode]:
         name = self.name.lower()

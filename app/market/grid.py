@@ -1,4 +1,4 @@
-"""Grid: decimal text turned into whole ticks or steps, exactly.
+"""Feed grid: decimal text turned into whole ticks or steps, exactly.
 
 Prices and quantities repeat often in a feed. A dictionary that computes missing entries answers a
 repeated text in one C call, several times faster than any parsing in Python.
@@ -22,7 +22,7 @@ class OffGrid(ValueError):
     """A number that is not a whole number of ticks or steps of our instrument."""
 
 
-class Grid(dict[str, int]):
+class FeedGrid(dict[str, int]):
     """`grid["61837.63000000"]` is the number of units in that decimal.
 
     Raises Malformed for anything but plain unsigned decimal text; a key that cannot be

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from app.engine.types import Side
 from app.market.demo_instruments import DEMO_INSTRUMENTS
-from app.market.grid import Grid
+from app.market.grid import FeedGrid
 from app.market.types import LEVEL_UPDATE, FeedState, LevelKind, MarketInstrument, MarketSink
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class SyntheticStep(NamedTuple):
 def start_ticks(instrument: MarketInstrument) -> int:
     """The start price of a symbol in ticks, if no other is known."""
     prices = {demo.symbol: demo.start_price for demo in DEMO_INSTRUMENTS}
-    grid = Grid(instrument.price_tick_e12, floored=True)
+    grid = FeedGrid(instrument.price_tick_e12, floored=True)
     return max(1, grid[prices.get(instrument.symbol, OTHER_START_PRICE)])
 
 

@@ -8,13 +8,13 @@ through the dtypes with which the kernels wrote them.
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from app.engine import records
 from app.engine.types import EventKind
-from app.runtime.views import EventView, layout
+from app.runtime.views import EventView, RawEvent, layout
 
 
 @dataclass(slots=True)
@@ -247,7 +247,6 @@ class NoteEvent:
 
 
 View = TypeVar("View", bound=EventHead)
-_RawEvent = tuple[Any, ...]  # an EventView, or what EVENT_LAYOUT has unpacked
 
 E = EventKind
 
@@ -300,7 +299,7 @@ _KIND = EventView._fields.index("kind")
 _NOTE_LAYOUT = layout(records.NOTE_EVENT)
 
 
-def _reader(view: type[View], dtype: np.dtype[np.void]) -> Callable[[_RawEvent], View]:
+def _reader(view: type[View], dtype: np.dtype[np.void]) -> Callable[[RawEvent], View]:
     """Makes the view of a kind: each of its fields is at the place of one of EVENT's."""
     assert dtype.names is not None
     assert records.EVENT.names is not None
@@ -313,12 +312,12 @@ def _reader(view: type[View], dtype: np.dtype[np.void]) -> Callable[[_RawEvent],
 _READERS = {int(kind): _reader(view, dtype) for view, dtype, kinds in VIEWS for kind in kinds}
 
 
-def typed_event(event: _RawEvent) -> EventHead:
+def typed_event(event: RawEvent) -> EventHead:
     """An event in the view of its kind. Raises KeyError for notes and for what an EventView shows whole."""
     return _READERS[event[_KIND]](event)
 
 
-def event_as(view: type[View], event: _RawEvent) -> View:
+def event_as(view: type[View], event: RawEvent) -> View:
     """As `typed_event`, for a caller that knows the kind; any other kind is the caller's mistake."""
     found = typed_event(event)
     assert isinstance(found, view), found

@@ -37,7 +37,6 @@ from app.runtime.snapshots import list_snapshots
 
 Records = NDArray[np.void]
 
-RECORD_KINDS = ("events", "commands")
 
 _NAMES: dict[str, dict[int, str]] = {
     "side": {member: member.name for member in Side},

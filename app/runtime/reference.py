@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.codec.names import InstrumentText, NameTables, name_tables
 from app.engine.state import State
+from app.market.grid import OffGrid
 
 # A number beyond this has no place in a command; the engine's own limits are tighter.
 INTEGER_MAX = 1 << 60
@@ -26,10 +27,6 @@ MARK_SPREAD_MAX_BPS = 1_000
 _REMEMBERED_MAX = 4_096
 
 _POWERS = tuple(int(f"1{'0' * digits}") for digits in range(PRICE_DIGITS + 1))
-
-
-class OffGrid(ValueError):
-    """A decimal that is not a whole multiple of the tick or step."""
 
 
 class OutOfRange(ValueError):

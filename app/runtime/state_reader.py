@@ -1,7 +1,8 @@
 """State reader: positions, limits, holders and equity, for everything above the engine.
 
-Only this module knows how the engine's arrays are indexed. Records are views: they change with the
-engine's next command, so copy what is to be kept. Lists go as far as `reference` knows names: an
+Who reads one record need not know how the engine's arrays are indexed; `risk_figures` and
+`app.store.projection` read whole columns. Records are views: they change with the engine's next
+command, so copy what is to be kept. Lists go as far as `reference` knows names: an
 account whose creation is not durable yet is not shown.
 """
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from app.engine.records import EVENT
 
+RawEvent = tuple[Any, ...]  # an event as `EVENT_LAYOUT` unpacks it; an EventView is one
+
 _CODES = {"i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q"}
 
 

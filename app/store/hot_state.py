@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from app.documents.raw_events import ACCOUNT, INDEX, KIND, ORDER_ID, SCOPE, SEQ, STATUS, SYMBOL, RawEvent
+from app.documents.raw_events import ACCOUNT, INDEX, KIND, ORDER_ID, SCOPE, SEQ, STATUS, SYMBOL
 from app.documents.redis_documents import RedisDocuments
 from app.engine.records import EVENT, field_offset
 from app.engine.types import EventKind, OrderStatus
-from app.runtime.views import EVENT_LAYOUT
+from app.runtime.views import EVENT_LAYOUT, RawEvent
 from app.store import hot_keys as keys
 
 RedisCommand = tuple[str | bytes | int, ...]

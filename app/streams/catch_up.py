@@ -11,10 +11,10 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
-from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, ORDER_KINDS, SEQ, RawEvent
+from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, ORDER_KINDS, SEQ
 from app.engine.types import EventKind
 from app.runtime.segments import JournalError, list_segments
-from app.runtime.views import EVENT_BYTES, EVENT_LAYOUT
+from app.runtime.views import EVENT_BYTES, EVENT_LAYOUT, RawEvent
 from app.streams.client import Client, Subscription
 from app.streams.codec import ITEMS_MAX, Chunk
 from app.streams.history import Step, journal_steps

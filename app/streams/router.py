@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.codec.stream_json import BLOCK_EVENTS, FILLS, ORDERS
-from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, ORDER_KINDS, SEQ, RawEvent
+from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, ORDER_KINDS, SEQ
 from app.documents.stream_items import StreamItems
 from app.engine.types import EventKind
-from app.runtime.views import EVENT_BYTES, EVENT_LAYOUT
+from app.runtime.views import EVENT_BYTES, EVENT_LAYOUT, RawEvent
 from app.streams.states import States
 from app.streams.stream import LogStream
 from app.streams.topics import Channel

@@ -9,9 +9,10 @@ from collections.abc import Callable, Hashable, Mapping
 from time import perf_counter
 from typing import Any
 
-from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, SYMBOL, RawEvent
+from app.documents.raw_events import ACCOUNT, EVERY_INDEX, KIND, SYMBOL
 from app.documents.stream_items import StreamItems
 from app.engine.types import EventKind
+from app.runtime.views import RawEvent
 from app.streams.codec import Chunk
 from app.streams.stream import StateStream
 from app.streams.topics import Channel

@@ -20,7 +20,6 @@ class Channel(StrEnum):
 # Made of events, one message for each command: never conflated, and resumed by `from_seq`.
 LOGS = frozenset((Channel.ORDERS, Channel.FILLS, Channel.RISK))
 OF_ACCOUNTS = LOGS | {Channel.POSITIONS, Channel.ACCOUNTS}
-OF_SYMBOLS = frozenset((Channel.BOOK, Channel.TRADES, Channel.MARKS, Channel.CANDLES))
 
 EVERY = "*"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.market.binance import BinanceDecoder
 from app.market.books import MarketBooks
-from app.market.grid import Grid
+from app.market.grid import FeedGrid
 from tests.support.market import BTC, ETH, ReplicaSink, depth, snapshot, stream, touch, trade
 
 MESSAGES = [
@@ -78,5 +78,5 @@ def test_units_are_exact(value: Decimal, unit_e12: int) -> None:
     text = f"{value:f}"
     exact = value * 10**12 / unit_e12
     if exact < 2**60:
-        assert Grid(unit_e12, floored=True)[text] == int(exact)
-        assert Grid(unit_e12).holds(text) == (exact == int(exact))
+        assert FeedGrid(unit_e12, floored=True)[text] == int(exact)
+        assert FeedGrid(unit_e12).holds(text) == (exact == int(exact))

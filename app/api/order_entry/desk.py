@@ -11,10 +11,10 @@ from typing import Any
 
 from app.api.auth import Principal, Role
 from app.api.order_entry.pending import (
-    BatchRequest,
-    ChangeRequest,
-    CloseRequest,
-    PlaceRequest,
+    PendingBatch,
+    PendingChange,
+    PendingClose,
+    PendingPlace,
     SendReply,
     Submission,
 )
@@ -70,7 +70,7 @@ class OrderDesk:
         if not principal.may_trade(account):
             raise _foreign_account(principal, account)
         record = commands.place_order(self._reference, order, principal.number)
-        self._loop.submit_for(PlaceRequest(self, principal, order, send), record)
+        self._loop.submit_for(PendingPlace(self, principal, order, send), record)
 
     def render_in_turns(self, parts: Iterator[bytes], done: Callable[[list[bytes]], None]) -> None:
         """Make the parts of a long reply in turns with orders, then call `done`."""
@@ -141,7 +141,7 @@ class OrderDesk:
         record = commands.close_position(
             account, symbol, cancel_open_orders, client_order_id, principal.number
         )
-        self._loop.submit_for(CloseRequest(self, principal, send), record)
+        self._loop.submit_for(PendingClose(self, principal, send), record)
 
     def closed(self, principal: Principal, outcome: Outcome) -> ReplyContent:
         """The first order, the others if the position was larger than one may be, and the canceled orders."""
@@ -174,13 +174,13 @@ class OrderDesk:
                 submissions.append((order, _foreign_account(principal, order["account"])))
         if not records:
             raise _foreign_account(principal, submissions[0][0]["account"])
-        self._loop.submit_for(BatchRequest(self, principal, submissions, send), records)
+        self._loop.submit_for(PendingBatch(self, principal, submissions, send), records)
 
     def cancel(self, principal: Principal, order_id: str, send: SendReply) -> None:
         """Raises Problem (unknown or foreign order), EngineHalted, Overloaded."""
         number, account, symbol = self._find(principal, order_id)
         record = commands.cancel_order(account, symbol, number, principal.number)
-        self._loop.submit_for(ChangeRequest(self, principal, send), record)
+        self._loop.submit_for(PendingChange(self, principal, send), record)
 
     def amend(self, principal: Principal, order_id: str, amend: AmendOrder, send: SendReply) -> None:
         """Raises as `cancel`, and StorageFull."""
@@ -189,7 +189,7 @@ class OrderDesk:
             raise Problem(409, "ORDER_CLOSED", "the order has already ended")
         instrument = self._reference.instruments[symbol]
         record = commands.amend_order(account, instrument, number, amend, principal.number)
-        self._loop.submit_for(ChangeRequest(self, principal, send), record)
+        self._loop.submit_for(PendingChange(self, principal, send), record)
 
     def changed(self, principal: Principal, outcome: Outcome) -> ReplyContent:
         """The reply to a cancel or an amend."""

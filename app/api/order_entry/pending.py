@@ -59,7 +59,7 @@ async def reply_of(start: Callable[[SendReply], None]) -> Reply:
     return await answered
 
 
-class PlaceRequest:
+class PendingPlace:
     """One new order."""
 
     __slots__ = ("_desk", "_order", "_principal", "_send", "count", "first")
@@ -84,7 +84,7 @@ class PlaceRequest:
         self._send(failure_reply(error))
 
 
-class ChangeRequest:
+class PendingChange:
     """A cancel or an amendment of one order."""
 
     __slots__ = ("_desk", "_principal", "_send", "count", "first")
@@ -108,7 +108,7 @@ class ChangeRequest:
         self._send(failure_reply(error))
 
 
-class CloseRequest:
+class PendingClose:
     """A request to close a position."""
 
     __slots__ = ("_desk", "_principal", "_send", "count", "first")
@@ -128,7 +128,7 @@ class CloseRequest:
         self._send(failure_reply(error))
 
 
-class BatchRequest:
+class PendingBatch:
     """Many new orders with one reply; those with a problem did not reach the engine."""
 
     __slots__ = ("_desk", "_principal", "_send", "_submissions", "count", "first")

@@ -75,11 +75,13 @@ class UnsubscribeRequest(TypedDict):
 
 
 @with_config(CLOSED)
-class PingRequest(TypedDict):
+class StreamPingRequest(TypedDict):
     op: Literal["ping"]
     id: RequestId
 
 
-StreamRequest = Annotated[SubscribeRequest | UnsubscribeRequest | PingRequest, Field(discriminator="op")]
+StreamRequest = Annotated[
+    SubscribeRequest | UnsubscribeRequest | StreamPingRequest, Field(discriminator="op")
+]
 
 decode_request: Any = decoder(StreamRequest, skip=1)  # type: ignore[arg-type]

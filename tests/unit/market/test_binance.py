@@ -7,7 +7,7 @@ import pytest
 
 from app.market import binance
 from app.market.binance import BinanceDecoder, Fault
-from app.market.grid import TEXTS_MAX, Grid, Malformed, OffGrid
+from app.market.grid import TEXTS_MAX, FeedGrid, Malformed, OffGrid
 from app.market.messages import DepthSnapshot, DepthUpdate, TouchUpdate, Trade
 from tests.support.market import BTC, ETH, depth, snapshot, stream, touch, trade
 
@@ -29,7 +29,7 @@ def decoder() -> BinanceDecoder:
     [("61837.63000000", 6183763), ("0.01", 1), ("5", 500), ("5.", 500), ("007.10", 710), ("0.00000000", 0)],
 )
 def test_decimal_text_is_whole_ticks(text: str, ticks: int) -> None:
-    grid = Grid(10**10)
+    grid = FeedGrid(10**10)
     assert grid[text] == ticks
     assert grid[text] == ticks, "the same from the dictionary"
 
@@ -40,7 +40,7 @@ def test_decimal_text_is_whole_ticks(text: str, ticks: int) -> None:
 )
 def test_other_text_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
-        Grid(10**10)[text]
+        FeedGrid(10**10)[text]
 
 
 @pytest.mark.parametrize(
@@ -48,23 +48,23 @@ def test_other_text_is_malformed(text: str) -> None:
 )
 def test_other_digits_are_malformed(text: str) -> None:
     with pytest.raises(Malformed):
-        Grid(10**10)[text]
+        FeedGrid(10**10)[text]
 
 
 def test_a_number_in_place_of_text_is_malformed() -> None:
     for value in (1, 1.5, None, True, b"1"):
         with pytest.raises(Malformed):
-            Grid(10**10)[value]  # type: ignore[index]
+            FeedGrid(10**10)[value]  # type: ignore[index]
 
 
 def test_between_two_ticks() -> None:
     with pytest.raises(OffGrid):
-        Grid(10**10)["1.001"]
-    assert Grid(10**10, floored=True)["1.019"] == 101
+        FeedGrid(10**10)["1.001"]
+    assert FeedGrid(10**10, floored=True)["1.019"] == 101
 
 
 def test_remembered_texts_are_bounded() -> None:
-    grid = Grid(10**10)
+    grid = FeedGrid(10**10)
     for value in range(TEXTS_MAX + 10):
         assert grid[str(value)] == value * 100
         assert len(grid) <= TEXTS_MAX

@@ -11,16 +11,8 @@ from app.engine.capacity import SMALL_CAPACITY
 from app.engine.records import COMMAND, COMMAND_KINDS, EVENT
 from app.engine.state import allocate
 from app.engine.state_records import FILL, ORDER
-from app.runtime.reference import (
-    INTEGER_MAX,
-    MONEY,
-    Grid,
-    OffGrid,
-    OutOfRange,
-    Reference,
-    money_text,
-    text_of,
-)
+from app.market.grid import OffGrid
+from app.runtime.reference import INTEGER_MAX, MONEY, Grid, OutOfRange, Reference, money_text, text_of
 from app.runtime.views import EventView, event_view, event_views, field_names, layout
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.api.websocket.stream_messages import CHANNELS_MAX, decode_request
 from app.documents.problems import Problem
-from app.streams.topics import OF_ACCOUNTS, OF_SYMBOLS, Channel
+from app.streams.topics import OF_ACCOUNTS, Channel
 
 SUBSCRIBE = {"op": "subscribe", "id": 1}
 
@@ -44,7 +44,7 @@ def test_what_is_right_comes_as_it_was_sent(message: dict[str, Any]) -> None:
 @pytest.mark.parametrize("channel", Channel)
 def test_every_channel_can_be_asked_for(channel: Channel) -> None:
     wanted: dict[str, Any] = {"name": channel.value}
-    if channel in OF_SYMBOLS:
+    if channel not in OF_ACCOUNTS and channel is not Channel.SYSTEM:
         wanted["symbol"] = "BTC-USDT"
     if channel is Channel.CANDLES:
         wanted["interval"] = "1s"
