@@ -11,6 +11,8 @@ import httpx
 
 from app.market.tls import client_context
 
+HEADERS_MAX = 100
+
 _HEADERS = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "bot4"}
 
 
@@ -43,6 +45,8 @@ async def _get(url: str, bytes_max: int) -> Answer:
         ) as client,
         client.stream("GET", url) as answer,
     ):
+        if len(answer.headers.raw) > HEADERS_MAX:
+            raise HttpError(f"the answer has more than {HEADERS_MAX} headers")
         body = bytearray()
         async for part in answer.aiter_raw():
             body += part

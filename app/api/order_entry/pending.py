@@ -84,18 +84,27 @@ class PendingPlace:
         self._send(failure_reply(error))
 
 
-class PendingChange:
-    """A cancel or an amendment of one order."""
+class _Pending:
+    """A request about one order or position."""
 
     __slots__ = ("_desk", "_principal", "_send", "count", "first")
-
-    form = ORDER
 
     def __init__(self, desk: Describer, principal: Principal, send: SendReply) -> None:
         self.first = self.count = 0
         self._desk = desk
         self._principal = principal
         self._send = send
+
+    def fail(self, error: Exception) -> None:
+        self._send(failure_reply(error))
+
+
+class PendingChange(_Pending):
+    """A cancel or an amendment of one order."""
+
+    __slots__ = ()
+
+    form = ORDER
 
     def answer(self, replies: Replies, number: int) -> None:
         body = replies.order_json(number)
@@ -104,28 +113,16 @@ class PendingChange:
         else:
             self._send(self._desk.changed(self._principal, replies.outcome(number)).encoded())
 
-    def fail(self, error: Exception) -> None:
-        self._send(failure_reply(error))
 
-
-class PendingClose:
+class PendingClose(_Pending):
     """A request to close a position."""
 
-    __slots__ = ("_desk", "_principal", "_send", "count", "first")
+    __slots__ = ()
 
     form = PLAIN
 
-    def __init__(self, desk: Describer, principal: Principal, send: SendReply) -> None:
-        self.first = self.count = 0
-        self._desk = desk
-        self._principal = principal
-        self._send = send
-
     def answer(self, replies: Replies, number: int) -> None:
         self._send(self._desk.closed(self._principal, replies.outcome(number)).encoded())
-
-    def fail(self, error: Exception) -> None:
-        self._send(failure_reply(error))
 
 
 class PendingBatch:

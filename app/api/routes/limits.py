@@ -64,6 +64,18 @@ async def _changes_of(
     return found
 
 
+async def _history_response(
+    services: Services, principal: Principal, found: list[Change], count: int
+) -> Response:
+    """The first `count` of the changes found, and a cursor if there are more."""
+    shown = found[:count]
+    items = await json_list(services, principal, (change_content(services, each) for each in shown))
+    await services.loop.durable()
+    cursor = str(shown[-1].event.seq) if len(found) > count else None
+    since = services.risk_log.complete_since_ts
+    return document(services, principal, items=items, next_cursor=cursor, complete_since_ts=since)
+
+
 def _add_routes(path: str, find_scope: FindScope) -> None:
     Scoped = Annotated[LimitScope, Depends(find_scope)]  # noqa: N806  # a type
 
@@ -107,15 +119,8 @@ def _add_routes(path: str, find_scope: FindScope) -> None:
         From the newest part of the journal, kept in memory (20,000 changes): from `complete_since_ts` on
         nothing is missing.
         """
-        log = services.risk_log
         found = await _changes_of(services, principal, scope, before_seq, limit + 1)
-        shown = found[:limit]
-        items = await json_list(services, principal, (change_content(services, each) for each in shown))
-        await services.loop.durable()
-        cursor = str(shown[-1].event.seq) if len(found) > limit else None
-        return document(
-            services, principal, items=items, next_cursor=cursor, complete_since_ts=log.complete_since_ts
-        )
+        return await _history_response(services, principal, found, limit)
 
     router.get(path, response_model=ScopeLimits, responses=problems(404))(get_limits)
     router.put(

@@ -126,6 +126,10 @@ def test_a_request_names_its_target_and_headers_come_back() -> None:
         ),
         ((b"SSH-2.0-OpenSSH_9.2\r\n\r\n",), "illegal status line"),
         ((b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000,), "longer than 1000 bytes"),
+        (
+            (b"HTTP/1.1 200 OK\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(200)) + b"\r\n",),
+            "more than 100",
+        ),
         ((b"HTTP/1.1 200 OK\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(20_000)),), "too long"),
         ((b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1" * 200_000,), "too long"),
     ],
